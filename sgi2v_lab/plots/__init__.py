@@ -1,0 +1,24 @@
+"""Results as matplotlib figures: returned, never shown. One style for all, no global state."""
+
+from sgi2v_lab.plots.boxes import plot_comparison, plot_film_strip, plot_tracks, plot_trajectories
+from sgi2v_lab.plots.curves import plot_gaussian, plot_loss_terms, plot_losses, plot_mask, plot_spectra
+from sgi2v_lab.plots.features import plot_latents, plot_pca_strip, plot_similarity
+from sgi2v_lab.plots.style import STYLE, save_figure, styled
+
+__all__ = [
+    "STYLE",
+    "plot_comparison",
+    "plot_film_strip",
+    "plot_gaussian",
+    "plot_latents",
+    "plot_loss_terms",
+    "plot_losses",
+    "plot_mask",
+    "plot_pca_strip",
+    "plot_similarity",
+    "plot_spectra",
+    "plot_tracks",
+    "plot_trajectories",
+    "save_figure",
+    "styled",
+]

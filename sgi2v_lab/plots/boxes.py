@@ -1,0 +1,237 @@
+"""Figures of boxes and paths on pictures: what was asked, the frames that came, the paths that were found."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from jaxtyping import Bool
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.plots.style import (
+    array,
+    bare,
+    checked,
+    chosen_frames,
+    colour_each,
+    film,
+    name_frames,
+    new_figure,
+    one_each,
+    picture_grid,
+    show_picture,
+    styled,
+)
+from sgi2v_lab.shapes import Boxes, Image, Points, Video
+
+__all__ = ["plot_comparison", "plot_film_strip", "plot_tracks", "plot_trajectories"]
+
+GREY = "#444444"
+
+
+def plot_trajectories(
+    image: Image, boxes: Boxes, names: Sequence[str] | None = None, colours: Sequence[str] | None = None
+) -> Figure:
+    """The picture with each box where it starts (solid) and ends (dashed), and the path of its centre.
+
+    Args:
+        image: (3, height, width), 0..1.
+        boxes: (boxes, frames, 4) as x0, y0, x1, y1 in pixels of the image.
+        names: one for each box, written at its first corner; None writes none.
+        colours: one for each box; None takes the palette.
+
+    Raises:
+        InputError: wrong shapes, or not one name or colour for each box.
+    """
+    checked(image, "the image", "3 height width")
+    checked(boxes, "the boxes", "boxes frames 4")
+    labels = one_each(names, [""], len(boxes), "names")
+    height, width = image.shape[1:]
+    with styled():
+        side = min(6.0, 9.0 * width / max(width, height))
+        figure = new_figure(side * height / width + 0.4, width=side, layout="compressed")
+        axes = figure.subplots()
+        show_picture(axes, image)
+        for box, colour, label in zip(boxes.detach().cpu(), colour_each(colours, len(boxes)), labels, strict=True):
+            draw_path(axes, (box[:, :2] + box[:, 2:]) / 2, colour)
+            if len(box) > 1 and not torch.equal(box[0], box[-1]):
+                draw_box(axes, box[-1], colour, linestyle=(0, (4, 2.5)))
+            draw_box(axes, box[0], colour)
+            if label:
+                x, y = box[0, 0].clamp(0, width).item(), box[0, 1].clamp(0, height).item()
+                room = y > 0.06 * height  # else the name goes inside the box
+                axes.annotate(
+                    label,
+                    (x, y),
+                    xytext=(0, 3 if room else -3),
+                    textcoords="offset points",
+                    va="bottom" if room else "top",
+                    color="white",
+                    fontsize=8.5,
+                    bbox={"boxstyle": "square,pad=0.2", "facecolor": colour, "edgecolor": "none"},
+                )
+        figure.legend(
+            handles=[
+                Line2D([], [], color=GREY, label="first frame"),
+                Line2D([], [], color=GREY, linestyle=(0, (3, 2)), label="last frame"),
+                Line2D([], [], color=GREY, marker="o", linewidth=1.8, label="centre, frame by frame"),
+            ],
+            loc="outside lower center",
+            ncols=3,
+        )
+    return figure
+
+
+def plot_film_strip(
+    video: Video, boxes: Boxes | None = None, every: int | None = 1, title: str | None = None
+) -> Figure:
+    """The frames of a video in order, at most eight to a row, each with its own boxes.
+
+    Args:
+        video: (frames, 3, height, width), 0..1.
+        boxes: (boxes, frames, 4) in pixels of the video, or None.
+        every: show every n-th frame; None shows at most eight, spread evenly from the first to the last.
+        title: a line above.
+
+    Raises:
+        InputError: wrong shapes, or `every` below 1.
+    """
+    frames = chosen_frames(len(film(video)), every)
+    # of five to eight columns, those that leave the fewest holes in the last row
+    columns = len(frames) if len(frames) <= 8 else min((8, 7, 6, 5), key=lambda c: -len(frames) % c)
+    rows = -(-len(frames) // columns)
+    with styled():
+        figure, axes = picture_grid(rows, columns, *video.shape[2:], title=title)
+        for one in axes.flat[len(frames) :]:
+            one.remove()
+        _strip(axes.flat, video, boxes, frames)
+        for row in range(rows):
+            name_frames(axes[row], frames[row * columns : (row + 1) * columns])
+    return figure
+
+
+def plot_comparison(
+    uncontrolled: Video, controlled: Video, boxes: Boxes | None = None, every: int | None = None
+) -> Figure:
+    """Two videos from the same picture as aligned film strips, with the same boxes on both.
+
+    Args:
+        uncontrolled: (frames, 3, height, width), 0..1: what the model does by itself.
+        controlled: the same shape: what it does along the boxes.
+        boxes: (boxes, frames, 4) in pixels of the videos, or None.
+        every: show every n-th frame; None shows at most eight, spread evenly from the first to the last.
+
+    Raises:
+        InputError: wrong shapes, or videos of different shapes.
+    """
+    film(uncontrolled, "the uncontrolled video")
+    if controlled.shape != uncontrolled.shape:
+        raise InputError(
+            f"The videos have shapes {tuple(uncontrolled.shape)} and {tuple(controlled.shape)}; expected equal ones."
+        )
+    frames = chosen_frames(len(uncontrolled), every)
+    with styled():
+        figure, axes = picture_grid(2, len(frames), *uncontrolled.shape[2:])
+        for row, video, label in zip(axes, (uncontrolled, controlled), ("uncontrolled", "controlled"), strict=True):
+            _strip(row, video, boxes, frames)
+            row[0].set_ylabel(label)
+        name_frames(axes[0], frames)
+    return figure
+
+
+def plot_tracks(
+    video: Video, asked: Points, found: Mapping[str, Points], visible: Bool[Tensor, "boxes frames"] | None = None
+) -> Figure:
+    """The paths asked for against the paths found by a tracker, on the first and the last frame.
+
+    Args:
+        video: (frames, 3, height, width), 0..1.
+        asked: (boxes, frames, 2): the paths asked for, in pixels of the video.
+        found: per label, the paths that were found, of the same shape.
+        visible: (boxes, frames), False where the tracker lost its point; drawn hollow there.
+
+    Raises:
+        InputError: wrong shapes, or no found paths.
+    """
+    checked(asked, "the asked paths", f"boxes {len(film(video))} 2")
+    if not found:
+        raise InputError("There are no found paths to compare with; give at least one, such as {'controlled': points}.")
+    for label, points in found.items():
+        checked(points, f"the path {label!r}", f"{len(asked)} {len(video)} 2")
+    seen = torch.ones(asked.shape[:2], dtype=torch.bool) if visible is None else visible.detach().cpu()
+    checked(seen, "visible", f"{len(asked)} {len(video)}")
+    colours = dict(zip(found, colour_each(None, len(found)), strict=True))
+    with styled():
+        figure, axes = picture_grid(1, 2, *video.shape[2:])
+        for one, frame in zip(axes[0], (0, len(video) - 1), strict=True):
+            show_picture(one, video[frame])
+            one.set_title(f"frame {frame}", fontsize=8)
+            for path in asked:
+                draw_path(one, path, "#111111", dots=False, width=2.4)
+            for label, points in found.items():
+                for path, dots in zip(array(points), seen, strict=True):
+                    fills = [colours[label] if dot else "white" for dot in dots]
+                    one.plot(*path.T, color=colours[label], linewidth=1.2, path_effects=_casing(1.2), zorder=3)
+                    one.scatter(*path.T, s=14, c=fills, edgecolors=colours[label], linewidths=1, zorder=4)
+        handles = [Line2D([], [], color="#111111", linewidth=2.4, label="asked")]
+        handles += [Line2D([], [], color=c, marker="o", linewidth=1.2, label=label) for label, c in colours.items()]
+        if not seen.all():
+            hollow = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
+            handles.append(Line2D([], [], color=GREY, label="out of the tracker's sight", **hollow))
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+# --- drawing ---------------------------------------------------------------------------------------------------------
+
+
+def draw_box(axes: Axes, box: Tensor, colour: str, width: float = 1.6, linestyle: str | tuple = "-") -> Rectangle:
+    """One box (4,) in the axes' pixels, with a pale casing that shows on any picture."""
+    x0, y0, x1, y1 = box.tolist()
+    # the casing of a dashed line must be solid: two dash patterns of different widths do not line up
+    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=(1, 1, 1, 0.7), linewidth=width + 1.4))
+    return axes.add_patch(
+        Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width, linestyle=linestyle)
+    )
+
+
+def draw_path(axes: Axes, centres: Tensor, colour: str, dots: bool = True, width: float = 1.8) -> None:
+    """A path (frames, 2) with a dot per frame and an arrow head at its end; a path that stands still is one dot."""
+    centres = centres.detach().cpu().float()
+    still = (centres - centres[0]).abs().max() < 0.5
+    if not still:
+        axes.plot(*centres.T.tolist(), color=colour, linewidth=width, path_effects=_casing(width), zorder=3)
+        far = (centres[-1] - centres).norm(dim=1)
+        # aim the head from a point well behind the end: the last step of an eased path is too short to show a direction
+        dx, dy = (centres[-1] - centres[far > 0.25 * far.max()][-1]).tolist()
+        head = (3, 0, math.degrees(math.atan2(-dy, dx)) - 90)  # a triangle turned from pointing up
+        axes.plot(*centres[-1].tolist(), marker=head, ms=9, color=colour, mec="white", mew=0.8, zorder=5)
+    if dots or still:
+        shown = centres[:1] if still else centres[:-1]
+        size = 34 if still else 20
+        axes.scatter(*shown.T.tolist(), s=size, c=colour, edgecolors="white", linewidths=0.6, zorder=4)
+
+
+def _casing(width: float) -> list:
+    return [Stroke(linewidth=width + 1.4, foreground=(1, 1, 1, 0.7)), Normal()]
+
+
+def _strip(row: Iterable[Axes], video: Video, boxes: Boxes | None, frames: Sequence[int]) -> None:
+    if boxes is not None:
+        checked(boxes, "the boxes", f"boxes {len(video)} 4")
+    for axes, frame in zip(row, frames, strict=False):
+        show_picture(axes, video[frame])
+        if boxes is not None:
+            draw_boxes_at(axes, boxes, frame)
+            bare(axes, *video.shape[2:])
+
+
+def draw_boxes_at(axes: Axes, boxes: Boxes, frame: int) -> None:
+    """All boxes of one frame, each in its colour."""
+    for box, colour in zip(boxes[:, frame], colour_each(None, len(boxes)), strict=True):
+        draw_box(axes, box, colour, width=1.6)

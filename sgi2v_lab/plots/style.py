@@ -1,0 +1,159 @@
+"""What all figures share: the style sheet, figures without global state, pictures on axes, saving."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import cycle, islice
+from pathlib import Path
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.shapes import Image, Video
+from sgi2v_lab.video import PALETTE, whole_file
+
+__all__ = ["STYLE", "WIDTH", "new_figure", "save_figure", "styled"]
+
+STYLE = Path(__file__).with_name("sgi2v.mplstyle")
+WIDTH = 9.0  # inches: 900 px at the style's 100 dots per inch
+FORMATS = (".png", ".pdf", ".svg")
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows by itself as a cell's last value, whether or not pyplot was ever imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        with styled():
+            self.savefig(buffer, format="png", dpi=self.dpi)
+        return buffer.getvalue()
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The package's style sheet on matplotlib's own defaults, for the length of a `with` block."""
+    with matplotlib.style.context(["default", str(STYLE)]):
+        yield
+
+
+def new_figure(height: float | int, width: float | int = WIDTH, layout: str = "constrained") -> Figure:
+    """An empty figure in inches that belongs to nobody; `layout="compressed"` packs a grid of pictures."""
+    return NotebookFigure(figsize=(width, height), layout=layout)
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: float | int = 150) -> Path:
+    """Write a figure as .png, .pdf or .svg; the same figure gives the same bytes.
+
+    Args:
+        figure: any matplotlib figure.
+        path: where to; missing parent folders are made, a file of that name is replaced.
+        dpi: dots per inch of a .png.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: another suffix, a dpi that is not positive, or a place that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"Cannot save a figure as {path.name!r}; choose a name that ends in {', '.join(FORMATS)}.")
+    if not dpi > 0:
+        raise InputError(f"dpi is {dpi}; expected a positive number such as 150.")
+    undated = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[path.suffix.lower()]
+    with whole_file(path) as temporary, styled():
+        figure.savefig(temporary, dpi=dpi, metadata=undated)
+    return path
+
+
+# --- shared by the figures -------------------------------------------------------------------------------------------
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """Any tensor as a plain array of float32 (flags as booleans)."""
+    tensor = tensor.detach().cpu()
+    return tensor.numpy() if tensor.dtype == torch.bool else tensor.float().numpy()
+
+
+def checked(tensor: Tensor, name: str, shape: str) -> Tensor:
+    """The tensor, if its shape fits, e.g. "frames 3 height width"; a number must match, a word is any positive size."""
+    axes = shape.split()
+    fits = tensor.ndim == len(axes) and all(
+        size == int(axis) if axis.isdigit() else size > 0 or axis == "boxes"
+        for size, axis in zip(tensor.shape, axes, strict=False)
+    )
+    if not fits:
+        raise InputError(f"The shape of {name} is {tuple(tensor.shape)}; expected ({', '.join(axes)}).")
+    return tensor
+
+
+def one_each(values: Sequence[str] | None, default: Sequence[str], count: int, name: str) -> list[str]:
+    """`values` if there is one for each box, else the default repeated."""
+    if values is not None and len(values) != count:
+        raise InputError(f"There are {len(values)} {name} for {count} boxes; give one for each, or None.")
+    return list(values) if values is not None else list(islice(cycle(default), count))
+
+
+def colour_each(colours: Sequence[str] | None, count: int) -> list[str]:
+    """One #RRGGBB for each box."""
+    try:
+        return [to_hex(c) for c in one_each(colours, PALETTE, count, "colours")]
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{error}; name colours like 'red' or '#D55E00'.") from error
+
+
+def chosen_frames(num_frames: int, every: int | None, most: int = 8) -> list[int]:
+    """Every `every`-th frame; None takes at most `most`, spread evenly, the first and the last among them."""
+    if every is None:
+        return sorted({round(i) for i in np.linspace(0, num_frames - 1, min(most, num_frames)).tolist()})
+    if every < 1:
+        raise InputError(f"every is {every}; expected 1 for all frames, 2 for every second one, and so on.")
+    return list(range(0, num_frames, every))
+
+
+def show_picture(axes: Axes, image: Image, size: tuple[int, int] | None = None) -> AxesImage:
+    """Put a picture on axes in its own pixels (or stretched to `size`, height and width): corner at 0, 0, y down."""
+    height, width = size or image.shape[-2:]
+    shown = axes.imshow(array(image.clamp(0, 1)).transpose(1, 2, 0), extent=(0, width, height, 0))
+    bare(axes, height, width)
+    return shown
+
+
+def bare(axes: Axes, height: int, width: int) -> None:
+    """Fix the view to the picture and take ticks and frame away; whatever lies outside is cut off."""
+    axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(False)
+
+
+def picture_grid(
+    rows: int, columns: int, height: int, width: int, title: str | None = None
+) -> tuple[Figure, np.ndarray]:
+    """A figure with axes (rows, columns) for pictures of one shape, as tall as they need."""
+    cell = min((WIDTH - 0.5) / columns, 4.0)
+    tall = rows * (cell * height / width + 0.06) + 0.3 + (0.3 if title else 0)
+    figure = new_figure(tall, width=columns * cell + 0.5, layout="compressed")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    if title:
+        figure.suptitle(title)
+    return figure, axes
+
+
+def name_frames(axes: Iterable[Axes], frames: Sequence[int]) -> None:
+    """Number the pictures of a row by their frame, counted from 0."""
+    for i, (one, frame) in enumerate(zip(axes, frames, strict=False)):
+        one.set_title(f"frame {frame}" if i == 0 else f"{frame}", fontsize=8)
+
+
+def film(video: Video, name: str = "the video") -> Video:
+    """The video, checked."""
+    return checked(video, name, "frames 3 height width")

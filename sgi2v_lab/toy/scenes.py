@@ -1,0 +1,311 @@
+"""The toy's world: seeded scenes of textured sprites over moving backgrounds, with known motion.
+
+A scene is described in *unit coordinates*: the picture is the square [0, 1] x [0, 1], x to the right and y down, lengths
+are fractions of its side. `render` draws it at any size. Because everything that moves is placed by a formula, the true
+box of every sprite in every frame is known (`true_boxes`), and so is the true path of every background point.
+
+The background is a canvas twice as wide as the picture, so that the camera has somewhere to go.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+
+from sgi2v_lab.shapes import Boxes, Video
+
+__all__ = ["COLOURS", "SHAPES", "TEXTURES", "Scene", "Sprite", "motion_bucket", "render", "sample_scene", "true_boxes"]
+
+SHAPES = ("circle", "square", "diamond", "ring", "triangle", "star", "cross", "pill")
+TEXTURES = ("plain", "striped", "dotted", "checked", "photo")
+BACKGROUNDS = ("plain", "clouds", "tiles", "photo")
+COLOURS = {
+    "red": (0.84, 0.19, 0.15),
+    "orange": (0.95, 0.53, 0.13),
+    "yellow": (0.96, 0.83, 0.25),
+    "green": (0.22, 0.62, 0.30),
+    "cyan": (0.24, 0.72, 0.78),
+    "blue": (0.17, 0.37, 0.75),
+    "purple": (0.52, 0.27, 0.66),
+    "pink": (0.93, 0.51, 0.67),
+    "brown": (0.50, 0.33, 0.20),
+    "black": (0.08, 0.08, 0.09),
+    "grey": (0.55, 0.55, 0.55),
+    "white": (0.95, 0.95, 0.93),
+}
+SPEED_AT_FULL_BUCKET = 0.75  # picture widths per second at motion bucket 255
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # in scikit-image's wheel; never used by the exam or the demo
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """One textured shape. `path` holds its centre per frame (frames, 2), in world units; `radius` its half-size."""
+
+    shape: str
+    texture: str
+    colour: tuple[float, float, float]
+    accent: tuple[float, float, float]
+    radius: float
+    path: torch.Tensor
+    angle: float = 0.0
+    period: float = 0.5  # texture period, in units of the radius
+    seed: int = 0  # which crop, for the "photo" texture
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Sprites, back to front, over a background, seen by a camera (frames, 3): shift x, shift y, zoom."""
+
+    sprites: tuple[Sprite, ...]
+    camera: torch.Tensor
+    background: str = "plain"
+    colours: tuple[tuple[float, float, float], ...] = field(default=((0.6, 0.6, 0.6),) * 3)
+    seed: int = 0
+    fps: int = 7
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames the scene lasts."""
+        return len(self.camera)
+
+
+# --- drawing at random -----------------------------------------------------------------------------------------------
+
+
+class _Dice:
+    """Python-number draws from one torch generator, so that a seed fixes a scene on every machine."""
+
+    def __init__(self, seed: int):
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def uniform(self, low: float | int = 0.0, high: float | int = 1.0) -> float:
+        return low + (high - low) * torch.rand((), generator=self.generator).item()
+
+    def choice(self, options, weights=None):
+        weights = torch.ones(len(options)) if weights is None else torch.tensor(weights)
+        return options[torch.multinomial(weights, 1, generator=self.generator).item()]
+
+    def colour(self) -> tuple[float, float, float]:
+        base = COLOURS[self.choice(tuple(COLOURS))]
+        return tuple(min(1.0, max(0.0, c + self.uniform(-0.08, 0.08))) for c in base)
+
+
+def sample_scene(seed: int, num_frames: int = 8) -> Scene:
+    """Draw a random scene.
+
+    One or two sprites (rarely none) travel up to 0.7 of the picture, straight or bent, evenly or easing in and out;
+    some stand still. In about a third of the scenes the camera pans or zooms. The same seed gives the same scene.
+    """
+    dice = _Dice(seed)
+    camera = _sample_camera(dice, num_frames)
+    count = dice.choice((0, 1, 2), (0.04, 0.62, 0.34))
+    sprites = tuple(_sample_sprite(dice, num_frames, camera) for _ in range(count))
+    return Scene(
+        sprites=sprites,
+        camera=camera,
+        background=dice.choice(BACKGROUNDS, (0.2, 0.35, 0.2, 0.25)),
+        colours=tuple(dice.colour() for _ in range(3)),
+        seed=seed,
+        fps=dice.choice(tuple(range(5, 11))),
+    )
+
+
+def _timing(dice: _Dice, num_frames: int) -> torch.Tensor:
+    t = torch.linspace(0, 1, num_frames)
+    return t if dice.uniform() < 0.7 else 3 * t**2 - 2 * t**3
+
+
+def _sample_camera(dice: _Dice, num_frames: int) -> torch.Tensor:
+    t = _timing(dice, num_frames)
+    still = torch.tensor([0.0, 0.0, 1.0]).expand(num_frames, 3)
+    if dice.uniform() < 0.65:
+        return still.clone()
+    angle, length = dice.uniform(0, 2 * math.pi), dice.uniform(0.05, 0.45)
+    zoom = math.exp(dice.uniform(-0.35, 0.35)) if dice.uniform() < 0.35 else 1.0
+    move = torch.tensor([length * math.cos(angle), length * math.sin(angle)])
+    return torch.cat([t[:, None] * move, zoom ** t[:, None]], dim=1)
+
+
+def _sample_sprite(dice: _Dice, num_frames: int, camera: torch.Tensor) -> Sprite:
+    radius = dice.uniform(0.11, 0.22)
+    start = torch.tensor([dice.uniform(0.12, 0.88), dice.uniform(0.12, 0.88)])
+    if dice.uniform() < 0.15:
+        end = start.clone()
+    else:  # redraw until the sprite's centre also ends inside the picture
+        for _ in range(50):
+            angle, length = dice.uniform(0, 2 * math.pi), dice.uniform(0.1, 0.7)
+            end = start + length * torch.tensor([math.cos(angle), math.sin(angle)])
+            if (end > 0.06).all() and (end < 0.94).all():
+                break
+        else:
+            end = start.clone()
+    bend = dice.uniform(-0.5, 0.5) if dice.uniform() < 0.4 else 0.0
+    across = torch.stack([-(end - start)[1], (end - start)[0]])
+    control = (start + end) / 2 + bend * across
+    t = _timing(dice, num_frames)[:, None]
+    on_screen = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
+    colour = dice.colour()
+    accent = max((dice.colour() for _ in range(3)), key=lambda c: sum(abs(a - b) for a, b in zip(c, colour, strict=True)))
+    return Sprite(
+        shape=dice.choice(SHAPES),
+        texture=dice.choice(TEXTURES, (0.15, 0.3, 0.15, 0.2, 0.2)),
+        colour=colour,
+        accent=accent,
+        radius=radius,
+        # paths were drawn on the screen; a moving camera carries them into the world
+        path=(on_screen - 0.5) / camera[:, 2:] + 0.5 + camera[:, :2],
+        angle=dice.uniform(0, math.pi),
+        period=dice.uniform(0.8, 1.3),
+        seed=int(dice.uniform(0, 2**30)),
+    )
+
+
+# --- the truth about a scene -----------------------------------------------------------------------------------------
+
+
+def _screen_paths(scene: Scene) -> torch.Tensor:
+    paths = torch.stack([s.path for s in scene.sprites])
+    return (paths - 0.5 - scene.camera[:, :2]) * scene.camera[:, 2:] + 0.5
+
+
+def true_boxes(scene: Scene, size: int = 64) -> Boxes:
+    """The true box of every sprite in every frame: (sprites, frames, 4) as x0, y0, x1, y1 in pixels of `render(size)`."""
+    if not scene.sprites:
+        return torch.zeros(0, scene.num_frames, 4)
+    centre = _screen_paths(scene)
+    radius = torch.tensor([s.radius for s in scene.sprites])[:, None, None] * scene.camera[None, :, 2:]
+    return torch.cat([centre - radius, centre + radius], dim=-1) * size
+
+
+def motion_bucket(scene: Scene) -> int:
+    """SVD's motion bucket (0..255) of a scene: the mean speed, in pictures per second, of whatever moves most."""
+    corners = torch.tensor([[0.25, 0.25], [0.75, 0.75]])[:, None]
+    seen = [(corners - 0.5 - scene.camera[:, :2]) * scene.camera[:, 2:] + 0.5]
+    if scene.sprites:
+        seen.append(_screen_paths(scene))
+    steps = torch.cat(seen).diff(dim=1).norm(dim=-1).mean(dim=1)
+    return round(255 * min(1.0, steps.max().item() * scene.fps / SPEED_AT_FULL_BUCKET))
+
+
+# --- pixels ----------------------------------------------------------------------------------------------------------
+
+
+def render(scene: Scene, size: int = 64, frames: slice = slice(None)) -> Video:
+    """Draw a scene: (frames, 3, size, size), values 0..1, edges antialiased over one pixel."""
+    scene = replace(
+        scene,
+        camera=scene.camera[frames],
+        sprites=tuple(replace(s, path=s.path[frames]) for s in scene.sprites),
+    )
+    axis = (torch.arange(size) + 0.5) / size
+    screen = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)  # (size, size, 2), x first
+    shift, zoom = scene.camera[:, None, None, :2], scene.camera[:, None, None, 2:]
+    world = (screen - 0.5) / zoom + 0.5 + shift  # (frames, size, size, 2)
+    canvas = _canvas(scene, size)
+    # the canvas covers world [-0.5, 1.5]; grid_sample wants -1..1
+    video = F.grid_sample(
+        canvas.expand(len(world), -1, -1, -1), world - 0.5, align_corners=False, padding_mode="reflection"
+    )
+    for sprite in scene.sprites:
+        local = (world - sprite.path[:, None, None]) / sprite.radius
+        cos, sin = math.cos(sprite.angle), math.sin(sprite.angle)
+        local = torch.stack(
+            [cos * local[..., 0] + sin * local[..., 1], cos * local[..., 1] - sin * local[..., 0]], dim=-1
+        )
+        pixel = 1 / (size * sprite.radius * zoom[..., 0])  # one pixel in the sprite's own units
+        alpha = (0.5 - _distance(sprite.shape, local) / pixel).clamp(0, 1)[:, None]
+        video = video + alpha * (_paint(sprite, local) - video)
+    return video.clamp(0, 1)
+
+
+def _distance(shape: str, p: torch.Tensor) -> torch.Tensor:
+    """Signed distance, negative inside, of points p (..., 2) to a shape that fills the unit circle."""
+    x, y = p[..., 0], p[..., 1]
+    match shape:
+        case "circle":
+            return p.norm(dim=-1) - 1
+        case "square":
+            return torch.maximum(x.abs(), y.abs()) - 0.78
+        case "diamond":
+            return (x.abs() / 0.7 + y.abs() - 1) * 0.57
+        case "ring":
+            return (p.norm(dim=-1) - 0.72).abs() - 0.27
+        case "triangle":
+            return torch.maximum(0.866 * x.abs() - 0.5 * y, y) - 0.48
+        case "star":
+            wave = torch.cos(5 * torch.atan2(y, x))
+            return p.norm(dim=-1) - (0.7 + 0.28 * wave)
+        case "cross":
+            bar = lambda u, v: torch.maximum(u.abs() - 0.95, v.abs() - 0.34)  # noqa: E731
+            return torch.minimum(bar(x, y), bar(y, x))
+        case "pill":
+            return torch.stack([(x.abs() - 0.5).clamp(min=0), y], dim=-1).norm(dim=-1) - 0.48
+    raise ValueError(f"unknown shape {shape!r}; expected one of {', '.join(SHAPES)}")
+
+
+def _paint(sprite: Sprite, p: torch.Tensor) -> torch.Tensor:
+    """The sprite's colours at its own coordinates p (frames, h, w, 2): (frames, 3, h, w)."""
+    if sprite.texture == "photo":
+        crop = _photo_crop(sprite.seed, 96)
+        return F.grid_sample(crop.expand(len(p), -1, -1, -1), p, align_corners=False, padding_mode="reflection")
+    k = 2 * math.pi / sprite.period
+    match sprite.texture:
+        case "plain":
+            wave = torch.full_like(p[..., 0], -1.0)
+        case "striped":
+            wave = torch.sin(k * p[..., 0])
+        case "dotted":
+            wave = torch.sin(k * p[..., 0]) * torch.sin(k * p[..., 1]) * 2 - 0.6
+        case "checked":
+            wave = torch.sin(k * p[..., 0]) * torch.sin(k * p[..., 1]) * 3
+        case _:
+            raise ValueError(f"unknown texture {sprite.texture!r}; expected one of {', '.join(TEXTURES)}")
+    mix = torch.sigmoid(4 * wave)[:, None]
+    colour, accent = (torch.tensor(c).view(1, 3, 1, 1) for c in (sprite.colour, sprite.accent))
+    return colour + mix * (accent - colour)
+
+
+def _canvas(scene: Scene, size: int) -> torch.Tensor:
+    """The background that the camera looks at: (1, 3, 2*size, 2*size), values 0..1."""
+    side = 2 * size
+    colours = torch.tensor(scene.colours)
+    if scene.background == "photo":
+        return _photo_crop(scene.seed, side, least=0.8)
+    if scene.background == "plain":
+        return colours[0].view(1, 3, 1, 1).expand(1, 3, side, side)
+    generator = torch.Generator().manual_seed(scene.seed)
+    if scene.background == "tiles":
+        count = int(torch.randint(4, 9, (), generator=generator))
+        pick = torch.randint(0, 3, (count, count), generator=generator)
+        tint = 0.06 * torch.randn(count, count, 1, generator=generator)
+        coarse = (0.75 * colours.mean(0) + 0.25 * colours[pick] + tint).permute(2, 0, 1)[None]
+        return F.interpolate(coarse, size=(side, side), mode="nearest")
+    if scene.background == "clouds":
+        weights = torch.zeros(1, 3, side, side)
+        for cells, strength in ((3, 1.0), (6, 0.6), (12, 0.3)):
+            noise = strength * torch.randn(1, 3, cells + 1, cells + 1, generator=generator)
+            weights += F.interpolate(noise, size=(side, side), mode="bicubic", align_corners=True)
+        return torch.einsum("bkhw,kc->bchw", (1.5 * weights).softmax(dim=1), colours)
+    raise ValueError(f"unknown background {scene.background!r}; expected one of {', '.join(BACKGROUNDS)}")
+
+
+@cache
+def _photograph(name: str) -> torch.Tensor:
+    import skimage.data  # only scenes with photographs need it
+
+    return torch.from_numpy(getattr(skimage.data, name)().copy())[..., :3].permute(2, 0, 1).float() / 255
+
+
+def _photo_crop(seed: int, side: int, least: float = 0.2) -> torch.Tensor:
+    """A random square of a random photograph, resized: (1, 3, side, side)."""
+    dice = _Dice(seed)
+    photo = _photograph(dice.choice(PHOTOGRAPHS))
+    span = int(dice.uniform(least, 1.0) * min(photo.shape[1:]))
+    top = int(dice.uniform(0, photo.shape[1] - span))
+    left = int(dice.uniform(0, photo.shape[2] - span))
+    crop = photo[None, :, top : top + span, left : left + span]
+    if dice.uniform() < 0.5:
+        crop = crop.flip(-1)
+    return F.interpolate(crop, size=(side, side), mode="bilinear", antialias=True)

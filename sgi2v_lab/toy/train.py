@@ -1,0 +1,101 @@
+"""Train the toy SVD from nothing: `python -m sgi2v_lab.toy.train vae`, then `unet`, then `export`.
+
+Both stages have a time budget, resume where a kill left them, keep an exponential moving average of the weights, and
+write a log (`log.jsonl`) and sample sheets (`sheets/`) into the run's folder. The same code runs on a GPU; on a CPU,
+two processes of one thread each train faster than one process of two threads.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import typer
+
+from sgi2v_lab.toy import export, unet_stage, vae_stage
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+
+Out = Annotated[Path, typer.Option(help="The run's folder: checkpoints, log, sheets.")]
+Minutes = Annotated[float, typer.Option(help="Time budget, counted across restarts.", min=0.01)]
+Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
+Processes = Annotated[int, typer.Option(help="Data-parallel processes (CPU).", min=1)]
+BatchSize = Annotated[int, typer.Option(help="Clips per step and process.", min=1)]
+Rate = Annotated[float, typer.Option(help="Peak learning rate.")]
+
+
+def _worker(rank: int, stage, processes: int, device: str, options: dict) -> None:
+    if processes > 1:
+        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+        os.environ.setdefault("MASTER_PORT", "29517")
+        dist.init_process_group("gloo", rank=rank, world_size=processes)
+        torch.set_num_threads(max(1, (os.cpu_count() or processes) // processes))
+    torch.manual_seed(rank)
+    stage(rank=rank, processes=processes, device=torch.device(device), **options)
+    if processes > 1:
+        dist.destroy_process_group()
+
+
+def _launch(stage, processes: int, device: str, **options) -> None:
+    if processes == 1:
+        _worker(0, stage, 1, device, options)
+    else:
+        mp.spawn(_worker, (stage, processes, device, options), nprocs=processes)
+
+
+@app.command()
+def vae(
+    out: Out = Path("runs/toy"),
+    minutes: Minutes = 20,
+    device: Device = "cpu",
+    processes: Processes = 1,
+    batch_size: BatchSize = 2,
+    learning_rate: Rate = 1e-3,
+) -> None:
+    """Train the VAE on crops of scenes."""
+    _launch(
+        vae_stage.train, processes, device, out=out, seconds=60 * minutes, batch_size=batch_size, peak=learning_rate
+    )
+
+
+@app.command()
+def unet(
+    out: Out = Path("runs/toy"),
+    minutes: Minutes = 60,
+    device: Device = "cpu",
+    processes: Processes = 1,
+    batch_size: BatchSize = 4,
+    learning_rate: Rate = 1e-3,
+    start: Annotated[Path | None, typer.Option(help="A checkpoint folder whose UNet to go on from.")] = None,
+    seed: Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")] = 0,
+) -> None:
+    """Train the UNet and the image encoder on encoded clips; needs the VAE."""
+    _launch(
+        unet_stage.train,
+        processes,
+        device,
+        out=out,
+        seconds=60 * minutes,
+        batch_size=batch_size,
+        peak=learning_rate,
+        start=start,
+        first_seed=seed,
+    )
+
+
+@app.command("export")
+def export_command(
+    out: Out = Path("runs/toy"),
+    to: Annotated[Path, typer.Option(help="Where to write the pipeline.")] = Path("runs/toy/pipeline"),
+) -> None:
+    """Write the averaged weights as a StableVideoDiffusionPipeline folder in half precision."""
+    export.export(out, to)
+    print(to)
+
+
+if __name__ == "__main__":
+    app()

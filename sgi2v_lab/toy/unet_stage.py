@@ -1,0 +1,172 @@
+"""Second stage of the toy's training: the denoiser, together with the image encoder that feeds it.
+
+The noisy clip is x = z + sigma * n. SVD's v-prediction asks the network for v = (n - sigma * z) / sqrt(1 + sigma^2) from
+x / sqrt(1 + sigma^2); its plain squared error is the error of z weighted by (1 + sigma^2) / sigma^2 (Karras et al. 2022,
+with sigma_data = 1; Blattmann et al. 2023, section D).
+"""
+
+import copy
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sgi2v_lab.toy.architecture import make_image_encoder, make_unet, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, to_clip_pixels
+from sgi2v_lab.toy.sheets import write_sheet
+from sgi2v_lab.toy.training import Clock, average_gradients, load_checkpoint, log_line, save_checkpoint, update_ema
+
+__all__ = ["Denoiser", "denoising_loss", "sample", "train"]
+
+DROP_CONDITION = 0.1  # how often the first frame is hidden, so that classifier-free guidance is possible
+LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.8, 1.5  # where noise levels are drawn; motion is decided at sigma 1 to 20
+
+
+class Denoiser(nn.Module):
+    """The UNet and the image encoder, trained as one."""
+
+    def __init__(self):
+        super().__init__()
+        self.unet, self.image_encoder = make_unet(), make_image_encoder()
+
+    def forward(self, x: Tensor, sigma: Tensor, batch: Batch, keep: Tensor) -> Tensor:
+        """Predict v from noisy clips x (batch, frames, channels, h, w) at sigma (batch,); `keep` hides conditions."""
+        token = self.image_encoder(to_clip_pixels(batch.image)).image_embeds[:, None] * keep.view(-1, 1, 1)
+        condition = (batch.condition * keep.view(-1, 1, 1, 1))[:, None].expand_as(x)
+        scaled = x / (1 + sigma.view(-1, 1, 1, 1, 1) ** 2).sqrt()
+        inputs = torch.cat([scaled, condition], dim=2)
+        return self.unet(inputs, 0.25 * sigma.log(), token, added_time_ids=batch.time_ids).sample
+
+
+def denoising_loss(denoiser: Denoiser, batch: Batch, sigma: Tensor, noise: Tensor, keep: Tensor) -> Tensor:
+    """Mean squared error of v, per clip: (batch,)."""
+    s = sigma.view(-1, 1, 1, 1, 1)
+    target = (noise - s * batch.latents) / (1 + s**2).sqrt()
+    predicted = denoiser(batch.latents + s * noise, sigma, batch, keep)
+    return (predicted.float() - target).pow(2).mean(dim=(1, 2, 3, 4))
+
+
+def draw_sigmas(count: int, generator: torch.Generator | None = None) -> Tensor:
+    """Log-normal noise levels, one from each of `count` equal slices of the distribution (less noise in the loss)."""
+    u = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    return torch.exp(LOG_SIGMA_MEAN + LOG_SIGMA_STD * math.sqrt(2) * torch.erfinv(2 * u - 1))
+
+
+@torch.no_grad()
+def sample(denoiser: Denoiser, batch: Batch, steps: int = 20, seed: int = 0) -> Tensor:
+    """Plain Euler samples (batch, frames, channels, h, w) without guidance, for the sheets."""
+    generator = torch.Generator().manual_seed(seed)
+    ramp = torch.linspace(0, 1, steps)
+    sigmas = (80 ** (1 / 7) + ramp * (0.01 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+    x = torch.randn(batch.latents.shape, generator=generator).to(batch.latents) * sigmas[0]
+    keep = torch.ones(len(x), device=x.device)
+    for now, then in zip(sigmas, [*sigmas[1:], torch.tensor(0.0)], strict=True):
+        v = denoiser(x, now.expand(len(x)).to(x), batch, keep).float()
+        z = x / (1 + now**2) - v * now / (1 + now**2).sqrt()
+        x = x + (x - z) / now * (then - now)
+    return x
+
+
+@torch.no_grad()
+def _validate(denoiser: Denoiser, batch: Batch) -> float:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(batch.latents.shape, generator=generator).to(batch.latents)
+    sigma = draw_sigmas(len(noise), generator).to(noise)
+    keep = torch.ones(len(noise), device=noise.device)
+    return denoising_loss(denoiser, batch, sigma, noise, keep).mean().item()
+
+
+@torch.no_grad()
+def _sheet(denoiser: Denoiser, vae, scale: float, batch: Batch, path: Path) -> None:
+    few = Batch(batch.latents[:5], batch.condition[:5], batch.image[:5], batch.time_ids[:5])
+    rows = []
+    for truth, made in zip(few.latents, sample(denoiser, few), strict=True):
+        rows += [vae.decode(z / scale, num_frames=len(z)).sample / 2 + 0.5 for z in (truth, made)]
+    write_sheet(path, rows)
+
+
+def train(
+    *,
+    rank: int,
+    processes: int,
+    device: torch.device,
+    out: Path,
+    seconds: float,
+    batch_size: int,
+    peak: float,
+    start: Path | None,
+    first_seed: int,
+) -> None:
+    """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
+
+    Raises FileNotFoundError where `out` holds no trained VAE.
+    """
+    encoder_state = load_checkpoint(out / "vae.pt")
+    if encoder_state is None:
+        raise FileNotFoundError(f"{out / 'vae.pt'} is missing: train the VAE first (`... train vae --out {out}`)")
+    vae = skip_temporal_layers(make_vae()).to(device).eval().requires_grad_(False)
+    vae.load_state_dict(encoder_state["average"])
+    scale = encoder_state["scaling_factor"]
+
+    torch.manual_seed(1)  # the same first weights in every process
+    denoiser = Denoiser().to(device)
+    if start is not None:
+        denoiser.unet.load_state_dict(denoiser.unet.from_pretrained(start, subfolder="unet").state_dict())
+        denoiser.image_encoder.load_state_dict(
+            denoiser.image_encoder.from_pretrained(start, subfolder="image_encoder").state_dict()
+        )
+    average = copy.deepcopy(denoiser).requires_grad_(False)
+    optimizer = torch.optim.AdamW(denoiser.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
+    step, spent = 0, 0.0
+    if state := load_checkpoint(out / "unet.pt"):
+        denoiser.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["elapsed"]
+    clock, due = Clock(seconds, spent), spent + 60
+    torch.manual_seed(rank + 2 + step)
+    pool = ClipPool(vae, scale, start=first_seed + rank + processes * step * batch_size, stride=processes)
+    exam = ClipPool(vae, scale, start=HELD_OUT, stride=1, reuse=1.0)
+    exam.clips = [exam.encode(HELD_OUT + i) for i in range(32 if rank == 0 else 1)]
+    held_out = Batch(*(torch.stack([c[k] if k in (0, 3) else c[k][0] for c in exam.clips]) for k in range(4)))
+    total, count = 0.0, 0
+
+    while True:
+        over = torch.tensor([float(clock.fraction >= 1)])
+        if processes > 1:
+            torch.distributed.broadcast(over, 0)
+        if rank == 0 and (over or clock.elapsed >= due):
+            due = clock.elapsed + 300
+            with torch.autocast(device.type, torch.bfloat16):
+                validation = _validate(average, held_out)
+                _sheet(average, vae, scale, held_out, out / "sheets" / "unet.png")
+            figures = dict(clips=step * batch_size * processes, loss=total / max(1, count), validation=validation)
+            log_line(out / "log.jsonl", stage="unet", step=step, minutes=clock.elapsed / 60, **figures)
+            total, count = 0.0, 0
+            save_checkpoint(
+                out / "unet.pt",
+                model=denoiser.state_dict(),
+                average=average.state_dict(),
+                optimizer=optimizer.state_dict(),
+                step=step,
+                elapsed=clock.elapsed,
+            )
+        if over:
+            return
+        for group in optimizer.param_groups:
+            group["lr"] = clock.learning_rate(peak, step, warmup=200)
+        batch = pool.batch(batch_size)
+        noise = torch.randn(batch.latents.shape).to(device)
+        sigma = draw_sigmas(batch_size).to(device)
+        keep = (torch.rand(batch_size) >= DROP_CONDITION).float().to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            loss = denoising_loss(denoiser, batch, sigma, noise, keep).mean()
+        loss.backward()
+        average_gradients(list(denoiser.parameters()))
+        torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        update_ema(average, denoiser, step)
+        total, count = total + loss.item(), count + 1
+        step += 1

@@ -1,0 +1,221 @@
+"""Videos on disk: H.264 in mp4, animated GIF and WebP, folders of PNG frames.
+
+Nothing is ever half-written: every file (or folder of frames) is made under a temporary name next to its destination
+and renamed when it is whole.
+"""
+
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from io import BytesIO
+from itertools import islice, pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from PIL import Image, ImageSequence
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.shapes import Frames, Video
+from sgi2v_lab.video.frames import as_frames, as_video, enlarge
+
+__all__ = ["encode_mp4", "read_video", "whole_file", "write_frames", "write_video"]
+
+HIGHEST_FPS = {".mp4": 240, ".webp": 240, ".gif": 50}  # browsers play GIF frames shorter than 20 ms at 10 per second
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Lend a temporary name beside `path`, with its suffix; on success it becomes `path`, on any failure it is removed.
+
+    Missing parent folders are made.
+
+    Raises:
+        InputError: the file cannot be written (no permission, no space, a folder of that name).
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"Cannot write {str(path)!r} ({reason}); choose a place you may write to.") from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        elif temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+
+
+def write_video(
+    path: str | Path, video: Video | Frames, fps: float | int = 7, scale: int | None = None, smooth: bool = False
+) -> Path:
+    """Write a video; the suffix says how: .mp4 (H.264, plays in every browser), .gif, .webp, none (a folder of PNGs).
+
+    An mp4's sides must be even: an odd side is lengthened by repeating its last row or column. GIF and WebP loop for
+    ever. A file of that name is replaced.
+
+    Args:
+        path: where to; missing parent folders are made.
+        video: (frames, 3, height, width) floats in 0..1, or (frames, height, width, 3) bytes.
+        fps: frames per second, above 0 and at most 240 (GIF: 50).
+        scale: enlarge by this whole factor first; tiny videos are seen better so.
+        smooth: enlarge with Lanczos, rather than every pixel as a crisp square.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: unknown suffix, bad fps or scale, a bad video (see `as_frames`), or a place that cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in ("", *HIGHEST_FPS):
+        raise InputError(f"Cannot write {path.name!r}; expected .mp4, .gif, .webp, or no suffix (a folder of frames).")
+    rate = checked_fps(fps, HIGHEST_FPS.get(suffix, 240))
+    frames = enlarge(video, scale, smooth)
+    if suffix == "":
+        return write_frames(path, frames)
+    with whole_file(path) as temporary:
+        if suffix == ".mp4":
+            encode_mp4(temporary, frames, rate)
+        else:
+            # round the end of each frame, not its length, so that rounding errors do not add up; GIF counts in 10 ms
+            unit = 10 if suffix == ".gif" else 1
+            ends = [round(i * 1000 / rate / unit) * unit for i in range(len(frames) + 1)]
+            first, *rest = (Image.fromarray(f) for f in frames.numpy())
+            quality = {} if suffix == ".gif" else {"quality": 90, "method": 4}
+            lengths = [b - a for a, b in pairwise(ends)]
+            first.save(temporary, save_all=True, append_images=rest, duration=lengths, loop=0, **quality)
+    return path
+
+
+def encode_mp4(target: Path | BytesIO, frames: Frames, fps: float | int) -> None:
+    """H.264, yuv420p, BT.709, as an mp4 with its index in front (when `target` is a file)."""
+    height, width = frames.shape[1:3]
+    even = (
+        torch.nn.functional.pad(frames.permute(0, 3, 1, 2).float(), (0, width % 2, 0, height % 2), mode="replicate")
+        .to(torch.uint8)
+        .permute(0, 2, 3, 1)
+    )
+    options = {"movflags": "+faststart"} if isinstance(target, Path) else {}
+    where = str(target) if isinstance(target, Path) else target
+    with av.open(where, "w", format="mp4", options=options) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream.height, stream.width, stream.pix_fmt = *even.shape[1:3], "yuv420p"
+        stream.options = {"crf": "16", "preset": "medium"}
+        # untagged colours are guessed differently by different players
+        stream.codec_context.colorspace = int(Colorspace.ITU709)
+        stream.codec_context.color_primaries = int(ColorPrimaries.BT709)
+        stream.codec_context.color_trc = int(ColorTrc.BT709)
+        stream.codec_context.color_range = int(ColorRange.MPEG)
+        for array in even.numpy():
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def write_frames(folder: str | Path, video: Video | Frames) -> Path:
+    """Write frame_0000.png, frame_0001.png, ... (lossless) into a folder, and return the folder.
+
+    A folder that holds nothing but such frames is replaced; any other folder is left alone.
+
+    Raises:
+        InputError: the folder holds something else, cannot be written, or the video is bad (see `as_frames`).
+    """
+    folder, frames = Path(folder), as_frames(video)
+    if folder.exists() and not (folder.is_dir() and all(f.match("frame_*.png") for f in folder.iterdir())):
+        raise InputError(f"{str(folder)!r} exists and is not a folder of frames; choose another name.")
+    with whole_file(folder) as temporary:
+        temporary.mkdir()
+        for i, frame in enumerate(frames.numpy()):
+            Image.fromarray(frame).save(temporary / f"frame_{i:04d}.png")
+        if folder.exists():  # a folder can only be renamed onto an empty one
+            for old in folder.iterdir():
+                old.unlink()
+    return folder
+
+
+def checked_fps(fps: float | int, highest: int) -> float:
+    """The frame rate, or an InputError that says what is wrong with it."""
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not math.isfinite(fps) or not 0.1 <= fps <= highest:
+        raise InputError(f"fps is {fps!r}; expected frames per second, a number from 0.1 to {highest}.")
+    return float(fps)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_video(path: str | Path, max_frames: int | None = None) -> Video:
+    """Read a video: any film that FFmpeg reads (.mp4, .avi, ...), an animated .gif or .webp, or a folder of pictures.
+
+    GIF and WebP merge equal frames into one that lasts longer; such a frame is repeated as it lasts (if nothing
+    ever changes, one frame comes back). Pictures in a folder are taken in the order of their names.
+
+    Args:
+        path: the file or folder.
+        max_frames: stop after so many frames; None reads all.
+
+    Returns:
+        (frames, 3, height, width), floats in 0..1.
+
+    Raises:
+        InputError: not found, not a video, pictures of different sizes, or no frames.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"There is no {str(path)!r}; check the path.")
+    if max_frames is not None and max_frames < 1:
+        raise InputError(f"max_frames is {max_frames}; expected at least 1, or None for all frames.")
+    try:
+        if path.is_dir():
+            pictures = _folder_pictures(path)
+        elif path.suffix.lower() in (".gif", ".webp"):
+            pictures = _animation_pictures(path)
+        else:
+            pictures = _film_pictures(path)
+        arrays = list(islice(pictures, max_frames))
+    except (av.FFmpegError, OSError, IndexError, SyntaxError) as error:  # PIL raises SyntaxError on broken PNGs
+        raise InputError(f"Cannot read {str(path)!r} as a video ({error}); give mp4, gif, webp or frames.") from error
+    sizes = {a.shape for a in arrays}
+    if len(sizes) != 1:
+        found = f"pictures of {len(sizes)} different sizes" if sizes else "no frames"
+        raise InputError(f"{str(path)!r} holds {found}; a video needs one or more frames of one size.")
+    return as_video(torch.from_numpy(np.stack(arrays)))
+
+
+def _film_pictures(path: Path) -> Iterator[np.ndarray]:
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def _animation_pictures(path: Path) -> Iterator[np.ndarray]:
+    with Image.open(path) as animation:
+        lengths = []
+        for frame in ImageSequence.Iterator(animation):
+            frame.load()  # WebP knows a frame's length only once it is decoded
+            lengths.append(frame.info.get("duration", 0))
+        shortest = max(1, min(lengths))
+        for frame, length in zip(ImageSequence.Iterator(animation), lengths, strict=True):
+            array = np.asarray(frame.convert("RGB"))
+            for _ in range(max(1, round(length / shortest))):
+                yield array
+
+
+def _folder_pictures(path: Path) -> Iterator[np.ndarray]:
+    for file in sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg")):
+        with Image.open(file) as picture:
+            yield np.asarray(picture.convert("RGB"))

@@ -1,0 +1,65 @@
+"""Videos as floats and as bytes for the screen, and enlarging them by whole factors."""
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.shapes import Frames, Video
+
+__all__ = ["as_frames", "as_video", "enlarge"]
+
+
+def as_frames(video: Video | Frames) -> Frames:
+    """Bytes for the screen: (frames, height, width, 3), 0..255, on the CPU.
+
+    Floats (frames, 3, height, width) are rounded; what a decoder leaves a little outside 0..1 is clipped. Bytes
+    (frames, height, width, 3) are returned as they are.
+
+    Raises:
+        InputError: wrong number of axes, not three colours, no frames, no pixels, NaN or infinity.
+    """
+    if not isinstance(video, torch.Tensor) or not (video.is_floating_point() or video.dtype == torch.uint8):
+        kind = f"{video.dtype} tensor" if isinstance(video, torch.Tensor) else type(video).__name__
+        raise InputError(f"The video is a {kind}; pass a torch tensor of floats in 0..1 or of bytes (uint8).")
+    colours, wanted = -1, "(frames, height, width, 3)"
+    if video.is_floating_point():
+        colours, wanted = 1, "(frames, 3, height, width)"
+    if video.ndim != 4 or video.shape[colours] != 3:
+        raise InputError(f"The video has shape {tuple(video.shape)}; a {video.dtype} video is expected as {wanted}.")
+    if video.numel() == 0:
+        raise InputError(f"The video is empty, shape {tuple(video.shape)}; it needs at least one frame and one pixel.")
+    video = video.detach().cpu()
+    if not video.is_floating_point():
+        return video
+    if not video.isfinite().all():
+        raise InputError("The video holds NaN or infinity; expected floats in 0..1, so look at the step that made it.")
+    return (video.float().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def as_video(frames: Frames) -> Video:
+    """Bytes (frames, height, width, 3) to floats (frames, 3, height, width) in 0..1."""
+    return frames.permute(0, 3, 1, 2).float() / 255
+
+
+def enlarge(video: Video | Frames, scale: int | None, smooth: bool = False) -> UInt8[Tensor, "frames _ _ 3"]:
+    """Enlarge by a whole factor: every pixel a crisp square, or Lanczos if `smooth`. None and 1 change nothing.
+
+    Returns:
+        Bytes (frames, scale * height, scale * width, 3).
+
+    Raises:
+        InputError: a factor that is not a whole number from 1 to 64, or a bad video (see `as_frames`).
+    """
+    frames, scale = as_frames(video), 1 if scale is None else scale
+    if not isinstance(scale, int) or isinstance(scale, bool) or not 1 <= scale <= 64:
+        raise InputError(f"scale is {scale!r}; expected a whole number from 1 to 64.")
+    if scale == 1:
+        return frames
+    if not smooth:
+        return frames.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
+    size = (frames.shape[2] * scale, frames.shape[1] * scale)
+    pictures = (Image.fromarray(f).resize(size, Image.Resampling.LANCZOS) for f in frames.numpy())
+    return torch.from_numpy(np.stack([np.asarray(p) for p in pictures]))

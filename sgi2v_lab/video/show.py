@@ -1,0 +1,71 @@
+"""Show a video in a notebook: `to_html` makes the page's text, `show_video` hands it to the notebook."""
+
+import base64
+import html
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.shapes import Frames, Video
+from sgi2v_lab.video.files import HIGHEST_FPS, checked_fps, encode_mp4
+from sgi2v_lab.video.frames import as_frames, enlarge
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+__all__ = ["show_video", "to_html"]
+
+COMFORTABLE_WIDTH = 384  # pixels; a narrower video is enlarged by the largest whole factor that stays within it
+
+
+def to_html(
+    video: Video | Frames,
+    fps: float | int = 7,
+    width: int | None = None,
+    alt: str | None = None,
+    title: str | None = None,
+) -> str:
+    """One HTML element with the whole video inside (mp4 in base64), which starts by itself, silently, and loops.
+
+    Tiny videos are enlarged by a whole factor before they are encoded, so that each pixel stays a crisp square.
+
+    Args:
+        video: (frames, 3, height, width) floats in 0..1, or (frames, height, width, 3) bytes.
+        fps: frames per second, 0.1 to 240.
+        width: width on the page in CSS pixels; None takes the video's own, after enlarging.
+        alt: what the video shows, for readers who cannot see it; None states its size and length.
+        title: a caption below the video.
+
+    Raises:
+        InputError: bad fps or width, or a bad video (see `as_frames`).
+    """
+    rate = checked_fps(fps, HIGHEST_FPS[".mp4"])
+    if width is not None and width < 1:
+        raise InputError(f"width is {width}; expected a positive number of pixels, or None.")
+    frames = as_frames(video)
+    count, rows, columns = frames.shape[:3]
+    large = enlarge(frames, min(64, max(1, COMFORTABLE_WIDTH // columns)))
+    film = BytesIO()
+    encode_mp4(film, large, rate)
+    data = base64.b64encode(film.getvalue()).decode()
+    told = html.escape(alt or title or f"Video of {count} frames, {columns} by {rows} pixels, {rate:g} per second")
+    caption = f'<figcaption style="font: 13px sans-serif">{html.escape(title)}</figcaption>' if title else ""
+    return (
+        '<figure style="display: inline-block; margin: 0">'
+        f'<video autoplay loop muted playsinline controls width="{width or large.shape[2]}" aria-label="{told}"'
+        ' style="display: block; max-width: 100%; height: auto; image-rendering: pixelated">'
+        f'<source type="video/mp4" src="data:video/mp4;base64,{data}">{told}</video>{caption}</figure>'
+    )
+
+
+def show_video(
+    video: Video | Frames,
+    fps: float | int = 7,
+    width: int | None = None,
+    alt: str | None = None,
+    title: str | None = None,
+) -> "HTML":
+    """The video as a notebook's display object; leave it as a cell's last line. Arguments and errors as `to_html`."""
+    from IPython.display import HTML  # only notebooks need it
+
+    return HTML(to_html(video, fps=fps, width=width, alt=alt, title=title))

@@ -1,0 +1,65 @@
+"""What holds for every test: shapes are checked at run time, nothing reaches the network, examples are repeatable."""
+
+import os
+import sys
+
+# Before torch and the hub's client are imported; programs that a test starts inherit both.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", str(min(4, os.cpu_count() or 1)))  # tiny tensors drown in many threads
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import socket
+from ipaddress import ip_address
+
+import pytest
+from beartype import BeartypeConf, beartype
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+# From here on every function and dataclass of the package checks its annotations, shapes included, at each call.
+assert not any(name.split(".")[0] == "sgi2v_lab" for name in sys.modules), "imported before its shapes could be checked"
+typechecker = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do where a float is expected
+install_import_hook("sgi2v_lab", f"{__name__}.typechecker")
+
+# `pytest --hypothesis-profile=thorough` looks further, with new examples each time.
+settings.register_profile("quick", max_examples=25, derandomize=True, deadline=None)
+settings.register_profile(
+    "thorough", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("quick")
+
+
+def _is_local(address) -> bool:
+    if not isinstance(address, tuple):  # a Unix socket's path
+        return True
+    try:
+        return ip_address(address[0].split("%")[0]).is_loopback
+    except ValueError:
+        return address[0] in ("", "localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network():
+    """Connections to other machines fail at once, and say why."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def guarded(original):
+        def call(self, address):
+            if not _is_local(address):
+                raise OSError(f"a test tried to reach {address}; tests must not use the network")
+            return original(self, address)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _figures_closed():
+    """No test leaves a matplotlib figure open for the next one."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -1,0 +1,342 @@
+"""The rules that let the folder be read as the paper's pipeline. Each is itself tried on bad examples."""
+
+import ast
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import packages_distributions
+from itertools import chain
+from pathlib import Path
+from sys import stdlib_module_names
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "sgi2v_lab"
+
+# The way the data goes. A module imports only from those before it; a folder counts as one module, and has no cycles.
+ORDER = (
+    *("errors", "shapes", "settings"),
+    *("fit", "paths", "trajectory", "camera", "boxes", "trajectory_json", "images", "trajectory_files"),
+    *("toy", "scene_language", "scene_layout", "prompt", "models"),
+    *("features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline"),
+    *("video", "plots", "widgets", "evaluation", "cli", "__main__"),
+)
+READS_PROMPTS = ("scene_language", "scene_layout", "prompt")  # of the toy they know only its scenes
+MAY_IMPORT_TOY = ("toy", *READS_PROMPTS, "models", "evaluation", "cli", "__main__")
+MAY_PRINT = ("cli", "__main__", "toy.train", "toy.training")  # programs, and the log of a training run
+MAY_EXIT = ("cli", "__main__")
+MAY_NEED_NOTEBOOKS = ("widgets",)  # elsewhere, what only notebooks have is imported where it is used
+LONGEST_MODULE = 300  # lines
+LARGEST_FILE = 5_000_000  # bytes
+CHECKPOINT = "sgi2v_lab/toy/checkpoint/"
+
+
+# --- reading the package ---------------------------------------------------------------------------------------------
+
+
+def modules(root: Path) -> dict[str, ast.Module]:
+    """Syntax trees by full name: sgi2v_lab, sgi2v_lab.boxes, sgi2v_lab.toy, sgi2v_lab.toy.scenes, ..."""
+    found = {}
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        found[name].is_package = path.name == "__init__.py"
+    return found
+
+
+def imports(name: str, tree: ast.Module, known: set[str]) -> Iterator[tuple[str, bool]]:
+    """The modules that a module imports anywhere, by full name, and whether it needs them to be imported itself."""
+    at_once = set()
+    todo = list(tree.body)
+    while todo:
+        node = todo.pop()
+        at_once.add(node)
+        later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
+            isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        )
+        todo += [] if later else list(ast.iter_child_nodes(node))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node in at_once) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            if node.level:
+                here = name.split(".") + ["__init__"] * tree.is_package
+                source = ".".join([*here[: -node.level], *source.split(".")]).rstrip(".")
+            for alias in node.names:
+                deeper = f"{source}.{alias.name}"
+                yield (deeper if deeper in known else source), node in at_once
+
+
+def stage(name: str) -> str:
+    """The part of the house that a module belongs to: sgi2v_lab.toy.scenes -> toy; the package itself -> ''."""
+    return name.removeprefix(PACKAGE).lstrip(".").split(".")[0]
+
+
+def short(name: str) -> str:
+    return name.removeprefix(f"{PACKAGE}.")
+
+
+def is_one_of(name: str, allowed: tuple[str, ...]) -> bool:
+    return any(short(name) == a or short(name).startswith(f"{a}.") for a in allowed)
+
+
+# --- the rules: each returns its complaints --------------------------------------------------------------------------
+
+
+def import_order(root: Path) -> list[str]:
+    trees = modules(root)
+    complaints = [
+        f"{name} has no place in the order of imports (ORDER in tests/test_architecture.py)"
+        for name in trees
+        if stage(name) not in ("", *ORDER)
+    ]
+    edges = {
+        (name, target)
+        for name, tree in trees.items()
+        for target, _ in imports(name, tree, set(trees))
+        if target.split(".")[0] == PACKAGE and stage(name) in ("", *ORDER)
+    }
+    for name, target in sorted(edges):
+        here, there = stage(name), stage(target)
+        if (
+            here == ""
+        ):  # the package's own page gathers the public names of every stage, and says nothing of the programs
+            if there in ("cli", "__main__"):
+                complaints.append(f"{name} imports {target}, a program")
+        elif there == "":
+            complaints.append(f"{name} imports from the package's own page; name the module instead")
+        elif there not in ORDER:
+            complaints.append(f"{name} imports {target}, which has no place in the order")
+        elif here != there and ORDER.index(there) > ORDER.index(here):
+            complaints.append(f"{name} imports {target}, which comes after it")
+        elif there == "toy" and here not in MAY_IMPORT_TOY:
+            complaints.append(f"{name} imports {target}; only {', '.join(MAY_IMPORT_TOY)} know the toy")
+        elif here in READS_PROMPTS and there == "toy" and target != f"{PACKAGE}.toy.scenes":
+            complaints.append(f"{name} imports {target}; of the toy it may know only the scenes")
+    graph: dict[str, set[str]] = {}
+    for name, target in edges:
+        if name != target:
+            graph.setdefault(name, set()).add(target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        complaints.append(f"imports go round in a circle: {' -> '.join(error.args[1])}")
+    return complaints
+
+
+def documented(root: Path) -> list[str]:
+    complaints = []
+    for name, tree in modules(root).items():
+        if not ast.get_docstring(tree):
+            complaints.append(f"{name} has no docstring")
+        for node in tree.body:
+            public = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name[0] != "_"
+            if public and not ast.get_docstring(node):
+                complaints.append(f"{name}.{node.name} has no docstring")
+    return complaints
+
+
+def public_names(root: Path) -> list[str]:
+    complaints = []
+    for name, tree in modules(root).items():
+        only_docstring = len(tree.body) == 1 and ast.get_docstring(tree)
+        if tree.is_package and name != PACKAGE and only_docstring:
+            continue  # a folder that only says what it is for
+        defined, listed = set(), None
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                defined |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                defined.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                defined.add(node.id)
+                if node.id == "__all__":
+                    listed = True
+        if not listed:
+            complaints.append(f"{name} has no __all__")
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                for item in ast.literal_eval(node.value):
+                    if item not in defined:
+                        complaints.append(f"{name}.__all__ lists {item}, which the module does not have")
+    return complaints
+
+
+def short_enough(root: Path) -> list[str]:
+    lengths = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in sorted((root / PACKAGE).rglob("*.py"))}
+    return [
+        f"{path.relative_to(root)} has {lines} lines, more than {LONGEST_MODULE}: it holds more than one concept"
+        for path, lines in lengths.items()
+        if lines > LONGEST_MODULE
+    ]
+
+
+def well_behaved(root: Path) -> list[str]:
+    """Libraries return and raise: they do not print, and do not end the program; nothing imports by a star."""
+    complaints = []
+    for name, tree in modules(root).items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+                complaints.append(f"{name}:{node.lineno} imports *")
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                if called == "print" and not is_one_of(name, MAY_PRINT):
+                    complaints.append(f"{name}:{node.lineno} prints")
+                if called in ("exit", "quit", "sys.exit", "os._exit") and not is_one_of(name, MAY_EXIT):
+                    complaints.append(f"{name}:{node.lineno} calls {called}")
+            if isinstance(node, ast.Raise) and node.exc and not is_one_of(name, MAY_EXIT):
+                raised = ast.unparse(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+                if raised == "SystemExit":
+                    complaints.append(f"{name}:{node.lineno} raises SystemExit")
+    return complaints
+
+
+def declared_dependencies(root: Path) -> list[str]:
+    """What the package imports is what pyproject.toml asks for."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    core = {canonicalize_name(Requirement(r).name) for r in project["dependencies"]}
+    notebooks = {canonicalize_name(Requirement(r).name) for r in project["optional-dependencies"]["notebooks"]}
+    distributions = packages_distributions()
+    trees = modules(root)
+    complaints = []
+    for name, tree in trees.items():
+        for target, at_once in imports(name, tree, set(trees)):
+            top = target.split(".")[0]
+            if top in stdlib_module_names or top == PACKAGE:
+                continue
+            offered_by = {canonicalize_name(d) for d in distributions.get(top, [top])}
+            allowed = core if at_once and not is_one_of(name, MAY_NEED_NOTEBOOKS) else core | notebooks
+            if not offered_by & allowed:
+                complaints.append(f"{name} imports {top}, which is no dependency in pyproject.toml")
+    return complaints
+
+
+def small_files(root: Path) -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    return [
+        f"{name} has {size} bytes, more than {LARGEST_FILE}"
+        for name in sorted(set(filter(None, listed)))
+        if (root / name).is_file() and not name.startswith(CHECKPOINT)
+        for size in [(root / name).stat().st_size]
+        if size > LARGEST_FILE
+    ]
+
+
+RULES = (import_order, documented, public_names, short_enough, well_behaved, declared_dependencies)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_package_keeps(rule):
+    assert len(modules(ROOT)) > 10
+    complaints = rule(ROOT)
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+def test_no_large_file_but_the_checkpoint():
+    assert small_files(ROOT) == []
+
+
+# --- the rules themselves --------------------------------------------------------------------------------------------
+
+GOOD = '"""What it is."""\n\n__all__ = []\n'
+PROJECT = '[project]\ndependencies = ["torch>=2"]\noptional-dependencies.notebooks = ["IPython"]\n'
+
+
+def house(root: Path, files: dict[str, str]) -> Path:
+    for name, text in {"pyproject.toml": PROJECT, f"{PACKAGE}/__init__.py": GOOD, **files}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("rule", "files", "complaint"),
+    [
+        (import_order, {"loss": "import sgi2v_lab.pipeline", "pipeline": ""}, "comes after it"),
+        (import_order, {"loss": "def f():\n    from sgi2v_lab import plots", "plots": ""}, "comes after it"),
+        (import_order, {"loss": "from .pipeline import generate", "pipeline": ""}, "comes after it"),
+        (import_order, {"toy/data": "from ..models import load_model", "models": ""}, "comes after it"),
+        (import_order, {"loss": "from sgi2v_lab import generate"}, "package's own page"),
+        (import_order, {"__init__": "from sgi2v_lab.cli import main", "cli": ""}, "a program"),
+        (import_order, {"helpers": ""}, "no place in the order"),
+        (import_order, {"plots/a": "from sgi2v_lab.plots import b", "plots/b": "from .a import c"}, "in a circle"),
+        (import_order, {"denoise": "from sgi2v_lab.toy.scenes import render", "toy/scenes": ""}, "know the toy"),
+        (import_order, {"prompt": "from sgi2v_lab.toy import data", "toy/data": ""}, "only the scenes"),
+        (documented, {"loss": "__all__ = []"}, "loss has no docstring"),
+        (documented, {"loss": '"""Loss."""\ndef loss(): pass'}, "loss.loss has no docstring"),
+        (public_names, {"loss": '"""Loss."""'}, "no __all__"),
+        (public_names, {"loss": '__all__ = ["gone"]'}, "lists gone"),
+        (short_enough, {"loss": "\n" * 301}, "301 lines"),
+        (well_behaved, {"loss": "def f(x):\n    print(x)"}, "prints"),
+        (well_behaved, {"loss": "import sys\nsys.exit(1)"}, "sys.exit"),
+        (well_behaved, {"loss": "raise SystemExit(1)"}, "SystemExit"),
+        (well_behaved, {"loss": "from math import *"}, "imports *"),
+        (declared_dependencies, {"loss": "import numpy"}, "loss imports numpy"),
+        (declared_dependencies, {"loss": "from IPython.display import HTML"}, "loss imports IPython"),
+    ],
+)
+def test_rule_finds(rule, files, complaint, tmp_path):
+    root = house(tmp_path, {f"{PACKAGE}/{name}.py": source for name, source in files.items()})
+    assert any(complaint in found for found in rule(root)), rule(root)
+
+
+def test_rules_are_content_with_a_good_house(tmp_path):
+    files = {
+        "errors": GOOD,
+        "toy/__init__": '"""The toy."""',
+        "toy/scenes": GOOD + "import torch\nfrom sgi2v_lab.errors import InputError\n",
+        "toy/training": GOOD + "print('loss')\n",
+        "prompt": GOOD + "from sgi2v_lab.toy.scenes import render\n",
+        "video": GOOD + "def _show():\n    from IPython.display import HTML\n    return HTML\n",
+        "cli": GOOD + "import sys\nfrom sgi2v_lab import prompt, video\nsys.exit(print())\n",
+    }
+    root = house(tmp_path, {f"{PACKAGE}/{name}.py": source for name, source in files.items()})
+    assert [complaint for rule in RULES for complaint in rule(root)] == []
+
+
+def test_large_files_are_found(tmp_path):
+    house(tmp_path, {f"{CHECKPOINT}vae.safetensors": "0" * (LARGEST_FILE + 1), "film.txt": "0" * (LARGEST_FILE + 1)})
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    assert small_files(tmp_path) == [f"film.txt has {LARGEST_FILE + 1} bytes, more than {LARGEST_FILE}"]
+
+
+# --- the versions ----------------------------------------------------------------------------------------------------
+
+
+def constraints() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def test_constraints_pin_what_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = constraints()
+    for text in chain(project["dependencies"], *project["optional-dependencies"].values()):
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), text
+
+
+def test_conda_environment_has_the_tested_minor_versions():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    lines = [line for entry in environment for line in (entry["pip"] if isinstance(entry, dict) else [entry])]
+    pinned = {**constraints(), "python": "3.11.0"}
+    versions = [line.replace("==", "=").split("=") for line in lines if "=" in line]
+    assert len(versions) > 5
+    for name, version in versions:
+        tested = pinned[{"pytorch": "torch"}.get(name, canonicalize_name(name))]
+        assert version == f"{'.'.join(tested.split('.')[:2])}.*", name
