@@ -26,6 +26,8 @@ from sgi2v_lab.toy.scenes import COLOURS, Scene, Sprite, render, true_boxes
 
 __all__ = ["draw_prompt", "generate_reference_image", "parse_prompt", "prompt_boxes", "reference_image"]
 
+UNREACHABLE = ("Offline", "offline", "LocalEntryNotFound", "ConnectionError", "ConnectError", "Timeout")
+
 # --- the scene language ----------------------------------------------------------------------------------------------
 
 
@@ -47,6 +49,7 @@ def _scene(prompt: str, num_frames: int) -> tuple[Scene, list[str]]:
                 radius=radii[k].item(),
                 path=centres[k].expand(num_frames, 2).clone(),
                 angle=-math.pi / 2 if thing.shape == "star" else 0.0,  # a star stands on two points
+                period=1.0,  # of the size that the toy was trained on
                 seed=seed + k + 1,
             )
         )
@@ -56,7 +59,7 @@ def _scene(prompt: str, num_frames: int) -> tuple[Scene, list[str]]:
 
 
 def _background_colours(picture: Picture) -> tuple[tuple[float, float, float], ...]:
-    """The three colours of a background; shades of one where the prompt names one, grey or white where it names none."""
+    """The three colours of a background: shades of a single one; grey or white where the prompt names none."""
     names = picture.colours
     if not names:
         names = ["white"] if any(t.colours[:1] == ["grey"] for t in picture.objects) else ["grey"]
@@ -80,12 +83,12 @@ def parse_prompt(prompt: str, num_frames: int = 8) -> Scene:
     return _scene(prompt, num_frames)[0]
 
 
-def draw_prompt(prompt: str, size: int = 128) -> Image:
+def draw_prompt(prompt: str, size: int = 64) -> Image:
     """Draw a prompt of the scene language: a picture (3, size, size) in 0..1. Errors as `parse_prompt`."""
     return render(parse_prompt(prompt, num_frames=1), size)[0]
 
 
-def prompt_boxes(prompt: str, size: int = 128) -> dict[str, Float[Tensor, "4"]]:
+def prompt_boxes(prompt: str, size: int = 64) -> dict[str, Float[Tensor, "4"]]:
     """Each object's name and its box (x0, y0, x1, y1) in pixels of `draw_prompt(prompt, size)`, to attach paths to.
 
     The name is the object's words without its article; a repeated one gets a number. Errors as `parse_prompt`.
@@ -93,7 +96,8 @@ def prompt_boxes(prompt: str, size: int = 128) -> dict[str, Float[Tensor, "4"]]:
     scene, names = _scene(prompt, 1)
     boxes: dict[str, Tensor] = {}
     for name, box in zip(names, true_boxes(scene, size)[:, 0], strict=True):
-        unique = next(n for n in (name, *(f"{name} {i}" for i in itertools.count(2))) if n not in boxes)
+        numbered = itertools.chain([name], (f"{name} {i}" for i in itertools.count(2)))
+        unique = next(n for n in numbered if n not in boxes)
         boxes[unique] = box
     return boxes
 
@@ -157,8 +161,8 @@ def generate_reference_image(
         )
     except torch.OutOfMemoryError as error:
         raise InputError(
-            f"{name!r} ran out of memory on {device} at {width}x{height} px; make a smaller picture, use half precision "
-            "(dtype=torch.float16) or a smaller model"
+            f"{name!r} ran out of memory on {device} at {width}x{height} px; make a smaller picture, use half "
+            "precision (dtype=torch.float16) or a smaller model"
         ) from error
     if any(getattr(output, "nsfw_content_detected", None) or []):
         raise InputError(f"the safety checker of {name!r} withheld the picture; change the prompt or the seed")
@@ -189,19 +193,15 @@ def _why_not_loaded(name: str, local: bool, error: Exception) -> str:
     told = " ".join(f"{type(c).__name__} {c}" for c in causes)
     first = " ".join(str(error).split())[:200]
     if "GatedRepo" in told or "gated" in told:
-        return (
-            f"the weights of {name!r} are gated; accept their licence on the model's page, log in with `hf auth login`"
-        )
+        return f"the weights of {name!r} are gated; accept the licence on the model's page and log in (`hf auth login`)"
     if "safetensors" in told and ("no file" in told or "not find" in told or "not found" in told):
         return f"{name!r} has no complete set of safetensors weights, and no other kind is read ({first}); convert them"
     if local:
         return f"the folder {name!r} is not a text-to-image pipeline that diffusers can load ({first}); check its files"
     if "RepositoryNotFound" in told:
         return f"there is no model {name!r} on the hub that you may read; check the name (owner/name) and your log-in"
-    if any(
-        w in told for w in ("Offline", "offline", "LocalEntryNotFound", "ConnectionError", "ConnectError", "Timeout")
-    ):
-        return f"the weights of {name!r} are not on this computer and the hub cannot be reached; go online or give a folder"
+    if any(sign in told for sign in UNREACHABLE):
+        return f"{name!r} is not on this computer and the hub cannot be reached; go online, or give a pipeline's folder"
     return f"{name!r} could not be loaded as a text-to-image pipeline ({first}); check the name or give a folder"
 
 
@@ -217,7 +217,7 @@ def reference_image(
     Args:
         prompt: For "toy", the scene language; otherwise free text.
         model: "toy", or what `generate_reference_image` takes as `model_id`.
-        size: A side for "toy" (default 128); width and height for a model (default 1024 x 576).
+        size: A side for "toy" (default 64); width and height for a model (default 1024 x 576).
         seed: For a model only: the toy's drawing is fixed by the prompt.
         options: For a model only: further arguments of `generate_reference_image`.
 
@@ -227,10 +227,10 @@ def reference_image(
     if model == "toy":
         if options:
             raise InputError(f"the toy's drawing has no {', '.join(options)}; drop it or name a text-to-image model")
-        side = size or 128
+        side = size or 64
         if isinstance(side, tuple):
             if side[0] != side[1]:
-                raise InputError(f"the toy draws squares, not {side[0]}x{side[1]} px; give one side, such as size=128")
+                raise InputError(f"the toy draws squares, not {side[0]}x{side[1]} px; give one side, such as size=64")
             side = side[0]
         return to_pil(draw_prompt(prompt, side))
     if size is not None:

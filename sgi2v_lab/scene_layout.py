@@ -29,14 +29,15 @@ def _place(picture: Picture) -> Tensor:
     count = len(picture.objects)
     groups = _groups(count, [(a, b) for _, a, b in picture.smaller])
     free = [g for g in groups if all(picture.objects[k].place is None for k in g)]
-    in_a_row = all(len(g) == 1 for g in free)
+    # groups that have no place of their own share the picture: side by side, or as rows where some are themselves wide
+    share = 1 if any(axis == 0 and a in group for axis, a, _ in picture.smaller for group in free) else 0
+    room = [1 + sum(axis == share and a in group for axis, a, _ in picture.smaller) for group in free]
+    cuts = [sum(room[:k]) / max(1, sum(room)) for k in range(len(room) + 1)]
     centres = torch.full((count, 2), torch.nan)
     for group in groups:
-        # groups that have no place of their own share the picture: side by side if single, else one above the other
         walls = [(0.0, 1.0), (0.0, 1.0)]
         if group in free:
-            band = (free.index(group) / len(free), (free.index(group) + 1) / len(free))
-            walls[0 if in_a_row else 1] = band
+            walls[share] = (cuts[free.index(group)], cuts[free.index(group) + 1])
         for axis in (0, 1):
             edges = [(a, b) for which, a, b in picture.smaller if which == axis and a in group]
             fixed = {k: picture.objects[k].place[axis] for k in group if picture.objects[k].place is not None}

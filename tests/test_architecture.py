@@ -1,6 +1,7 @@
 """The rules that let the folder be read as the paper's pipeline. Each is itself tried on bad examples."""
 
 import ast
+import socket
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -12,8 +13,11 @@ from sys import stdlib_module_names
 
 import pytest
 import yaml
+from jaxtyping import TypeCheckError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from sgi2v_lab.toy.scenes import true_boxes
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "sgi2v_lab"
@@ -216,7 +220,7 @@ def declared_dependencies(root: Path) -> list[str]:
             allowed = core if at_once and not is_one_of(name, MAY_NEED_NOTEBOOKS) else core | notebooks
             if not offered_by & allowed:
                 complaints.append(f"{name} imports {top}, which is no dependency in pyproject.toml")
-    return complaints
+    return sorted(set(complaints))
 
 
 def small_files(root: Path) -> list[str]:
@@ -340,3 +344,21 @@ def test_conda_environment_has_the_tested_minor_versions():
     for name, version in versions:
         tested = pinned[{"pytorch": "torch"}.get(name, canonicalize_name(name))]
         assert version == f"{'.'.join(tested.split('.')[:2])}.*", name
+
+
+# --- what conftest.py promises ---------------------------------------------------------------------------------------
+
+
+def test_annotations_are_checked_at_run_time():
+    with pytest.raises(TypeCheckError):
+        true_boxes("a picture of a ball")
+
+
+def test_the_network_is_out_of_reach():
+    with socket.socket() as plug, pytest.raises(OSError, match="must not use the network"):
+        plug.connect(("192.0.2.1", 80))  # an address kept for documentation
+
+
+def test_this_machine_can_be_reached():
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as plug:
+        assert plug.getpeername() == server.getsockname()

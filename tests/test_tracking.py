@@ -24,8 +24,8 @@ def _centres(boxes):
 
 
 def _errors(scene, tracker=None):
-    boxes = true_boxes(scene)
-    tracks = track_boxes(render(scene), boxes[:, 0], tracker)
+    boxes = true_boxes(scene, 128)
+    tracks = track_boxes(render(scene, 128), boxes[:, 0], tracker)
     return (tracks.points - _centres(boxes)).norm(dim=-1), tracks
 
 
@@ -38,8 +38,10 @@ def test_a_plain_sprite_is_followed_at_ten_pixels_per_frame(tracker, shape):
     assert tracks.tracker == tracker
 
 
-def test_the_default_is_accurate_on_known_motion():
-    figures = validate_tracker(None, range(FIRST, FIRST + 12))
+@pytest.mark.parametrize("size", [64, 128])
+def test_the_default_is_accurate_on_known_motion(size):
+    figures = validate_tracker(None, range(FIRST, FIRST + 12), size)
+    assert figures["resolution"] == f"{size}x{size}"
     assert figures["tracker"] == "ncc"
     for kind in ("uncovered", "photographs"):
         assert figures[kind]["objects"] >= 8
@@ -63,19 +65,19 @@ def test_a_vanished_object_stays_at_its_last_known_place():
     scene = _scene(texture="checked")
     gone = scene.sprites[0].path.clone()
     gone[4:] += 5
-    video = render(replace(scene, sprites=(replace(scene.sprites[0], path=gone),)))
-    tracks = track_boxes(video, true_boxes(scene)[:, 0])
+    video = render(replace(scene, sprites=(replace(scene.sprites[0], path=gone),)), 128)
+    tracks = track_boxes(video, true_boxes(scene, 128)[:, 0])
     assert tracks.visible[0].tolist() == [True] * 4 + [False] * 4
     assert (tracks.points[0, 4:] == tracks.points[0, 3]).all()
 
 
 def test_a_smeared_object_is_still_followed():
     scene = _scene(texture="striped", step=6 / 128)
-    video = render(scene)
+    video = render(scene, 128)
     smeared = torch.stack([video[max(0, f - 1) : f + 1].mean(dim=0) for f in range(len(video))])
     smeared = 0.85 * smeared + 0.1 + 0.02 * torch.randn(smeared.shape, generator=torch.Generator().manual_seed(0))
-    tracks = track_boxes(smeared.clamp(0, 1), true_boxes(scene)[:, 0])
-    error = (tracks.points - _centres(true_boxes(scene))).norm(dim=-1)
+    tracks = track_boxes(smeared.clamp(0, 1), true_boxes(scene, 128)[:, 0])
+    error = (tracks.points - _centres(true_boxes(scene, 128))).norm(dim=-1)
     assert error.mean() < 4  # the mean of two frames is itself 3 px behind
     assert tracks.visible.all()
 
@@ -83,8 +85,8 @@ def test_a_smeared_object_is_still_followed():
 @pytest.mark.parametrize("tracker", list(TRACKERS))
 def test_a_still_video_keeps_everything_in_place(tracker):
     scene = _scene()
-    still = render(scene)[:1].repeat(8, 1, 1, 1)
-    tracks = track_boxes(still, true_boxes(scene)[:, 0], tracker)
+    still = render(scene, 128)[:1].repeat(8, 1, 1, 1)
+    tracks = track_boxes(still, true_boxes(scene, 128)[:, 0], tracker)
     assert (tracks.points - tracks.points[:, :1]).abs().max() < 0.25
 
 
@@ -102,15 +104,15 @@ def test_any_callable_can_be_the_tracker():
         )
 
     scene = _scene()
-    boxes = true_boxes(scene)
-    tracks = track_boxes(render(scene), boxes[:, 0], keep)
+    boxes = true_boxes(scene, 128)
+    tracks = track_boxes(render(scene, 128), boxes[:, 0], keep)
     assert tracks.tracker == "keep"
     assert torch.allclose(tracks.points, _centres(boxes)[:, :1].expand_as(tracks.points), atol=1e-3)
 
 
 def test_bad_input_is_named():
-    video = render(_scene())
-    with pytest.raises(InputError, match="'kcf'.*ncc, lk, dis"):
+    video = render(_scene(), 128)
+    with pytest.raises(InputError, match=r"'kcf'.*ncc, lk, dis"):
         get_tracker("kcf")
-    with pytest.raises(InputError, match="box 0 .*128x128"):
+    with pytest.raises(InputError, match=r"box 0 .*128x128"):
         track_boxes(video, torch.tensor([[200.0, 10.0, 220.0, 30.0]]))

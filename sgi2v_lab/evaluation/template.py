@@ -6,8 +6,8 @@ plain disc jumps ten pixels. The similarity of a template T and a patch I under 
 
     s = (2 cov(T, I) - |mean T - mean I|^2) / (var T + var I),    1 for equal patches, about 0 for unrelated ones,
 
-which is normalised cross-correlation that also minds a wrong colour or contrast. It is evaluated at all integer shifts at
-once with FFTs (only the part of the patch inside the picture counts), and its peak is refined by a parabola.
+which is normalised cross-correlation that also minds a wrong colour or contrast. It is evaluated at all integer shifts
+at once with FFTs (only the part of the patch inside the picture counts), and its peak is refined by a parabola.
 
 A box holds background too, which must not be what is found again. The weights are a Gaussian over the box, times
 what `_changed` says (content that stays in place while something moves is background), times, in a second pass, how

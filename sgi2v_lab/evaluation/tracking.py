@@ -10,6 +10,7 @@ No tracker here needs weights. Any callable that follows `PointTracker` (CoTrack
 Points that are lost stay at their last known position with `visible` False.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -107,7 +108,7 @@ def _chain(video: Video, points: Tensor, step: Step, name: str) -> Tracks:
     size = np.array([video.shape[-1], video.shape[-2]])
     alive = np.ones(len(at), dtype=bool)
     path, seen = [at], [alive]
-    for now, then in zip(frames[:-1], frames[1:], strict=True):
+    for now, then in itertools.pairwise(frames):
         if len(at):
             there, good = step(now, then, at)
             alive = alive & good & ((there > -0.5) & (there < size - 0.5)).all(axis=-1)

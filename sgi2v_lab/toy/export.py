@@ -1,1 +1,55 @@
-def export(*a): pass
+"""Write what was trained as a StableVideoDiffusionPipeline folder that unmodified diffusers loads."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import StableVideoDiffusionPipeline
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.toy.architecture import make_feature_extractor, make_scheduler, make_vae
+from sgi2v_lab.toy.training import load_checkpoint
+from sgi2v_lab.toy.unet_stage import Denoiser
+
+__all__ = ["export"]
+
+
+def export(run: Path, to: Path, settings: dict | None = None) -> None:
+    """Write the averaged weights of a training run as half-precision safetensors, and its settings, into a new folder.
+
+    An existing folder is replaced as a whole once the new one is complete; its `settings.json` and `README.md` (the
+    model card) are carried over unless `settings` are given. InputError where a stage has not been trained.
+    """
+    states = {}
+    for stage in ("vae", "unet"):
+        states[stage] = load_checkpoint(run / f"{stage}.pt")
+        if states[stage] is None:
+            raise InputError(f"{run} has no {stage}.pt; train it first: python -m sgi2v_lab.toy.train {stage}")
+    vae, denoiser = make_vae(), Denoiser()
+    # the temporal layers that were left out of training as identities keep their initial values
+    vae.load_state_dict(states["vae"]["average"], strict=False)
+    vae.register_to_config(scaling_factor=states["vae"]["scaling_factor"])
+    denoiser.load_state_dict(states["unet"]["average"])
+    pipeline = StableVideoDiffusionPipeline(
+        vae=vae,
+        image_encoder=denoiser.image_encoder,
+        unet=denoiser.unet,
+        scheduler=make_scheduler(),
+        feature_extractor=make_feature_extractor(),
+    ).to(torch.float16)
+    partial = to.with_name(to.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    pipeline.save_pretrained(partial, safe_serialization=True)
+    if settings is not None:
+        (partial / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    for name in ("settings.json", "README.md"):
+        if (to / name).is_file() and not (partial / name).exists():
+            shutil.copy(to / name, partial / name)
+    old = to.with_name(to.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if to.exists():
+        os.replace(to, old)
+    os.replace(partial, to)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,127 @@
+"""The denoising loop: guided Euler steps, some of them after the latents were optimised."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from diffusers import EulerDiscreteScheduler
+from diffusers.utils.torch_utils import randn_tensor
+from jaxtyping import Int
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
+from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.optimize import OptimizeStep, optimize_latents
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Latents
+
+__all__ = ["DenoiseStep", "denoise", "draw_noise", "make_schedule"]
+
+
+@dataclass(frozen=True)
+class DenoiseStep:
+    """One denoising step, from noise level `sigma` to the next."""
+
+    index: int
+    sigma: float
+    before: Latents  # as the step found them
+    optimised: Latents | None  # after the optimiser; None at steps that are not guided
+    mixed: Latents  # what was denoised: `before`, or the optimised ones with the original high frequencies
+    iterations: tuple[OptimizeStep, ...]  # of the optimiser; empty at steps that are not guided
+    denoised: Latents  # the model's current guess of the clean latents
+    latents: Latents  # after the Euler step
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss before each iteration; empty at steps that are not guided."""
+        return [step.loss for step in self.iterations]
+
+
+def make_schedule(model: Model, settings: Settings) -> EulerDiscreteScheduler:
+    """A fresh scheduler, its `sigmas` and `timesteps` set for the run (a scheduler counts its own steps)."""
+    scheduler = EulerDiscreteScheduler.from_config(model.scheduler.config)
+    scheduler.set_timesteps(settings.num_steps, device=model.device)
+    return scheduler
+
+
+def draw_noise(model: Model, settings: Settings, generator: torch.Generator) -> Latents:
+    """Noise of unit variance, (frames, channels, h, w), drawn on the CPU so that a seed means the same everywhere."""
+    shape = (1, *model.latent_shape(settings))
+    return randn_tensor(shape, generator=generator, dtype=model.dtype)[0].to(model.device)
+
+
+@torch.no_grad()
+def denoise(
+    model: Model,
+    conditioning: Conditioning,
+    noise: Latents,
+    settings: Settings,
+    cells: Int[Tensor, "boxes frames 4"] | None = None,
+) -> Iterator[DenoiseStep]:
+    """Denoise unit noise (frames, channels, h, w) into clean latents; yields after every step.
+
+    With boxes in latent `cells`, the latents of the guided steps are optimised first, and their high frequencies put
+    back. Without, this is diffusers' own pipeline, to the bit. Classifier-free guidance rises over the frames; it is
+    left out, as there, where its largest value is 1 or less.
+    """
+    if cells is not None and settings.guided_steps[1] >= settings.num_steps:
+        raise InputError(f"guided steps {settings.guided_steps} do not lie within the {settings.num_steps} steps")
+    schedule = make_schedule(model, settings)
+    guided = range(settings.guided_steps[0], settings.guided_steps[1] + 1) if cells is not None else range(0)
+    mask = butterworth_mask(*noise.shape[-2:], settings.cutoff, settings.butterworth_order)
+    guidance = torch.linspace(settings.min_guidance, settings.max_guidance, len(noise)).view(1, -1, 1, 1, 1)
+    guidance = guidance.to(noise) if settings.max_guidance > 1 else None
+    latents = noise * schedule.init_noise_sigma
+    for index, timestep in enumerate(schedule.timesteps):
+        before, optimised, iterations = latents, None, ()
+        sigma = schedule.sigmas[index]
+        if index in guided and settings.iterations:
+            iterations = tuple(optimize_latents(model, latents, sigma, conditioning, cells, settings))
+            optimised = iterations[-1].latents
+            latents = mix_frequencies(optimised, latents, mask)
+        mixed = latents
+        prediction = _predict(model, schedule, latents, timestep, conditioning, guidance)
+        result = schedule.step(prediction.to(latents.dtype), timestep, latents[None], return_dict=True)
+        latents = result.prev_sample[0]
+        yield DenoiseStep(
+            index=index,
+            sigma=sigma.item(),
+            before=before,
+            optimised=optimised,
+            mixed=mixed,
+            iterations=iterations,
+            denoised=result.pred_original_sample[0],
+            latents=latents,
+        )
+
+
+def _predict(
+    model: Model,
+    schedule: EulerDiscreteScheduler,
+    latents: Latents,
+    timestep: Tensor,
+    conditioning: Conditioning,
+    guidance: Tensor | None,
+) -> Tensor:
+    """The UNet's v-prediction (1, frames, channels, h, w), guided away from the unconditional one."""
+    embedding, image, ids = conditioning.embedding, conditioning.image_latents[None], conditioning.time_ids
+    video = latents[None]
+    if guidance is not None:
+        # the unconditional branch sees neither the first frame's token nor its latents
+        video = torch.cat([video] * 2)
+        embedding = torch.cat([torch.zeros_like(embedding), embedding])
+        image = torch.cat([torch.zeros_like(image), image])
+        ids = torch.cat([ids, ids])
+    scaled = schedule.scale_model_input(video, timestep).to(model.dtype)
+    prediction = model.unet(
+        torch.cat([scaled, image], dim=2),
+        timestep,
+        encoder_hidden_states=embedding,
+        added_time_ids=ids,
+        return_dict=False,
+    )[0]
+    if guidance is None:
+        return prediction
+    unconditional, conditional = prediction.chunk(2)
+    return unconditional + guidance * (conditional - unconditional)

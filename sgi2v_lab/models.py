@@ -1,0 +1,261 @@
+"""Models: any image-to-video checkpoint in the format of diffusers' StableVideoDiffusionPipeline, and its codecs.
+
+SVD has five parts: a VAE, a UNet, a CLIP image encoder with its pre-processing, and a scheduler. `load_model` gets them
+all; `encode_image` and `decode_latents` are the ways in and out of latent space.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKLTemporalDecoder,
+    EulerDiscreteScheduler,
+    StableVideoDiffusionPipeline,
+    UNetSpatioTemporalConditionModel,
+)
+from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
+from diffusers.utils.torch_utils import randn_tensor
+from jaxtyping import Float
+from torch import Tensor
+from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Image, Latents, Video
+
+__all__ = ["MODELS", "Conditioning", "Model", "decode_latents", "encode_image", "load_model", "pick_device"]
+
+TOY = Path(__file__).parent / "toy" / "checkpoint"
+MODELS = {
+    "toy": str(TOY),
+    "svd": "stabilityai/stable-video-diffusion-img2vid",
+    "svd-xt": "stabilityai/stable-video-diffusion-img2vid-xt",
+}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Model:
+    """The five parts of a Stable Video Diffusion checkpoint, frozen, on one device, and its default settings."""
+
+    name: str
+    vae: AutoencoderKLTemporalDecoder
+    unet: UNetSpatioTemporalConditionModel
+    image_encoder: CLIPVisionModelWithProjection
+    scheduler: EulerDiscreteScheduler
+    feature_extractor: CLIPImageProcessor
+    settings: Settings
+
+    @classmethod
+    def from_pipeline(cls, pipeline: StableVideoDiffusionPipeline, name: str, settings: Settings) -> "Model":
+        """Take the parts of a diffusers pipeline; their weights are frozen."""
+        for part in (pipeline.vae, pipeline.unet, pipeline.image_encoder):
+            part.eval().requires_grad_(False)
+        return cls(
+            name=name,
+            vae=pipeline.vae,
+            unet=pipeline.unet,
+            image_encoder=pipeline.image_encoder,
+            scheduler=pipeline.scheduler,
+            feature_extractor=pipeline.feature_extractor,
+            settings=settings,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.unet.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights."""
+        return self.unet.dtype
+
+    @property
+    def vae_factor(self) -> int:
+        """Pixels per latent cell, in each direction (8 for SVD)."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latents (4 for SVD)."""
+        return self.unet.config.out_channels
+
+    def num_frames(self, settings: Settings) -> int:
+        """The frames of a video: the settings', or else what the UNet was trained for."""
+        return settings.num_frames or self.unet.config.num_frames
+
+    def latent_shape(self, settings: Settings) -> tuple[int, int, int, int]:
+        """(frames, channels, h, w) of a video's latents; InputError where the picture's size does not divide."""
+        # every level of the UNet halves the latents, except the last; sizes that do not divide break its skips
+        step = self.vae_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        for name in ("width", "height"):
+            if getattr(settings, name) % step:
+                raise InputError(
+                    f"{name} is {getattr(settings, name)}, but {self.name} needs a multiple of {step} pixels"
+                )
+        height, width = settings.height // self.vae_factor, settings.width // self.vae_factor
+        return self.num_frames(settings), self.latent_channels, height, width
+
+    def check_layers(self, layers: tuple[tuple[int, int], ...]) -> None:
+        """InputError for an up block or transformer that this UNet does not have."""
+        have = [
+            (b, t) for b, block in enumerate(self.unet.up_blocks) for t in range(len(getattr(block, "attentions", ())))
+        ]
+        for layer in layers:
+            if tuple(layer) not in have:
+                raise InputError(f"{self.name} has no layer {tuple(layer)}; it has {', '.join(map(str, have))}")
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the UNet is told about the first frame (conditional branch)."""
+
+    embedding: Float[Tensor, "1 1 embedding"]
+    image_latents: Latents  # the first frame's latents, repeated over frames, not scaled (as SVD was trained)
+    time_ids: Float[Tensor, "1 3"]  # fps - 1, motion bucket, noise augmentation
+
+
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """The device asked for, or the best there is: CUDA, MPS, CPU. InputError for one that is not there."""
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(device)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {device} cannot be used here ({reason}); try cpu") from error
+    return device
+
+
+def load_model(
+    name: str = "toy", device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+) -> Model:
+    """Load "toy", "svd", "svd-xt", a folder, or a hub id, in diffusers' StableVideoDiffusionPipeline format.
+
+    Only safetensors are read and no remote code is run. `device` defaults to the best there is, `dtype` ("fp32",
+    "bf16", "fp16" or a torch dtype) to fp32 on CPU and fp16 elsewhere. A `settings.json` in the folder gives the
+    model's own default settings. InputError says which weights cannot be had, and what to do.
+    """
+    device = pick_device(device)
+    if dtype is None:
+        dtype = torch.float32 if device.type == "cpu" else torch.float16
+    if isinstance(dtype, str):
+        if dtype not in DTYPES:
+            raise InputError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}")
+        dtype = DTYPES[dtype]
+    source = MODELS.get(name, name)
+    folder = Path(source)
+    local = folder.is_dir()
+    if local and not (folder / "model_index.json").is_file():
+        raise InputError(f"{folder} is no checkpoint: it has no model_index.json (expected a diffusers SVD folder)")
+    if not local and (folder.exists() or os.sep == source[:1] or source.count("/") != 1 or source[0] in ".~"):
+        raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
+    pipeline = _fetch(name, source, dtype)
+    try:
+        pipeline.to(device)
+    except torch.OutOfMemoryError as error:
+        raise InputError(f"{name} does not fit into the memory of {device}; try dtype fp16, or device cpu") from error
+    settings = Settings.load(folder / "settings.json") if (folder / "settings.json").is_file() else Settings()
+    return Model.from_pipeline(pipeline, name, settings)
+
+
+def _fetch(name: str, source: str, dtype: torch.dtype) -> StableVideoDiffusionPipeline:
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    # the hub keeps a half-precision copy of SVD's weights, half the download
+    variants = ["fp16", None] if not Path(source).is_dir() and dtype != torch.float32 else [None]
+    for variant in variants:
+        try:
+            pipeline = StableVideoDiffusionPipeline.from_pretrained(
+                source, torch_dtype=dtype, variant=variant, use_safetensors=True
+            )
+        except GatedRepoError as error:
+            raise InputError(
+                f"{source} is gated: accept its licence on https://huggingface.co/{source}, then run `hf auth login`"
+            ) from error
+        except RepositoryNotFoundError as error:
+            raise InputError(f"the hub knows no model {source!r}; check the name, or run `hf auth login`") from error
+        except (LocalEntryNotFoundError, HfHubHTTPError, ConnectionError) as error:
+            raise _unavailable(source) from error
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise InputError(f"{name} does not fit into memory; try dtype fp16 or model toy") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            if variant is not None:
+                continue
+            if not Path(source).is_dir() and isinstance(error, OSError):
+                raise _unavailable(source) from error
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(f"{source} is no complete StableVideoDiffusionPipeline in safetensors: {reason}") from error
+        if not isinstance(pipeline, StableVideoDiffusionPipeline):
+            raise InputError(f"{source} is a {type(pipeline).__name__}, but a StableVideoDiffusionPipeline is needed")
+        return pipeline
+    raise AssertionError("unreachable")
+
+
+def _unavailable(source: str) -> InputError:
+    return InputError(
+        f"the weights of {source} are not in the local cache and cannot be downloaded; go online once and run "
+        f"`hf download {source}`, or give the folder of a local copy, or use the bundled model toy"
+    )
+
+
+@torch.no_grad()
+def encode_image(model: Model, image: Image, settings: Settings, generator: torch.Generator) -> Conditioning:
+    """Encode the first frame (3, height, width), values 0..1, as SVD's pipeline does.
+
+    CLIP turns it into one token; the VAE turns it, with a little noise, into latents. The noise is drawn from
+    `generator` (on the CPU, so that a seed means the same on every device), before the video's own noise.
+    """
+    # the memory layout that diffusers' pipeline arrives at; convolutions round differently in another one
+    image = image[None].float().contiguous(memory_format=torch.channels_last)
+    small = (_resize_with_antialiasing(image * 2 - 1, (224, 224)) + 1) / 2
+    pixels = model.feature_extractor(
+        images=small, do_normalize=True, do_center_crop=False, do_resize=False, do_rescale=False, return_tensors="pt"
+    ).pixel_values
+    embedding = model.image_encoder(pixels.to(model.device, model.dtype)).image_embeds[:, None]
+
+    noise = randn_tensor(image.shape, generator=generator, dtype=image.dtype)
+    noisy = (2.0 * image - 1.0) + settings.noise_augmentation * noise
+    with _full_precision_vae(model):
+        latents = model.vae.encode(noisy.to(model.device, model.vae.dtype)).latent_dist.mode()
+    frames = model.num_frames(settings)
+    ids = [settings.fps - 1, settings.motion_bucket, settings.noise_augmentation]
+    return Conditioning(
+        embedding=embedding,
+        image_latents=latents.to(model.dtype).repeat(frames, 1, 1, 1),
+        time_ids=torch.tensor([ids], dtype=model.dtype, device=model.device),
+    )
+
+
+@torch.no_grad()
+def decode_latents(model: Model, latents: Latents, chunk: int | None = None) -> Video:
+    """Decode latents (frames, channels, h, w) to a video (frames, 3, height, width), values 0..1, on the CPU.
+
+    `chunk` frames are decoded at a time; fewer take less memory, but the temporal decoder sees fewer neighbours.
+    """
+    pieces = []
+    with _full_precision_vae(model):
+        scaled = (1 / model.vae.config.scaling_factor * latents).to(model.vae.dtype)
+        for piece in scaled.split(chunk or len(scaled)):
+            pieces.append(model.vae.decode(piece, num_frames=len(piece)).sample.float().cpu())
+    return (torch.cat(pieces) / 2 + 0.5).clamp(0, 1)
+
+
+class _full_precision_vae:  # noqa: N801
+    """SVD's VAE overflows in fp16 and says so in its configuration (`force_upcast`)."""
+
+    def __init__(self, model: Model):
+        self.vae = model.vae
+        self.upcast = self.vae.dtype == torch.float16 and self.vae.config.force_upcast
+
+    def __enter__(self) -> None:
+        if self.upcast:
+            self.vae.to(dtype=torch.float32)
+
+    def __exit__(self, *_: object) -> None:
+        if self.upcast:
+            self.vae.to(dtype=torch.float16)

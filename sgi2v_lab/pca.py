@@ -1,0 +1,94 @@
+"""Looking at features: principal components as colours, and similarity to one place."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.shapes import Features, Video
+
+__all__ = ["Basis", "fit_pca", "similarity_maps"]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Three principal components of features, and the range that becomes black to full colour."""
+
+    pca: PCA
+    low: Float[Tensor, " 3"]
+    high: Float[Tensor, " 3"]
+
+    @property
+    def explained(self) -> tuple[float, ...]:
+        """The share of the variance that each of the three components holds."""
+        return tuple(self.pca.explained_variance_ratio_.tolist())
+
+    def rgb(self, features: Features) -> Video:
+        """Feature maps (frames, channels, h, w) as colours (frames, 3, h, w), 0..1: equal colour, equal feature."""
+        if features.shape[1] != self.pca.n_features_in_:
+            raise InputError(
+                f"the features have {features.shape[1]} channels, but this basis was fitted to {self.pca.n_features_in_}"
+            )
+        parts = torch.from_numpy(self.pca.transform(_tokens(features).numpy())).float()
+        colours = ((parts - self.low) / (self.high - self.low)).clamp(0, 1)
+        frames, _, h, w = features.shape
+        return colours.view(frames, h, w, 3).permute(0, 3, 1, 2).contiguous()
+
+
+def _tokens(features: Tensor) -> Tensor:
+    return features.detach().float().cpu().permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def fit_pca(*features: Features) -> Basis:
+    """One basis of three components for all the maps given: of several frames, steps or layers of equal width.
+
+    Colours are stretched so that the middle 96% of the values span each channel. Maps drawn with one basis can be
+    compared; those of two bases cannot. InputError where there are no maps, or fewer than 3 channels.
+    """
+    if not features or any(f.shape[1] != features[0].shape[1] for f in features):
+        raise InputError(f"one basis needs maps of one width; these have {[f.shape[1] for f in features]} channels")
+    tokens = torch.cat([_tokens(f) for f in features])
+    if min(tokens.shape) < 3:
+        raise InputError(f"three components need at least 3 channels and 3 cells, not {tuple(tokens.shape)}")
+    pca = PCA(n_components=3, svd_solver="full").fit(tokens.numpy())
+    # a component's sign is arbitrary: make its largest weight positive, so that equal data give equal colours
+    largest = pca.components_[range(3), abs(pca.components_).argmax(axis=1)]
+    pca.components_ *= (1 - 2 * (largest < 0))[:, None]
+    parts = torch.from_numpy(pca.transform(tokens.numpy())).float()
+    low, high = (torch.quantile(parts[:: max(1, len(parts) // 100_000)], q, dim=0) for q in (0.02, 0.98))
+    return Basis(pca, low, torch.maximum(high, low + 1e-8))
+
+
+def similarity_maps(
+    features: Features,
+    *,
+    point: tuple[float, float] | None = None,
+    box: tuple[float, float, float, float] | None = None,
+    frame: int = 0,
+    picture: tuple[int, int] | None = None,
+) -> Float[Tensor, "frames h w"]:
+    """Cosine similarity of every cell of every frame to one place of one frame, -1..1.
+
+    The place is a point (x, y) or a box (x0, y0, x1, y1), whose cells are averaged, in pixels of a picture of size
+    (width, height), by default in cells of the map. Features are centred first: attention features share a large
+    common part that would make everything look alike.
+    """
+    if (point is None) == (box is None):
+        raise InputError("give either a point or a box to compare with")
+    frames, channels, h, w = features.shape
+    if not 0 <= frame < frames:
+        raise InputError(f"frame is {frame}, but there are frames 0..{frames - 1}")
+    scale_x, scale_y = (w / picture[0], h / picture[1]) if picture else (1.0, 1.0)
+    x0, y0, x1, y1 = (*point, *point) if point is not None else box
+    left, top = int(x0 * scale_x // 1), int(y0 * scale_y // 1)
+    right, bottom = max(left + 1, int(x1 * scale_x // 1)), max(top + 1, int(y1 * scale_y // 1))
+    if right <= 0 or bottom <= 0 or left >= w or top >= h:
+        raise InputError(f"{point or box} lies outside the picture")
+    maps = features.detach().float()
+    maps = F.normalize(maps - maps.mean(dim=(0, 2, 3), keepdim=True), dim=1)
+    query = maps[frame, :, max(0, top) : bottom, max(0, left) : right].mean(dim=(1, 2))
+    return torch.einsum("fchw,c->fhw", maps, F.normalize(query, dim=0)).cpu()

@@ -1,0 +1,170 @@
+"""generate(): the stages, assembled."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import PIL.Image
+import torch
+from tqdm.auto import tqdm
+
+from sgi2v_lab.boxes import Trajectories, latent_cells
+from sgi2v_lab.denoise import DenoiseStep, denoise, draw_noise
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.images import fit_image, read_image, to_tensor
+from sgi2v_lab.models import Model, decode_latents, encode_image
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Boxes, Image, Latents, Video
+
+__all__ = ["TRACEABLE", "Run", "generate"]
+
+TRACEABLE = ("latents", "denoised", "optimisation")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A generated video, and how it came about."""
+
+    video: Video  # (frames, 3, height, width), 0..1, on the CPU
+    image: Image  # the first frame as the model saw it
+    boxes: Boxes | None  # asked for, in pixels of the video; None without control
+    latents: Latents  # clean, before decoding
+    settings: Settings
+    model: str
+    seed: int
+    losses: dict[int, list[float]]  # guided step -> loss before each iteration
+    sigmas: list[float]  # noise level of every step
+    seconds: dict[str, float]  # by stage: encode, optimise and denoise, decode
+    trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with what was asked to be kept
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def generate(
+    model: Model,
+    image: PIL.Image.Image | Image | str,
+    trajectories: Trajectories | None = None,
+    settings: Settings | None = None,
+    *,
+    seed: int = 817,
+    fit: str = "stretch",
+    trace: Iterable[str] = (),
+    progress: bool = True,
+) -> Run:
+    """Make a video that starts with a picture and in which the boxes follow their paths.
+
+    Args:
+        model: from `load_model`.
+        image: a file, a PIL picture, or a tensor (3, h, w) in 0..1; it is fitted to the settings' size.
+        trajectories: boxes over time, in pixels of the picture given; None generates without control.
+        settings: hyperparameters; by default the model's own.
+        seed: fixes all noise. The same seed on the same machine gives the same video, to the bit.
+        fit: "stretch" (as the reference does), "crop" or "pad"; the boxes are carried along.
+        trace: what to keep of every step: "latents" (before, optimised, mixed, after), "denoised" (the guess of the
+            clean latents), "optimisation" (each iteration's loss terms, gradient and latents). Nothing costs nothing.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: for a picture, box, path, layer or size that cannot be used; nothing is computed before all is
+            checked.
+    """
+    settings = settings or model.settings
+    trace = set(trace)
+    if unknown := trace - set(TRACEABLE):
+        raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
+    frames, _, h, w = model.latent_shape(settings)
+    model.check_layers(settings.layers)
+    picture, carried = _first_frame(image, settings, fit, trajectories)
+    boxes = cells = None
+    if carried is not None:
+        carried.validate(frames)
+        boxes = carried.boxes(frames)
+        cells = latent_cells(boxes, model.vae_factor, h, w)
+
+    seconds: dict[str, float] = {}
+    losses: dict[int, list[float]] = {}
+    sigmas: list[float] = []
+    kept: list[DenoiseStep] = []
+    generator = torch.Generator().manual_seed(seed)
+    with _timed(seconds, "encode"):
+        conditioning = encode_image(model, picture, settings, generator)
+        noise = draw_noise(model, settings, generator)
+    latents = noise
+    with _timed(seconds, "denoise"):
+        steps = denoise(model, conditioning, noise, settings, cells)
+        label = "controlled" if cells is not None else "uncontrolled"
+        for step in tqdm(steps, total=settings.num_steps, desc=label, disable=not progress, leave=False):
+            latents = step.latents
+            sigmas.append(step.sigma)
+            if step.losses:
+                losses[step.index] = step.losses
+            if trace:
+                kept.append(_strip(step, trace))
+    with _timed(seconds, "decode"):
+        video = decode_latents(model, latents, settings.decode_chunk)
+    return Run(
+        video=video,
+        image=picture,
+        boxes=boxes,
+        latents=latents.float().cpu(),
+        settings=settings,
+        model=model.name,
+        seed=seed,
+        losses=losses,
+        sigmas=sigmas,
+        seconds=seconds,
+        trace=kept,
+    )
+
+
+def _first_frame(
+    image: PIL.Image.Image | Image | str, settings: Settings, fit: str, trajectories: Trajectories | None
+) -> tuple[Image, Trajectories | None]:
+    """The picture at the model's size, and the trajectories carried along."""
+    size = (settings.width, settings.height)
+    if isinstance(image, torch.Tensor) and tuple(image.shape) == (3, settings.height, settings.width):
+        source, tensor, plan = size, image.float().cpu(), None
+    else:
+        if isinstance(image, torch.Tensor):
+            from sgi2v_lab.images import to_pil
+
+            image = to_pil(image)
+        picture = read_image(image)
+        source = picture.size
+        picture, plan = fit_image(picture, size, fit)
+        tensor = to_tensor(picture)
+    if trajectories is None:
+        return tensor, None
+    if tuple(trajectories.image_size) != tuple(source):
+        raise InputError(
+            f"the trajectories are for a picture of {trajectories.image_size[0]} x {trajectories.image_size[1]} px, but "
+            f"this one has {source[0]} x {source[1]}; draw them on this picture, or resize one to the other"
+        )
+    return tensor, trajectories.fitted(plan) if plan is not None else trajectories
+
+
+def _strip(step: DenoiseStep, trace: set[str]) -> DenoiseStep:
+    """Drop what was not asked for, so that its memory is freed; what stays moves to the CPU."""
+    cpu = lambda x: None if x is None else x.float().cpu()  # noqa: E731
+    empty = step.latents.new_zeros(0, *step.latents.shape[1:]).cpu()
+    latents, denoised = "latents" in trace, "denoised" in trace
+    iterations = ()
+    if "optimisation" in trace:
+        iterations = tuple(replace(i, gradient=cpu(i.gradient), latents=cpu(i.latents)) for i in step.iterations)
+    return replace(
+        step,
+        before=cpu(step.before) if latents else empty,
+        optimised=cpu(step.optimised) if latents else None,
+        mixed=cpu(step.mixed) if latents else empty,
+        latents=cpu(step.latents) if latents else empty,
+        denoised=cpu(step.denoised) if denoised else empty,
+        iterations=iterations,
+    )

@@ -1,0 +1,109 @@
+"""Every hyperparameter in one frozen record, with the paper's defaults and where each comes from."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgi2v_lab.errors import InputError
+
+__all__ = ["FEATURE_KINDS", "OPTIMIZERS", "Settings"]
+
+FEATURE_KINDS = ("aligned", "ordinary", "query", "key", "value", "temporal", "block")
+OPTIMIZERS = ("adamw", "adam", "sgd")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hyperparameters of SG-I2V (arXiv 2411.04989, section 4 and appendix) and of SVD (arXiv 2311.15127).
+
+    The defaults are the paper's, for Stable Video Diffusion at 576 x 1024. Another model's own defaults lie beside its
+    weights, in `settings.json`; `load_model` reads them into `Model.settings`.
+    """
+
+    width: int = 1024  # pixels of the video (SVD's training size)
+    height: int = 576
+    num_frames: int | None = None  # None: what the UNet was trained for (14 for SVD, 25 for SVD-XT)
+    num_steps: int = 50  # Euler steps of the whole denoising run
+    guided_steps: tuple[int, int] = (5, 20)  # first and last optimised step, 0-indexed, inclusive (count-down 45..30)
+    iterations: int = 5  # optimiser iterations per guided step
+    learning_rate: float = 0.21
+    relative_rate: bool = False  # True: the learning rate is multiplied by the step's sigma
+    optimizer: str = "adamw"  # fresh at every guided step
+    weight_decay: float = 0.01
+    features: str = "aligned"  # aligned: keys and values of the first frame (section 3.2)
+    layers: tuple[tuple[int, int], ...] = ((2, 1), (2, 2))  # (up block, transformer), 0-indexed (section 4.3)
+    gaussian_sigma: float | None = 0.4  # in half-sizes of the box; None: every cell weighs the same
+    cutoff: float = 0.5  # of the Butterworth low-pass; 0 keeps the original latents, 1 nearly the optimised ones
+    butterworth_order: int = 4
+    min_guidance: float = 1.0  # classifier-free guidance of the first frame ...
+    max_guidance: float = 3.0  # ... and of the last, linear in between (SVD's defaults)
+    fps: int = 7
+    motion_bucket: int = 127
+    noise_augmentation: float = 0.02
+    decode_chunk: int | None = None  # frames decoded at a time; None: all
+    checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
+
+    def __post_init__(self) -> None:
+        """Turn lists (as JSON has them) into tuples, then check every range."""
+        object.__setattr__(self, "layers", tuple(tuple(layer) for layer in self.layers))
+        object.__setattr__(self, "guided_steps", tuple(self.guided_steps))
+        for name, low, high in (
+            ("width", 16, 8192),
+            ("height", 16, 8192),
+            ("num_steps", 1, 1000),
+            ("iterations", 0, 1000),
+            ("learning_rate", 0, 1e6),
+            ("weight_decay", 0, 1e6),
+            ("cutoff", 0, 1),
+            ("butterworth_order", 1, 64),
+            ("min_guidance", 0, 100),
+            ("max_guidance", 0, 100),
+            ("fps", 1, 240),
+            ("motion_bucket", 0, 255),
+            ("noise_augmentation", 0, 10),
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise InputError(f"{name} is {value}, but must lie between {low:g} and {high:g}")
+        for name in ("num_frames", "decode_chunk"):
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= 1000:
+                raise InputError(f"{name} is {value}, but must lie between 1 and 1000, or be left out")
+        if self.num_frames == 1:
+            raise InputError("num_frames is 1, but a video needs at least 2 frames")
+        if self.gaussian_sigma is not None and not (math.isfinite(self.gaussian_sigma) and self.gaussian_sigma > 0):
+            raise InputError(f"gaussian_sigma is {self.gaussian_sigma}, but must be above 0, or none for equal weights")
+        if self.features not in FEATURE_KINDS:
+            raise InputError(f"features is {self.features!r}, but must be one of {', '.join(FEATURE_KINDS)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"optimizer is {self.optimizer!r}, but must be one of {', '.join(OPTIMIZERS)}")
+        if not self.layers or any(len(layer) != 2 for layer in self.layers):
+            raise InputError(f"layers is {self.layers}, but must be pairs (up block, transformer), such as (2, 1)")
+        if len(set(self.layers)) != len(self.layers):
+            raise InputError(f"layers is {self.layers}, but a layer may be named only once")
+        first, last = self.guided_steps
+        if not 0 <= first <= last:
+            raise InputError(f"guided_steps is {first}..{last}, but must be first..last with 0 <= first <= last")
+        if last >= self.num_steps:
+            raise InputError(f"guided_steps ends at {last}, but there are only steps 0..{self.num_steps - 1}")
+
+    def replace(self, **changes) -> "Settings":
+        """A copy with some fields changed; InputError for an unknown field or a value out of range."""
+        known = {f.name for f in dataclasses.fields(self)}
+        if unknown := set(changes) - known:
+            raise InputError(f"unknown setting {sorted(unknown)[0]!r}; the settings are {', '.join(sorted(known))}")
+        return dataclasses.replace(self, **changes)
+
+    def as_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def load(cls, path: Path) -> "Settings":
+        """Read `settings.json`; fields that are left out have the paper's values."""
+        try:
+            return cls().replace(**json.loads(path.read_text()))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise InputError(f"{path} is no settings file ({error}); expected one JSON object of settings") from error
