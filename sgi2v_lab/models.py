@@ -211,7 +211,7 @@ def encode_image(model: Model, image: Image, settings: Settings, generator: torc
     `generator` (on the CPU, so that a seed means the same on every device), before the video's own noise.
     """
     # the memory layout that diffusers' pipeline arrives at; convolutions round differently in another one
-    image = image[None].float().contiguous(memory_format=torch.channels_last)
+    image = image[None].float().clone(memory_format=torch.channels_last)
     small = (_resize_with_antialiasing(image * 2 - 1, (224, 224)) + 1) / 2
     pixels = model.feature_extractor(
         images=small, do_normalize=True, do_center_crop=False, do_resize=False, do_rescale=False, return_tensors="pt"
