@@ -25,12 +25,10 @@ Layer = tuple[int, int]  # (up block, transformer in it), 0-indexed, as in the p
 
 def layers_of(unet: UNetSpatioTemporalConditionModel) -> tuple[Layer, ...]:
     """Every spatial self-attention layer of the decoding half, in the order in which they are computed."""
-    return tuple(
-        (b, t) for b, block in enumerate(unet.up_blocks) for t in range(len(getattr(block, "attentions", ())))
-    )
+    return tuple((b, t) for b, block in enumerate(unet.up_blocks) for t in range(len(getattr(block, "attentions", ()))))
 
 
-class _Stop(Exception):  # noqa: N818
+class _Stop(Exception):
     """Everything wanted is recorded; raised in the last layer and caught in `_run`, nowhere else."""
 
 

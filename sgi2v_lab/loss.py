@@ -43,9 +43,7 @@ class LossTerms:
         return (self.terms / self.weights).detach()
 
 
-def trajectory_loss(
-    features: Features, cells: Int[Tensor, "boxes frames 4"], sigma: float | None = 0.4
-) -> LossTerms:
+def trajectory_loss(features: Features, cells: Int[Tensor, "boxes frames 4"], sigma: float | None = 0.4) -> LossTerms:
     """Compare every box in every later frame with the same box in the first frame.
 
     Args:
@@ -95,7 +93,9 @@ def _first_frame_crop(feature: Tensor, box: list[int]) -> tuple[Tensor, Tensor]:
     _, h, w = feature.shape
     x0, y0, x1, y1 = box
     if x1 <= 0 or y1 <= 0 or x0 >= w or y0 >= h:
-        raise InputError(f"a box is at cells {tuple(box)} in the first frame, outside the {w} x {h} grid; move it inside")
+        raise InputError(
+            f"a box is at cells {tuple(box)} in the first frame, outside the {w} x {h} grid; move it inside"
+        )
     rows, columns = (torch.arange(a, b, device=feature.device) for a, b in ((y0, y1), (x0, x1)))
     real = ((rows >= 0) & (rows < h))[:, None] & ((columns >= 0) & (columns < w))[None, :]
     return feature[:, rows.clamp(0, h - 1)][:, :, columns.clamp(0, w - 1)], real.to(feature)

@@ -189,7 +189,9 @@ def _fetch(name: str, source: str, dtype: torch.dtype) -> StableVideoDiffusionPi
             if not Path(source).is_dir() and isinstance(error, OSError):
                 raise _unavailable(source) from error
             reason = " ".join(str(error).split())[:300]
-            raise InputError(f"{source} is no complete StableVideoDiffusionPipeline in safetensors: {reason}") from error
+            raise InputError(
+                f"{source} is no complete StableVideoDiffusionPipeline in safetensors: {reason}"
+            ) from error
         if not isinstance(pipeline, StableVideoDiffusionPipeline):
             raise InputError(f"{source} is a {type(pipeline).__name__}, but a StableVideoDiffusionPipeline is needed")
         return pipeline
@@ -245,7 +247,7 @@ def decode_latents(model: Model, latents: Latents, chunk: int | None = None) -> 
     return (torch.cat(pieces) / 2 + 0.5).clamp(0, 1)
 
 
-class _full_precision_vae:  # noqa: N801
+class _full_precision_vae:
     """SVD's VAE overflows in fp16 and says so in its configuration (`force_upcast`)."""
 
     def __init__(self, model: Model):

@@ -6,7 +6,8 @@ import torch
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import first_frame_psnr, objmc, psnr
-from sgi2v_lab.toy.scenes import render, sample_scene, true_boxes
+from sgi2v_lab.toy.random_scenes import sample_scene
+from sgi2v_lab.toy.scenes import render, true_boxes
 
 FIRST = 10_000_000
 SEEDS = (FIRST, FIRST + 3, FIRST + 5, FIRST + 7)

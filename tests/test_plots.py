@@ -15,7 +15,8 @@ from PIL import Image
 
 from sgi2v_lab import plots
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.toy.scenes import render, sample_scene, true_boxes
+from sgi2v_lab.toy.random_scenes import sample_scene
+from sgi2v_lab.toy.scenes import render, true_boxes
 from sgi2v_lab.video import PALETTE
 
 

@@ -1,4 +1,4 @@
-"""A random Stable Video Diffusion with SVD's real topology, small enough for a test: four levels, two layers a block."""
+"""A random Stable Video Diffusion with SVD's real topology (four levels, two layers a block), small enough to test."""
 
 import torch
 from diffusers import (

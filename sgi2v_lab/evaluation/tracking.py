@@ -5,7 +5,8 @@ No tracker here needs weights. Any callable that follows `PointTracker` (CoTrack
 * `lk`: pyramidal Lucas-Kanade with a forward-backward check. Needs texture or corners.
 * `dis`: dense DIS optical flow, chained from frame to frame, with the same check.
 * `ncc`: the first frame's patch found again by normalised correlation (`evaluation.template`). The default for
-  boxes: by `evaluation.validation.validate_tracker` it is the most accurate of the three on known motion.
+  boxes: on known motion (`evaluation.validation.validate_tracker`) its mean error is the smallest of the three, and it
+  alone notices nearly always that an object is gone. Where nothing goes wrong `lk` is a little more precise.
 
 Points that are lost stay at their last known position with `visible` False.
 """

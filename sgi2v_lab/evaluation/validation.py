@@ -13,7 +13,8 @@ from torch import Tensor
 
 from sgi2v_lab.evaluation.tracking import PointTracker, track_boxes
 from sgi2v_lab.shapes import Boxes, Video
-from sgi2v_lab.toy.scenes import render, sample_scene, true_boxes
+from sgi2v_lab.toy.random_scenes import sample_scene
+from sgi2v_lab.toy.scenes import render, true_boxes
 
 __all__ = ["photograph_clip", "validate_tracker"]
 

@@ -1,0 +1,1 @@
+"""The toy SVD: its world (`scenes`), its parts (`architecture`), its training, and the trained checkpoint."""

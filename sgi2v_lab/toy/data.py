@@ -13,7 +13,8 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
 from torch import Tensor
 
 from sgi2v_lab.toy.architecture import NUM_FRAMES, SIZE
-from sgi2v_lab.toy.scenes import motion_bucket, render, sample_scene
+from sgi2v_lab.toy.random_scenes import sample_scene
+from sgi2v_lab.toy.scenes import motion_bucket, render
 
 __all__ = ["HELD_OUT", "Batch", "ClipPool", "crop_batches", "to_clip_pixels"]
 
@@ -69,7 +70,7 @@ class ClipPool:
     and, half of the time, backwards: a reversed clip is a valid clip with another first frame.
     """
 
-    def __init__(self, vae, scaling_factor: float, *, start: int, stride: int, size: int = 256, reuse: float = 4.0):
+    def __init__(self, vae, scaling_factor: float, *, start: int, stride: int, size: int = 256, reuse: float = 6.0):
         self.vae, self.scale, self.size, self.reuse = vae, scaling_factor, size, reuse
         self.device = next(vae.parameters()).device
         self.seed, self.stride = start, stride

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 
 from sgi2v_lab.shapes import Boxes, Video
+from sgi2v_lab.toy.dice import Dice
 
-__all__ = ["COLOURS", "SHAPES", "TEXTURES", "Scene", "Sprite", "motion_bucket", "render", "sample_scene", "true_boxes"]
+__all__ = ["BACKGROUNDS", "COLOURS", "SHAPES", "TEXTURES", "Scene", "Sprite", "motion_bucket", "render", "true_boxes"]
 
 SHAPES = ("circle", "square", "diamond", "ring", "triangle", "star", "cross", "pill")
 TEXTURES = ("plain", "striped", "dotted", "checked", "photo")
@@ -36,7 +37,12 @@ COLOURS = {
     "white": (0.95, 0.95, 0.93),
 }
 SPEED_AT_FULL_BUCKET = 0.75  # picture widths per second at motion bucket 255
-PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # in scikit-image's wheel; never used by the exam or the demo
+PHOTOGRAPHS = (
+    "astronaut",
+    "chelsea",
+    "coffee",
+    "rocket",
+)  # in scikit-image's wheel; the demo's photograph is another
 
 
 @dataclass(frozen=True)
@@ -69,97 +75,6 @@ class Scene:
     def num_frames(self) -> int:
         """How many frames the scene lasts."""
         return len(self.camera)
-
-
-# --- drawing at random -----------------------------------------------------------------------------------------------
-
-
-class _Dice:
-    """Python-number draws from one torch generator, so that a seed fixes a scene on every machine."""
-
-    def __init__(self, seed: int):
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def uniform(self, low: float | int = 0.0, high: float | int = 1.0) -> float:
-        return low + (high - low) * torch.rand((), generator=self.generator).item()
-
-    def choice(self, options, weights=None):
-        weights = torch.ones(len(options)) if weights is None else torch.tensor(weights)
-        return options[torch.multinomial(weights, 1, generator=self.generator).item()]
-
-    def colour(self) -> tuple[float, float, float]:
-        base = COLOURS[self.choice(tuple(COLOURS))]
-        return tuple(min(1.0, max(0.0, c + self.uniform(-0.08, 0.08))) for c in base)
-
-
-def sample_scene(seed: int, num_frames: int = 8) -> Scene:
-    """Draw a random scene.
-
-    One or two sprites (rarely none) travel up to 0.7 of the picture, straight or bent, evenly or easing in and out;
-    some stand still. In about a third of the scenes the camera pans or zooms. The same seed gives the same scene.
-    """
-    dice = _Dice(seed)
-    camera = _sample_camera(dice, num_frames)
-    count = dice.choice((0, 1, 2), (0.04, 0.62, 0.34))
-    sprites = tuple(_sample_sprite(dice, num_frames, camera) for _ in range(count))
-    return Scene(
-        sprites=sprites,
-        camera=camera,
-        background=dice.choice(BACKGROUNDS, (0.2, 0.35, 0.2, 0.25)),
-        colours=tuple(dice.colour() for _ in range(3)),
-        seed=seed,
-        fps=dice.choice(tuple(range(5, 11))),
-    )
-
-
-def _timing(dice: _Dice, num_frames: int) -> torch.Tensor:
-    t = torch.linspace(0, 1, num_frames)
-    return t if dice.uniform() < 0.7 else 3 * t**2 - 2 * t**3
-
-
-def _sample_camera(dice: _Dice, num_frames: int) -> torch.Tensor:
-    t = _timing(dice, num_frames)
-    still = torch.tensor([0.0, 0.0, 1.0]).expand(num_frames, 3)
-    if dice.uniform() < 0.65:
-        return still.clone()
-    angle, length = dice.uniform(0, 2 * math.pi), dice.uniform(0.05, 0.45)
-    zoom = math.exp(dice.uniform(-0.35, 0.35)) if dice.uniform() < 0.35 else 1.0
-    move = torch.tensor([length * math.cos(angle), length * math.sin(angle)])
-    return torch.cat([t[:, None] * move, zoom ** t[:, None]], dim=1)
-
-
-def _sample_sprite(dice: _Dice, num_frames: int, camera: torch.Tensor) -> Sprite:
-    radius = dice.uniform(0.11, 0.22)
-    start = torch.tensor([dice.uniform(0.12, 0.88), dice.uniform(0.12, 0.88)])
-    if dice.uniform() < 0.15:
-        end = start.clone()
-    else:  # redraw until the sprite's centre also ends inside the picture
-        for _ in range(50):
-            angle, length = dice.uniform(0, 2 * math.pi), dice.uniform(0.1, 0.7)
-            end = start + length * torch.tensor([math.cos(angle), math.sin(angle)])
-            if (end > 0.06).all() and (end < 0.94).all():
-                break
-        else:
-            end = start.clone()
-    bend = dice.uniform(-0.5, 0.5) if dice.uniform() < 0.4 else 0.0
-    across = torch.stack([-(end - start)[1], (end - start)[0]])
-    control = (start + end) / 2 + bend * across
-    t = _timing(dice, num_frames)[:, None]
-    on_screen = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
-    colour = dice.colour()
-    accent = max((dice.colour() for _ in range(3)), key=lambda c: sum(abs(a - b) for a, b in zip(c, colour, strict=True)))
-    return Sprite(
-        shape=dice.choice(SHAPES),
-        texture=dice.choice(TEXTURES, (0.15, 0.3, 0.15, 0.2, 0.2)),
-        colour=colour,
-        accent=accent,
-        radius=radius,
-        # paths were drawn on the screen; a moving camera carries them into the world
-        path=(on_screen - 0.5) / camera[:, 2:] + 0.5 + camera[:, :2],
-        angle=dice.uniform(0, math.pi),
-        period=dice.uniform(0.8, 1.3),
-        seed=int(dice.uniform(0, 2**30)),
-    )
 
 
 # --- the truth about a scene -----------------------------------------------------------------------------------------
@@ -300,7 +215,7 @@ def _photograph(name: str) -> torch.Tensor:
 
 def _photo_crop(seed: int, side: int, least: float = 0.2) -> torch.Tensor:
     """A random square of a random photograph, resized: (1, 3, side, side)."""
-    dice = _Dice(seed)
+    dice = Dice(seed)
     photo = _photograph(dice.choice(PHOTOGRAPHS))
     span = int(dice.uniform(least, 1.0) * min(photo.shape[1:]))
     top = int(dice.uniform(0, photo.shape[1] - span))

@@ -1,8 +1,8 @@
 """Second stage of the toy's training: the denoiser, together with the image encoder that feeds it.
 
-The noisy clip is x = z + sigma * n. SVD's v-prediction asks the network for v = (n - sigma * z) / sqrt(1 + sigma^2) from
-x / sqrt(1 + sigma^2); its plain squared error is the error of z weighted by (1 + sigma^2) / sigma^2 (Karras et al. 2022,
-with sigma_data = 1; Blattmann et al. 2023, section D).
+The noisy clip is x = z + sigma * n. SVD's v-prediction asks the network for v = (n - sigma * z) / sqrt(1 + sigma^2),
+given x / sqrt(1 + sigma^2). The plain squared error of v is the error of z weighted by (1 + sigma^2) / sigma^2 (Karras
+et al. 2022, with sigma_data = 1; Blattmann et al. 2023, section D).
 """
 
 import copy

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sgi2v_lab.toy.architecture import SIZE, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.data import HELD_OUT, crop_batches
-from sgi2v_lab.toy.scenes import render, sample_scene
+from sgi2v_lab.toy.random_scenes import sample_scene
+from sgi2v_lab.toy.scenes import render
 from sgi2v_lab.toy.sheets import write_sheet
 from sgi2v_lab.toy.training import Clock, average_gradients, load_checkpoint, log_line, save_checkpoint, update_ema
 
