@@ -4,4 +4,4 @@ __all__ = ["InputError"]
 
 
 class InputError(ValueError):
-    """Bad input. The message is one sentence: the value, what was expected, what to do. The command line exits with 2."""
+    """Bad input. The message is one sentence: the value, what was expected, what to do. The command exits with 2."""

@@ -6,7 +6,7 @@ frame* instead, and every frame's feature becomes a weighted sum of the same tok
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 import torch.nn.functional as F
@@ -107,15 +107,15 @@ class _Tap:
         return self.processor(attention, hidden_states, *args, **kwargs)
 
     def feature(self, attention: nn.Module, hidden: Tensor) -> Features:
-        """(frames, channels, h, w) from the layer's input, (videos * frames, h * w, c) or (videos * h * w, frames, c)."""
+        """(frames, channels, h, w) from (videos * frames, h * w, c), or, temporal, (videos * h * w, frames, c)."""
         if self.kind == "temporal":
-            cells = _cells(self.size, len(hidden), self.num_frames)
+            cells = _cells(self.size, len(hidden))
             mine = hidden[-cells[0] * cells[1] :]
             q, k, v = (_heads(attention, project(mine)) for project in (attention.to_q, attention.to_k, attention.to_v))
             tokens = _merge(F.scaled_dot_product_attention(q, k, v))  # (h * w, frames, c)
             return tokens.permute(1, 2, 0).unflatten(2, cells)
         mine = hidden[-self.num_frames :]
-        cells = _cells(self.size, mine.shape[1] * self.num_frames, self.num_frames)
+        cells = _cells(self.size, mine.shape[1])
         match self.kind:
             case "query":
                 tokens = attention.to_q(mine)
@@ -140,10 +140,14 @@ def _merge(tokens: Tensor) -> Tensor:
     return tokens.transpose(1, 2).flatten(2)
 
 
-def _cells(size: tuple[int, int], tokens: int, num_frames: int) -> tuple[int, int]:
-    """The level's (h, w): the latents' size, halved (rounding up, as strided convolutions do) until the count fits."""
+def _cells(size: tuple[int, int], tokens: int) -> tuple[int, int]:
+    """The level's (h, w): the latents' size, halved (rounding up, as strided convolutions do) until it fits the count.
+
+    The count is that of one video's cells, or of a few videos' together; as each level has about a quarter of the cells
+    of the one before, the largest that divides it is meant.
+    """
     h, w = size
-    while tokens % (h * w * num_frames) and h * w > 1:
+    while tokens % (h * w) and h * w > 1:
         h, w = (h + 1) // 2, (w + 1) // 2
     return h, w
 
@@ -151,7 +155,7 @@ def _cells(size: tuple[int, int], tokens: int, num_frames: int) -> tuple[int, in
 def _run(model: Model, latents: Latents, sigma: float | Tensor, conditioning: Conditioning) -> None:
     sigma = torch.as_tensor(sigma, dtype=torch.float32, device=latents.device)
     scaled = (latents / (sigma**2 + 1).sqrt()).to(model.dtype)
-    try:
+    with suppress(_Stop):
         model.unet(
             torch.cat([scaled, conditioning.image_latents], dim=1)[None],
             0.25 * sigma.log(),
@@ -159,8 +163,6 @@ def _run(model: Model, latents: Latents, sigma: float | Tensor, conditioning: Co
             added_time_ids=conditioning.time_ids,
             return_dict=False,
         )
-    except _Stop:
-        pass
 
 
 @contextmanager

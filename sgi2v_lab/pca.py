@@ -31,7 +31,8 @@ class Basis:
         """Feature maps (frames, channels, h, w) as colours (frames, 3, h, w), 0..1: equal colour, equal feature."""
         if features.shape[1] != self.pca.n_features_in_:
             raise InputError(
-                f"the features have {features.shape[1]} channels, but this basis was fitted to {self.pca.n_features_in_}"
+                f"the features have {features.shape[1]} channels, but this basis was fitted to "
+                f"{self.pca.n_features_in_}; fit one to these"
             )
         parts = torch.from_numpy(self.pca.transform(_tokens(features).numpy())).float()
         colours = ((parts - self.low) / (self.high - self.low)).clamp(0, 1)
@@ -79,7 +80,7 @@ def similarity_maps(
     """
     if (point is None) == (box is None):
         raise InputError("give either a point or a box to compare with")
-    frames, channels, h, w = features.shape
+    frames, _, h, w = features.shape
     if not 0 <= frame < frames:
         raise InputError(f"frame is {frame}, but there are frames 0..{frames - 1}")
     scale_x, scale_y = (w / picture[0], h / picture[1]) if picture else (1.0, 1.0)

@@ -145,8 +145,8 @@ def _first_frame(
         return tensor, None
     if tuple(trajectories.image_size) != tuple(source):
         raise InputError(
-            f"the trajectories are for a picture of {trajectories.image_size[0]} x {trajectories.image_size[1]} px, but "
-            f"this one has {source[0]} x {source[1]}; draw them on this picture, or resize one to the other"
+            f"the trajectories are for a picture of {trajectories.image_size[0]} x {trajectories.image_size[1]} px, "
+            f"but this one has {source[0]} x {source[1]}; draw them on this picture, or resize one to the other"
         )
     return tensor, trajectories.fitted(plan) if plan is not None else trajectories
 

@@ -1,8 +1,8 @@
 """The toy's world: seeded scenes of textured sprites over moving backgrounds, with known motion.
 
-A scene is described in *unit coordinates*: the picture is the square [0, 1] x [0, 1], x to the right and y down, lengths
-are fractions of its side. `render` draws it at any size. Because everything that moves is placed by a formula, the true
-box of every sprite in every frame is known (`true_boxes`), and so is the true path of every background point.
+A scene is described in *unit coordinates*: the picture is the square [0, 1] x [0, 1], x to the right and y down, and
+lengths are fractions of its side. `render` draws it at any size. Because everything that moves is placed by a formula,
+the true box of every sprite in every frame is known (`true_boxes`), and so is the true path of every background point.
 
 The background is a canvas twice as wide as the picture, so that the camera has somewhere to go.
 """
@@ -86,7 +86,7 @@ def _screen_paths(scene: Scene) -> torch.Tensor:
 
 
 def true_boxes(scene: Scene, size: int = 64) -> Boxes:
-    """The true box of every sprite in every frame: (sprites, frames, 4) as x0, y0, x1, y1 in pixels of `render(size)`."""
+    """The true box of every sprite in every frame, (sprites, frames, 4), in pixels of `render(scene, size)`."""
     if not scene.sprites:
         return torch.zeros(0, scene.num_frames, 4)
     centre = _screen_paths(scene)
