@@ -9,7 +9,14 @@ from diffusers import (
 )
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from sgi2v_lab.models import Conditioning, Model, encode_image
+from sgi2v_lab.settings import Settings
+
 FRAMES = 3
+WIDTH, HEIGHT = 128, 64  # of its videos; latents are 8 x 16
+
+# four steps, of which the second and third are guided
+SETTINGS = Settings(width=WIDTH, height=HEIGHT, num_steps=4, guided_steps=(1, 2), iterations=2)
 
 
 def tiny_pipeline(seed: int = 0) -> StableVideoDiffusionPipeline:
@@ -62,3 +69,26 @@ def tiny_pipeline(seed: int = 0) -> StableVideoDiffusionPipeline:
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+@cache
+def tiny_model() -> Model:
+    """One for all tests, which leave it as they found it."""
+    return Model.from_pipeline(tiny_pipeline(), "tiny", SETTINGS)
+
+
+def picture(seed: int = 0, width: int = WIDTH, height: int = HEIGHT) -> torch.Tensor:
+    """Noise (3, height, width) whose values are those of an 8-bit file."""
+    values = torch.randint(0, 256, (3, height, width), generator=torch.Generator().manual_seed(seed))
+    return values.float() / 255
+
+
+@cache
+def conditioning() -> Conditioning:
+    """The picture as the tiny model's UNet is told of it."""
+    return encode_image(tiny_model(), picture(), SETTINGS, torch.Generator().manual_seed(1))
+
+
+def noisy_latents(sigma: float, seed: int = 2, h: int = HEIGHT // 8, w: int = WIDTH // 8) -> torch.Tensor:
+    """Latents (frames, 4, h, w) as they are at noise level sigma, more or less."""
+    return sigma * torch.randn(FRAMES, 4, h, w, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,146 @@
+import json
+import math
+
+import pytest
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.settings import FEATURE_KINDS, OPTIMIZERS, Settings
+
+
+def test_the_defaults_are_the_papers():
+    paper = Settings()
+    assert (paper.width, paper.height, paper.num_steps) == (1024, 576, 50)
+    first, last = paper.guided_steps  # the paper counts down, from 50 at the first step to 1 at the last: 45 to 30
+    assert [50 - step for step in range(first, last + 1)] == list(range(45, 29, -1))
+    assert (last - first + 1) * paper.iterations == 80
+    assert (paper.learning_rate, paper.optimizer, paper.weight_decay) == (0.21, "adamw", 0.01)
+    assert paper.relative_rate is False
+    assert paper.features == "aligned"
+    assert paper.layers == ((2, 1), (2, 2))
+    assert paper.gaussian_sigma == 0.4
+    assert (paper.cutoff, paper.butterworth_order) == (0.5, 4)
+    assert (paper.min_guidance, paper.max_guidance) == (1.0, 3.0)
+    assert (paper.fps, paper.motion_bucket, paper.noise_augmentation) == (7, 127, 0.02)
+    assert paper.num_frames is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("width", 15),
+        ("height", 8193),
+        ("height", 64.5),
+        ("num_steps", 0),
+        ("num_steps", 30.5),
+        ("num_frames", 1),
+        ("num_frames", 0),
+        ("num_frames", 3.5),
+        ("decode_chunk", 0),
+        ("decode_chunk", 1.5),
+        ("iterations", -1),
+        ("iterations", 1.5),
+        ("learning_rate", -0.1),
+        ("learning_rate", math.nan),
+        ("learning_rate", math.inf),
+        ("learning_rate", "fast"),
+        ("learning_rate", None),
+        ("weight_decay", -1),
+        ("optimizer", "lbfgs"),
+        ("features", "mean"),
+        ("layers", ()),
+        ("layers", ((2,),)),
+        ("layers", ((2, 1), (2, 1))),
+        ("layers", ((2, "one"),)),
+        ("layers", 2),
+        ("gaussian_sigma", 0),
+        ("gaussian_sigma", -0.4),
+        ("gaussian_sigma", math.nan),
+        ("gaussian_sigma", "wide"),
+        ("cutoff", -0.1),
+        ("cutoff", 1.1),
+        ("cutoff", math.nan),
+        ("butterworth_order", 0),
+        ("min_guidance", -1),
+        ("max_guidance", math.inf),
+        ("fps", 0),
+        ("motion_bucket", 256),
+        ("noise_augmentation", -0.02),
+        ("guided_steps", (-1, 3)),
+        ("guided_steps", (4, 3)),
+        ("guided_steps", (5, 50)),
+        ("guided_steps", (5,)),
+        ("guided_steps", (5, 6, 7)),
+        ("guided_steps", (5, 6.5)),
+        ("guided_steps", 5),
+    ],
+)
+def test_a_bad_value_is_named(name, value):
+    with pytest.raises(InputError, match=name):
+        Settings(**{name: value})
+    with pytest.raises(InputError, match=name):
+        Settings().replace(**{name: value})
+
+
+def test_the_ends_of_the_ranges_are_good():
+    Settings(cutoff=0, iterations=0, learning_rate=0, weight_decay=0, noise_augmentation=0, motion_bucket=0)
+    Settings(cutoff=1, guided_steps=(0, 49), gaussian_sigma=None, num_frames=2, decode_chunk=1, max_guidance=0)
+    Settings(num_steps=1, guided_steps=(0, 0))
+    for kind in FEATURE_KINDS:
+        assert Settings(features=kind).features == kind
+    for optimizer in OPTIMIZERS:
+        assert Settings(optimizer=optimizer).optimizer == optimizer
+
+
+def test_guided_steps_must_lie_within_the_steps():
+    with pytest.raises(InputError, match="guided_steps ends at 20.*0..9"):
+        Settings(num_steps=10)
+    assert Settings(num_steps=10, guided_steps=(1, 9)).guided_steps == (1, 9)
+
+
+def test_replace_leaves_the_rest_and_the_original():
+    before = Settings(cutoff=0.25)
+    after = before.replace(iterations=3)
+    assert (before.iterations, after.iterations, after.cutoff) == (5, 3, 0.25)
+    with pytest.raises(InputError, match="unknown setting 'lr'.*learning_rate"):
+        before.replace(lr=1)
+
+
+def test_json_there_and_back(tmp_path):
+    path = tmp_path / "settings.json"
+    odd = Settings(
+        width=64, num_frames=8, guided_steps=(2, 9), layers=((1, 0), (3, 1)), gaussian_sigma=None, relative_rate=True
+    )
+    for settings in (Settings(), odd):
+        path.write_text(json.dumps(settings.as_dict()))
+        assert Settings.load(path) == settings
+        assert hash(Settings.load(path)) == hash(settings)  # lists became tuples
+
+
+def test_a_file_may_leave_fields_out(tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text('{"cutoff": 0.3}')
+    assert Settings.load(path) == Settings(cutoff=0.3)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"{", "settings.json"),
+        (b"[1, 2]", "settings.json"),
+        (b"3", "settings.json"),
+        (b"\xff\xfe{", "settings.json"),
+        (b'{"sigma": 1}', "unknown setting 'sigma'"),
+        (b'{"cutoff": 2}', "cutoff"),
+        (b'{"cutoff": "low"}', "cutoff"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, text, complaint):
+    path = tmp_path / "settings.json"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=complaint):
+        Settings.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="nothing.json"):
+        Settings.load(tmp_path / "nothing.json")
