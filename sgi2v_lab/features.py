@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import torch
 import torch.nn.functional as F
 from diffusers import UNetSpatioTemporalConditionModel
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
@@ -21,6 +22,7 @@ from sgi2v_lab.shapes import Features, Latents
 __all__ = ["Layer", "assemble", "extract_features", "features_for_gradient", "layers_of", "record_features"]
 
 Layer = tuple[int, int]  # (up block, transformer in it), 0-indexed, as in the paper
+LayerMaps = dict[Layer, Float[Tensor, "frames _channels _h _w"]]  # each level has channels and a size of its own
 
 
 def layers_of(unet: UNetSpatioTemporalConditionModel) -> tuple[Layer, ...]:
@@ -41,7 +43,7 @@ def record_features(
     num_frames: int,
     size: tuple[int, int],
     stop: bool = False,
-) -> Iterator[dict[Layer, Features]]:
+) -> Iterator[LayerMaps]:
     """While open, every forward of the UNet puts its features into the dictionary that this yields.
 
     Args:
@@ -65,7 +67,7 @@ def record_features(
     if missing or not layers:
         have = ", ".join(map(str, layers_of(unet)))
         raise InputError(f"layer {missing[0] if missing else '()'} does not exist; this UNet has {have}")
-    recorded: dict[Layer, Features] = {}
+    recorded: LayerMaps = {}
     order = sorted(tuple(layer) for layer in layers)
 
     def keep(layer: Layer, feature: Tensor) -> None:
@@ -174,7 +176,7 @@ def features_for_gradient(
     layers: tuple[Layer, ...],
     kind: str = "aligned",
     checkpointing: bool = False,
-) -> Iterator[dict[Layer, Features]]:
+) -> Iterator[LayerMaps]:
     """Features that can be differentiated with respect to `latents`, inside the `with` block.
 
     With `checkpointing` the UNet's blocks are run again in the backward pass instead of keeping their activations, and
@@ -200,7 +202,7 @@ def extract_features(
     conditioning: Conditioning,
     layers: tuple[Layer, ...],
     kind: str = "aligned",
-) -> dict[Layer, Features]:
+) -> LayerMaps:
     """The features of noisy latents (frames, channels, h, w) at noise level sigma, to look at (no gradients).
 
     Only the conditional branch is run, and only up to the last layer wanted. See `record_features` for the kinds.
@@ -212,7 +214,7 @@ def extract_features(
     return recorded
 
 
-def assemble(features: dict[Layer, Features], size: tuple[int, int]) -> Features:
+def assemble(features: LayerMaps, size: tuple[int, int]) -> Features:
     """Bring maps of several layers to one size (h, w), bilinearly, and stack their channels, in fp32 (section 4.1)."""
     maps = [F.interpolate(f.float(), size=size, mode="bilinear", align_corners=False) for f in features.values()]
     return torch.cat(maps, dim=1)

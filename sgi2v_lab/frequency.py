@@ -16,7 +16,8 @@ __all__ = ["butterworth_mask", "mix_frequencies", "radial_spectrum"]
 
 def _squared_radius(h: int, w: int) -> Mask:
     """Squared distance from zero frequency on the centred grid, in units of the Nyquist frequency."""
-    y, x = 2 * torch.arange(h) / h - 1, 2 * torch.arange(w) / w - 1
+    # the paper's 2y/h - 1 for even h; for odd h this one has its zero on a frequency, as the other has not
+    y, x = (2 * (torch.arange(n) - n // 2) / n for n in (h, w))
     return y[:, None] ** 2 + x[None, :] ** 2
 
 
@@ -30,7 +31,8 @@ def butterworth_mask(h: int, w: int, cutoff: float = 0.5, order: int = 4) -> Mas
         raise InputError(f"cutoff is {cutoff}, but must lie between 0 and 1")
     if cutoff == 0:
         return torch.zeros(h, w)
-    return 1 / (1 + (_squared_radius(h, w) / cutoff**2) ** order)
+    # in double precision, or the square of a small cutoff would be zero
+    return (1 / (1 + (_squared_radius(h, w).double().sqrt() / cutoff) ** (2 * order))).float()
 
 
 def mix_frequencies(optimised: Latents, original: Latents, mask: Mask) -> Latents:

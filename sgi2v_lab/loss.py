@@ -20,13 +20,17 @@ __all__ = ["LossTerms", "gaussian_weight", "trajectory_loss"]
 def gaussian_weight(h: int, w: int, sigma: float | None = 0.4) -> Mask:
     """Weight of each cell of a box (h, w): a Gaussian around its middle, its peak 1.
 
-    `sigma` is in half-sizes of the box, per direction; None gives ones. A box of one cell weighs 1.
+    `sigma` is in half-sizes of the box, per direction; None gives ones. A box of one cell weighs 1. InputError for a
+    sigma of zero or less.
     """
     if sigma is None:
         return torch.ones(h, w)
-    y, x = ((2 * torch.arange(n) + 1) / n - 1 for n in (h, w))  # the cells' middles; the box spans -1..1
-    weight = torch.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / (2 * sigma**2))
-    return weight / weight.max()
+    if not sigma > 0:
+        raise InputError(f"the Gaussian's sigma is {sigma}, but must be above 0, or None for equal weights")
+    y, x = ((2 * torch.arange(n).double() + 1) / n - 1 for n in (h, w))  # the cells' middles; the box spans -1..1
+    squared = y[:, None] ** 2 + x[None, :] ** 2
+    # counted from the nearest cell, which makes the peak 1 even where a small sigma would leave nothing but zeros
+    return torch.exp(-((squared - squared.min()).sqrt() / sigma).pow(2) / 2).float()
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class LossTerms:
         return (self.terms / self.weights).detach()
 
 
-def trajectory_loss(features: Features, cells: Int[Tensor, "boxes frames 4"], sigma: float | None = 0.4) -> LossTerms:
+def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], sigma: float | None = 0.4) -> LossTerms:
     """Compare every box in every later frame with the same box in the first frame.
 
     Args:
@@ -62,6 +66,8 @@ def trajectory_loss(features: Features, cells: Int[Tensor, "boxes frames 4"], si
     frames, _, h, w = features.shape
     if cells.shape[1] != frames:
         raise InputError(f"the boxes have {cells.shape[1]} frames, but the features have {frames}")
+    if not len(cells):
+        raise InputError("there are no boxes, but at least one is needed to follow; draw or load one")
     terms, weights = [], []
     for box in cells.tolist():
         target, valid = _first_frame_crop(features[0].detach(), box[0])

@@ -1,5 +1,7 @@
 """Looking at features: principal components as colours, and similarity to one place."""
 
+import math
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -24,8 +26,8 @@ class Basis:
 
     @property
     def explained(self) -> tuple[float, ...]:
-        """The share of the variance that each of the three components holds."""
-        return tuple(self.pca.explained_variance_ratio_.tolist())
+        """The share of the variance that each of the three components holds; zeros where nothing varies."""
+        return tuple(0.0 if math.isnan(share) else share for share in self.pca.explained_variance_ratio_.tolist())
 
     def rgb(self, features: Features) -> Video:
         """Feature maps (frames, channels, h, w) as colours (frames, 3, h, w), 0..1: equal colour, equal feature."""
@@ -44,7 +46,7 @@ def _tokens(features: Tensor) -> Tensor:
     return features.detach().float().cpu().permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def fit_pca(*features: Features) -> Basis:
+def fit_pca(*features: Float[Tensor, "_frames _channels _h _w"]) -> Basis:
     """One basis of three components for all the maps given: of several frames, steps or layers of equal width.
 
     Colours are stretched so that the middle 96% of the values span each channel. Maps drawn with one basis can be
@@ -55,7 +57,9 @@ def fit_pca(*features: Features) -> Basis:
     tokens = torch.cat([_tokens(f) for f in features])
     if min(tokens.shape) < 3:
         raise InputError(f"three components need at least 3 channels and 3 cells, not {tuple(tokens.shape)}")
-    pca = PCA(n_components=3, svd_solver="full").fit(tokens.numpy())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)  # shares of no variance at all
+        pca = PCA(n_components=3, svd_solver="full").fit(tokens.numpy())
     # a component's sign is arbitrary: make its largest weight positive, so that equal data give equal colours
     largest = pca.components_[range(3), abs(pca.components_).argmax(axis=1)]
     pca.components_ *= (1 - 2 * (largest < 0))[:, None]
@@ -85,6 +89,8 @@ def similarity_maps(
         raise InputError(f"frame is {frame}, but there are frames 0..{frames - 1}")
     scale_x, scale_y = (w / picture[0], h / picture[1]) if picture else (1.0, 1.0)
     x0, y0, x1, y1 = (*point, *point) if point is not None else box
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        raise InputError(f"{point or box} is no place in the picture: its coordinates must be finite numbers")
     left, top = int(x0 * scale_x // 1), int(y0 * scale_y // 1)
     right, bottom = max(left + 1, int(x1 * scale_x // 1)), max(top + 1, int(y1 * scale_y // 1))
     if right <= 0 or bottom <= 0 or left >= w or top >= h:

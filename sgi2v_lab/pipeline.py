@@ -12,7 +12,9 @@ from tqdm.auto import tqdm
 from sgi2v_lab.boxes import Trajectories, latent_cells
 from sgi2v_lab.denoise import DenoiseStep, denoise, draw_noise
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.images import fit_image, read_image, to_tensor
+from sgi2v_lab.fit import Fit
+from sgi2v_lab.images import fit_image, read_image, to_pil, to_tensor
+from sgi2v_lab.loss import trajectory_loss
 from sgi2v_lab.models import Model, decode_latents, encode_image
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image, Latents, Video
@@ -35,7 +37,7 @@ class Run:
     seed: int
     losses: dict[int, list[float]]  # guided step -> loss before each iteration
     sigmas: list[float]  # noise level of every step
-    seconds: dict[str, float]  # by stage: encode, optimise and denoise, decode
+    seconds: dict[str, float]  # by stage: encode, denoise (with the optimisation), decode
     trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with what was asked to be kept
 
 
@@ -80,14 +82,19 @@ def generate(
     trace = set(trace)
     if unknown := trace - set(TRACEABLE):
         raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed}, but must lie between 0 and {2**63 - 1}")
     frames, _, h, w = model.latent_shape(settings)
     model.check_layers(settings.layers)
     picture, carried = _first_frame(image, settings, fit, trajectories)
     boxes = cells = None
-    if carried is not None:
-        carried.validate(frames)
+    if trajectories is not None:
+        for drawn in (trajectories, carried):  # a box may be in the picture, but not in what a crop leaves of it
+            drawn.validate(frames)
         boxes = carried.boxes(frames)
         cells = latent_cells(boxes, model.vae_factor, h, w)
+        # refuses boxes that are out of sight in all later frames, which would else be noticed at the first guided step
+        trajectory_loss(torch.zeros(frames, 1, h, w), cells, settings.gaussian_sigma)
 
     seconds: dict[str, float] = {}
     losses: dict[int, list[float]] = {}
@@ -130,14 +137,12 @@ def _first_frame(
 ) -> tuple[Image, Trajectories | None]:
     """The picture at the model's size, and the trajectories carried along."""
     size = (settings.width, settings.height)
+    if isinstance(image, torch.Tensor) and not (image.isfinite().all() and image.min() >= 0 and image.max() <= 1):
+        raise InputError("the picture has values that are not within 0..1; divide 8-bit values by 255")
     if isinstance(image, torch.Tensor) and tuple(image.shape) == (3, settings.height, settings.width):
-        source, tensor, plan = size, image.float().cpu(), None
+        source, tensor, plan = size, image.float().cpu(), Fit.plan(size, size, fit)
     else:
-        if isinstance(image, torch.Tensor):
-            from sgi2v_lab.images import to_pil
-
-            image = to_pil(image)
-        picture = read_image(image)
+        picture = read_image(to_pil(image) if isinstance(image, torch.Tensor) else image)
         source = picture.size
         picture, plan = fit_image(picture, size, fit)
         tensor = to_tensor(picture)
@@ -148,7 +153,7 @@ def _first_frame(
             f"the trajectories are for a picture of {trajectories.image_size[0]} x {trajectories.image_size[1]} px, "
             f"but this one has {source[0]} x {source[1]}; draw them on this picture, or resize one to the other"
         )
-    return tensor, trajectories.fitted(plan) if plan is not None else trajectories
+    return tensor, trajectories.fitted(plan)
 
 
 def _strip(step: DenoiseStep, trace: set[str]) -> DenoiseStep:

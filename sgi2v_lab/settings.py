@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import numbers
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +47,13 @@ class Settings:
     checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
 
     def __post_init__(self) -> None:
-        """Turn lists (as JSON has them) into tuples, then check every range."""
-        object.__setattr__(self, "layers", tuple(tuple(layer) for layer in self.layers))
-        object.__setattr__(self, "guided_steps", tuple(self.guided_steps))
+        """Check every type and range; lists, as JSON has them, become tuples."""
+        for name, value in _typed(vars(self)).items():
+            object.__setattr__(self, name, value)
         for name, low, high in (
             ("width", 16, 8192),
             ("height", 16, 8192),
+            ("num_frames", 2, 1000),
             ("num_steps", 1, 1000),
             ("iterations", 0, 1000),
             ("learning_rate", 0, 1e6),
@@ -63,24 +65,19 @@ class Settings:
             ("fps", 1, 240),
             ("motion_bucket", 0, 255),
             ("noise_augmentation", 0, 10),
+            ("decode_chunk", 1, 1000),
         ):
             value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
+            if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise InputError(f"{name} is {value}, but must lie between {low:g} and {high:g}")
-        for name in ("num_frames", "decode_chunk"):
-            value = getattr(self, name)
-            if value is not None and not 1 <= value <= 1000:
-                raise InputError(f"{name} is {value}, but must lie between 1 and 1000, or be left out")
-        if self.num_frames == 1:
-            raise InputError("num_frames is 1, but a video needs at least 2 frames")
         if self.gaussian_sigma is not None and not (math.isfinite(self.gaussian_sigma) and self.gaussian_sigma > 0):
             raise InputError(f"gaussian_sigma is {self.gaussian_sigma}, but must be above 0, or none for equal weights")
         if self.features not in FEATURE_KINDS:
             raise InputError(f"features is {self.features!r}, but must be one of {', '.join(FEATURE_KINDS)}")
         if self.optimizer not in OPTIMIZERS:
             raise InputError(f"optimizer is {self.optimizer!r}, but must be one of {', '.join(OPTIMIZERS)}")
-        if not self.layers or any(len(layer) != 2 for layer in self.layers):
-            raise InputError(f"layers is {self.layers}, but must be pairs (up block, transformer), such as (2, 1)")
+        if not self.layers:
+            raise InputError("layers is empty, but must hold at least one pair (up block, transformer), such as (2, 1)")
         if len(set(self.layers)) != len(self.layers):
             raise InputError(f"layers is {self.layers}, but a layer may be named only once")
         first, last = self.guided_steps
@@ -90,11 +87,11 @@ class Settings:
             raise InputError(f"guided_steps ends at {last}, but there are only steps 0..{self.num_steps - 1}")
 
     def replace(self, **changes) -> "Settings":
-        """A copy with some fields changed; InputError for an unknown field or a value out of range."""
+        """A copy with some fields changed; InputError for an unknown field, another type or a value out of range."""
         known = {f.name for f in dataclasses.fields(self)}
         if unknown := set(changes) - known:
             raise InputError(f"unknown setting {sorted(unknown)[0]!r}; the settings are {', '.join(sorted(known))}")
-        return dataclasses.replace(self, **changes)
+        return dataclasses.replace(self, **_typed(changes))
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -104,6 +101,48 @@ class Settings:
     def load(cls, path: Path) -> "Settings":
         """Read `settings.json`; fields that are left out have the paper's values."""
         try:
-            return cls().replace(**json.loads(path.read_text()))
-        except (json.JSONDecodeError, TypeError) as error:
+            given = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise InputError(f"{path} is no settings file ({error}); expected one JSON object of settings") from error
+        if not isinstance(given, dict):
+            raise InputError(f"{path} holds a {type(given).__name__}, but one JSON object of settings is expected")
+        return cls().replace(**given)
+
+
+def _typed(values: dict) -> dict:
+    """The values as Python's own types; InputError for one that is of another kind than its field."""
+    return {name: _typed_value(name, value) for name, value in values.items()}
+
+
+def _typed_value(name: str, value: object) -> object:
+    whole, fraction = _is(value, numbers.Integral), _is(value, numbers.Real)
+    match Settings.__annotations__[name]:
+        case kind if value is None and kind in (int | None, float | None):
+            return None
+        case kind if kind in (int, int | None):
+            wanted, read = "a whole number", int(value) if whole else None
+        case kind if kind in (float, float | None):
+            wanted, read = "a number", float(value) if fraction else None
+        case kind if kind is bool:
+            wanted, read = "true or false", value if isinstance(value, bool) else None
+        case kind if kind is str:
+            wanted, read = "a word", value if isinstance(value, str) else None
+        case _ if name == "guided_steps":
+            wanted, read = "two whole numbers, first and last", _whole_pair(value)
+        case _:
+            pairs = tuple(map(_whole_pair, value)) if isinstance(value, list | tuple) else (None,)
+            wanted, read = "pairs (up block, transformer), such as (2, 1)", None if None in pairs else pairs
+    if read is None:
+        raise InputError(f"{name} is {value!r}, but must be {wanted}")
+    return read
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)  # which Python counts among the whole numbers
+
+
+def _whole_pair(value: object) -> tuple[int, int] | None:
+    """Two whole numbers, or None if it is anything else."""
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(_is(v, numbers.Integral) for v in value):
+        return None
+    return int(value[0]), int(value[1])

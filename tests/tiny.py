@@ -1,5 +1,7 @@
 """A random Stable Video Diffusion with SVD's real topology (four levels, two layers a block), small enough to test."""
 
+from functools import cache
+
 import torch
 from diffusers import (
     AutoencoderKLTemporalDecoder,

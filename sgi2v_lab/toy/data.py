@@ -70,7 +70,7 @@ class ClipPool:
     and, half of the time, backwards: a reversed clip is a valid clip with another first frame.
     """
 
-    def __init__(self, vae, scaling_factor: float, *, start: int, stride: int, size: int = 256, reuse: float = 6.0):
+    def __init__(self, vae, scaling_factor: float, *, start: int, stride: int, size: int = 256, reuse: float = 10.0):
         self.vae, self.scale, self.size, self.reuse = vae, scaling_factor, size, reuse
         self.device = next(vae.parameters()).device
         self.seed, self.stride = start, stride

@@ -39,7 +39,7 @@ class Denoiser(nn.Module):
         return self.unet(inputs, 0.25 * sigma.log(), token, added_time_ids=batch.time_ids).sample
 
 
-def denoising_loss(denoiser: Denoiser, batch: Batch, sigma: Tensor, noise: Tensor, keep: Tensor) -> Tensor:
+def denoising_loss(denoiser: nn.Module, batch: Batch, sigma: Tensor, noise: Tensor, keep: Tensor) -> Tensor:
     """Mean squared error of v, per clip: (batch,)."""
     s = sigma.view(-1, 1, 1, 1, 1)
     target = (noise - s * batch.latents) / (1 + s**2).sqrt()
@@ -54,7 +54,7 @@ def draw_sigmas(count: int, generator: torch.Generator | None = None) -> Tensor:
 
 
 @torch.no_grad()
-def sample(denoiser: Denoiser, batch: Batch, steps: int = 20, seed: int = 0) -> Tensor:
+def sample(denoiser: Denoiser, batch: Batch, steps: int = 15, seed: int = 0) -> Tensor:
     """Plain Euler samples (batch, frames, channels, h, w) without guidance, for the sheets."""
     generator = torch.Generator().manual_seed(seed)
     ramp = torch.linspace(0, 1, steps)
@@ -79,7 +79,7 @@ def _validate(denoiser: Denoiser, batch: Batch) -> float:
 
 @torch.no_grad()
 def _sheet(denoiser: Denoiser, vae, scale: float, batch: Batch, path: Path) -> None:
-    few = Batch(batch.latents[:5], batch.condition[:5], batch.image[:5], batch.time_ids[:5])
+    few = Batch(batch.latents[:3], batch.condition[:3], batch.image[:3], batch.time_ids[:3])
     rows = []
     for truth, made in zip(few.latents, sample(denoiser, few), strict=True):
         rows += [vae.decode(z / scale, num_frames=len(z)).sample / 2 + 0.5 for z in (truth, made)]
@@ -128,7 +128,7 @@ def train(
     torch.manual_seed(rank + 2 + step)
     pool = ClipPool(vae, scale, start=first_seed + rank + processes * step * batch_size, stride=processes)
     exam = ClipPool(vae, scale, start=HELD_OUT, stride=1, reuse=1.0)
-    exam.clips = [exam.encode(HELD_OUT + i) for i in range(32 if rank == 0 else 1)]
+    exam.clips = [exam.encode(HELD_OUT + i) for i in range(16 if rank == 0 else 1)]
     held_out = Batch(*(torch.stack([c[k] if k in (0, 3) else c[k][0] for c in exam.clips]) for k in range(4)))
     total, count = 0.0, 0
 
@@ -137,7 +137,7 @@ def train(
         if processes > 1:
             torch.distributed.broadcast(over, 0)
         if rank == 0 and (over or clock.elapsed >= due):
-            due = clock.elapsed + 300
+            due = clock.elapsed + 600
             with torch.autocast(device.type, torch.bfloat16):
                 validation = _validate(average, held_out)
                 _sheet(average, vae, scale, held_out, out / "sheets" / "unet.png")

@@ -1,0 +1,302 @@
+import dataclasses
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from sgi2v_lab.boxes import Trajectories, Trajectory
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.models import TOY, Model, load_model
+from sgi2v_lab.pipeline import Run, generate
+from tests.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_model, tiny_pipeline
+
+MOVING = Trajectories((WIDTH, HEIGHT), (Trajectory.move((16, 8, 48, 40), by=(48, 8)), Trajectory.pin((80, 32, 128, 64))))
+QUICK = SETTINGS.replace(num_steps=2, guided_steps=(0, 0), iterations=1)
+
+
+def as_pil(tensor: torch.Tensor) -> PIL.Image.Image:
+    return PIL.Image.fromarray((tensor.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+
+
+def run(trajectories=None, settings=SETTINGS, image=None, **options) -> Run:
+    image = picture() if image is None else image
+    return generate(tiny_model(), image, trajectories, settings, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return run(trace=("latents", "denoised"))
+
+
+@pytest.fixture(scope="module")
+def controlled():
+    return run(MOVING, trace=("latents", "denoised", "optimisation"))
+
+
+def diffusers_own(pipeline, image: PIL.Image.Image, settings, seed: int, kind: str) -> torch.Tensor:
+    frames = pipeline(
+        image,
+        height=settings.height,
+        width=settings.width,
+        num_frames=settings.num_frames,
+        num_inference_steps=settings.num_steps,
+        min_guidance_scale=settings.min_guidance,
+        max_guidance_scale=settings.max_guidance,
+        fps=settings.fps,
+        motion_bucket_id=settings.motion_bucket,
+        noise_aug_strength=settings.noise_augmentation,
+        decode_chunk_size=settings.decode_chunk,
+        generator=torch.Generator().manual_seed(seed),
+        output_type=kind,
+    ).frames
+    return frames[0]
+
+
+@pytest.mark.parametrize("kind_of_picture", ["PIL", "tensor"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"max_guidance": 1.0},
+        {"min_guidance": 2.0, "max_guidance": 0.5},
+        {"fps": 12, "motion_bucket": 30, "noise_augmentation": 0.3},
+        {"num_frames": 5, "decode_chunk": 2, "width": 64, "height": 128},
+    ],
+)
+def test_without_control_it_is_diffusers_pipeline_to_the_bit(changes, kind_of_picture):
+    settings = SETTINGS.replace(num_steps=3, **changes)
+    tensor = picture(3, settings.width, settings.height)
+    image = as_pil(tensor)
+    mine = run(None, settings, image if kind_of_picture == "PIL" else tensor, seed=42)
+    assert torch.equal(mine.latents, diffusers_own(tiny_pipeline(), image, settings, 42, "latent"))
+    assert torch.equal(mine.video, diffusers_own(tiny_pipeline(), image, settings, 42, "pt"))
+    assert torch.equal(mine.image, tensor)
+
+
+def test_in_half_precision_too():
+    settings = SETTINGS.replace(num_steps=2, guided_steps=(0, 0))
+    model = Model.from_pipeline(tiny_pipeline().to(torch.bfloat16), "half", settings)
+    mine = generate(model, picture(), seed=1, progress=False)
+    latents = diffusers_own(tiny_pipeline().to(torch.bfloat16), as_pil(picture()), settings, 1, "latent")
+    assert torch.equal(mine.latents, latents.float())
+    guided = generate(model, picture(), MOVING, seed=1, progress=False)
+    assert guided.video.isfinite().all()
+    assert not torch.equal(guided.latents, mine.latents)
+    whole = run(MOVING, settings, seed=1)
+    assert (guided.latents - whole.latents).norm() < 0.1 * whole.latents.norm()
+    assert guided.losses[0] == pytest.approx(whole.losses[0], rel=0.1)
+
+
+@pytest.mark.skipif(not TOY.is_dir(), reason="the toy's trained checkpoint is not in this folder")
+def test_the_toy_is_diffusers_pipeline_to_the_bit():
+    from diffusers import StableVideoDiffusionPipeline
+
+    toy = load_model("toy", device="cpu")
+    settings = toy.settings.replace(num_steps=3, guided_steps=(0, 0))
+    tensor = picture(0, settings.width, settings.height)
+    mine = generate(toy, tensor, None, settings, seed=7, progress=False)
+    pipeline = StableVideoDiffusionPipeline.from_pretrained(TOY)
+    pipeline.set_progress_bar_config(disable=True)
+    assert torch.equal(mine.latents, diffusers_own(pipeline, as_pil(tensor), settings, 7, "latent"))
+    assert torch.equal(mine.video, diffusers_own(pipeline, as_pil(tensor), settings, 7, "pt"))
+
+
+def test_what_a_run_holds(plain, controlled):
+    for each in (plain, controlled):
+        assert each.video.shape == (FRAMES, 3, HEIGHT, WIDTH)
+        assert each.video.dtype == torch.float32
+        assert 0 <= each.video.min() <= each.video.max() <= 1
+        assert each.latents.shape == (FRAMES, 4, HEIGHT // 8, WIDTH // 8)
+        assert torch.equal(each.image, picture())
+        assert (each.settings, each.model, each.seed) == (SETTINGS, "tiny", 817)
+        assert len(each.sigmas) == 4
+        assert each.sigmas == sorted(each.sigmas, reverse=True)
+        assert set(each.seconds) == {"encode", "denoise", "decode"}
+        assert min(each.seconds.values()) > 0
+    assert plain.boxes is None
+    assert plain.losses == {}
+    assert torch.equal(controlled.boxes, MOVING.boxes(FRAMES))
+    assert {step: len(losses) for step, losses in controlled.losses.items()} == {1: 2, 2: 2}
+
+
+def test_the_losses_fall_within_each_guided_step():
+    guided = run(MOVING, SETTINGS.replace(iterations=4, learning_rate=0.02, relative_rate=True))
+    for losses in guided.losses.values():
+        assert losses[-1] < losses[0]
+
+
+def test_a_seed_is_a_video_to_the_bit(plain, controlled):
+    again = run(MOVING)
+    assert torch.equal(again.video, controlled.video)
+    assert torch.equal(again.latents, controlled.latents)
+    assert again.losses == controlled.losses
+    torch.manual_seed(3)  # the global generator has no say
+    assert torch.equal(run().video, plain.video)
+    assert not torch.equal(run(seed=818).video, plain.video)
+
+
+def test_global_generators_are_left_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    run(MOVING, QUICK)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_control_changes_nothing_before_the_first_guided_step(plain, controlled):
+    assert torch.equal(plain.trace[0].latents, controlled.trace[0].latents)
+    assert torch.equal(plain.trace[0].denoised, controlled.trace[0].denoised)
+    assert torch.equal(plain.trace[1].before, controlled.trace[1].before)
+    for k in (1, 2, 3):
+        assert not torch.equal(plain.trace[k].latents, controlled.trace[k].latents)
+    assert not torch.equal(plain.video, controlled.video)
+
+
+def test_without_iterations_control_is_none_but_the_boxes_are_kept(plain):
+    idle = run(MOVING, SETTINGS.replace(iterations=0))
+    assert torch.equal(idle.video, plain.video)
+    assert torch.equal(idle.boxes, MOVING.boxes(FRAMES))
+    assert idle.losses == {}
+
+
+def test_nothing_is_traced_unless_asked_for():
+    guided = run(MOVING, QUICK)
+    assert guided.trace == []
+    assert set(guided.losses) == {0}
+
+
+def test_each_trace_keeps_what_it_says(controlled):
+    for kind in ("latents", "denoised", "optimisation"):
+        trace = run(MOVING, trace=[kind]).trace
+        assert [step.index for step in trace] == [0, 1, 2, 3]
+        for step, full in zip(trace, controlled.trace, strict=True):
+            assert step.sigma == full.sigma
+            for name in ("before", "mixed", "latents"):
+                kept = getattr(step, name)
+                assert torch.equal(kept, getattr(full, name)) if kind == "latents" else len(kept) == 0
+            if kind == "latents" and full.index in (1, 2):
+                assert torch.equal(step.optimised, full.optimised)
+            else:
+                assert step.optimised is None
+            assert torch.equal(step.denoised, full.denoised) if kind == "denoised" else len(step.denoised) == 0
+            assert len(step.iterations) == (2 if kind == "optimisation" and full.index in (1, 2) else 0)
+            for mine, theirs in zip(step.iterations, full.iterations, strict=False):
+                assert torch.equal(mine.gradient, theirs.gradient)
+                assert torch.equal(mine.latents, theirs.latents)
+                assert mine.terms.shape == (2, FRAMES)
+
+
+def test_the_trace_hangs_together(controlled):
+    for step, after in zip(controlled.trace, controlled.trace[1:], strict=False):
+        assert torch.equal(step.latents, after.before)
+    assert torch.equal(controlled.trace[-1].latents, controlled.latents)
+    for step in controlled.trace:
+        if step.iterations:
+            assert torch.equal(step.optimised, step.iterations[-1].latents)
+            assert step.losses == controlled.losses[step.index]
+
+
+@pytest.mark.parametrize(
+    ("fit", "expected"),
+    [
+        ("stretch", (48.0, 24.0, 80.0, 40.0)),  # 160 x 160 to 128 x 64: by 0.8 and 0.4
+        ("crop", (48.0, 16.0, 80.0, 48.0)),  # by 0.8, then 32 px off at the top
+        ("pad", (56.0, 24.0, 72.0, 40.0)),  # by 0.4, then 32 px of bar at the left
+    ],
+)
+def test_boxes_are_carried_to_the_size_of_the_video(fit, expected):
+    image = as_pil(picture(0, 160, 160))
+    pin = Trajectories((160, 160), (Trajectory.pin((60, 60, 100, 100)),))
+    carried = run(pin, QUICK, image, fit=fit)
+    assert carried.boxes.tolist() == [[list(expected)] * FRAMES]
+    assert carried.image.shape == (3, HEIGHT, WIDTH)
+    assert (carried.image[:, :, :32] == 0).all() == (fit == "pad")
+    # what is carried by hand gives the same video
+    there = PIL.Image.fromarray((carried.image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+    by_hand = run(Trajectories((WIDTH, HEIGHT), (Trajectory.pin(expected),)), QUICK, there)
+    assert torch.equal(by_hand.video, carried.video)
+
+
+def test_a_picture_may_be_a_file_or_a_tensor_of_another_size(tmp_path):
+    image = as_pil(picture(4, 100, 80))
+    image.save(tmp_path / "picture.png")
+    videos = [run(None, QUICK, given).video for given in (str(tmp_path / "picture.png"), image, picture(4, 100, 80))]
+    assert torch.equal(videos[0], videos[1])
+    assert torch.equal(videos[0], videos[2])
+
+
+def test_the_models_own_settings_are_the_default():
+    own = dataclasses.replace(tiny_model(), settings=QUICK)
+    assert generate(own, picture(), progress=False).settings == QUICK
+
+
+def outside_later() -> Trajectories:
+    return Trajectories((WIDTH, HEIGHT), (Trajectory.from_boxes(torch.tensor([[0.0, 0, 32, 32]] + [[900.0, 0, 932, 32]] * 2)),))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"trace": ("losses",)}, "trace 'losses'.*optimisation"),
+        ({"fit": "squeeze"}, "squeeze.*stretch"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**64}, "seed"),
+        ({"settings": SETTINGS.replace(width=120)}, "width is 120.*64"),
+        ({"settings": SETTINGS.replace(layers=((0, 1),))}, r"\(0, 1\).*\(1, 0\)"),
+        ({"image": "no/such/file.png"}, "file.png"),
+        ({"image": torch.full((3, HEIGHT, WIDTH), torch.nan)}, "0..1"),
+        ({"image": 255 * torch.ones(3, HEIGHT, WIDTH)}, "0..1.*255"),
+        ({"image": -torch.ones(3, 50, 50)}, "0..1"),
+        ({"trajectories": Trajectories((WIDTH, HEIGHT))}, "no trajectories"),
+        ({"trajectories": Trajectories((WIDTH + 1, HEIGHT), MOVING.trajectories)}, "129 x 64.*128 x 64"),
+        ({"trajectories": Trajectories((WIDTH, HEIGHT), (Trajectory.pin((200, 0, 240, 40)),))}, "outside"),
+        # in sight by less than a cell, so that no cell of the latents' is in it
+        ({"trajectories": Trajectories((WIDTH, HEIGHT), (Trajectory.pin((-16, 0, 3, 40)),))}, "no cell"),
+        ({"trajectories": outside_later()}, "nothing to follow"),
+        (
+            {
+                "trajectories": Trajectories(
+                    (WIDTH, HEIGHT), (Trajectory.from_boxes(torch.tensor([[0.0, 0, 32, 32]] * 5)),)
+                )
+            },
+            "5 frames",
+        ),
+        # in a bar, so not in the picture; in the picture, but not in what is left of it
+        (
+            {
+                "image": as_pil(picture(0, 64, 64)),
+                "fit": "pad",
+                "trajectories": Trajectories((64, 64), (Trajectory.pin((-30, 10, -5, 40)),)),
+            },
+            "outside",
+        ),
+        (
+            {
+                "image": as_pil(picture(0, 64, 64)),
+                "fit": "crop",
+                "trajectories": Trajectories((64, 64), (Trajectory.pin((10, 0, 40, 10)),)),
+            },
+            "outside",
+        ),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_computed(monkeypatch, options, complaint):
+    def computed(*_args, **_kwargs):
+        raise AssertionError("something was computed")
+
+    for part in ("vae", "unet", "image_encoder"):
+        monkeypatch.setattr(getattr(tiny_model(), part), "forward", computed)
+    monkeypatch.setattr("sgi2v_lab.pipeline.encode_image", computed)
+    monkeypatch.setattr("sgi2v_lab.pipeline.denoise", computed)
+    with pytest.raises(InputError, match=complaint):
+        run(**options)
+
+
+def test_the_progress_bar_may_be_silent(capfd):
+    run(None, QUICK)
+    assert capfd.readouterr() == ("", "")
+    generate(tiny_model(), picture(), None, QUICK)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "uncontrolled" in shown.err
