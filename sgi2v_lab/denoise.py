@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from diffusers import EulerDiscreteScheduler
 from diffusers.utils.torch_utils import randn_tensor
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
@@ -18,6 +18,8 @@ from sgi2v_lab.shapes import Latents
 
 __all__ = ["DenoiseStep", "denoise", "draw_noise", "make_schedule"]
 
+Kept = Float[Tensor, "_frames channels h w"]  # no frames where a trace did not keep them
+
 
 @dataclass(frozen=True)
 class DenoiseStep:
@@ -25,12 +27,12 @@ class DenoiseStep:
 
     index: int
     sigma: float
-    before: Latents  # as the step found them
+    before: Kept  # as the step found them
     optimised: Latents | None  # after the optimiser; None at steps that are not guided
-    mixed: Latents  # what was denoised: `before`, or the optimised ones with the original high frequencies
+    mixed: Kept  # what was denoised: `before`, or the optimised ones with the original high frequencies
     iterations: tuple[OptimizeStep, ...]  # of the optimiser; empty at steps that are not guided
-    denoised: Latents  # the model's current guess of the clean latents
-    latents: Latents  # after the Euler step
+    denoised: Kept  # the model's current guess of the clean latents
+    latents: Kept  # after the Euler step
 
     @property
     def losses(self) -> list[float]:
@@ -62,8 +64,9 @@ def denoise(
     """Denoise unit noise (frames, channels, h, w) into clean latents; yields after every step.
 
     With boxes in latent `cells`, the latents of the guided steps are optimised first, and their high frequencies put
-    back. Without, this is diffusers' own pipeline, to the bit. Classifier-free guidance rises over the frames; it is
-    left out, as there, where its largest value is 1 or less.
+    back. Without, this is diffusers' own pipeline, to the bit where its weights are frozen too (PyTorch multiplies some
+    matrices in another order if one requires gradients). Classifier-free guidance rises over the frames; it is left
+    out, as there, where its largest value is 1 or less.
     """
     if cells is not None and settings.guided_steps[1] >= settings.num_steps:
         raise InputError(f"guided steps {settings.guided_steps} do not lie within the {settings.num_steps} steps")

@@ -18,6 +18,7 @@ from diffusers import (
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
 from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
@@ -33,6 +34,7 @@ MODELS = {
     "svd": "stabilityai/stable-video-diffusion-img2vid",
     "svd-xt": "stabilityai/stable-video-diffusion-img2vid-xt",
 }
+PARTS = ("feature_extractor", "image_encoder", "scheduler", "unet", "vae")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -152,6 +154,9 @@ def load_model(
     local = folder.is_dir()
     if local and not (folder / "model_index.json").is_file():
         raise InputError(f"{folder} is no checkpoint: it has no model_index.json (expected a diffusers SVD folder)")
+    for part in PARTS if local else ():
+        if not (folder / part).is_dir():
+            raise InputError(f"{folder} is no complete checkpoint: it has no folder {part} (expected {', '.join(PARTS)})")
     if not local and (folder.exists() or os.sep == source[:1] or source.count("/") != 1 or source[0] in ".~"):
         raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
     pipeline = _fetch(name, source, dtype)
@@ -183,7 +188,7 @@ def _fetch(name: str, source: str, dtype: torch.dtype) -> StableVideoDiffusionPi
             raise _unavailable(source) from error
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise InputError(f"{name} does not fit into memory; try dtype fp16 or model toy") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             if variant is not None:
                 continue
             if not Path(source).is_dir() and isinstance(error, OSError):

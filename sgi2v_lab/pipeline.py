@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import PIL.Image
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from sgi2v_lab.boxes import Trajectories, latent_cells
@@ -134,15 +136,15 @@ def generate(
 
 def _first_frame(
     image: PIL.Image.Image | Image | str, settings: Settings, fit: str, trajectories: Trajectories | None
-) -> tuple[Image, Trajectories | None]:
+) -> tuple[Float[Tensor, "3 _height _width"], Trajectories | None]:
     """The picture at the model's size, and the trajectories carried along."""
     size = (settings.width, settings.height)
-    if isinstance(image, torch.Tensor) and not (image.isfinite().all() and image.min() >= 0 and image.max() <= 1):
+    if isinstance(image, Tensor) and not (image.isfinite().all() and image.min() >= 0 and image.max() <= 1):
         raise InputError("the picture has values that are not within 0..1; divide 8-bit values by 255")
-    if isinstance(image, torch.Tensor) and tuple(image.shape) == (3, settings.height, settings.width):
+    if isinstance(image, Tensor) and tuple(image.shape) == (3, settings.height, settings.width):
         source, tensor, plan = size, image.float().cpu(), Fit.plan(size, size, fit)
     else:
-        picture = read_image(to_pil(image) if isinstance(image, torch.Tensor) else image)
+        picture = read_image(to_pil(image) if isinstance(image, Tensor) else image)
         source = picture.size
         picture, plan = fit_image(picture, size, fit)
         tensor = to_tensor(picture)

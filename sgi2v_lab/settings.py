@@ -24,26 +24,26 @@ class Settings:
     """
 
     width: int = 1024  # pixels of the video (SVD's training size)
-    height: int = 576
-    num_frames: int | None = None  # None: what the UNet was trained for (14 for SVD, 25 for SVD-XT)
+    height: int = 576  # pixels of the video
+    num_frames: int | None = None  # none: what the UNet was trained for (14 for SVD, 25 for SVD-XT)
     num_steps: int = 50  # Euler steps of the whole denoising run
     guided_steps: tuple[int, int] = (5, 20)  # first and last optimised step, 0-indexed, inclusive (count-down 45..30)
     iterations: int = 5  # optimiser iterations per guided step
-    learning_rate: float = 0.21
+    learning_rate: float = 0.21  # of the optimiser, in units of the latents (appendix)
     relative_rate: bool = False  # True: the learning rate is multiplied by the step's sigma
     optimizer: str = "adamw"  # fresh at every guided step
-    weight_decay: float = 0.01
+    weight_decay: float = 0.01  # AdamW's default
     features: str = "aligned"  # aligned: keys and values of the first frame (section 3.2)
     layers: tuple[tuple[int, int], ...] = ((2, 1), (2, 2))  # (up block, transformer), 0-indexed (section 4.3)
-    gaussian_sigma: float | None = 0.4  # in half-sizes of the box; None: every cell weighs the same
+    gaussian_sigma: float | None = 0.4  # in half-sizes of the box; none: every cell weighs the same
     cutoff: float = 0.5  # of the Butterworth low-pass; 0 keeps the original latents, 1 nearly the optimised ones
-    butterworth_order: int = 4
+    butterworth_order: int = 4  # how steeply the low-pass falls
     min_guidance: float = 1.0  # classifier-free guidance of the first frame ...
     max_guidance: float = 3.0  # ... and of the last, linear in between (SVD's defaults)
-    fps: int = 7
-    motion_bucket: int = 127
-    noise_augmentation: float = 0.02
-    decode_chunk: int | None = None  # frames decoded at a time; None: all
+    fps: int = 7  # what the model is told about the frame rate (SVD's default)
+    motion_bucket: int = 127  # how much motion the model is asked for, 0..255 (SVD's default)
+    noise_augmentation: float = 0.02  # noise added to the first frame before it is encoded (SVD's default)
+    decode_chunk: int | None = None  # frames decoded at a time; none: all
     checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
 
     def __post_init__(self) -> None:
