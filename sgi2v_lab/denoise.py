@@ -74,7 +74,7 @@ def denoise(
     guided = range(settings.guided_steps[0], settings.guided_steps[1] + 1) if cells is not None else range(0)
     mask = butterworth_mask(*noise.shape[-2:], settings.cutoff, settings.butterworth_order)
     guidance = torch.linspace(settings.min_guidance, settings.max_guidance, len(noise)).view(1, -1, 1, 1, 1)
-    guidance = guidance.to(noise) if settings.max_guidance > 1 else None
+    guidance = guidance.to(noise) if guidance.max() > 1 else None
     latents = noise * schedule.init_noise_sigma
     for index, timestep in enumerate(schedule.timesteps):
         before, optimised, iterations = latents, None, ()

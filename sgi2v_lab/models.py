@@ -156,7 +156,9 @@ def load_model(
         raise InputError(f"{folder} is no checkpoint: it has no model_index.json (expected a diffusers SVD folder)")
     for part in PARTS if local else ():
         if not (folder / part).is_dir():
-            raise InputError(f"{folder} is no complete checkpoint: it has no folder {part} (expected {', '.join(PARTS)})")
+            raise InputError(
+                f"{folder} is no complete checkpoint: it has no folder {part} (expected {', '.join(PARTS)})"
+            )
     if not local and (folder.exists() or os.sep == source[:1] or source.count("/") != 1 or source[0] in ".~"):
         raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
     pipeline = _fetch(name, source, dtype)

@@ -56,7 +56,9 @@ def full_forward(model: Model, latents: torch.Tensor, given: Conditioning) -> tu
             )
         handles.append(
             block.register_forward_hook(
-                lambda _m, _i, out, key=(layer, "block"): seen.__setitem__(key, out[0] if isinstance(out, tuple) else out)
+                lambda _m, _i, out, key=(layer, "block"): seen.__setitem__(
+                    key, out[0] if isinstance(out, tuple) else out
+                )
             )
         )
     args, kwargs = inputs(latents, given)
@@ -259,7 +261,9 @@ def test_the_gradient_of_the_aligned_feature_is_that_of_the_formula():
     slow = as_maps(aligned(q, k.detach(), v.detach(), heads(layer)), layer)
     expected = gradient_of(slow, latents)
     with features_for_gradient(model, latents, SIGMA, told(), (layer,)) as features:
-        assert torch.allclose(gradient_of(features[layer], latents), expected, rtol=1e-3, atol=1e-4 * expected.abs().max())
+        assert torch.allclose(
+            gradient_of(features[layer], latents), expected, rtol=1e-3, atol=1e-4 * expected.abs().max()
+        )
 
 
 @pytest.mark.parametrize("kind", ["aligned", "temporal", "block"])
@@ -284,11 +288,13 @@ def test_the_unet_is_left_as_it_was(before):
         if before:
             unet.enable_gradient_checkpointing()
         for checkpointing in (False, True):
-            with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is the way out of the block that is tested
-                with features_for_gradient(model, noisy_latents(SIGMA), SIGMA, told(), LAYERS, "aligned", checkpointing):
-                    assert unet.is_gradient_checkpointing == checkpointing
-                    assert dict(unet.attn_processors) != processors
-                    raise ZeroDivisionError
+            with (
+                pytest.raises(ZeroDivisionError),
+                features_for_gradient(model, noisy_latents(SIGMA), SIGMA, told(), LAYERS, "aligned", checkpointing),
+            ):
+                assert unet.is_gradient_checkpointing == checkpointing
+                assert dict(unet.attn_processors) != processors
+                raise ZeroDivisionError
             assert unet.is_gradient_checkpointing == before
             assert dict(unet.attn_processors) == processors
         with record_features(unet, LAYERS, "block", num_frames=FRAMES, size=(8, 16)):

@@ -36,9 +36,9 @@ def test_a_saved_checkpoint_comes_back(saved):
         loaded, original = getattr(model, part), getattr(tiny_model(), part)
         assert not loaded.training
         assert not any(p.requires_grad for p in loaded.parameters())
-        assert original.state_dict().keys() == loaded.state_dict().keys()
-        for name, weight in original.state_dict().items():
-            assert torch.equal(weight, loaded.state_dict()[name])
+        wanted, got = original.state_dict(), loaded.state_dict()
+        assert wanted.keys() == got.keys()
+        assert all(torch.equal(wanted[name], got[name]) for name in wanted)
     assert dict(model.scheduler.config)["sigma_max"] == 700.0
 
 

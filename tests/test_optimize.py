@@ -116,9 +116,7 @@ def test_the_gradient_is_the_slope_of_the_loss():
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam"])
 def test_the_loss_falls(optimizer):
-    losses = [
-        step.loss for step in optimise(SETTINGS.replace(iterations=8, optimizer=optimizer, learning_rate=1.0))
-    ]
+    losses = [step.loss for step in optimise(SETTINGS.replace(iterations=8, optimizer=optimizer, learning_rate=1.0))]
     assert losses[-1] < 0.9 * losses[0]
     assert min(losses) == pytest.approx(losses[-1], rel=0.1)
 

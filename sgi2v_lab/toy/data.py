@@ -20,6 +20,7 @@ __all__ = ["HELD_OUT", "Batch", "ClipPool", "crop_batches", "to_clip_pixels"]
 
 HELD_OUT = 10_000_000  # scene seeds from here on are never trained on
 NOISE_AUGMENTATION = 0.02
+POOL, REUSE = 256, 10.0  # clips kept, and how often each is used
 
 _CLIP_MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 _CLIP_STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
@@ -66,12 +67,12 @@ class Batch:
 class ClipPool:
     """A pool of encoded clips that is renewed a little at every batch.
 
-    Encoding costs about as much as a training step, so each clip is used `reuse` times on average, with its own noise
+    Encoding costs about as much as a training step, so each clip is used `REUSE` times on average, with its own noise
     and, half of the time, backwards: a reversed clip is a valid clip with another first frame.
     """
 
-    def __init__(self, vae, scaling_factor: float, *, start: int, stride: int, size: int = 256, reuse: float = 10.0):
-        self.vae, self.scale, self.size, self.reuse = vae, scaling_factor, size, reuse
+    def __init__(self, vae, scaling_factor: float, *, start: int, stride: int, simple: bool = False):
+        self.vae, self.scale, self.simple = vae, scaling_factor, simple
         self.device = next(vae.parameters()).device
         self.seed, self.stride = start, stride
         self.dice = random.Random(start)
@@ -82,7 +83,7 @@ class ClipPool:
     @torch.no_grad()
     def encode(self, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Latents, conditions and pictures of both ends, and time ids of one scene."""
-        scene = sample_scene(seed)
+        scene = sample_scene(seed, NUM_FRAMES, self.simple)
         video = render(scene, SIZE)
         ends = video[[0, -1]]
         noise = NOISE_AUGMENTATION * torch.randn(ends.shape, generator=self.generator)
@@ -93,12 +94,12 @@ class ClipPool:
 
     def batch(self, batch_size: int) -> Batch:
         """Draw a batch, after adding what the pool is owed."""
-        self.owed += batch_size / self.reuse
+        self.owed += batch_size / REUSE
         while self.owed >= 1 or len(self.clips) < 4 * batch_size:
             self.clips.append(self.encode(self.seed % HELD_OUT))
             self.seed += self.stride
             self.owed = max(0.0, self.owed - 1)
-        del self.clips[: -self.size]
+        del self.clips[:-POOL]
         picked = self.dice.sample(self.clips, batch_size)
         ends = [self.dice.random() < 0.5 for _ in picked]  # True: play it backwards
         return Batch(

@@ -10,20 +10,26 @@ from sgi2v_lab.toy.scenes import BACKGROUNDS, COLOURS, SHAPES, TEXTURES, Scene, 
 __all__ = ["sample_scene"]
 
 
-def sample_scene(seed: int, num_frames: int = 8) -> Scene:
+def sample_scene(seed: int, num_frames: int = 8, simple: bool = False) -> Scene:
     """Draw a random scene.
 
     One or two sprites (rarely none) travel up to 0.7 of the picture, straight or bent, evenly or easing in and out;
     some stand still. In about a third of the scenes the camera pans or zooms. The same seed gives the same scene.
+
+    The `simple` world is a curriculum's first part: one sprite, no photographs, and a camera that stands still.
     """
     dice = Dice(seed)
     camera = _sample_camera(dice, num_frames)
     count = dice.choice((0, 1, 2), (0.04, 0.62, 0.34))
-    sprites = tuple(_sample_sprite(dice, num_frames, camera) for _ in range(count))
+    if simple:
+        camera, count = torch.tensor([0.0, 0.0, 1.0]).repeat(num_frames, 1), 1
+    textures, backgrounds = (0.15, 0.3, 0.15, 0.2, 0.2), (0.2, 0.35, 0.2, 0.25)
+    if simple:
+        textures, backgrounds = (*textures[:-1], 0.0), (*backgrounds[:-1], 0.0)
     return Scene(
-        sprites=sprites,
+        sprites=tuple(_sample_sprite(dice, num_frames, camera, textures) for _ in range(count)),
         camera=camera,
-        background=dice.choice(BACKGROUNDS, (0.2, 0.35, 0.2, 0.25)),
+        background=dice.choice(BACKGROUNDS, backgrounds),
         colours=tuple(_colour(dice) for _ in range(3)),
         seed=seed,
         fps=dice.choice(tuple(range(5, 11))),
@@ -46,7 +52,7 @@ def _sample_camera(dice: Dice, num_frames: int) -> torch.Tensor:
     return torch.cat([t[:, None] * move, zoom ** t[:, None]], dim=1)
 
 
-def _sample_sprite(dice: Dice, num_frames: int, camera: torch.Tensor) -> Sprite:
+def _sample_sprite(dice: Dice, num_frames: int, camera: torch.Tensor, textures: tuple[float, ...]) -> Sprite:
     radius = dice.uniform(0.11, 0.22)
     start = torch.tensor([dice.uniform(0.12, 0.88), dice.uniform(0.12, 0.88)])
     if dice.uniform() < 0.15:
@@ -70,7 +76,7 @@ def _sample_sprite(dice: Dice, num_frames: int, camera: torch.Tensor) -> Sprite:
     )
     return Sprite(
         shape=dice.choice(SHAPES),
-        texture=dice.choice(TEXTURES, (0.15, 0.3, 0.15, 0.2, 0.2)),
+        texture=dice.choice(TEXTURES, textures),
         colour=colour,
         accent=accent,
         radius=radius,

@@ -72,6 +72,7 @@ def unet(
     learning_rate: Rate = 1e-3,
     start: Annotated[Path | None, typer.Option(help="A checkpoint folder whose UNet to go on from.")] = None,
     seed: Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")] = 0,
+    simple: Annotated[bool, typer.Option(help="The simple world only: one sprite, no photographs, no camera.")] = False,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips; needs the VAE."""
     _launch(
@@ -84,6 +85,7 @@ def unet(
         peak=learning_rate,
         start=start,
         first_seed=seed,
+        simple=simple,
     )
 
 

@@ -97,6 +97,7 @@ def train(
     peak: float,
     start: Path | None,
     first_seed: int,
+    simple: bool = False,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
 
@@ -126,8 +127,10 @@ def train(
         step, spent = state["step"], state["elapsed"]
     clock, due = Clock(seconds, spent), spent + 60
     torch.manual_seed(rank + 2 + step)
-    pool = ClipPool(vae, scale, start=first_seed + rank + processes * step * batch_size, stride=processes)
-    exam = ClipPool(vae, scale, start=HELD_OUT, stride=1, reuse=1.0)
+    pool = ClipPool(
+        vae, scale, start=first_seed + rank + processes * step * batch_size, stride=processes, simple=simple
+    )
+    exam = ClipPool(vae, scale, start=HELD_OUT, stride=1, simple=simple)
     exam.clips = [exam.encode(HELD_OUT + i) for i in range(16 if rank == 0 else 1)]
     held_out = Batch(*(torch.stack([c[k] if k in (0, 3) else c[k][0] for c in exam.clips]) for k in range(4)))
     total, count = 0.0, 0
