@@ -161,16 +161,17 @@ def _first_frame(
 def _strip(step: DenoiseStep, trace: set[str]) -> DenoiseStep:
     """Drop what was not asked for, so that its memory is freed; what stays moves to the CPU."""
     cpu = lambda x: None if x is None else x.float().cpu()  # noqa: E731
+    empty = step.latents.new_zeros(0, *step.latents.shape[1:]).cpu()
     latents, denoised = "latents" in trace, "denoised" in trace
     iterations = ()
     if "optimisation" in trace:
         iterations = tuple(replace(i, gradient=cpu(i.gradient), latents=cpu(i.latents)) for i in step.iterations)
     return replace(
         step,
-        before=cpu(step.before) if latents else None,
+        before=cpu(step.before) if latents else empty,
         optimised=cpu(step.optimised) if latents else None,
-        mixed=cpu(step.mixed) if latents else None,
-        latents=cpu(step.latents) if latents else None,
-        denoised=cpu(step.denoised) if denoised else None,
+        mixed=cpu(step.mixed) if latents else empty,
+        latents=cpu(step.latents) if latents else empty,
+        denoised=cpu(step.denoised) if denoised else empty,
         iterations=iterations,
     )
