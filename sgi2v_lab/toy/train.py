@@ -55,10 +55,18 @@ def vae(
     processes: Processes = 1,
     batch_size: BatchSize = 2,
     learning_rate: Rate = 1e-3,
+    decoder_only: Annotated[bool, typer.Option(help="Keep the latents: improve the decoder alone.")] = False,
 ) -> None:
     """Train the VAE on crops of scenes."""
     _launch(
-        vae_stage.train, processes, device, out=out, seconds=60 * minutes, batch_size=batch_size, peak=learning_rate
+        vae_stage.train,
+        processes,
+        device,
+        out=out,
+        seconds=60 * minutes,
+        batch_size=batch_size,
+        peak=learning_rate,
+        decoder_only=decoder_only,
     )
 
 

@@ -24,7 +24,8 @@ def vae_loss(vae, x: Tensor) -> Tensor:
     L1 keeps edges sharp, L2 keeps colours right, the difference of neighbours weighs contours, and the last term holds
     the latents near unit scale (a KL term's job; a fixed noise of 0.05 stands for the posterior's).
     """
-    mean = vae.encode(x).latent_dist.mean
+    with torch.set_grad_enabled(vae.encoder.conv_in.weight.requires_grad):
+        mean = vae.encode(x).latent_dist.mean
     y = vae.decode(mean + 0.05 * torch.randn_like(mean), num_frames=CLIP_FRAMES).sample
     d = (y - x).float()
     contours = d.diff(dim=-1).abs().mean() + d.diff(dim=-2).abs().mean()
@@ -41,9 +42,21 @@ def _evaluate(vae, x: Tensor, sheet: Path) -> tuple[float, float]:
 
 
 def train(
-    *, rank: int, processes: int, device: torch.device, out: Path, seconds: float, batch_size: int, peak: float
+    *,
+    rank: int,
+    processes: int,
+    device: torch.device,
+    out: Path,
+    seconds: float,
+    batch_size: int,
+    peak: float,
+    decoder_only: bool = False,
 ) -> None:
-    """Train until the budget is spent; writes `vae.pt`, `log.jsonl` and `sheets/` into `out`."""
+    """Train until the budget is spent; writes `vae.pt`, `log.jsonl` and `sheets/` into `out`.
+
+    With `decoder_only` the averaged encoder stays as it is, and with it the latents: pictures get better without
+    taking the ground from under a UNet that was trained on those latents.
+    """
     torch.manual_seed(1)  # the same first weights in every process
     vae = skip_temporal_layers(make_vae()).to(device)
     average = copy.deepcopy(vae).requires_grad_(False)
@@ -54,6 +67,12 @@ def train(
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["elapsed"]
+    if decoder_only:
+        vae.encoder.load_state_dict(average.encoder.state_dict())
+        vae.quant_conv.load_state_dict(average.quant_conv.state_dict())
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+    trained = [p for p in vae.parameters() if p.requires_grad]
     clock, due = Clock(seconds, spent), spent
     torch.manual_seed(rank + 2 + step)
     batches = crop_batches(batch_size, CLIP_FRAMES, side=SIZE, start=rank + processes * step, stride=processes)
@@ -86,8 +105,8 @@ def train(
         with torch.autocast(device.type, torch.bfloat16):
             loss = vae_loss(vae, next(batches).to(device))
         loss.backward()
-        average_gradients(list(vae.parameters()))
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        average_gradients(trained)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         update_ema(average, vae, step, decay=0.995)
