@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -304,7 +305,7 @@ def process(*arguments, code=ENTRY, **options):
 def test_help_is_quick():
     code = "import sys\nfrom sgi2v_lab.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
     told, _ = process("generate", "--help", code=code).communicate(timeout=60)
-    assert "--guided-steps" in told and told.endswith("False\n")
+    assert "--guided-steps" in re.sub(r"\x1b\[[0-9;]*m", "", told) and told.endswith("False\n")
 
 
 def test_a_mistake_in_a_true_process(desk):

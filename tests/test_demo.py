@@ -8,6 +8,9 @@ import torch
 import sgi2v_lab.demo
 from sgi2v_lab.demo import DEMO_PHOTOGRAPH, DEMO_SCENE, _drawn_scene, _photograph, demo
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.metrics import objmc
+from sgi2v_lab.models import load_model
+from sgi2v_lab.pipeline import generate
 from sgi2v_lab.toy.data import HELD_OUT
 from sgi2v_lab.video import read_video
 from tests.tiny import FRAMES, tiny_pipeline
@@ -94,3 +97,14 @@ def test_a_scene_can_be_a_held_out_seed():
     boxes = asked.boxes(8)
     assert picture.size == (64, 64)
     assert torch.allclose(boxes[0, -1] - boxes[0, 0], torch.tensor([25.6, 0.0, 25.6, 0.0]), atol=1e-3)
+
+
+def test_the_bundled_toy_follows_the_demos_path():
+    """The promise of the demo: control at least halves the distance from the path asked for."""
+    toy = load_model("toy", device="cpu")
+    picture, asked = _drawn_scene(DEMO_SCENE, toy.settings.width)
+    distances = []
+    for trajectories in (None, asked):
+        run = generate(toy, picture, trajectories, seed=DEMO_SCENE.seed, progress=False)
+        distances.append(objmc(run.video, asked.boxes(len(run.video))).value)
+    assert distances[1] <= 0.5 * distances[0]

@@ -22,12 +22,12 @@ from sgi2v_lab.video import PALETTE
 
 @pytest.fixture(scope="module")
 def video():
-    return render(sample_scene(3))
+    return render(sample_scene(3), 128)
 
 
 @pytest.fixture(scope="module")
 def boxes():
-    return true_boxes(sample_scene(3))  # two: one moves, one stands still
+    return true_boxes(sample_scene(3), 128)  # two: one moves, one stands still
 
 
 @pytest.fixture

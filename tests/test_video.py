@@ -35,7 +35,7 @@ def scene():
 
 @pytest.fixture(scope="module")
 def video(scene):
-    return render(scene)
+    return render(scene, 128)
 
 
 @pytest.fixture
@@ -327,7 +327,7 @@ def test_paths_are_drawn_between_the_centres():
 
 
 def test_boxes_scale_with_the_video(video, scene):
-    boxes = true_boxes(scene)
+    boxes = true_boxes(scene, 128)
     assert draw_boxes(video, boxes, scale=2).shape == (8, 3, 256, 256)
     grey = torch.full((1, 3, 50, 50), 0.5)
     drawn = draw_boxes(grey, torch.tensor([[[10.0, 10, 40, 40]]]), paths=False, colours=["#ff0000"], scale=4)
@@ -370,7 +370,7 @@ def test_side_by_side_keeps_the_videos_and_adds_labels(video):
 
 
 def test_side_by_side_draws_the_boxes_on_each(video, scene):
-    boxes = true_boxes(scene)
+    boxes = true_boxes(scene, 128)
     both = side_by_side([video, video], boxes=boxes, scale=2)
     alone = draw_boxes(video, boxes, scale=2)
     assert torch.equal(both[..., :256], alone) and torch.equal(both[..., -256:], alone)

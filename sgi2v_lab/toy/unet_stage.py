@@ -125,7 +125,6 @@ def train(
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["elapsed"]
-    clock, due = Clock(seconds, spent), spent + 60
     torch.manual_seed(rank + 2 + step)
     pool = ClipPool(
         vae, scale, start=first_seed + rank + processes * step * batch_size, stride=processes, simple=simple
@@ -134,6 +133,7 @@ def train(
     exam.clips = [exam.encode(HELD_OUT + i) for i in range(16 if rank == 0 else 1)]
     held_out = Batch(*(torch.stack([c[k] if k in (0, 3) else c[k][0] for c in exam.clips]) for k in range(4)))
     total, count = 0.0, 0
+    clock, due = Clock(seconds, spent), spent + 60
 
     while True:
         over = torch.tensor([float(clock.fraction >= 1)])
