@@ -14,7 +14,7 @@ from sgi2v_lab.images import to_pil
 from sgi2v_lab.toy import unet_stage, vae_stage
 from sgi2v_lab.toy.architecture import NUM_FRAMES, SIZE, make_unet, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.data import HELD_OUT, to_clip_pixels
-from sgi2v_lab.toy.export import export
+from sgi2v_lab.toy.export import export, unpack
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import SHAPES, TEXTURES, Scene, Sprite, motion_bucket, render, true_boxes
 from sgi2v_lab.toy.training import Clock, load_checkpoint, save_checkpoint, update_ema
@@ -159,13 +159,13 @@ def test_train_export_load_and_resume(tmp_path):
     run, cpu = tmp_path / "run", torch.device("cpu")
     options = {"rank": 0, "processes": 1, "device": cpu, "out": run, "batch_size": 1, "peak": 1e-3}
     with pytest.raises(FileNotFoundError, match="train the VAE first"):
-        unet_stage.train(**options, seconds=0.1, start=None, first_seed=0)
+        unet_stage.train(**options, seconds=0.1, first_seed=0)
     with pytest.raises(InputError, match=r"vae\.pt"):
         export(run, tmp_path / "none")
     vae_stage.train(**options, seconds=0.5)
-    unet_stage.train(**options, seconds=0.5, start=None, first_seed=0)
+    unet_stage.train(**options, seconds=0.5, first_seed=0)
     before = load_checkpoint(run / "unet.pt")
-    unet_stage.train(**options, seconds=before["elapsed"] + 0.5, start=None, first_seed=0)
+    unet_stage.train(**options, seconds=before["elapsed"] + 0.5, first_seed=0)
     assert load_checkpoint(run / "unet.pt")["step"] > before["step"] > 0
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert {line["stage"] for line in log} == {"vae", "unet"}
@@ -179,3 +179,12 @@ def test_train_export_load_and_resume(tmp_path):
     frames = pipeline(picture, height=SIZE, width=SIZE, num_inference_steps=2, output_type="pt").frames
     assert frames.shape == (1, NUM_FRAMES, 3, SIZE, SIZE)
     assert frames.isfinite().all()
+
+    again = tmp_path / "again"
+    unpack(folder, again)
+    first, back = load_checkpoint(run / "unet.pt")["average"], load_checkpoint(again / "unet.pt")["average"]
+    assert all(torch.allclose(first[name], back[name], atol=2e-3, rtol=2e-3) for name in first)
+    unet_stage.train(**options | {"out": again}, seconds=0.2, first_seed=0)
+    assert load_checkpoint(again / "unet.pt")["step"] > 0
+    with pytest.raises(InputError, match="already has"):
+        unpack(folder, again)

@@ -67,7 +67,7 @@ class Batch:
 class ClipPool:
     """A pool of encoded clips that is renewed a little at every batch.
 
-    Encoding costs about as much as a training step, so each clip is used `REUSE` times on average, with its own noise
+    Encoding is too costly to do for every step, so each clip is used `REUSE` times on average, with its own noise
     and, half of the time, backwards: a reversed clip is a valid clip with another first frame.
     """
 

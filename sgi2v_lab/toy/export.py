@@ -1,4 +1,4 @@
-"""Write what was trained as a StableVideoDiffusionPipeline folder that unmodified diffusers loads."""
+"""Write what was trained as a StableVideoDiffusionPipeline folder that unmodified diffusers loads, and back."""
 
 import json
 import os
@@ -9,11 +9,11 @@ import torch
 from diffusers import StableVideoDiffusionPipeline
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.toy.architecture import make_feature_extractor, make_scheduler, make_vae
-from sgi2v_lab.toy.training import load_checkpoint
+from sgi2v_lab.toy.architecture import make_feature_extractor, make_scheduler, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.training import load_checkpoint, save_checkpoint
 from sgi2v_lab.toy.unet_stage import Denoiser
 
-__all__ = ["export"]
+__all__ = ["export", "unpack"]
 
 
 def export(run: Path, to: Path, settings: dict | None = None) -> None:
@@ -53,3 +53,27 @@ def export(run: Path, to: Path, settings: dict | None = None) -> None:
         os.replace(to, old)
     os.replace(partial, to)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def unpack(checkpoint: Path, run: Path) -> None:
+    """Begin a training run at the weights of an exported folder; the optimisers and the clocks start afresh.
+
+    InputError where the run has checkpoints already, or the folder is no pipeline.
+    """
+    for stage in ("vae", "unet"):
+        if (run / f"{stage}.pt").exists():
+            raise InputError(f"{run} already has a {stage}.pt; give a new folder")
+    if not (checkpoint / "model_index.json").is_file():
+        raise InputError(f"{checkpoint} is no exported pipeline: it has no model_index.json")
+    pipeline = StableVideoDiffusionPipeline.from_pretrained(checkpoint, torch_dtype=torch.float32)
+    denoiser = Denoiser()
+    denoiser.unet.load_state_dict(pipeline.unet.state_dict())
+    denoiser.image_encoder.load_state_dict(pipeline.image_encoder.state_dict())
+    # training leaves the temporal layers out while they are identities
+    kept = skip_temporal_layers(make_vae()).state_dict()
+    vae = {name: value for name, value in pipeline.vae.state_dict().items() if name in kept}
+    scale = {"scaling_factor": pipeline.vae.config.scaling_factor}
+    for stage, weights, more in (("vae", vae, scale), ("unet", denoiser.state_dict(), {})):
+        save_checkpoint(
+            run / f"{stage}.pt", model=weights, average=weights, optimizer=None, step=0, elapsed=0.0, **more
+        )

@@ -78,7 +78,6 @@ def unet(
     processes: Processes = 1,
     batch_size: BatchSize = 4,
     learning_rate: Rate = 1e-3,
-    start: Annotated[Path | None, typer.Option(help="A checkpoint folder whose UNet to go on from.")] = None,
     seed: Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")] = 0,
     simple: Annotated[bool, typer.Option(help="The simple world only: one sprite, no photographs, no camera.")] = False,
 ) -> None:
@@ -91,10 +90,19 @@ def unet(
         seconds=60 * minutes,
         batch_size=batch_size,
         peak=learning_rate,
-        start=start,
         first_seed=seed,
         simple=simple,
     )
+
+
+@app.command("unpack")
+def unpack_command(
+    checkpoint: Annotated[Path, typer.Argument(help="A pipeline folder that `export` wrote.")],
+    out: Out = Path("runs/toy"),
+) -> None:
+    """Begin a training run at an exported pipeline's weights, so that `vae` and `unet` go on from there."""
+    export.unpack(checkpoint, out)
+    print(out)
 
 
 @app.command("export")

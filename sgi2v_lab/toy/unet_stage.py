@@ -95,7 +95,6 @@ def train(
     seconds: float,
     batch_size: int,
     peak: float,
-    start: Path | None,
     first_seed: int,
     simple: bool = False,
 ) -> None:
@@ -112,18 +111,14 @@ def train(
 
     torch.manual_seed(1)  # the same first weights in every process
     denoiser = Denoiser().to(device)
-    if start is not None:
-        denoiser.unet.load_state_dict(denoiser.unet.from_pretrained(start, subfolder="unet").state_dict())
-        denoiser.image_encoder.load_state_dict(
-            denoiser.image_encoder.from_pretrained(start, subfolder="image_encoder").state_dict()
-        )
     average = copy.deepcopy(denoiser).requires_grad_(False)
     optimizer = torch.optim.AdamW(denoiser.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
     step, spent = 0, 0.0
     if state := load_checkpoint(out / "unet.pt"):
         denoiser.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
+        if state["optimizer"] is not None:
+            optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["elapsed"]
     torch.manual_seed(rank + 2 + step)
     pool = ClipPool(

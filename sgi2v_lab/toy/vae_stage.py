@@ -65,7 +65,8 @@ def train(
     if state := load_checkpoint(out / "vae.pt"):
         vae.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
+        if state["optimizer"] is not None:
+            optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["elapsed"]
     if decoder_only:
         vae.encoder.load_state_dict(average.encoder.state_dict())
