@@ -208,10 +208,8 @@ def extract_features(
     Only the conditional branch is run, and only up to the last layer wanted. See `record_features` for the kinds.
     Returns {layer: (frames, channels, h', w')} in the model's precision.
     """
-    frames, size = len(latents), tuple(latents.shape[-2:])
-    with record_features(model.unet, layers, kind, num_frames=frames, size=size, stop=True) as recorded:
-        _run(model, latents, sigma, conditioning)
-    return recorded
+    with features_for_gradient(model, latents, sigma, conditioning, layers, kind) as recorded:
+        return recorded
 
 
 def assemble(features: LayerMaps, size: tuple[int, int]) -> Features:
