@@ -45,9 +45,9 @@ class Photograph:
 
 
 DEMO_SCENE = DrawnScene(
-    scene="a red white striped circle at the left on blue clouds",
+    scene="a large yellow circle at the left on blue clouds",
     sprite=0,
-    path=((0.12, -0.14), (0.28, -0.2), (0.44, -0.14), (0.56, 0.0)),
+    path=((0.12, -0.14), (0.28, -0.2), (0.44, -0.14), (0.54, 0.0)),
     seed=817,
 )
 DEMO_PHOTOGRAPH = Photograph(

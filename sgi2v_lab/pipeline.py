@@ -1,13 +1,13 @@
-"""generate(): the stages, assembled."""
+"""generate(): the stages, assembled; generate_steps(): the same, one denoising step at a time."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import PIL.Image
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -21,7 +21,7 @@ from sgi2v_lab.models import Model, decode_latents, encode_image
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image, Latents, Video
 
-__all__ = ["TRACEABLE", "Run", "generate"]
+__all__ = ["TRACEABLE", "Run", "generate", "generate_steps"]
 
 TRACEABLE = ("latents", "denoised", "optimisation")
 
@@ -80,6 +80,33 @@ def generate(
         InputError: for a picture, box, path, layer or size that cannot be used; nothing is computed before all is
             checked.
     """
+    steps = generate_steps(model, image, trajectories, settings, seed=seed, fit=fit, trace=trace)
+    label = "controlled" if trajectories is not None else "uncontrolled"
+    total = (settings or model.settings).num_steps
+    with tqdm(total=total, desc=label, disable=not progress, leave=False) as bar:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+            bar.update()
+
+
+def generate_steps(
+    model: Model,
+    image: PIL.Image.Image | Image | str,
+    trajectories: Trajectories | None = None,
+    settings: Settings | None = None,
+    *,
+    seed: int = 817,
+    fit: str = "stretch",
+    trace: Iterable[str] = (),
+) -> Generator[DenoiseStep, None, Run]:
+    """The same as `generate`, as a generator: yields every denoising step, and returns the `Run` when it is exhausted.
+
+    To stop, leave the loop: nothing more is computed. `run = yield from generate_steps(...)` passes the steps on.
+    Arguments and errors are those of `generate`; all is checked at this call, before the first step is asked for.
+    """
     settings = settings or model.settings
     trace = set(trace)
     if unknown := trace - set(TRACEABLE):
@@ -97,7 +124,19 @@ def generate(
         cells = latent_cells(boxes, model.vae_factor, h, w)
         # refuses boxes that are out of sight in all later frames, which would else be noticed at the first guided step
         trajectory_loss(torch.zeros(frames, 1, h, w), cells, settings.gaussian_sigma)
+    return _steps(model, picture, boxes, cells, settings, seed, trace)
 
+
+def _steps(
+    model: Model,
+    picture: Image,
+    boxes: Boxes | None,
+    cells: Int[Tensor, "boxes frames 4"] | None,
+    settings: Settings,
+    seed: int,
+    trace: set[str],
+) -> Generator[DenoiseStep, None, Run]:
+    """What `generate_steps` does once all is checked."""
     seconds: dict[str, float] = {}
     losses: dict[int, list[float]] = {}
     sigmas: list[float] = []
@@ -108,15 +147,14 @@ def generate(
         noise = draw_noise(model, settings, generator)
     latents = noise
     with _timed(seconds, "denoise"):
-        steps = denoise(model, conditioning, noise, settings, cells)
-        label = "controlled" if cells is not None else "uncontrolled"
-        for step in tqdm(steps, total=settings.num_steps, desc=label, disable=not progress, leave=False):
+        for step in denoise(model, conditioning, noise, settings, cells):
             latents = step.latents
             sigmas.append(step.sigma)
             if step.losses:
                 losses[step.index] = step.losses
             if trace:
                 kept.append(_strip(step, trace))
+            yield step
     with _timed(seconds, "decode"):
         video = decode_latents(model, latents, settings.decode_chunk)
     return Run(

@@ -28,11 +28,11 @@ ORDER = (
     *("fit", "paths", "trajectory", "camera", "boxes", "trajectory_json", "images", "trajectory_files"),
     *("toy", "scene_language", "scene_layout", "prompt", "models"),
     *("features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline"),
-    *("video", "plots", "widgets", "evaluation", "model_list", "run_folder", "results", "demo"),
-    *("setting_options", "cli", "__main__"),
+    *("video", "plots", "run_folder", "evaluation", "model_list", "results", "demo", "widgets"),
+    *("setting_options", "cli_exam", "cli", "__main__"),
 )
 READS_PROMPTS = ("scene_language", "scene_layout", "prompt")  # of the toy they know only its scenes
-MAY_IMPORT_TOY = ("toy", *READS_PROMPTS, "models", "evaluation", "demo", "cli", "__main__")
+MAY_IMPORT_TOY = ("toy", *READS_PROMPTS, "models", "evaluation", "demo", "cli_exam", "cli", "__main__")
 MAY_PRINT = ("cli", "__main__", "toy.train", "toy.training")  # programs, and the log of a training run
 MAY_EXIT = ("cli", "__main__")
 MAY_NEED_NOTEBOOKS = ("widgets",)  # elsewhere, what only notebooks have is imported where it is used

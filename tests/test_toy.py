@@ -1,23 +1,17 @@
-"""The toy's world and its training: known motion really is known, and what is trained loads in unmodified diffusers."""
-
-import json
+"""The toy's world and its parts: known motion really is known, and each layer is where SVD has it."""
 
 import pytest
 import torch
-from diffusers import StableVideoDiffusionPipeline
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import layers_of
-from sgi2v_lab.images import to_pil
-from sgi2v_lab.toy import unet_stage, vae_stage
-from sgi2v_lab.toy.architecture import NUM_FRAMES, SIZE, make_unet, make_vae, skip_temporal_layers
-from sgi2v_lab.toy.data import HELD_OUT, to_clip_pixels
-from sgi2v_lab.toy.export import export, unpack
+from sgi2v_lab.toy.architecture import LATENT_CHANNELS, make_unet, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.cutouts import CUTOUTS, cutout_colours, cutout_distance
+from sgi2v_lab.toy.data import HELD_OUT
 from sgi2v_lab.toy.random_scenes import sample_scene
-from sgi2v_lab.toy.scenes import SHAPES, TEXTURES, Scene, Sprite, motion_bucket, render, true_boxes
-from sgi2v_lab.toy.training import Clock, load_checkpoint, save_checkpoint, update_ema
+from sgi2v_lab.toy.scenes import PHOTOGRAPHS, SHAPES, TEXTURES, Scene, Sprite, motion_bucket, render, true_boxes
 
 
 def still(frames: int = 4) -> torch.Tensor:
@@ -82,109 +76,128 @@ def test_layers_have_svds_addresses():
 def test_fresh_temporal_layers_are_identities():
     torch.manual_seed(0)
     vae = make_vae().eval()
-    z = torch.randn(3, 4, 8, 8)
+    z = torch.randn(3, LATENT_CHANNELS, 4, 4)
     together = vae.decode(z, num_frames=3).sample
     alone = torch.cat([vae.decode(frame[None], num_frames=1).sample for frame in z])
     assert torch.allclose(together, alone, atol=1e-5)
     assert torch.allclose(together, skip_temporal_layers(vae).decode(z, num_frames=3).sample, atol=1e-5)
 
 
-def test_the_loss_is_that_of_v_prediction():
-    """A denoiser that answers with the true v costs nothing; one that answers zero costs the target's power."""
+# --- the hard set ----------------------------------------------------------------------------------------------------
 
-    class Oracle(torch.nn.Module):
-        answer = None
-
-        def forward(self, x, sigma, batch, keep):
-            return self.answer
-
-    torch.manual_seed(0)
-    z, n = torch.randn(2, 3, 4, 4, 4), torch.randn(2, 3, 4, 4, 4)
-    sigma = torch.tensor([0.5, 7.0])
-    batch = unet_stage.Batch(z, z[:, 0], torch.rand(2, 3, 8, 8), torch.zeros(2, 3))
-    oracle = Oracle()
-    x, s = z + sigma.view(2, 1, 1, 1, 1) * n, sigma.view(2, 1, 1, 1, 1)
-    # the v with which diffusers' scheduler recovers z:  z = x / (s^2 + 1) - v * s / sqrt(s^2 + 1)
-    oracle.answer = (x / (s**2 + 1) - z) * (s**2 + 1).sqrt() / s
-    assert unet_stage.denoising_loss(oracle, batch, sigma, n, torch.ones(2)).max() < 1e-10
-    oracle.answer = torch.zeros_like(z)
-    expected = ((n - s * z) ** 2 / (1 + s**2)).mean(dim=(1, 2, 3, 4))
-    assert torch.allclose(unet_stage.denoising_loss(oracle, batch, sigma, n, torch.ones(2)), expected)
+# Mean red, green and blue of the first and last frame, as they were before there was a hard set: a seed that someone
+# wrote down must go on naming the same scene.
+OLD_SCENES = {
+    0: (0.5767, 0.32, 0.1917, 0.5615, 0.2984, 0.1767),
+    1: (0.7763, 0.5772, 0.2518, 0.7758, 0.5595, 0.2436),
+    2: (0.6052, 0.4423, 0.2858, 0.6102, 0.4424, 0.2892),
+    3: (0.6242, 0.5906, 0.5429, 0.6234, 0.5898, 0.5421),
+    5: (0.5698, 0.3108, 0.5948, 0.5704, 0.3117, 0.5957),
+    8: (0.6883, 0.337, 0.2009, 0.707, 0.3438, 0.1987),
+    HELD_OUT: (0.5756, 0.4009, 0.2666, 0.573, 0.3998, 0.2686),
+}
 
 
-def test_noise_levels_cover_the_distribution():
-    sigmas = torch.cat([unet_stage.draw_sigmas(16) for _ in range(200)]).log()
-    assert abs(sigmas.mean() - unet_stage.LOG_SIGMA_MEAN) < 0.05
-    assert abs(sigmas.std() - unet_stage.LOG_SIGMA_STD) < 0.05
+def hard_scenes(count: int = 60) -> list[Scene]:
+    return [sample_scene(HELD_OUT + i, hard=True) for i in range(count)]
 
 
-def test_clip_pixels_are_normalised():
-    pixels = to_clip_pixels(torch.full((1, 3, 16, 16), 0.5))
-    assert pixels.shape == (1, 3, 224, 224)
-    assert abs(pixels[0, 0].mean().item() - (0.5 - 0.48145466) / 0.26862954) < 1e-3
+@pytest.mark.parametrize("seed", OLD_SCENES)
+def test_old_seeds_still_draw_the_same_scenes(seed):
+    means = render(sample_scene(seed), 32, slice(0, None, 7)).mean(dim=(2, 3)).flatten()
+    assert torch.allclose(means, torch.tensor(OLD_SCENES[seed]), atol=2e-4)
 
 
-def test_the_clock_counts_across_restarts_and_cools_down():
-    fresh, late = Clock(100), Clock(100, spent=99)
-    assert late.fraction > 0.98 and fresh.fraction < 0.02
-    assert fresh.learning_rate(1.0, step=0, warmup=10) == pytest.approx(0.1, rel=0.05)
-    assert fresh.learning_rate(1.0, step=100, warmup=10) > 0.95
-    assert late.learning_rate(1.0, step=100, warmup=10) < 0.05
+def test_what_is_hard_is_neutral_until_asked_for():
+    scene = sample_scene(3)
+    assert scene.shadow == 0 and scene.light is None
+    lit = Scene(scene.sprites, scene.camera, scene.background, scene.colours, scene.seed, light=torch.ones(8, 3))
+    assert torch.equal(render(lit, 32), render(scene, 32))
 
 
-def test_checkpoints_are_whole_or_absent(tmp_path):
-    path = tmp_path / "a.pt"
-    assert load_checkpoint(path) is None
-    save_checkpoint(path, step=1)
-
-    class Unpicklable:
-        def __reduce__(self):
-            raise RuntimeError("disk full")
-
-    with pytest.raises(RuntimeError):
-        save_checkpoint(path, step=Unpicklable())
-    assert load_checkpoint(path) == {"step": 1}
-
-
-def test_ema_moves_towards_the_weights():
-    a, b = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    before = (a.weight - b.weight).abs().sum().item()
-    for step in range(50):
-        update_ema(a, b, step, decay=0.9)
-    assert (a.weight - b.weight).abs().sum().item() < 0.05 * before
+def test_the_hard_set_holds_what_it_says():
+    scenes = hard_scenes()
+    assert all(any(s.shape == "cutout" and s.texture in CUTOUTS for s in scene.sprites) for scene in scenes)
+    covering = 0
+    for scene in scenes:
+        names = [s.texture for s in scene.sprites if s.shape == "cutout"]
+        assert len(set(names)) == len(names)
+        boxes = true_boxes(scene, 1)
+        assert ((boxes[:, 0, :2] + boxes[:, 0, 2:]) / 2 - 0.5).abs().max() < 0.45  # all begin in the picture
+        if len(boxes) == 2:
+            gap = ((boxes[0] - boxes[1])[:, :2] + (boxes[0] - boxes[1])[:, 2:]).norm(dim=-1) / 2
+            reach = sum(s.radius for s in scene.sprites)
+            covering += (gap[0] > 0.9 * reach * scene.camera[0, 2] and gap.min() < 0.3 * reach).item()
+    assert covering > 0.5 * len(scenes)
+    assert sum(scene.shadow > 0 for scene in scenes) > 0.5 * len(scenes)
+    assert sum(scene.light is not None for scene in scenes) > 0.5 * len(scenes)
+    assert len({s.texture for scene in scenes for s in scene.sprites if s.shape == "cutout"}) == len(CUTOUTS)
 
 
-def test_train_export_load_and_resume(tmp_path):
-    """Seconds of training of both stages give a folder that unmodified diffusers samples from, and go on."""
-    run, cpu = tmp_path / "run", torch.device("cpu")
-    options = {"rank": 0, "processes": 1, "device": cpu, "out": run, "batch_size": 1, "peak": 1e-3}
-    with pytest.raises(FileNotFoundError, match="train the VAE first"):
-        unet_stage.train(**options, seconds=0.1, first_seed=0)
-    with pytest.raises(InputError, match=r"vae\.pt"):
-        export(run, tmp_path / "none")
-    vae_stage.train(**options, seconds=0.5)
-    unet_stage.train(**options, seconds=0.5, first_seed=0)
-    before = load_checkpoint(run / "unet.pt")
-    unet_stage.train(**options, seconds=before["elapsed"] + 0.5, first_seed=0)
-    assert load_checkpoint(run / "unet.pt")["step"] > before["step"] > 0
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert {line["stage"] for line in log} == {"vae", "unet"}
-    assert (run / "sheets" / "unet.png").stat().st_size > 1000
+def test_a_hard_seed_is_a_scene_of_its_own():
+    for seed in (HELD_OUT, HELD_OUT + 1):
+        film = render(sample_scene(seed, hard=True), 32)
+        assert torch.equal(film, render(sample_scene(seed, hard=True), 32))
+        assert not torch.allclose(film, render(sample_scene(seed), 32), atol=0.05)
+        assert torch.equal(film[2:4], render(sample_scene(seed, hard=True), 32, slice(2, 4)))
+    with pytest.raises(InputError, match="simple=True and hard=True"):
+        sample_scene(1, simple=True, hard=True)
 
-    folder = tmp_path / "pipeline"
-    export(run, folder, settings={"width": SIZE, "height": SIZE})
-    pipeline = StableVideoDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    picture = to_pil(render(sample_scene(HELD_OUT), SIZE, slice(0, 1))[0])
-    frames = pipeline(picture, height=SIZE, width=SIZE, num_inference_steps=2, output_type="pt").frames
-    assert frames.shape == (1, NUM_FRAMES, 3, SIZE, SIZE)
-    assert frames.isfinite().all()
 
-    again = tmp_path / "again"
-    unpack(folder, again)
-    first, back = load_checkpoint(run / "unet.pt")["average"], load_checkpoint(again / "unet.pt")["average"]
-    assert all(torch.allclose(first[name], back[name], atol=2e-3, rtol=2e-3) for name in first)
-    unet_stage.train(**options | {"out": again}, seconds=0.2, first_seed=0)
-    assert load_checkpoint(again / "unet.pt")["step"] > 0
-    with pytest.raises(InputError, match="already has"):
-        unpack(folder, again)
+@pytest.mark.parametrize("name", CUTOUTS)
+def test_a_cut_out_fills_the_unit_circle_and_shows_its_photograph(name):
+    axis = (torch.arange(96) + 0.5) / 48 - 1
+    p = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
+    distance = cutout_distance(name, p)
+    inside = p[distance < 0]
+    assert 0.85 < inside.norm(dim=-1).max() < 1.03
+    assert 0.1 < (distance < 0).float().mean() < 0.8
+    # it is a distance: neighbours differ by at most as much as they are apart, and mostly by about that
+    slope = distance.diff(dim=-1).abs() * 48
+    assert slope.max() < 1.15
+    # in the colours of its photograph, whatever the size
+    few, many = cutout_colours(name, 16), cutout_colours(name, 64)
+    assert CUTOUTS[name] in PHOTOGRAPHS
+    assert torch.allclose(few.mean(dim=(2, 3)), many.mean(dim=(2, 3)), atol=0.02)
+    sprite = Sprite("cutout", name, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 0.25, torch.full((1, 2), 0.5))
+    drawn = render(Scene((sprite,), still(1), colours=((0.0, 1.0, 0.0),) * 3), 64)[0]
+    assert torch.allclose(drawn[:, 2, 2], torch.tensor([0.0, 1.0, 0.0]), atol=1e-5)
+    core = cutout_distance(name, p[1::3, 1::3]) < -0.1  # 32 pixels across the circle; well inside
+    assert core.any()
+    assert torch.allclose(drawn[:, 16:48, 16:48][:, core], cutout_colours(name, 32)[0][:, core], atol=1e-4)
+
+
+@pytest.mark.parametrize("of", [cutout_distance, lambda name, _: cutout_colours(name, 8)])
+def test_unknown_cut_outs_are_named(of):
+    with pytest.raises(ValueError, match=r"'dog'.*cat"):
+        of("dog", torch.zeros(1, 2))
+
+
+def test_a_shadow_falls_beside_the_sprite_and_only_darkens():
+    sprite = Sprite("circle", "plain", (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), 0.2, torch.full((1, 2), 0.5))
+    bare = Scene((sprite,), still(1), colours=((0.6, 0.5, 0.4),) * 3)
+    shaded = Scene((sprite,), still(1), colours=((0.6, 0.5, 0.4),) * 3, shadow=0.5)
+    darker = (render(bare, 64) - render(shaded, 64))[0]
+    assert darker.min() > -1e-5
+    rows, columns = (darker.sum(0) > 0.05).nonzero().unbind(1)
+    assert rows.float().mean() > 32 and columns.float().mean() > 32  # below, and to the right
+    assert darker[:, 32, 32].abs().max() < 1e-5  # the sprite lies above its own shadow
+    assert darker.max() < 0.5 * 0.6 + 1e-5
+
+
+def test_the_upper_sprite_hides_the_lower():
+    lower, upper = (
+        Sprite("circle", "plain", colour, colour, 0.2, torch.tensor([[x, 0.5]]))
+        for colour, x in (((1.0, 0.0, 0.0), 0.4), ((0.0, 0.0, 1.0), 0.6))
+    )
+    drawn = render(Scene((lower, upper), still(1), shadow=0.5), 64)[0]
+    assert torch.allclose(drawn[:, 32, 32], torch.tensor([0.0, 0.0, 1.0]), atol=1e-5)  # blue, where both are
+
+
+def test_light_multiplies_each_frame():
+    light = torch.tensor([[1.0, 1.0, 1.0], [0.5, 0.6, 0.7]])
+    film = render(Scene((), still(2), colours=((0.8, 0.8, 0.8),) * 3, light=light), 16)
+    assert torch.allclose(film[1].mean(dim=(1, 2)), 0.8 * light[1], atol=1e-5)
+    assert torch.equal(
+        film[1:], render(Scene((), still(2), colours=((0.8, 0.8, 0.8),) * 3, light=light), 16, slice(1, 2))
+    )

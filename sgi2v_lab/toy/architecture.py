@@ -4,11 +4,16 @@ The layer addresses are SVD's: four levels, no attention in `up_blocks[0]`, thre
 of `up_blocks[1]` and `up_blocks[2]`. `up_blocks[3]`, the most expensive on a CPU, has two.
 """
 
+import math
+
 import torch
 from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
 from diffusers.models.resnet import SpatioTemporalResBlock
 from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from sgi2v_lab.toy.latent_code import CHANNELS as LATENT_CHANNELS
+from sgi2v_lab.toy.latent_code import preview, set_encoder
 
 __all__ = [
     "LATENT_CHANNELS",
@@ -22,10 +27,10 @@ __all__ = [
     "skip_temporal_layers",
 ]
 
-SIZE = 64  # pixels, both sides
+SIZE = 128  # pixels, both sides
 NUM_FRAMES = 8
-LATENT_CHANNELS = 4
-VAE_CHANNELS = (96, 96, 128)  # three levels: 4x down
+VAE_CHANNELS = (96, 64, 96, 128)  # four levels: 8x down
+UNET_CHANNELS = (64, 96, 96, 96)
 EMBEDDING = 64  # width of the image token that the UNet attends to
 
 # Diffusers normalises the last activations of VAE and UNet in 32 groups. A group of one channel would lose that
@@ -34,24 +39,66 @@ EMBEDDING = 64  # width of the image token that the UNet attends to
 
 
 def make_vae() -> AutoencoderKLTemporalDecoder:
-    """A 4x-downsampling VAE with SVD's temporal decoder, whose temporal layers start as identities."""
+    """SVD's VAE, 8x down: a set encoder (`latent_code`) and a temporal decoder to be trained.
+
+    The decoder begins as a sharp-edged magnification of each patch's mean colour: its residual blocks and temporal
+    layers are identities.
+    """
     vae = AutoencoderKLTemporalDecoder(
         down_block_types=("DownEncoderBlock2D",) * len(VAE_CHANNELS),
         block_out_channels=VAE_CHANNELS,
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
         sample_size=SIZE,
-        scaling_factor=1.0,  # measured and set when training ends
+        scaling_factor=1.0,
         force_upcast=False,
     )
-    for block in _temporal_blocks(vae):
-        nn.init.zeros_(block.temporal_res_block.conv2.weight)
-        nn.init.zeros_(block.temporal_res_block.conv2.bias)
-    identity = torch.zeros_like(vae.decoder.time_conv_out.weight)
-    identity[:, :, 1, 0, 0] = torch.eye(3)
-    vae.decoder.time_conv_out.weight.data.copy_(identity)
-    nn.init.zeros_(vae.decoder.time_conv_out.bias)
+    set_encoder(vae)
+    _set_decoder(vae.decoder)
     return vae
+
+
+@torch.no_grad()
+def _set_decoder(decoder: nn.Module) -> None:
+    for block in decoder.modules():
+        if isinstance(block, SpatioTemporalResBlock):
+            for last in (block.spatial_res_block.conv2, block.temporal_res_block.conv2):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
+    identity = torch.zeros_like(decoder.time_conv_out.weight)
+    identity[:, :, 1, 0, 0] = torch.eye(3)
+    decoder.time_conv_out.weight.copy_(identity)
+    nn.init.zeros_(decoder.time_conv_out.bias)
+
+    # Channels (c, -c, K) for each colour c: a group of the last norm, whose mean and scale do not depend on c if K is
+    # large. They run through all levels untouched; SiLU(a) - SiLU(-a) = a undoes the last activation.
+    carrier = 6.0
+    means = (
+        preview(torch.eye(LATENT_CHANNELS)[..., None, None]).mean(dim=(2, 3)).T
+    )  # colours of one unit of each latent
+    colour = torch.arange(3) * 3
+    decoder.conv_in.weight[:9] = 0
+    decoder.conv_in.bias[:9] = 0
+    decoder.conv_in.weight[colour, :, 1, 1] = means
+    decoder.conv_in.weight[colour + 1, :, 1, 1] = -means
+    decoder.conv_in.bias[colour + 2] = carrier
+    for block in decoder.up_blocks:
+        for upsampler in block.upsamplers or ():
+            upsampler.conv.weight[:9] = 0
+            upsampler.conv.bias[:9] = 0
+            upsampler.conv.weight[range(9), range(9), 1, 1] = 1
+        for resnet in block.resnets:
+            if (shortcut := resnet.spatial_res_block.conv_shortcut) is not None:
+                shortcut.weight[:9] = 0
+                shortcut.bias[:9] = 0
+                shortcut.weight[range(9), range(9)] = 1
+    scale = carrier * math.sqrt(2) / 3
+    decoder.conv_norm_out.bias[[0, 1, 3, 4, 6, 7]] = 1 / math.sqrt(2)  # (c - K / 3) / scale is centred again
+    decoder.conv_out.weight.mul_(0.1)
+    decoder.conv_out.weight[:, :9] = 0
+    decoder.conv_out.bias.zero_()
+    decoder.conv_out.weight[range(3), colour, 1, 1] = scale
+    decoder.conv_out.weight[range(3), colour + 1, 1, 1] = -scale
 
 
 def _temporal_blocks(vae: AutoencoderKLTemporalDecoder) -> list[SpatioTemporalResBlock]:
@@ -76,9 +123,9 @@ def make_unet() -> UNetSpatioTemporalConditionModel:
         sample_size=SIZE // 2 ** (len(VAE_CHANNELS) - 1),
         in_channels=2 * LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(64, 64, 96, 96),
+        block_out_channels=UNET_CHANNELS,
         layers_per_block=(1, 2, 2, 1),
-        num_attention_heads=(4, 4, 6, 6),
+        num_attention_heads=tuple(c // 16 for c in UNET_CHANNELS),
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=3 * 32,
         cross_attention_dim=EMBEDDING,

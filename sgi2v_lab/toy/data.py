@@ -4,23 +4,24 @@ Nothing is stored on disk: a seed is a clip. Training takes seeds from 0 upwards
 tests, the demo and the exam, and is never drawn here.
 """
 
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from random import Random
 
 import torch
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
 from torch import Tensor
 
 from sgi2v_lab.toy.architecture import NUM_FRAMES, SIZE
+from sgi2v_lab.toy.latent_code import encode_patches, transformed
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import motion_bucket, render
 
-__all__ = ["HELD_OUT", "Batch", "ClipPool", "crop_batches", "to_clip_pixels"]
+__all__ = ["HELD_OUT", "Batch", "ClipPool", "crop_batches", "stack", "to_clip_pixels"]
 
 HELD_OUT = 10_000_000  # scene seeds from here on are never trained on
 NOISE_AUGMENTATION = 0.02
-POOL, REUSE = 256, 10.0  # clips kept, and how often each is used
+POOL, REUSE = 256, 4.0  # clips kept, and how often each is used
 
 _CLIP_MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 _CLIP_STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
@@ -32,65 +33,57 @@ def to_clip_pixels(images: Tensor) -> Tensor:
     return (resized - _CLIP_MEAN.to(images.device)) / _CLIP_STD.to(images.device)
 
 
-def crop_batches(batch_size: int, frames: int = 4, side: int = 64, start: int = 0, stride: int = 1) -> Iterator[Tensor]:
-    """Endless batches (batch_size * frames, 3, side, side) in -1..1 of short, randomly cropped and mirrored clips.
-
-    Convolutions do not mind the size, so the VAE learns from crops. A clip is used about seven times, cropped anew.
-    """
-    dice = random.Random(start)
+def crop_batches(batch_size: int, side: int, start: int = 0, stride: int = 1) -> Iterator[Tensor]:
+    """Endless batches (batch_size, 3, side, side) in -1..1 of randomly cropped, mirrored and turned frames."""
+    dice = Random(start)
     pool: list[Tensor] = []
     seed = start
     while True:
         crops = []
         for _ in range(batch_size):
             if len(pool) < 64 or dice.random() < 0.15:
-                pool.append(render(sample_scene(seed % HELD_OUT), SIZE, slice(None, None, NUM_FRAMES // frames)))
+                pool.extend(render(sample_scene(seed % HELD_OUT), SIZE, slice(0, None, NUM_FRAMES - 1)))
                 seed += stride
                 del pool[:-256]
-            clip = dice.choice(pool)
             y, x = dice.randint(0, SIZE - side), dice.randint(0, SIZE - side)
-            crop = clip[..., y : y + side, x : x + side]
-            crops.append(crop.flip(-1) if dice.random() < 0.5 else crop)
-        yield torch.cat(crops) * 2 - 1
+            crop = dice.choice(pool)[:, y : y + side, x : x + side]
+            crop = crop.flip([d for d in (-1, -2) if dice.random() < 0.5])
+            crops.append(crop.transpose(-1, -2) if dice.random() < 0.5 else crop)
+        yield torch.stack(crops) * 2 - 1
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one UNet training step sees."""
 
-    latents: Tensor  # (batch, frames, channels, h, w), scaled to unit variance
-    condition: Tensor  # (batch, channels, h, w): the slightly noised first frame, not scaled (as SVD's pipeline does)
+    latents: Tensor  # (batch, frames, channels, h, w)
+    condition: Tensor  # (batch, channels, h, w): the slightly noised first frame
     image: Tensor  # (batch, 3, SIZE, SIZE) in 0..1: the first frame
     time_ids: Tensor  # (batch, 3): fps - 1, motion bucket, noise augmentation
 
 
 class ClipPool:
-    """A pool of encoded clips that is renewed a little at every batch.
+    """A pool of encoded clips, renewed a little at every batch.
 
-    Encoding is too costly to do for every step, so each clip is used `REUSE` times on average, with its own noise
-    and, half of the time, backwards: a reversed clip is a valid clip with another first frame.
+    A clip is used `REUSE` times on average, each time with its own noise, mirrored, turned and played backwards at
+    random: a reversed clip is a valid clip with another first frame. A `simple` share of the scenes comes from the
+    simple world (see `sample_scene`).
     """
 
-    def __init__(self, vae, scaling_factor: float, *, start: int, stride: int, simple: bool = False):
-        self.vae, self.scale, self.simple = vae, scaling_factor, simple
-        self.device = next(vae.parameters()).device
+    def __init__(self, *, start: int, stride: int, simple: float = 0.0, device: torch.device | str = "cpu"):
+        self.simple, self.device = simple, torch.device(device)
         self.seed, self.stride = start, stride
-        self.dice = random.Random(start)
+        self.dice = Random(start)
         self.generator = torch.Generator().manual_seed(start)
-        self.clips: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self.clips: list[tuple[Tensor, Tensor, Tensor]] = []
         self.owed = 0.0
 
-    @torch.no_grad()
-    def encode(self, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latents, conditions and pictures of both ends, and time ids of one scene."""
-        scene = sample_scene(seed, NUM_FRAMES, self.simple)
+    def encode(self, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents (frames, channels, h, w), pictures of both ends (2, 3, SIZE, SIZE), and time ids of one scene."""
+        scene = sample_scene(seed, NUM_FRAMES, simple=Random(seed).random() < self.simple)
         video = render(scene, SIZE)
-        ends = video[[0, -1]]
-        noise = NOISE_AUGMENTATION * torch.randn(ends.shape, generator=self.generator)
-        pixels = torch.cat([video * 2 - 1, ends * 2 - 1 + noise]).to(self.device)
-        modes = self.vae.encode(pixels).latent_dist.mode()
-        ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION], device=self.device)
-        return modes[:-2] * self.scale, modes[-2:], ends.to(self.device), ids
+        ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION])
+        return encode_patches(video * 2 - 1), video[[0, -1]], ids
 
     def batch(self, batch_size: int) -> Batch:
         """Draw a batch, after adding what the pool is owed."""
@@ -100,11 +93,21 @@ class ClipPool:
             self.seed += self.stride
             self.owed = max(0.0, self.owed - 1)
         del self.clips[:-POOL]
-        picked = self.dice.sample(self.clips, batch_size)
-        ends = [self.dice.random() < 0.5 for _ in picked]  # True: play it backwards
-        return Batch(
-            latents=torch.stack([c[0].flip(0) if back else c[0] for c, back in zip(picked, ends, strict=True)]),
-            condition=torch.stack([c[1][int(back)] for c, back in zip(picked, ends, strict=True)]),
-            image=torch.stack([c[2][int(back)] for c, back in zip(picked, ends, strict=True)]),
-            time_ids=torch.stack([c[3] for c in picked]),
-        )
+        return stack([self._varied(clip) for clip in self.dice.sample(self.clips, batch_size)], self.device)
+
+    def _varied(self, clip: tuple[Tensor, Tensor, Tensor]) -> Batch:
+        latents, ends, ids = clip
+        mirror, flip, transpose, back = (self.dice.random() < 0.5 for _ in range(4))
+        image = ends[-1 if back else 0]
+        image = image.flip([d for d, wanted in ((-1, mirror), (-2, flip)) if wanted])
+        image = image.transpose(-1, -2) if transpose else image
+        latents = transformed(latents, mirror=mirror, flip=flip, transpose=transpose)
+        noise = NOISE_AUGMENTATION * torch.randn(image.shape, generator=self.generator)
+        condition = encode_patches((image * 2 - 1 + noise)[None])[0]
+        return Batch(latents.flip(0) if back else latents, condition, image, ids)
+
+
+def stack(samples: Sequence[Batch], device: torch.device | str = "cpu") -> Batch:
+    """Batches of one clip each, without a batch axis -> one batch."""
+    columns = ([getattr(s, f.name) for s in samples] for f in fields(Batch))
+    return Batch(*(torch.stack(column).to(device) for column in columns))

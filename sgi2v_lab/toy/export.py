@@ -23,14 +23,13 @@ def export(run: Path, to: Path, settings: dict | None = None) -> None:
     model card) are carried over unless `settings` are given. InputError where a stage has not been trained.
     """
     states = {}
-    for stage in ("vae", "unet"):
+    for stage in ("decoder", "unet"):
         states[stage] = load_checkpoint(run / f"{stage}.pt")
         if states[stage] is None:
             raise InputError(f"{run} has no {stage}.pt; train it first: python -m sgi2v_lab.toy.train {stage}")
     vae, denoiser = make_vae(), Denoiser()
     # the temporal layers that were left out of training as identities keep their initial values
-    vae.load_state_dict(states["vae"]["average"], strict=False)
-    vae.register_to_config(scaling_factor=states["vae"]["scaling_factor"])
+    vae.load_state_dict(states["decoder"]["average"], strict=False)
     denoiser.load_state_dict(states["unet"]["average"])
     pipeline = StableVideoDiffusionPipeline(
         vae=vae,
@@ -60,7 +59,7 @@ def unpack(checkpoint: Path, run: Path) -> None:
 
     InputError where the run has checkpoints already, or the folder is no pipeline.
     """
-    for stage in ("vae", "unet"):
+    for stage in ("decoder", "unet"):
         if (run / f"{stage}.pt").exists():
             raise InputError(f"{run} already has a {stage}.pt; give a new folder")
     if not (checkpoint / "model_index.json").is_file():
@@ -72,8 +71,7 @@ def unpack(checkpoint: Path, run: Path) -> None:
     # training leaves the temporal layers out while they are identities
     kept = skip_temporal_layers(make_vae()).state_dict()
     vae = {name: value for name, value in pipeline.vae.state_dict().items() if name in kept}
-    scale = {"scaling_factor": pipeline.vae.config.scaling_factor}
-    for stage, weights, more in (("vae", vae, scale), ("unet", denoiser.state_dict(), {})):
+    for stage, weights in (("decoder", vae), ("unet", denoiser.state_dict())):
         save_checkpoint(
-            run / f"{stage}.pt", model=weights, average=weights, optimizer=None, step=0, elapsed=0.0, **more
+            run / f"{stage}.pt", model=weights, average=weights, optimizer=None, step=0, clips=0, elapsed=0.0
         )

@@ -5,16 +5,20 @@ lengths are fractions of its side. `render` draws it at any size. Because everyt
 the true box of every sprite in every frame is known (`true_boxes`), and so is the true path of every background point.
 
 The background is a canvas twice as wide as the picture, so that the camera has somewhere to go.
+
+A sprite may also be a real thing cut out of a photograph (shape "cutout", its texture one of `cutouts.CUTOUTS`); and a
+scene may have drop shadows and a light that changes. That is the hard set: nothing of it is drawn unless it is asked
+for.
 """
 
 import math
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 import torch
 import torch.nn.functional as F
 
 from sgi2v_lab.shapes import Boxes, Video
+from sgi2v_lab.toy.cutouts import cutout_colours, cutout_distance, photograph
 from sgi2v_lab.toy.dice import Dice
 
 __all__ = ["BACKGROUNDS", "COLOURS", "SHAPES", "TEXTURES", "Scene", "Sprite", "motion_bucket", "render", "true_boxes"]
@@ -37,6 +41,7 @@ COLOURS = {
     "white": (0.95, 0.95, 0.93),
 }
 SPEED_AT_FULL_BUCKET = 0.75  # picture widths per second at motion bucket 255
+SHADOW_SHIFT, SHADOW_BLUR = (0.22, 0.3), 0.5  # in units of the radius: the lamp stands above the picture's left
 PHOTOGRAPHS = (
     "astronaut",
     "chelsea",
@@ -47,7 +52,10 @@ PHOTOGRAPHS = (
 
 @dataclass(frozen=True)
 class Sprite:
-    """One textured shape. `path` holds its centre per frame (frames, 2), in world units; `radius` its half-size."""
+    """One textured shape. `path` holds its centre per frame (frames, 2), in world units; `radius` its half-size.
+
+    The shape "cutout" takes the name of a cut-out (`cutouts.CUTOUTS`) for its texture; its colours are not used.
+    """
 
     shape: str
     texture: str
@@ -62,7 +70,11 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Scene:
-    """Sprites, back to front, over a background, seen by a camera (frames, 3): shift x, shift y, zoom."""
+    """Sprites, back to front, over a background, seen by a camera (frames, 3): shift x, shift y, zoom.
+
+    `shadow` is how dark the sprites' drop shadows are, 0 (none) to 1 (black). `light` (frames, 3) multiplies what is
+    red, green and blue in each frame; None leaves it as it is.
+    """
 
     sprites: tuple[Sprite, ...]
     camera: torch.Tensor
@@ -70,6 +82,8 @@ class Scene:
     colours: tuple[tuple[float, float, float], ...] = field(default=((0.6, 0.6, 0.6),) * 3)
     seed: int = 0
     fps: int = 7
+    shadow: float = 0.0
+    light: torch.Tensor | None = None
 
     @property
     def num_frames(self) -> int:
@@ -113,6 +127,7 @@ def render(scene: Scene, size: int = 64, frames: slice = slice(None)) -> Video:
         scene,
         camera=scene.camera[frames],
         sprites=tuple(replace(s, path=s.path[frames]) for s in scene.sprites),
+        light=None if scene.light is None else scene.light[frames],
     )
     axis = (torch.arange(size) + 0.5) / size
     screen = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)  # (size, size, 2), x first
@@ -124,15 +139,31 @@ def render(scene: Scene, size: int = 64, frames: slice = slice(None)) -> Video:
         canvas.expand(len(world), -1, -1, -1), world - 0.5, align_corners=False, padding_mode="reflection"
     )
     for sprite in scene.sprites:
-        local = (world - sprite.path[:, None, None]) / sprite.radius
-        cos, sin = math.cos(sprite.angle), math.sin(sprite.angle)
-        local = torch.stack(
-            [cos * local[..., 0] + sin * local[..., 1], cos * local[..., 1] - sin * local[..., 0]], dim=-1
-        )
+        offset = (world - sprite.path[:, None, None]) / sprite.radius
+        if scene.shadow > 0:
+            cast = _outside(sprite, _turned(offset - torch.tensor(SHADOW_SHIFT), sprite.angle))
+            video = video * (1 - scene.shadow * _smooth(0.5 - cast / SHADOW_BLUR))[:, None]
+        local = _turned(offset, sprite.angle)
         pixel = 1 / (size * sprite.radius * zoom[..., 0])  # one pixel in the sprite's own units
-        alpha = (0.5 - _distance(sprite.shape, local) / pixel).clamp(0, 1)[:, None]
-        video = video + alpha * (_paint(sprite, local) - video)
+        alpha = (0.5 - _outside(sprite, local) / pixel).clamp(0, 1)[:, None]
+        video = video + alpha * (_paint(sprite, local, size) - video)
+    if scene.light is not None:
+        video = video * scene.light[:, :, None, None]
     return video.clamp(0, 1)
+
+
+def _turned(p: torch.Tensor, angle: float) -> torch.Tensor:
+    cos, sin = math.cos(angle), math.sin(angle)
+    return torch.stack([cos * p[..., 0] + sin * p[..., 1], cos * p[..., 1] - sin * p[..., 0]], dim=-1)
+
+
+def _smooth(t: torch.Tensor) -> torch.Tensor:
+    t = t.clamp(0, 1)
+    return 3 * t**2 - 2 * t**3
+
+
+def _outside(sprite: Sprite, p: torch.Tensor) -> torch.Tensor:
+    return cutout_distance(sprite.texture, p) if sprite.shape == "cutout" else _distance(sprite.shape, p)
 
 
 def _distance(shape: str, p: torch.Tensor) -> torch.Tensor:
@@ -157,13 +188,15 @@ def _distance(shape: str, p: torch.Tensor) -> torch.Tensor:
             return torch.minimum(bar(x, y), bar(y, x))
         case "pill":
             return torch.stack([(x.abs() - 0.5).clamp(min=0), y], dim=-1).norm(dim=-1) - 0.48
-    raise ValueError(f"unknown shape {shape!r}; expected one of {', '.join(SHAPES)}")
+    raise ValueError(f"unknown shape {shape!r}; expected one of {', '.join(SHAPES)} or cutout")
 
 
-def _paint(sprite: Sprite, p: torch.Tensor) -> torch.Tensor:
+def _paint(sprite: Sprite, p: torch.Tensor, size: int) -> torch.Tensor:
     """The sprite's colours at its own coordinates p (frames, h, w, 2): (frames, 3, h, w)."""
-    if sprite.texture == "photo":
-        crop = _photo_crop(sprite.seed, 96)
+    if sprite.shape == "cutout" or sprite.texture == "photo":
+        # a cut-out is as fine as it will be seen, to the next power of two: coarser blurs it, finer makes it flicker
+        fine = 2 ** math.ceil(math.log2(max(4.0, 2 * sprite.radius * size)))
+        crop = cutout_colours(sprite.texture, fine) if sprite.shape == "cutout" else _photo_crop(sprite.seed, 96)
         return F.grid_sample(crop.expand(len(p), -1, -1, -1), p, align_corners=False, padding_mode="reflection")
     k = 2 * math.pi / sprite.period
     match sprite.texture:
@@ -206,17 +239,10 @@ def _canvas(scene: Scene, size: int) -> torch.Tensor:
     raise ValueError(f"unknown background {scene.background!r}; expected one of {', '.join(BACKGROUNDS)}")
 
 
-@cache
-def _photograph(name: str) -> torch.Tensor:
-    import skimage.data  # only scenes with photographs need it
-
-    return torch.from_numpy(getattr(skimage.data, name)().copy())[..., :3].permute(2, 0, 1).float() / 255
-
-
 def _photo_crop(seed: int, side: int, least: float = 0.2) -> torch.Tensor:
     """A random square of a random photograph, resized: (1, 3, side, side)."""
     dice = Dice(seed)
-    photo = _photograph(dice.choice(PHOTOGRAPHS))
+    photo = photograph(dice.choice(PHOTOGRAPHS))
     span = int(dice.uniform(least, 1.0) * min(photo.shape[1:]))
     top = int(dice.uniform(0, photo.shape[1] - span))
     left = int(dice.uniform(0, photo.shape[2] - span))

@@ -1,4 +1,4 @@
-"""Train the toy SVD from nothing: `python -m sgi2v_lab.toy.train vae`, then `unet`, then `export`.
+"""Train the toy SVD from nothing: `python -m sgi2v_lab.toy.train decoder`, then `unet`, then `export`.
 
 Both stages have a time budget, resume where a kill left them, keep an exponential moving average of the weights, and
 write a log (`log.jsonl`) and sample sheets (`sheets/`) into the run's folder. The same code runs on a GPU; on a CPU,
@@ -14,7 +14,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import typer
 
-from sgi2v_lab.toy import export, unet_stage, vae_stage
+from sgi2v_lab.toy import decoder_stage, export, unet_stage
 
 __all__ = ["app"]
 
@@ -48,25 +48,23 @@ def _launch(stage, processes: int, device: str, **options) -> None:
 
 
 @app.command()
-def vae(
+def decoder(
     out: Out = Path("runs/toy"),
     minutes: Minutes = 20,
     device: Device = "cpu",
     processes: Processes = 1,
-    batch_size: BatchSize = 2,
+    batch_size: BatchSize = 8,
     learning_rate: Rate = 1e-3,
-    decoder_only: Annotated[bool, typer.Option(help="Keep the latents: improve the decoder alone.")] = False,
 ) -> None:
-    """Train the VAE on crops of scenes."""
+    """Train the VAE's decoder on crops of scenes; its encoder is set."""
     _launch(
-        vae_stage.train,
+        decoder_stage.train,
         processes,
         device,
         out=out,
         seconds=60 * minutes,
         batch_size=batch_size,
         peak=learning_rate,
-        decoder_only=decoder_only,
     )
 
 
@@ -79,9 +77,11 @@ def unet(
     batch_size: BatchSize = 4,
     learning_rate: Rate = 1e-3,
     seed: Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")] = 0,
-    simple: Annotated[bool, typer.Option(help="The simple world only: one sprite, no photographs, no camera.")] = False,
+    simple: Annotated[
+        float, typer.Option(help="Share of scenes of one sprite, without photographs and camera.", min=0, max=1)
+    ] = 0.5,
 ) -> None:
-    """Train the UNet and the image encoder on encoded clips; needs the VAE."""
+    """Train the UNet and the image encoder on encoded clips."""
     _launch(
         unet_stage.train,
         processes,
@@ -100,7 +100,7 @@ def unpack_command(
     checkpoint: Annotated[Path, typer.Argument(help="A pipeline folder that `export` wrote.")],
     out: Out = Path("runs/toy"),
 ) -> None:
-    """Begin a training run at an exported pipeline's weights, so that `vae` and `unet` go on from there."""
+    """Begin a training run at an exported pipeline's weights, so that `decoder` and `unet` go on from there."""
     export.unpack(checkpoint, out)
     print(out)
 

@@ -12,15 +12,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sgi2v_lab.toy.architecture import make_image_encoder, make_unet, make_vae, skip_temporal_layers
-from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, to_clip_pixels
+from sgi2v_lab.toy.architecture import make_image_encoder, make_unet
+from sgi2v_lab.toy.attention import ShortAttention
+from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, stack, to_clip_pixels
+from sgi2v_lab.toy.decoder_stage import load_decoder
+from sgi2v_lab.toy.latent_code import encode_patches, preview
+from sgi2v_lab.toy.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.sheets import write_sheet
 from sgi2v_lab.toy.training import Clock, average_gradients, load_checkpoint, log_line, save_checkpoint, update_ema
 
-__all__ = ["Denoiser", "denoising_loss", "sample", "train"]
+__all__ = ["Denoiser", "denoising_loss", "held_out_batch", "sample", "train"]
 
 DROP_CONDITION = 0.1  # how often the first frame is hidden, so that classifier-free guidance is possible
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.8, 1.5  # where noise levels are drawn; motion is decided at sigma 1 to 20
+
+FIRST_AND_LAST = ("unet.conv_in", "unet.conv_out", "unet.time_", "unet.add_", "image_encoder")
 
 
 class Denoiser(nn.Module):
@@ -53,6 +59,15 @@ def draw_sigmas(count: int, generator: torch.Generator | None = None) -> Tensor:
     return torch.exp(LOG_SIGMA_MEAN + LOG_SIGMA_STD * math.sqrt(2) * torch.erfinv(2 * u - 1))
 
 
+def held_out_batch(count: int, device: torch.device) -> Batch:
+    """Clips of the simple world that are never trained on, to compare checkpoints by."""
+    pool = ClipPool(start=0, stride=1, simple=1.0)
+    clips = (pool.encode(HELD_OUT + i) for i in range(count))
+    return stack(
+        [Batch(latents, encode_patches(ends[:1] * 2 - 1)[0], ends[0], ids) for latents, ends, ids in clips], device
+    )
+
+
 @torch.no_grad()
 def sample(denoiser: Denoiser, batch: Batch, steps: int = 15, seed: int = 0) -> Tensor:
     """Plain Euler samples (batch, frames, channels, h, w) without guidance, for the sheets."""
@@ -78,11 +93,11 @@ def _validate(denoiser: Denoiser, batch: Batch) -> float:
 
 
 @torch.no_grad()
-def _sheet(denoiser: Denoiser, vae, scale: float, batch: Batch, path: Path) -> None:
-    few = Batch(batch.latents[:3], batch.condition[:3], batch.image[:3], batch.time_ids[:3])
+def _sheet(denoiser: Denoiser, vae, batch: Batch, path: Path) -> None:
+    few = Batch(batch.latents[:4], batch.condition[:4], batch.image[:4], batch.time_ids[:4])
     rows = []
     for truth, made in zip(few.latents, sample(denoiser, few), strict=True):
-        rows += [vae.decode(z / scale, num_frames=len(z)).sample / 2 + 0.5 for z in (truth, made)]
+        rows += [(vae.decode(z, num_frames=len(z)).sample if vae else preview(z)) / 2 + 0.5 for z in (truth, made)]
     write_sheet(path, rows)
 
 
@@ -96,37 +111,30 @@ def train(
     batch_size: int,
     peak: float,
     first_seed: int,
-    simple: bool = False,
+    simple: float = 0.0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
 
-    Raises FileNotFoundError where `out` holds no trained VAE.
+    The latent code is fixed, so this stage does not wait for the decoder's: sheets show the decoder of `out/decoder.pt`
+    where there is one, and the code's own blocky picture elsewhere.
     """
-    encoder_state = load_checkpoint(out / "vae.pt")
-    if encoder_state is None:
-        raise FileNotFoundError(f"{out / 'vae.pt'} is missing: train the VAE first (`... train vae --out {out}`)")
-    vae = skip_temporal_layers(make_vae()).to(device).eval().requires_grad_(False)
-    vae.load_state_dict(encoder_state["average"])
-    scale = encoder_state["scaling_factor"]
-
     torch.manual_seed(1)  # the same first weights in every process
     denoiser = Denoiser().to(device)
     average = copy.deepcopy(denoiser).requires_grad_(False)
-    optimizer = torch.optim.AdamW(denoiser.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
-    step, spent = 0, 0.0
+    if device.type == "cpu":
+        denoiser.unet.set_attn_processor(ShortAttention())
+        average.unet.set_attn_processor(ShortAttention())
+    optimizer = MuonWithAdamW(denoiser, FIRST_AND_LAST)
+    step, clips, spent = 0, 0, 0.0
     if state := load_checkpoint(out / "unet.pt"):
         denoiser.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         if state["optimizer"] is not None:
             optimizer.load_state_dict(state["optimizer"])
-        step, spent = state["step"], state["elapsed"]
+        step, clips, spent = state["step"], state["clips"], state["elapsed"]
     torch.manual_seed(rank + 2 + step)
-    pool = ClipPool(
-        vae, scale, start=first_seed + rank + processes * step * batch_size, stride=processes, simple=simple
-    )
-    exam = ClipPool(vae, scale, start=HELD_OUT, stride=1, simple=simple)
-    exam.clips = [exam.encode(HELD_OUT + i) for i in range(16 if rank == 0 else 1)]
-    held_out = Batch(*(torch.stack([c[k] if k in (0, 3) else c[k][0] for c in exam.clips]) for k in range(4)))
+    pool = ClipPool(start=first_seed + rank + clips, stride=processes, simple=simple, device=device)
+    held_out = held_out_batch(16, device) if rank == 0 else None
     total, count = 0.0, 0
     clock, due = Clock(seconds, spent), spent + 60
 
@@ -135,11 +143,12 @@ def train(
         if processes > 1:
             torch.distributed.broadcast(over, 0)
         if rank == 0 and (over or clock.elapsed >= due):
-            due = clock.elapsed + 600
+            due = clock.elapsed + 300
+            vae = load_decoder(out, device)
             with torch.autocast(device.type, torch.bfloat16):
                 validation = _validate(average, held_out)
-                _sheet(average, vae, scale, held_out, out / "sheets" / "unet.png")
-            figures = dict(clips=step * batch_size * processes, loss=total / max(1, count), validation=validation)
+                _sheet(average, vae, held_out, out / "sheets" / "unet.png")
+            figures = dict(clips=clips, loss=total / max(1, count), validation=validation)
             log_line(out / "log.jsonl", stage="unet", step=step, minutes=clock.elapsed / 60, **figures)
             total, count = 0.0, 0
             save_checkpoint(
@@ -148,12 +157,11 @@ def train(
                 average=average.state_dict(),
                 optimizer=optimizer.state_dict(),
                 step=step,
+                clips=clips,
                 elapsed=clock.elapsed,
             )
         if over:
             return
-        for group in optimizer.param_groups:
-            group["lr"] = clock.learning_rate(peak, step, warmup=200)
         batch = pool.batch(batch_size)
         noise = torch.randn(batch.latents.shape).to(device)
         sigma = draw_sigmas(batch_size).to(device)
@@ -163,8 +171,7 @@ def train(
         loss.backward()
         average_gradients(list(denoiser.parameters()))
         torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.step(clock.learning_rate(peak, step, warmup=100))
         update_ema(average, denoiser, step)
         total, count = total + loss.item(), count + 1
-        step += 1
+        step, clips = step + 1, clips + batch_size * processes
