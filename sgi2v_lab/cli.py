@@ -1,4 +1,4 @@
-"""The command line: `sgi2v demo`, `generate`, `models`, `info`.
+"""The command line: `sgi2v demo`, `generate`, `exam`, `findings`, `models`, `info`.
 
 Bad input is one sentence on standard error and exit code 2, Ctrl-C is exit code 130; neither leaves anything behind.
 What takes seconds to import is imported inside the commands, so that `--help` answers at once.
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from sgi2v_lab.cli_exam import exam, findings
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.quiet import quiet_libraries
 from sgi2v_lab.setting_options import takes_settings
@@ -199,6 +200,10 @@ def generate(
     if compare:
         _print_control({"video": _control_row(record["objmc"])}, record["objmc"])
     _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
+
+
+app.command()(exam)
+app.command()(findings)
 
 
 @app.command()

@@ -1,0 +1,160 @@
+"""A model's own default settings, searched on training scenes: `python -m sgi2v_lab.evaluation.search --out FOLDER`.
+
+Settings are drawn at random from a grid. All are tried on a few scenes, the better half on twice as many, and so on
+(successive halving: Jamieson & Talwalkar 2016, arXiv 1502.07943). The exam's scenes play no part. Every video is a task
+(`tasks`), so a search that was killed goes on where it was.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.exam import VideoTask, video_tasks
+from sgi2v_lab.evaluation.tasks import run_tasks
+from sgi2v_lab.models import load_model
+from sgi2v_lab.quiet import quiet_libraries
+from sgi2v_lab.toy.data import HELD_OUT
+from sgi2v_lab.toy.exam_scenes import ExamScene, find_seeds
+from sgi2v_lab.video import whole_file
+
+__all__ = ["GRID", "Trial", "draw_settings", "score", "search"]
+
+FIRST_SCENE = HELD_OUT - 1_000_000  # training may draw these; the exam never does
+LEAST_PSNR = 24.0  # dB to the first frame, as in the exam
+GRID: dict[str, tuple] = {
+    "layers": (((2, 1), (3, 0)), ((3, 0),), ((3, 0), (3, 1)), ((2, 2), (3, 0), (3, 1))),
+    "guided_steps": ((0, 5), (1, 9), (3, 11), (5, 12)),
+    "iterations": (3, 5, 8),
+    "learning_rate": (0.005, 0.01, 0.02, 0.03, 0.05, 0.1),  # in units of sigma
+    "cutoff": (0.25, 0.5, 0.75),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one choice of settings gave, over so many scenes."""
+
+    settings: dict[str, object]
+    scenes: int
+    objmc: float  # pixels of the video, with control
+    ratio: float  # to the mean without control, on the same scenes
+    psnr: float  # of the first frame, dB
+    score: float
+
+
+def score(ratio: float, psnr: float) -> float:
+    """What the search makes small: the ObjMC ratio, and 0.05 for every dB that the first frame lacks of 24."""
+    return ratio + 0.05 * max(0.0, LEAST_PSNR - psnr)
+
+
+def draw_settings(count: int, seed: int = 0, grid: dict[str, tuple] | None = None) -> list[dict[str, object]]:
+    """`count` different choices from a grid {setting: values}; all of them, in random order, if it has no more."""
+    grid = GRID if grid is None else grid
+    dice = random.Random(seed)
+    size = 1
+    for values in grid.values():
+        size *= len(values)
+    chosen = []
+    for number in dice.sample(range(size), min(count, size)):
+        choice = {}
+        for name, values in grid.items():
+            number, k = divmod(number, len(values))
+            choice[name] = values[k]
+        chosen.append(choice)
+    return chosen
+
+
+def search(
+    folder: Path,
+    model_name: str = "toy",
+    *,
+    trials: int = 24,
+    scenes: int = 3,
+    rounds: int = 3,
+    seed: int = 0,
+    workers: int = 1,
+    grid: dict[str, tuple] | None = None,
+    changes: dict[str, object] | None = None,
+    progress: bool = False,
+) -> Iterator[list[Trial]]:
+    """Yield every round's trials, best first; `folder/search.json` holds all rounds so far.
+
+    Args:
+        folder: for the tasks and the record.
+        model_name: as in `load_model`.
+        trials: choices of settings in the first round.
+        scenes: scenes of one object in the first round; each further round has twice as many, and half the trials.
+        rounds: at least 1.
+        seed: of the choices.
+        workers: processes.
+        grid: {setting: values}; None for `GRID`.
+        changes: settings that all trials share, such as a number of steps.
+        progress: show progress bars.
+
+    Raises:
+        InputError: fewer than one trial, scene or round, or a task that failed.
+    """
+    for name, value in (("trials", trials), ("scenes", scenes), ("rounds", rounds)):
+        if value < 1:
+            raise InputError(f"{name} is {value}, but must be at least 1")
+    model = load_model(model_name)
+    changes = {"relative_rate": True, "weight_decay": 0.0, **(changes or {})}
+    choices = draw_settings(trials, seed, grid)
+    record = []
+    for number in range(rounds):
+        count = scenes * 2**number
+        where = [ExamScene("single", k) for k in find_seeds("single", count, FIRST_SCENE)]
+        tasks: list[VideoTask] = video_tasks(model, where, changes=changes, variants=(False,))
+        for choice in choices:
+            tasks += video_tasks(model, where, changes=changes | choice, variants=(True,))
+        results = run_tasks(
+            tasks, folder / "tasks", model, workers=workers, progress=progress, label=f"round {number + 1}"
+        )
+        if failed := [r for r in results if "error" in r]:
+            raise InputError(f"{len(failed)} videos of the search failed, the first with {failed[0]['error']}")
+        means = [
+            {key: sum(r["result"][key] for r in results[k : k + count]) / count for key in ("objmc", "psnr")}
+            for k in range(0, len(results), count)
+        ]
+        ranked = []
+        for choice, mean in zip(choices, means[1:], strict=True):
+            ratio = mean["objmc"] / means[0]["objmc"]
+            ranked.append(Trial(choice, count, mean["objmc"], ratio, mean["psnr"], score(ratio, mean["psnr"])))
+        ranked.sort(key=lambda trial: trial.score)
+        record.append(
+            {"scenes": [s.seed for s in where], "uncontrolled": means[0], "trials": [vars(t) for t in ranked]}
+        )
+        with whole_file(folder / "search.json") as temporary:
+            temporary.write_text(json.dumps({"model": model_name, "rounds": record}, indent=1), encoding="utf-8")
+        yield ranked
+        choices = [trial.settings for trial in ranked[: max(1, len(ranked) // 2)]]
+
+
+def _main(
+    out: Annotated[Path, typer.Option(help="Folder for tasks and record.")] = Path("runs/search"),
+    model: Annotated[str, typer.Option(help="toy, or a checkpoint's folder.")] = "toy",
+    trials: int = 24,
+    scenes: int = 3,
+    rounds: int = 3,
+    seed: int = 0,
+    workers: int = 2,
+) -> None:
+    """Search a model's default settings on training scenes."""
+    quiet_libraries()
+    out.mkdir(parents=True, exist_ok=True)
+    for ranked in search(
+        out, model, trials=trials, scenes=scenes, rounds=rounds, seed=seed, workers=workers, progress=True
+    ):
+        for trial in ranked[:8]:
+            figures = f"ratio {trial.ratio:.3f}  first frame {trial.psnr:.1f} dB  score {trial.score:.3f}"
+            typer.echo(f"{figures}  {trial.settings}")
+
+
+if __name__ == "__main__":
+    typer.run(_main)

@@ -1,0 +1,240 @@
+"""Figures of the exam: contact sheets of film strips, and figures with their intervals against their targets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.plots.boxes import draw_path
+from sgi2v_lab.plots.style import array, checked, chosen_frames, colour_each, film, new_figure, styled
+from sgi2v_lab.shapes import Boxes, Image, Video
+
+__all__ = ["Bar", "Strips", "plot_bars", "plot_contact_sheet", "plot_matching"]
+
+GAP = 0.04  # between pictures, in picture widths
+MARGIN = 0.5  # between the picture and the strips, in picture widths; their labels stand there
+GOOD, BAD, PLAIN = "#009E73", "#D55E00", "#0072B2"
+
+
+@dataclass(frozen=True)
+class Strips:
+    """One scene of a contact sheet: a picture with what is asked of it, and videos as film strips."""
+
+    title: str
+    picture: Image
+    boxes: Boxes  # (boxes, frames, 4) asked for, in pixels of the picture
+    videos: Mapping[str, Video]  # by label; all of the picture's size, as many frames as the boxes
+
+
+def plot_contact_sheet(
+    rows: Sequence[Sequence[Strips]],
+    row_titles: Sequence[str] | None = None,
+    every: int | None = None,
+    most: int = 8,
+    width: float | int = 9.0,
+    title: str | None = None,
+) -> Figure:
+    """Scenes in a grid, each with its picture and paths on the left and its film strips on the right.
+
+    Args:
+        rows: scenes, left to right; rows may be of different lengths, and all scenes have as many strips.
+        row_titles: a line above each row, or None.
+        every: show every n-th frame; None shows at most `most`, the first and the last among them.
+        most: see `every`.
+        width: of the figure in inches.
+        title: a line above all.
+
+    Raises:
+        InputError: no scene at all, scenes with different strips, or wrong shapes.
+    """
+    scenes = [scene for row in rows for scene in row]
+    if not scenes or not scenes[0].videos:
+        raise InputError("there is nothing to show on a contact sheet; give at least one scene with one video")
+    if len({tuple(scene.videos) for scene in scenes}) > 1:
+        raise InputError("the scenes of a contact sheet have different strips; give each the same labels")
+    for scene in scenes:
+        checked(scene.picture, "the picture", "3 height width")
+        for label, video in scene.videos.items():
+            checked(scene.boxes, "the boxes", f"boxes {len(film(video, label))} 4")
+    frames = chosen_frames(scenes[0].boxes.shape[1], every, most)
+    height, wide = scenes[0].picture.shape[1:]
+    columns, strips = max(map(len, rows)), len(scenes[0].videos)
+    gap = GAP * wide
+    # all in pixels of the videos: the large picture is as tall as all strips
+    tall = strips * height + (strips - 1) * gap
+    broad = tall * wide / height + MARGIN * wide + len(frames) * (wide + gap)
+    inch = (width - 0.3 * columns) / columns / broad
+    heading, top = (0.62 if row_titles else 0.27), (0.4 if title else 0.05)
+    total = len(rows) * (tall * inch + heading) + top
+    with styled():
+        figure = new_figure(total, width=width, layout="none")
+        for r, row in enumerate(rows):
+            below = total - top - r * (tall * inch + heading) - heading - tall * inch
+            if row_titles:
+                figure.text(
+                    0.1 / width, (below + tall * inch + 0.27) / total, row_titles[r], weight="bold", fontsize=9.5
+                )
+            for c, scene in enumerate(row):
+                left = 0.1 + c * (width / columns)
+                axes = figure.add_axes((left / width, below / total, broad * inch / width, tall * inch / total))
+                _draw_scene(axes, scene, frames, tall, broad)
+        if title:
+            figure.text(0.1 / width, 1 - 0.22 / total, title, fontsize=11, weight="bold")
+    return figure
+
+
+def _draw_scene(axes: Axes, scene: Strips, frames: Sequence[int], tall: float, broad: float) -> None:
+    height, wide = scene.picture.shape[1:]
+    axes.set(xlim=(0, broad), ylim=(tall, 0), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(False)
+    axes.set_title(scene.title, fontsize=7.5, loc="left", pad=3)
+    colours = colour_each(None, len(scene.boxes))
+    scale = tall / height  # of the large picture, per pixel
+    _place(axes, scene.picture, 0, 0, scale)
+    for boxes, colour in zip(scene.boxes.detach().cpu() * scale, colours, strict=True):
+        inside = (0, 0, wide * scale, tall)
+        draw_path(axes, (boxes[:, :2] + boxes[:, 2:]) / 2, colour, dots=False, width=1.3)
+        if not torch.equal(boxes[0], boxes[-1]):
+            _thin_box(axes, boxes[-1], colour, inside, linestyle=(0, (3, 2)))
+        _thin_box(axes, boxes[0], colour, inside)
+    start = wide * scale + MARGIN * wide
+    for k, (label, video) in enumerate(scene.videos.items()):
+        y = k * (height + GAP * wide)
+        axes.text(start - 0.1 * wide, y + height / 2, label, rotation=90, ha="right", va="center", fontsize=6.5)
+        for i, frame in enumerate(frames):
+            x = start + i * (1 + GAP) * wide
+            _place(axes, video[frame], x, y, 1)
+            for box, colour in zip(scene.boxes[:, frame].detach().cpu(), colours, strict=True):
+                _thin_box(axes, box + torch.tensor([x, y, x, y]), colour, (x, y, x + wide, y + height))
+
+
+def _place(axes: Axes, picture: Image, x: float, y: float, scale: float) -> None:
+    height, wide = picture.shape[1] * scale, picture.shape[2] * scale
+    pixels = array(picture.clamp(0, 1)).transpose(1, 2, 0)
+    axes.imshow(pixels, extent=(x, x + wide, y + height, y), aspect="auto", interpolation="antialiased")
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+
+
+def _thin_box(axes: Axes, box: Tensor, colour: str, inside: tuple[float, ...], linestyle: str | tuple = "-") -> None:
+    """A thin box on a pale casing, cut off where the picture ends."""
+    x0, y0, x1, y1 = box.tolist()
+    frame = Rectangle(inside[:2], inside[2] - inside[0], inside[3] - inside[1], transform=axes.transData)
+    for edge, width, style in (((1, 1, 1, 0.75), 1.7, "-"), (colour, 0.9, linestyle)):
+        patch = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=edge, linewidth=width, linestyle=style)
+        axes.add_patch(patch)
+        patch.set_clip_path(frame)
+
+
+# --- figures with intervals ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One figure of a group: its value and interval, and the target that it must stay below, where there is one."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    target: float | None = None
+    marked: bool = False  # as the setting that the model has of its own
+
+
+def plot_bars(groups: Mapping[str, Sequence[Bar]], unit: str, best: str = "", columns: int = 1) -> Figure:
+    """Dots with intervals, a panel for each group, one line for each figure; targets as ticks that must not be passed.
+
+    Args:
+        groups: title -> figures, top to bottom.
+        unit: what the figures are, with their unit; the label of the axis.
+        best: a remark on the axis, such as "lower is better".
+        columns: panels side by side.
+
+    Raises:
+        InputError: nothing to draw.
+    """
+    groups = {title: bars for title, bars in groups.items() if bars}
+    if not groups:
+        raise InputError("there are no figures to draw; give at least one")
+    rows = -(-len(groups) // columns)
+    longest = [max(len(bars) for bars in list(groups.values())[r * columns : (r + 1) * columns]) for r in range(rows)]
+    targeted = any(bar.target is not None for bars in groups.values() for bar in bars)
+    ends = [v for bars in groups.values() for bar in bars for v in (bar.value, bar.high, bar.target) if v is not None]
+    with styled():
+        figure = new_figure(sum(0.27 * n + 0.5 for n in longest) + 0.5)
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, height_ratios=[n + 1 for n in longest])
+        for one in axes.flat[len(groups) :]:
+            one.remove()
+        for one, (title, bars) in zip(axes.flat, groups.items(), strict=False):
+            one.set_title(title, loc="left", weight="bold")
+            one.set_yticks(range(len(bars)), [bar.label for bar in bars])
+            one.set(ylim=(len(bars) - 0.4, -0.6), xlim=(0, 1.08 * max(ends)))
+            one.tick_params(left=False, labelbottom=True)
+            one.grid(axis="x")
+            for y, bar in enumerate(bars):
+                _draw_bar(one, y, bar)
+        for one in axes[-1]:
+            one.set_xlabel(f"{unit}{f' ({best})' if best else ''}")
+        handles = [Line2D([], [], color=PLAIN, marker="o", label="measured, with its 95% interval")]
+        if targeted:
+            handles = [
+                Line2D([], [], color=GOOD, marker="o", label="measured, with its 95% interval: target met"),
+                Line2D([], [], color=BAD, marker="o", label="not met"),
+                Line2D([], [], color="#222222", marker="|", ms=11, mew=1.8, linestyle="none", label="target, at most"),
+            ]
+        if any(bar.marked for bars in groups.values() for bar in bars):
+            ring = {"marker": "o", "mfc": "white", "mec": "black", "mew": 1.5, "linestyle": "none"}
+            handles.append(Line2D([], [], label="the model's own setting", **ring))
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def _draw_bar(axes: Axes, y: int, bar: Bar) -> None:
+    colour = PLAIN if bar.target is None else GOOD if bar.value <= bar.target else BAD
+    if bar.low is not None and bar.high is not None:
+        axes.plot([bar.low, bar.high], [y, y], color=colour, linewidth=2.2, alpha=0.55)
+    axes.plot(bar.value, y, "o", color=colour, ms=6, mec="black" if bar.marked else colour, mew=1.5)
+    if bar.target is not None:
+        axes.plot(bar.target, y, "|", color="#222222", ms=14, mew=1.8)
+    axes.annotate(
+        f"{bar.value:.2f}",
+        (bar.value, y),
+        xytext=(0, 5),
+        textcoords="offset points",
+        ha="center",
+        fontsize=7,
+        color="#222222",
+    )
+
+
+def plot_matching(curves: Mapping[str, Sequence[tuple[float, ...]]], chance: float) -> Figure:
+    """Matching accuracy over the noise level, a line for each kind of features, with bands for the intervals.
+
+    Args:
+        curves: label -> (noise level, accuracy, low, high), in any order.
+        chance: the accuracy of random matches.
+
+    Raises:
+        InputError: nothing to draw.
+    """
+    if not any(curves.values()):
+        raise InputError("there are no accuracies to draw; give at least one")
+    with styled():
+        figure = new_figure(3.4, width=7.0)
+        axes = figure.subplots()
+        for label, points in curves.items():
+            sigma, value, low, high = zip(*sorted(points), strict=True)
+            (line,) = axes.plot(sigma, value, marker="o", label=label)
+            axes.fill_between(sigma, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        axes.axhline(chance, color="#666666", linewidth=0.9, linestyle=(0, (4, 3)), label="chance")
+        axes.set(xscale="log", ylim=(0, 1.02), xlabel="noise level σ of the true clip (high: early steps)")
+        axes.set_ylabel("part of matches inside the box")
+        axes.invert_xaxis()
+        axes.grid(axis="y")
+        figure.legend(loc="outside right center")
+    return figure

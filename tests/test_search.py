@@ -1,0 +1,69 @@
+import json
+
+import pytest
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation import search as module
+from sgi2v_lab.evaluation.search import GRID, draw_settings, score, search
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.toy.data import HELD_OUT
+
+
+def test_choices_are_different_valid_and_fixed_by_the_seed():
+    choices = draw_settings(200, seed=3)
+    assert len({json.dumps(c) for c in choices}) == 200
+    assert choices == draw_settings(200, seed=3) != draw_settings(200, seed=4)
+    for choice in choices[:20]:
+        Settings(width=64, height=64).replace(**choice)
+    everything = draw_settings(10**9)
+    assert len(everything) == len(GRID["layers"]) * 4 * 3 * 6 * 3
+    for name, values in GRID.items():
+        assert {c[name] for c in everything} == set(values)
+
+
+def test_the_score_prefers_control_but_not_at_any_price():
+    assert score(0.4, 30) == 0.4 < score(0.5, 30)
+    assert score(0.4, 14) > score(0.6, 24)
+
+
+def test_halving_keeps_the_better_half_and_spends_more_scenes_on_it(tmp_path, monkeypatch):
+    """With invented results: the lower the learning rate, the better."""
+
+    class Model:
+        name, settings = "invented", Settings(width=64, height=64)
+
+    tasks_made = []
+
+    def video_tasks(model, scenes, changes, variants):
+        return [(scene.seed, changes.get("learning_rate") if variants == (True,) else None) for scene in scenes]
+
+    def run_tasks(tasks, *_, **__):
+        tasks_made.append(len(tasks))
+        return [{"result": {"objmc": 20.0 if rate is None else 100 * rate, "psnr": 30.0}} for _, rate in tasks]
+
+    monkeypatch.setattr(module, "load_model", lambda name: Model())
+    monkeypatch.setattr(module, "find_seeds", lambda category, count, start: tuple(range(start, start + count)))
+    monkeypatch.setattr(module, "video_tasks", video_tasks)
+    monkeypatch.setattr(module, "run_tasks", run_tasks)
+    grid = {"learning_rate": (0.01, 0.02, 0.04, 0.08)}
+    rounds = list(search(tmp_path, trials=4, scenes=2, rounds=3, grid=grid))
+    assert [[t.settings["learning_rate"] for t in r] for r in rounds] == [
+        [0.01, 0.02, 0.04, 0.08],
+        [0.01, 0.02],
+        [0.01],
+    ]
+    assert tasks_made == [2 * 5, 4 * 3, 8 * 2]
+    assert rounds[2][0].ratio == pytest.approx(0.05)
+    assert rounds[2][0].scenes == 8
+    record = json.loads((tmp_path / "search.json").read_text())
+    assert len(record["rounds"]) == 3
+    assert all(seed < HELD_OUT for seed in record["rounds"][2]["scenes"])
+    monkeypatch.setattr(module, "run_tasks", lambda tasks, *_, **__: [{"error": "ValueError: no"} for _ in tasks])
+    with pytest.raises(InputError, match="ValueError: no"):
+        list(search(tmp_path, trials=1, scenes=1, rounds=1, grid=grid))
+
+
+@pytest.mark.parametrize("name", ["trials", "scenes", "rounds"])
+def test_nothing_to_do_is_an_error(tmp_path, name):
+    with pytest.raises(InputError, match=f"{name} is 0"):
+        list(search(tmp_path, **{name: 0}))
