@@ -1,0 +1,47 @@
+"""The widgets' scripts and styles, one text each: no build step, no network.
+
+A widget of anywidget has one ES module, which reaches the browser as text and so cannot import a neighbour by its path.
+The files in `static/` are ordinary ES modules all the same; `script` puts a module behind those that it imports and
+takes the `import` and `export` words of the neighbours away. All share one scope then, so no two may define the same
+name.
+"""
+
+import re
+from pathlib import Path
+
+__all__ = ["script", "style"]
+
+STATIC = Path(__file__).with_name("static")
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async |)function|const|class)", re.MULTILINE)
+
+
+def script(name: str, folder: Path = STATIC) -> str:
+    """The module `name` of `static/` with all that it imports from there, as one ES module.
+
+    Raises:
+        ValueError: if modules import each other in a circle; that is a fault of the package, not of its user.
+    """
+    return "\n".join([*_parts(name, folder, [], waiting=()), _read(name, folder)])
+
+
+def style(*names: str) -> str:
+    """The style sheets of `static/`, one after the other."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
+
+
+def _parts(name: str, folder: Path, done: list[str], waiting: tuple[str, ...]) -> list[str]:
+    """What `name` imports, dependencies first, each once."""
+    parts = []
+    for needed in IMPORT.findall((folder / name).read_text(encoding="utf-8")):
+        if needed in (*waiting, name):
+            raise ValueError(f"{needed} and {name} import each other")
+        if needed not in done:
+            parts += _parts(needed, folder, done, (*waiting, name))
+            parts.append(EXPORT.sub("", _read(needed, folder)))
+            done.append(needed)
+    return parts
+
+
+def _read(name: str, folder: Path) -> str:
+    return f"// --- {name}\n" + IMPORT.sub("", (folder / name).read_text(encoding="utf-8"))

@@ -1,0 +1,279 @@
+"""FeatureExplorer: features by layer, step and kind as colours, and what they find similar to a point."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import PIL.Image
+import torch
+import torch.nn.functional as F
+import traitlets
+from jaxtyping import Float
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.features import Layer, layers_of
+from sgi2v_lab.models import Model
+from sgi2v_lab.pca import similarity_maps
+from sgi2v_lab.pipeline import Run
+from sgi2v_lab.settings import FEATURE_KINDS, Settings
+from sgi2v_lab.shapes import Boxes, Features, Image, Latents, Video
+from sgi2v_lab.video import PALETTE
+from sgi2v_lab.video.frames import as_frames
+from sgi2v_lab.widgets.explore import best_matches, feature_maps, pca_colours, subject_of_latents, subject_of_run
+
+__all__ = ["Explorer", "FeatureExplorer", "colour_stops", "coloured", "drawn_boxes", "png", "short_name", "strip"]
+
+STATIC = Path(__file__).with_name("static")
+LARGEST = 320  # pixels of width at which a frame is sent to the browser
+
+
+# --- what the explorers share ----------------------------------------------------------------------------------------
+
+
+class Explorer(anywidget.AnyWidget):
+    """A widget that computes on demand: says that it is busy, remembers results, shows errors in place."""
+
+    _remembered = 64  # results at most
+    busy = traitlets.Unicode("", help="what is being computed; empty when nothing is").tag(sync=True)
+    error = traitlets.Unicode("", help="what went wrong with what was last asked for").tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        self._results: OrderedDict[Hashable, Any] = OrderedDict()
+        super().__init__(**traits)
+
+    @contextmanager
+    def _working(self, what: str) -> Iterator[None]:
+        """Show `what` while the block runs; a failure is shown too, and the pictures stay as they were."""
+        self.error, self.busy = "", what
+        try:
+            yield
+        except (InputError, RuntimeError, MemoryError) as failure:  # torch has its own kinds of RuntimeError
+            reason = str(failure).split("\n")[0] or type(failure).__name__
+            self.error = reason if isinstance(failure, InputError) else f"{what} failed: {reason}"
+        finally:
+            self.busy = ""
+
+    def _once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """The result for a key, computed if it is not among the last few."""
+        if key not in self._results:
+            self._results[key] = compute()
+        self._results.move_to_end(key)
+        while len(self._results) > self._remembered:
+            self._results.popitem(last=False)
+        return self._results[key]
+
+
+def script(render: str, *names: str) -> str:
+    """The files of `static/` as one module, as a widget without a build step needs it, with `render` as its entry."""
+    parts = [(STATIC / f"{name}.js").read_text(encoding="utf-8") for name in names]
+    return "\n".join([*parts, f"export default {{ render: {render} }};"])
+
+
+def style(*names: str) -> str:
+    """The style sheets of `static/` as one."""
+    return "\n".join((STATIC / f"{name}.css").read_text(encoding="utf-8") for name in names)
+
+
+def checked_choice(value: Any, name: str, choices: list) -> Any:
+    """The value, or InputError if it is none of the choices."""
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}, but must be one of {', '.join(map(str, choices))}")
+    return value
+
+
+def png(picture: Image) -> bytes:
+    """A picture (3, height, width), 0..1, as the bytes of a PNG file."""
+    buffer = BytesIO()
+    PIL.Image.fromarray(as_frames(picture[None])[0].numpy()).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def strip(video: Video, largest: int | None = None) -> bytes:
+    """All frames of (frames, 3, height, width) side by side in one PNG, each at most `largest` pixels wide."""
+    if largest and video.shape[-1] > largest:
+        size = (round(video.shape[-2] * largest / video.shape[-1]), largest)
+        video = F.interpolate(video.float(), size=size, mode="bilinear", antialias=True)
+    return png(torch.cat(list(video.float().cpu()), dim=2).clamp(0, 1))
+
+
+def coloured(
+    values: Float[Tensor, "frames h w"], low: float | int, high: float | int, colours: str
+) -> Float[Tensor, "frames 3 h w"]:
+    """Numbers in low..high as colours of one of matplotlib's colour maps."""
+    scaled = ((values - low) / max(high - low, 1e-12)).clamp(0, 1)
+    return torch.from_numpy(colormaps[colours](scaled.numpy())[..., :3]).permute(0, 3, 1, 2).float()
+
+
+def colour_stops(colours: str, count: int = 11) -> list[str]:
+    """A colour map as #RRGGBB from its low to its high end, for a colour bar."""
+    return [to_hex(colormaps[colours](i / (count - 1))) for i in range(count)]
+
+
+def short_name(model: str) -> str:
+    """A model's name without the folders or the owner in front of it."""
+    return Path(model).name
+
+
+def drawn_boxes(boxes: Boxes | None) -> list[dict]:
+    """Boxes for the browser: of each its colour, and its corners in every frame, in pixels; none for None."""
+    listed = [] if boxes is None else boxes.tolist()
+    return [{"colour": PALETTE[i % len(PALETTE)], "frames": frames} for i, frames in enumerate(listed)]
+
+
+# --- the explorer ----------------------------------------------------------------------------------------------------
+
+
+class FeatureExplorer(Explorer):
+    """Two kinds of features side by side, as colours and as similarity to a point of the first frame.
+
+    Every trait below can be set from Python, too, and shows what the browser shows.
+
+    Args:
+        model: from `load_model`.
+        run: from `generate`, with `trace=["latents"]` to look at the run's own noisy latents; otherwise its clean
+            latents are brought to each step's noise level.
+        image: instead of a run: the first frame (3, height, width), 0..1 ...
+        latents: ... and a video's clean latents (frames, channels, h, w).
+        settings: of image and latents; by default the model's own.
+        seed: of the noise added to them.
+
+    Raises:
+        InputError: neither a run nor image and latents; sizes that do not fit the model; a trait's value that is none
+            of the choices.
+    """
+
+    _esm = script("renderFeatures", "feature_explorer")
+    _css = style("feature_explorer")
+    _remembered = 6  # the features of a layer are 165 MB in SVD's last block
+
+    about = traitlets.Dict(help="model, picture size, number of frames, where the latents are from").tag(sync=True)
+    layers = traitlets.List(help="(up block, transformer) pairs that there are").tag(sync=True)
+    kinds = traitlets.List(list(FEATURE_KINDS), help="of features; see `record_features`").tag(sync=True)
+    sigmas = traitlets.List(help="noise level of every step").tag(sync=True)
+    bar = traitlets.List(colour_stops("RdBu_r"), help="colours of -1..1").tag(sync=True)
+    boxes = traitlets.List(help="asked for, in pixels").tag(sync=True)
+    first_png = traitlets.Bytes(help="the first frame as the model was given it").tag(sync=True)
+    frames_png = traitlets.Bytes(help="the frames of the video, side by side").tag(sync=True)
+
+    layer = traitlets.List(traitlets.Int(), help="(up block, transformer) looked at").tag(sync=True)
+    step = traitlets.Int(help="denoising step looked at").tag(sync=True)
+    frame = traitlets.Int(0, help="frame shown large").tag(sync=True)
+    left = traitlets.Unicode("ordinary", help="kind of features on the left").tag(sync=True)
+    right = traitlets.Unicode("aligned", help="kind of features on the right").tag(sync=True)
+    point = traitlets.List(traitlets.Float(), help="x, y in the first frame, in pixels").tag(sync=True)
+    strength = traitlets.Float(0.7, min=0, max=1, help="of the similarity's colours over the frames").tag(sync=True)
+
+    shown = traitlets.Dict(help="layer, step and kinds that the pictures belong to, and the map's size").tag(sync=True)
+    left_png = traitlets.Bytes(help="features as colours, all frames side by side").tag(sync=True)
+    right_png = traitlets.Bytes().tag(sync=True)
+    left_similar_png = traitlets.Bytes(help="similarity to the point, as colours").tag(sync=True)
+    right_similar_png = traitlets.Bytes().tag(sync=True)
+    matches = traitlets.Dict(help="by side and frame: x, y and value of the most similar place").tag(sync=True)
+
+    def __init__(
+        self,
+        model: Model,
+        run: Run | None = None,
+        *,
+        image: Image | None = None,
+        latents: Latents | None = None,
+        settings: Settings | None = None,
+        seed: int = 817,
+    ) -> None:
+        if run is None and (image is None or latents is None):
+            raise InputError("there is nothing to explore; give a run, or an image and its video's clean latents")
+        if run is not None:
+            self.subject = subject_of_run(model, run)
+        else:
+            self.subject = subject_of_latents(model, image, latents, settings, seed=seed)
+        self._ready = False  # traits that are set below should not compute one by one
+        subject, (width, height) = self.subject, self.subject.picture
+        guided = subject.settings.guided_steps
+        middle = (width / 2, height / 2)
+        if subject.boxes is not None and len(subject.boxes):
+            x0, y0, x1, y1 = subject.boxes[0, 0].tolist()
+            middle = (min(max((x0 + x1) / 2, 0), width - 1), min(max((y0 + y1) / 2, 0), height - 1))
+        super().__init__(
+            about={
+                "model": short_name(model.name),
+                "width": width,
+                "height": height,
+                "frames": len(subject.video),
+                "made_noisy": subject.made_noisy,
+            },
+            layers=[list(layer) for layer in layers_of(model.unet)],
+            sigmas=list(subject.sigmas),
+            boxes=drawn_boxes(subject.boxes),
+            first_png=strip(subject.image[None], 2 * LARGEST),
+            frames_png=strip(subject.video, LARGEST),
+            layer=list(subject.settings.layers[-1]),
+            step=min(sum(guided) // 2, len(subject.sigmas) - 1),
+            point=list(middle),
+        )
+        self._ready = True
+        self._show_features()
+
+    @traitlets.validate("layer", "left", "right", "step", "frame")
+    def _choice(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        choices = {
+            "layer": self.layers,
+            "left": self.kinds,
+            "right": self.kinds,
+            "step": list(range(len(self.sigmas))),
+            "frame": list(range(self.about.get("frames", 0))),
+        }[name]
+        return checked_choice(value, name, choices) if choices else value  # empty while the widget is being made
+
+    @traitlets.validate("point")
+    def _inside(self, proposal: Any) -> list[float]:
+        if len(proposal["value"]) != 2:
+            raise InputError(f"point is {proposal['value']}, but must be two numbers, x and y")
+        # the far edge belongs to no cell
+        limits = zip(proposal["value"], self.subject.picture, strict=True)
+        return [min(max(value, 0.0), size - 1e-3) for value, size in limits]
+
+    @property
+    def features(self) -> dict[str, Features]:
+        """The features shown, by kind: (frames, channels, h', w')."""
+        return {kind: self._maps(kind) for kind in (self.left, self.right)}
+
+    def _maps(self, kind: str) -> Features:
+        layer: Layer = tuple(self.layer)
+        return self._once((layer, self.step, kind), lambda: feature_maps(self.subject, self.step, layer, kind))
+
+    @traitlets.observe("layer", "step", "left", "right")
+    def _show_features(self, _change: Any = None) -> None:
+        if not self._ready:
+            return
+        with self._working("running the UNet"):
+            maps = self.features
+            colours = pca_colours(maps)
+            h, w = maps[self.left].shape[-2:]
+            with self.hold_sync():
+                self.left_png, self.right_png = strip(colours[self.left]), strip(colours[self.right])
+                channels = [maps[kind].shape[1] for kind in (self.left, self.right)]
+                self.shown = {"step": self.step, "layer": self.layer, "grid": [w, h], "channels": channels}
+                self._compare(maps)
+
+    @traitlets.observe("point")
+    def _show_similarity(self, _change: Any = None) -> None:
+        if self._ready:
+            with self._working("comparing with the point"), self.hold_sync():
+                self._compare(self.features)
+
+    def _compare(self, maps: dict[str, Features]) -> None:
+        found, picture = {}, self.subject.picture
+        for side, kind in (("left", self.left), ("right", self.right)):
+            similar = similarity_maps(maps[kind], point=tuple(self.point), picture=picture)
+            setattr(self, f"{side}_similar_png", strip(coloured(similar, -1, 1, "RdBu_r")))
+            best = similar.flatten(1).max(dim=1).values
+            found[side] = torch.cat([best_matches(similar, picture), best[:, None]], dim=1).tolist()
+        self.matches = found

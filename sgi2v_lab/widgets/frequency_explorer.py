@@ -1,0 +1,185 @@
+"""FrequencyExplorer: which frequencies of the optimised latents are kept, and what becomes of the picture."""
+
+from typing import Any
+
+import traitlets
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.frequency import butterworth_mask
+from sgi2v_lab.models import Model, decode_latents
+from sgi2v_lab.pca import fit_pca
+from sgi2v_lab.pipeline import Run
+from sgi2v_lab.shapes import Latents
+from sgi2v_lab.widgets.explore import Filtered, filter_latents, guess_clean, guided_latents, place_norms, subject_of_run
+from sgi2v_lab.widgets.feature_explorer import (
+    Explorer,
+    checked_choice,
+    colour_stops,
+    coloured,
+    png,
+    script,
+    short_name,
+    strip,
+    style,
+)
+
+__all__ = ["FrequencyExplorer"]
+
+STAGES = ("before", "optimised", "mixed")
+NOISY = "guessing the clean latents and decoding a frame"
+
+
+class FrequencyExplorer(Explorer):
+    """The low-pass with a cut-off to move: its mask, the latents' spectra, the latents, and a decoded frame.
+
+    Noisy latents of a run's step decode to noise; so what is decoded is the model's guess of the clean latents behind
+    them, one forward of the UNet, guided as the run was. Latents given as `before` and `after` are decoded as they are.
+
+    Args:
+        run: from `generate`, with trajectories and `trace=["latents"]`; or
+        before: latents (frames, channels, h, w), clean if they are to be decoded ...
+        after: ... and the same, changed.
+        model: decodes; None leaves the decoded frames out.
+        cutoff: to begin with, 0..1; by default the run's, or 0.5.
+        order: of the Butterworth filter; by default the run's, or 4.
+
+    Raises:
+        InputError: neither a run with its latents nor two latents; latents of two shapes; a trait's value that is out
+            of range.
+    """
+
+    _esm = script("renderFrequencies", "feature_explorer", "frequency_explorer")
+    _css = style("feature_explorer", "frequency_explorer")
+
+    about = traitlets.Dict(help="model, picture size, number of frames, what is decoded").tag(sync=True)
+    steps = traitlets.List(help="guided steps: index and sigma; empty for latents given").tag(sync=True)
+    bar = traitlets.List(colour_stops("magma"), help="colours of the change").tag(sync=True)
+
+    step = traitlets.Int(0, help="guided step looked at").tag(sync=True)
+    frame = traitlets.Int(0, help="frame looked at").tag(sync=True)
+    cutoff = traitlets.Float(0.5, help="of the low-pass, r, 0..1").tag(sync=True)
+    order = traitlets.Int(4, help="of the Butterworth filter, 1..16").tag(sync=True)
+
+    shown = traitlets.Dict(help="step, cut-off and order that the pictures belong to").tag(sync=True)
+    mask_png = traitlets.Bytes(help="the low-pass on the centred frequency grid").tag(sync=True)
+    grid = traitlets.List(help="w, h of the latents").tag(sync=True)
+    radii = traitlets.List(help="of the spectra's rings; 1 is the Nyquist frequency").tag(sync=True)
+    spectra = traitlets.Dict(help="mean power by ring of before, optimised, mixed, change and kept").tag(sync=True)
+    response = traitlets.List(help="L over `response_radii`").tag(sync=True)
+    response_radii = traitlets.List().tag(sync=True)
+    kept = traitlets.Float(0.0, help="share of the change's energy that the filter keeps").tag(sync=True)
+    before_png = traitlets.Bytes(help="latents as colours, all frames side by side").tag(sync=True)
+    optimised_png = traitlets.Bytes().tag(sync=True)
+    mixed_png = traitlets.Bytes().tag(sync=True)
+    change_png = traitlets.Bytes(help="length of the optimiser's change, all frames side by side").tag(sync=True)
+    kept_png = traitlets.Bytes(help="length of what the filter keeps of it").tag(sync=True)
+    change_top = traitlets.Float(0.0, help="the length that the colour bar ends at").tag(sync=True)
+    decoded_before_png = traitlets.Bytes(help="the frame, decoded; empty without a model").tag(sync=True)
+    decoded_optimised_png = traitlets.Bytes().tag(sync=True)
+    decoded_mixed_png = traitlets.Bytes().tag(sync=True)
+
+    def __init__(
+        self,
+        run: Run | None = None,
+        *,
+        before: Latents | None = None,
+        after: Latents | None = None,
+        model: Model | None = None,
+        cutoff: float | int | None = None,
+        order: int | None = None,
+    ) -> None:
+        if run is None and (before is None or after is None):
+            raise InputError("there is nothing to explore; give a run, or latents before and after")
+        self.model, self._subject, self._ready = model, None, False
+        if run is None:
+            self._stages = {0: (before.detach().float().cpu(), after.detach().float().cpu())}
+        else:
+            self._stages = {k: (each.before, each.optimised) for k, each in guided_latents(run).items()}
+            self._subject = None if model is None else subject_of_run(model, run)
+        settings = run.settings if run is not None else None
+        cutoff = cutoff if cutoff is not None else settings.cutoff if settings else 0.5
+        order = order if order is not None else settings.butterworth_order if settings else 4
+        frames, _, h, w = next(iter(self._stages.values()))[0].shape
+        filter_latents(*next(iter(self._stages.values())), cutoff, order)  # refuses what cannot be filtered
+        super().__init__(
+            about={
+                "model": short_name(model.name) if model else "",
+                "frames": frames,
+                "width": w * (model.vae_factor if model else 1),
+                "height": h * (model.vae_factor if model else 1),
+                "decodes": "" if model is None else "guess" if run is not None else "latents",
+            },
+            steps=[] if run is None else [{"index": k, "sigma": run.sigmas[k]} for k in self._stages],
+            grid=[w, h],
+            step=list(self._stages)[len(self._stages) // 2],
+            frame=frames // 2,
+            cutoff=float(cutoff),
+            order=order,
+        )
+        self._ready = True
+        self._show()
+
+    @traitlets.validate("step", "frame", "cutoff", "order")
+    def _choice(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        if name == "cutoff":
+            if not 0 <= value <= 1:
+                raise InputError(f"cutoff is {value}, but must lie between 0 and 1")
+            return value
+        frames = self.about.get("frames", 0)
+        choices = {"step": list(self._stages), "frame": list(range(frames)), "order": list(range(1, 17))}[name]
+        return checked_choice(value, name, choices) if choices else value
+
+    @property
+    def filtered(self) -> Filtered:
+        """Mask, latents and spectra at the step, cut-off and order shown."""
+        return filter_latents(*self._stages[self.step], self.cutoff, self.order)
+
+    @traitlets.observe("step", "cutoff", "order")
+    def _show(self, _change: Any = None) -> None:
+        if not self._ready:
+            return
+        with self._working("filtering"), self.hold_sync():
+            found = self.filtered
+            latents = found.latents
+            self.mask_png = png(found.mask.expand(3, -1, -1))
+            self.radii = found.radii.tolist()
+            self.spectra = {name: power.tolist() for name, power in found.spectra.items()}
+            # the mask's middle row on a grid fine enough for a smooth curve
+            response = butterworth_mask(1, 256, self.cutoff, self.order)[0, 128:]
+            self.response, self.response_radii = response.tolist(), [i / 128 for i in range(128)]
+            basis = self._once(("basis", self.step), lambda: fit_pca(latents["before"], latents["optimised"]))
+            for name in STAGES:
+                setattr(self, f"{name}_png", strip(basis.rgb(latents[name])))
+            changes = {name: place_norms(latents[name] - latents["before"]) for name in ("optimised", "mixed")}
+            self.change_top = changes["optimised"].max().item()
+            self.change_png = strip(coloured(changes["optimised"], 0, self.change_top, "magma"))
+            self.kept_png = strip(coloured(changes["mixed"], 0, self.change_top, "magma"))
+            moved, left = (changes[name].square().sum().item() for name in ("optimised", "mixed"))
+            self.kept = left / moved if moved else 0.0
+            self.shown = {"step": self.step, "cutoff": self.cutoff, "order": self.order}
+        if not self.error:
+            self._decode()
+
+    @traitlets.observe("frame")
+    def _decode(self, _change: Any = None) -> None:
+        if not self._ready or self.model is None:
+            return
+        with self._working("decoding the frame" if self._subject is None else NOISY):
+            latents = self.filtered.latents
+            for name in STAGES:
+                setattr(self, f"decoded_{name}_png", self._decoded(name, latents[name]))
+
+    def _decoded(self, name: str, latents: Latents) -> bytes:
+        state = (self.step, name, *((self.cutoff, self.order) if name == "mixed" else ()))
+
+        def clean() -> Latents:
+            if self._subject is None:
+                return latents.to(self.model.device)
+            return guess_clean(self._subject, self.step, latents)
+
+        def picture() -> bytes:
+            frame = self._once(("clean", *state), clean)[self.frame : self.frame + 1]
+            return png(decode_latents(self.model, frame)[0])  # a frame alone: quick, and the same for all three
+
+        return self._once(("decoded", *state, self.frame), picture)

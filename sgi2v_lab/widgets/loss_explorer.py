@@ -1,0 +1,122 @@
+"""LossExplorer: how the trajectory loss falls, what it is made of, and where its gradient pulls."""
+
+import math
+from typing import Any
+
+import traitlets
+
+from sgi2v_lab.models import Model
+from sgi2v_lab.optimize import OptimizeStep
+from sgi2v_lab.pipeline import Run
+from sgi2v_lab.widgets.explore import iterations_of, loss_shares, loss_weights, optimised_steps, place_norms
+from sgi2v_lab.widgets.feature_explorer import (
+    LARGEST,
+    Explorer,
+    checked_choice,
+    colour_stops,
+    coloured,
+    drawn_boxes,
+    script,
+    short_name,
+    strip,
+    style,
+)
+
+__all__ = ["LossExplorer"]
+
+
+class LossExplorer(Explorer):
+    """The loss over steps and iterations; for one of them, its terms by box and frame, and its gradient.
+
+    Args:
+        run: from `generate`, with trajectories, and with `trace=["optimisation"]`. With `trace=["latents"]` and a
+            model, the optimisation of a step is computed again when it is looked at.
+        model: the one that made the run; only needed for that.
+        names: of the boxes; by default they are numbered.
+
+    Raises:
+        InputError: the run has no losses, or neither its trace nor the model can say more about them; a trait's value
+            that is none of the choices.
+    """
+
+    _esm = script("renderLoss", "feature_explorer", "loss_explorer")
+    _css = style("feature_explorer", "loss_explorer")
+
+    about = traitlets.Dict(help="model, picture size, number of frames").tag(sync=True)
+    steps = traitlets.List(help="guided steps: index, sigma, and the loss before each iteration").tag(sync=True)
+    bar = traitlets.List(colour_stops("magma"), help="colours of the gradient's length").tag(sync=True)
+    boxes = traitlets.List(help="asked for, in pixels").tag(sync=True)
+    names = traitlets.List(traitlets.Unicode(), help="of the boxes").tag(sync=True)
+    frames_png = traitlets.Bytes(help="the frames, side by side").tag(sync=True)
+
+    step = traitlets.Int(help="guided step looked at").tag(sync=True)
+    iteration = traitlets.Int(0, help="of the optimiser, at that step").tag(sync=True)
+    measure = traitlets.Enum(["share", "mean"], "share", help="of the loss; or the box's own mean error").tag(sync=True)
+    strength = traitlets.Float(0.75, min=0, max=1, help="of the gradient's colours over the frames").tag(sync=True)
+
+    shown = traitlets.Dict(help="step, iteration and loss that the pictures belong to").tag(sync=True)
+    shares = traitlets.List(help="[box][frame]: what it adds to the loss; None where it does not count").tag(sync=True)
+    means = traitlets.List(help="[box][frame]: its mean squared error; None where it does not count").tag(sync=True)
+    gradient_png = traitlets.Bytes(help="length of the gradient, all frames side by side").tag(sync=True)
+    gradient_top = traitlets.Float(0.0, help="the length that the colour bar ends at").tag(sync=True)
+    gradient_parts = traitlets.List(help="the gradient's length in each frame, of all").tag(sync=True)
+
+    def __init__(self, run: Run, model: Model | None = None, names: list[str] | None = None) -> None:
+        guided = optimised_steps(run)
+        self.run, self.model = run, model
+        self._weights = loss_weights(run)
+        self._ready = False
+        super().__init__(
+            about={
+                "model": short_name(run.model),
+                "width": run.settings.width,
+                "height": run.settings.height,
+                "frames": len(run.video),
+            },
+            steps=[{"index": k, "sigma": run.sigmas[k], "losses": run.losses[k]} for k in guided],
+            boxes=drawn_boxes(run.boxes),
+            names=names or [f"box {i}" for i in range(len(run.boxes))],
+            frames_png=strip(run.video, LARGEST),
+            step=guided[0],
+        )
+        self._iterations()  # so that a run which cannot be looked into is refused here
+        self._ready = True
+        self._show()
+
+    @traitlets.validate("step", "iteration")
+    def _choice(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        if not self.steps:  # while the widget is being made
+            return value
+        losses = {each["index"]: each["losses"] for each in self.steps}
+        choices = list(losses) if name == "step" else list(range(max(map(len, losses.values()))))
+        return checked_choice(value, name, choices)
+
+    @property
+    def current(self) -> OptimizeStep:
+        """The iteration looked at, with its gradient and latents."""
+        return self._iterations()[self.iteration]
+
+    def _iterations(self) -> tuple[OptimizeStep, ...]:
+        return self._once(self.step, lambda: iterations_of(self.run, self.step, self.model))
+
+    @traitlets.observe("step", "iteration")
+    def _show(self, _change: Any = None) -> None:
+        if not self._ready:
+            return
+        traced = any(each.index == self.step and each.iterations for each in self.run.trace)
+        with self._working("drawing" if traced else "optimising the step again"), self.hold_sync():
+            current = self.current
+            self.shares = _rows(loss_shares(current.terms, self._weights))
+            self.means = _rows(current.terms)
+            norms = place_norms(current.gradient)
+            self.gradient_top = norms.max().item()
+            self.gradient_png = strip(coloured(norms, 0, self.gradient_top, "magma"))
+            total = norms.square().sum().clamp_min(1e-30)
+            self.gradient_parts = (norms.square().sum(dim=(1, 2)) / total).tolist()
+            self.shown = {"step": self.step, "iteration": self.iteration, "loss": current.loss}
+
+
+def _rows(values: Any) -> list[list[float | None]]:
+    """Nested lists for the browser, whose JSON has no NaN."""
+    return [[None if math.isnan(value) else value for value in row] for row in values.tolist()]

@@ -1,0 +1,153 @@
+// FrequencyExplorer: built of the kit in feature_explorer.js, which Python puts in front of this file.
+
+const CURVES = {
+  before: ["before", ""],
+  optimised: ["optimised", "5 4"],
+  mixed: ["mixed", "1.5 3"],
+  change: ["optimised − before", ""],
+  kept: ["kept of it", "5 4"],
+};
+
+/** Power over radial frequency on a logarithmic scale, with the filter's weight as a shade behind it. */
+function spectraChart() {
+  const [width, height, left, right, top, bottom] = [560, 270, 54, 12, 10, 44];
+  const drawing = make("svg.chart", {
+    viewBox: `0 0 ${width} ${height}`,
+    role: "img",
+    "data-testid": "spectra",
+    "aria-label": "Mean power over radial frequency, before, optimised and mixed",
+  });
+  const x = (radius) => left + (width - left - right) * radius;
+  const floor = height - bottom;
+  drawing.draw = (model, cutoff) => {
+    const spectra = model.get("spectra");
+    const powers = Object.values(spectra).flat().filter((value) => value > 0);
+    const high = Math.ceil(Math.log10(Math.max(...powers, 1e-12)) + 0.05);
+    // what the filter has taken away altogether would only stretch the scale
+    const low = Math.max(Math.floor(Math.log10(Math.min(...powers, 1))), high - 6);
+    const y = (power) => top + (floor - top) * Math.min((high - Math.log10(Math.max(power, 1e-30))) / (high - low), 1);
+    const parts = [];
+    const weights = model.get("response");
+    const radii = model.get("response_radii");
+    const shade = radii.map((radius, i) => `${x(radius)},${floor - (floor - top) * weights[i]}`);
+    parts.push(make("path.shade", { d: `M${x(0)},${floor}L${shade.join("L")}L${x(radii.at(-1) ?? 0)},${floor}Z` }));
+    for (let power = low; power <= high; power += Math.ceil((high - low) / 6)) {
+      parts.push(make("line.grid", { x1: left, x2: width - right, y1: y(10 ** power), y2: y(10 ** power) }));
+      parts.push(make("text.tick", { x: left - 7, y: y(10 ** power) + 4, "text-anchor": "end" }, scale(power)));
+    }
+    for (const value of [0, 0.25, 0.5, 0.75, 1]) {
+      parts.push(make("text.tick", { x: x(value), y: floor + 17, "text-anchor": "middle" }, String(value)));
+    }
+    parts.push(make("line.axis", { x1: left, x2: width - right, y1: floor, y2: floor }));
+    parts.push(make("line.cutoff", { x1: x(cutoff), x2: x(cutoff), y1: top, y2: floor }));
+    const flipped = cutoff > 0.75;
+    const place = { x: x(cutoff) + (flipped ? -6 : 6), y: top + 11, "text-anchor": flipped ? "end" : "start" };
+    parts.push(make("text.axis-name", place, `r = ${cutoff.toFixed(2)}`));
+    for (const [name, [, dashes]] of Object.entries(CURVES)) {
+      const points = model.get("radii").map((radius, i) => `${x(radius)},${y(spectra[name][i])}`);
+      parts.push(make(`polyline.curve.${name}`, { points: points.join(" "), "stroke-dasharray": dashes }));
+    }
+    const middle = (top + floor) / 2;
+    const centred = { "text-anchor": "middle" };
+    parts.push(
+      make("text.axis-name", { ...centred, x: x(0.5), y: height - 6 }, "radial frequency (1 = highest along an axis)"),
+      make("text.axis-name", { ...centred, transform: `translate(13 ${middle}) rotate(-90)` }, "mean power"),
+    );
+    drawing.replaceChildren(...parts);
+  };
+  return drawing;
+}
+
+function legend() {
+  const entries = Object.entries(CURVES).map(([name, [text, dashes]]) => {
+    const line = make(`line.curve.${name}`, { x1: 1, x2: 25, y1: 4, y2: 4, "stroke-dasharray": dashes });
+    const sample = make("svg", { viewBox: "0 0 26 8", width: 26, height: 8, "aria-hidden": "true" }, line);
+    return make("span.entry", {}, sample, text);
+  });
+  const shade = make("span.entry", {}, make("span.swatch"), "the filter’s weight L, 0 to 1");
+  return make("div.legend", {}, ...entries, shade);
+}
+
+function renderFrequencies({ model, el }) {
+  const about = model.get("about");
+  const { frames } = about;
+  const [w, h] = model.get("grid");
+  const subtitle = `${about.model ? `${about.model} · ` : ""}${frames} frames · latents of ${w} × ${h} cells`;
+  const panel = new Panel(model, el, "frequency-explorer", "Frequency explorer", subtitle);
+  const steps = model.get("steps");
+  const sigmas = Object.fromEntries(steps.map(({ index, sigma }) => [index, sigma]));
+  const cutoff = panel.slider("cutoff", "Cut-off r", count(101).map((i) => i / 100), (value) => value.toFixed(2));
+  panel.slider("order", "Order (steepness)", count(16).map((i) => i + 1), String);
+  if (steps.length) {
+    const indices = steps.map(({ index }) => index);
+    panel.slider("step", "Guided step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
+  }
+  panel.slider("frame", "Frame", count(frames), (frame) => `${frame} of 0–${frames - 1}`);
+
+  const mask = layer("crisp", "low-pass mask");
+  // frequencies run from −1 to 1 on both axes, whatever the picture's shape
+  const maskTile = tile({ width: 2, height: 2 }, [mask], { "data-testid": "mask" });
+  maskTile.classList.add("mask");
+  const whence = make("span.note", {}, "white: taken from the optimised latents; ring: r");
+  const chart = spectraChart();
+  const stages = ["before", "optimised", "mixed"];
+  const place = (name, alt, decoded = false) => {
+    const picture = layer(decoded ? "smooth" : "crisp", alt);
+    return { name, picture, tile: tile(about, [picture], { "data-testid": name }) };
+  };
+  const latents = stages.map((name) => place(`${name}_png`, `latents, ${name}`));
+  const changes = ["change_png", "kept_png"].map((name) => place(name, name === "kept_png" ? "kept change" : "change"));
+  const decoded = about.decodes ? stages.map((name) => place(`decoded_${name}_png`, `decoded, ${name}`, true)) : [];
+  const head = (text) => make("div.head", {}, text);
+  const side = (text, more) => make("div.side", {}, make("strong", {}, text), make("span.note", {}, more));
+  const bar = make("div.energy");
+  const guessed = about.decodes === "guess";
+  const decodes = guessed ? "the model’s guess of the clean frame behind them" : "the latents as they are";
+  panel.body.append(
+    make(
+      "div.spectrum",
+      {},
+      make("figure", {}, make("h4", {}, "Low-pass mask L"), maskTile, whence),
+      make("figure", {}, make("h4", {}, "Radial spectra"), chart, legend()),
+    ),
+    make(
+      "div.stages",
+      {},
+      make("div"),
+      ...stages.map((name) => head(name === "mixed" ? "mixed: what goes on" : name)),
+      side("Latents", "three principal components as colours"),
+      ...latents.map(({ tile }) => tile),
+      side("Change", "by the optimiser, and what the filter keeps of it"),
+      bar,
+      ...changes.map(({ tile }) => tile),
+      ...(decoded.length ? [side("Decoded", decodes), ...decoded.map(({ tile }) => tile)] : []),
+    ),
+  );
+
+  const rings = () => {
+    const r = Number(cutoff.value) / 100; // ahead of the trait while it moves
+    // zero frequency is the cell at (w // 2, h // 2), whose middle is half a cell from its corner
+    const [cx, cy] = [(2 * (Math.floor(w / 2) + 0.5)) / w, (2 * (Math.floor(h / 2) + 0.5)) / h];
+    maskTile.drawing.replaceChildren(make("circle.ring.casing", { cx, cy, r }), make("circle.ring", { cx, cy, r }));
+    chart.draw(model, r);
+  };
+  cutoff.addEventListener("input", rings);
+  panel.on(["cutoff", "spectra", "radii", "response", "response_radii", "mask_png"], () => {
+    mask.show(panel.url("mask_png"), 0, 1);
+    rings();
+  });
+  const strips = [...latents, ...changes];
+  panel.on(["frame", "change_top", "kept", ...strips.map(({ name }) => name)], () => {
+    for (const { name, picture } of strips) picture.show(panel.url(name), model.get("frame"), frames);
+    const share = `${(model.get("kept") * 100).toFixed(model.get("kept") < 0.1 ? 1 : 0)} %`;
+    bar.replaceChildren(
+      make("strong.big", {}, share),
+      make("span.note", {}, "of the change’s energy is kept"),
+      colourBar(model.get("bar"), "0", short(model.get("change_top")), "length of the change"),
+    );
+  });
+  panel.on(decoded.map(({ name }) => name), () => {
+    for (const { name, picture } of decoded) picture.show(panel.url(name), 0, 1);
+  });
+  return () => panel.close();
+}

@@ -1,0 +1,300 @@
+"""The trajectory editor: draw boxes and paths on a picture, in the notebook.
+
+    >>> editor = TrajectoryEditor("cat.jpg", model=model)
+    >>> editor  # draw
+    >>> generate(model, editor.image, editor.trajectories)
+
+The editor holds no method. It shows what `Trajectories` says, gives back what was drawn as the trajectory JSON, and
+asks the package for camera moves, remarks and files. All state is in traits, so a reloaded page shows it again.
+"""
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import PIL.Image
+import traitlets
+
+from sgi2v_lab import camera
+from sgi2v_lab.boxes import Trajectories
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.fit import Fit
+from sgi2v_lab.paths import EASINGS
+from sgi2v_lab.trajectory import Trajectory
+from sgi2v_lab.trajectory_files import save_trajectories
+from sgi2v_lab.trajectory_json import from_json, to_json
+from sgi2v_lab.video import PALETTE
+from sgi2v_lab.widgets.bundle import script, style
+from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, with_camera
+from sgi2v_lab.widgets.exchange import from_upload, load_any_size, to_download
+from sgi2v_lab.widgets.pictures import Picture, encoded, read_any
+from sgi2v_lab.widgets.remarks import Remark, remarks_on
+
+__all__ = ["TrajectoryEditor"]
+
+EMPTY = (1, 1)  # the picture's size while there is none
+LONGEST_HISTORY = 200  # steps that can be undone
+
+
+class TrajectoryEditor(anywidget.AnyWidget):
+    """Draw boxes, paths and key boxes on a picture; `trajectories` is always what is drawn, and can be set.
+
+    Attributes:
+        trajectories: the `Trajectories`, in pixels of `image`. Observable: `editor.observe(f, "trajectories")`.
+        num_frames: of the video, at least 2.
+        width: of the video in pixels, as the model makes it.
+        height: of the video in pixels.
+        factor: pixels per latent cell.
+        motion_bucket: 0..255, how much motion the model will be asked for.
+        fps: frames per second at which boxes are played, and that the model is told.
+        fit: "stretch", "crop" or "pad", as `generate` will fit the picture.
+        selected: index of the selected trajectory, or -1.
+        frame: the frame shown, 0 to `num_frames` - 1.
+        remarks: what there is to say about the trajectories, see `sgi2v_lab.widgets.remarks`.
+    """
+
+    _esm = script("trajectory_editor.js")
+    _css = style("common.css", "trajectory_editor.css")
+
+    trajectories = traitlets.Instance(Trajectories)
+    remarks = traitlets.List(traitlets.Instance(Remark)).tag(
+        sync=True, to_json=lambda remarks, _: [asdict(remark) for remark in remarks]
+    )
+    num_frames = traitlets.Int(14, min=2, max=1000).tag(sync=True)
+    width = traitlets.Int(1024, min=16).tag(sync=True)
+    height = traitlets.Int(576, min=16).tag(sync=True)
+    factor = traitlets.Int(8, min=1).tag(sync=True)
+    motion_bucket = traitlets.Int(127, min=0, max=255).tag(sync=True)
+    fps = traitlets.Int(7, min=1, max=240).tag(sync=True)
+    fit = traitlets.Enum(("stretch", "crop", "pad"), "stretch").tag(sync=True)
+    selected = traitlets.Int(-1, min=-1).tag(sync=True)
+    frame = traitlets.Int(0, min=0).tag(sync=True)
+
+    _picture = traitlets.Bytes(b"").tag(sync=True)  # encoded, as shown
+    _size = traitlets.Tuple(default_value=EMPTY).tag(sync=True)  # (width, height) of `image` in pixels
+    _document = traitlets.Dict().tag(sync=True)  # what is drawn, as in the trajectory JSON
+    _problem = traitlets.Unicode("").tag(sync=True)  # why it could not be read; `trajectories` is then the last good
+    _undoable = traitlets.Int(0).tag(sync=True)
+    _redoable = traitlets.Int(0).tag(sync=True)
+    _choices = traitlets.Dict().tag(sync=True)  # what the menus offer
+
+    def __init__(
+        self,
+        image: Picture | None = None,
+        trajectories: Trajectories | None = None,
+        *,
+        model: Any = None,
+        **traits,
+    ) -> None:
+        """Open an editor.
+
+        Args:
+            image: anything that `read_any` reads; None leaves the picture to be opened in the browser.
+            trajectories: to begin with, in pixels of `image`.
+            model: a `Model`, which says number of frames, size, latent factor, motion bucket and fps; else SVD's count.
+            **traits: any attribute by name; it counts before the model's.
+
+        Raises:
+            InputError: if the picture cannot be read, or the trajectories belong to one of another size.
+        """
+        traits = (_traits_of(model) if model is not None else {}) | traits
+        self._image: PIL.Image.Image | None = None
+        self._past: list[Trajectories] = []
+        self._future: list[Trajectories] = []
+        self._reading = self._travelling = False  # a change that comes from the browser, or from undo and redo
+        choices = {
+            "easings": list(EASINGS),
+            "palette": list(PALETTE),
+            "camera": list(CAMERA_MOVES),
+            "camera_colour": camera.COLOUR,
+        }
+        selected = traits.pop("selected", -1)
+        super().__init__(trajectories=Trajectories(EMPTY), _choices=choices, **traits)
+        self.on_msg(self._answer)
+        if image is not None:
+            self.image = image
+        if trajectories is not None:
+            self.trajectories = trajectories
+        self.selected = selected
+        self._forget()
+
+    # --- the picture -------------------------------------------------------------------------------------------------
+
+    @property
+    def image(self) -> PIL.Image.Image | None:
+        """The picture, 8-bit RGB in its own pixels, or None. A new one takes the trajectories over, stretched."""
+        return self._image
+
+    @image.setter
+    def image(self, picture: Picture) -> None:
+        """Set it from anything that the constructor takes; InputError if it cannot be read."""
+        image = read_any(picture)
+        with self.hold_sync():
+            self._image = image
+            self._picture, self._size = encoded(image), image.size
+            self.trajectories = self._on_picture(self.trajectories)
+
+    def _on_picture(self, trajectories: Trajectories) -> Trajectories:
+        if trajectories.image_size == tuple(self._size):
+            return trajectories
+        if not len(trajectories):
+            return Trajectories(tuple(self._size))
+        return trajectories.fitted(Fit.plan(trajectories.image_size, tuple(self._size)))
+
+    # --- trajectories, in and out ------------------------------------------------------------------------------------
+
+    @traitlets.validate("trajectories")
+    def _of_this_picture(self, proposal: dict) -> Trajectories:
+        given = proposal["value"]
+        if given.image_size != tuple(self._size):
+            raise InputError(
+                f"the trajectories belong to a picture of size {given.image_size} but this one has "
+                f"{tuple(self._size)}: expected the same, so carry them over with fitted()"
+            )
+        return given
+
+    @traitlets.observe("trajectories")
+    def _show(self, change: dict) -> None:
+        if not self._travelling and isinstance(change["old"], Trajectories):
+            self._past = [*self._past, change["old"]][-LONGEST_HISTORY:]
+            self._future = []
+        with self.hold_sync():
+            self._problem = ""
+            self._undoable, self._redoable = len(self._past), len(self._future)
+            if not self._reading:  # what the browser sent is what it shows
+                self._document = json.loads(to_json(self.trajectories))
+            self.selected = min(self.selected, len(self.trajectories) - 1)
+            self._judge()
+
+    @traitlets.observe("_document")
+    def _hear(self, change: dict) -> None:
+        if change["new"] == json.loads(to_json(self.trajectories)):
+            self._problem = ""
+            return
+        self._reading = True
+        try:
+            self.trajectories = from_json(json.dumps(change["new"]))
+        except InputError as error:
+            self._problem = str(error)
+        finally:
+            self._reading = False
+
+    @traitlets.observe("num_frames", "width", "height", "factor", "motion_bucket", "fps", "fit")
+    def _judge(self, change: dict | None = None) -> None:
+        self.remarks = self._remarks_on(self.trajectories)
+        self.frame = min(self.frame, self.num_frames - 1)
+
+    def _remarks_on(self, trajectories: Trajectories) -> list[Remark]:
+        return remarks_on(
+            trajectories,
+            num_frames=self.num_frames,
+            size=(self.width, self.height),
+            factor=self.factor,
+            motion_bucket=self.motion_bucket,
+            fps=self.fps,
+            fit=self.fit,
+        )
+
+    # --- what the buttons do, for Python too -------------------------------------------------------------------------
+
+    def undo(self) -> None:
+        """Take the last change back, whether it was drawn or set from Python."""
+        self._travel(self._past, self._future)
+
+    def redo(self) -> None:
+        """Make a change again that was taken back."""
+        self._travel(self._future, self._past)
+
+    def _travel(self, back: list[Trajectories], forth: list[Trajectories]) -> None:
+        if self._problem or not back:  # what could not be read was never a step: the last good one shows again
+            self._document, self._problem = json.loads(to_json(self.trajectories)), ""
+            return
+        forth.append(self.trajectories)
+        self._travelling = True
+        try:
+            self.trajectories = self._on_picture(back.pop())
+        finally:
+            self._travelling = False
+        self._undoable, self._redoable = len(self._past), len(self._future)
+
+    def _forget(self) -> None:
+        self._past, self._future = [], []
+        self._undoable = self._redoable = 0
+
+    def add_camera(self, move: str, amount: float | int = 0.2) -> None:
+        """Replace the camera's boxes, if any; objects stay. Arguments and errors are those of `with_camera`."""
+        self.trajectories = with_camera(self.trajectories, move, amount)
+
+    def key_every_frame(self, index: int) -> None:
+        """Turn trajectory `index` into one key box per frame, each of which can be changed by itself."""
+        if not 0 <= index < len(self.trajectories):
+            raise InputError(f"there is no trajectory {index}: expected 0 to {len(self.trajectories) - 1}")
+        old = self.trajectories[index]
+        keyed = Trajectory.from_boxes(old.resampled().boxes(self.num_frames), resample=True)
+        keyed = replace(keyed, name=old.name, colour=old.colour)
+        rest = self.trajectories.trajectories
+        self.trajectories = replace(self.trajectories, trajectories=(*rest[:index], keyed, *rest[index + 1 :]))
+
+    def load(self, path: str | os.PathLike) -> None:
+        """Read trajectories from a .json or .npy file.
+
+        Those of a .json made on a picture of another size are carried over, stretched.
+
+        Raises:
+            InputError: if there is no picture yet, or as `load_trajectories` does.
+        """
+        if self._image is None:
+            raise InputError("there is no picture yet: expected one to load trajectories onto, so set editor.image")
+        self.trajectories = self._on_picture(load_any_size(Path(path), tuple(self._size)))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the trajectories to a .json or .npy file; InputError as `save_trajectories`."""
+        save_trajectories(path, self.trajectories, self.num_frames)
+
+    # --- messages from the browser -----------------------------------------------------------------------------------
+
+    def _answer(self, _widget: object, message: dict, buffers: list) -> None:
+        """Do what a button asks; what is wrong with it is said in place, not raised."""
+        try:
+            match message:
+                case {"kind": "undo"}:
+                    self.undo()
+                case {"kind": "redo"}:
+                    self.redo()
+                case {"kind": "camera", "move": move, "amount": amount}:
+                    self.add_camera(move, amount)
+                case {"kind": "keys", "index": index}:
+                    self.key_every_frame(index)
+                case {"kind": "open", "name": name}:
+                    self._open(name, bytes(buffers[0]))
+                case {"kind": "save", "suffix": suffix}:
+                    file_name, content = to_download(self.trajectories, suffix, self.num_frames)
+                    self.send({"kind": "file", "name": file_name}, [content])
+                case {"kind": "check", "document": document}:
+                    found = self._remarks_on(from_json(json.dumps(document)))
+                    self.send({"kind": "remarks", "remarks": [asdict(remark) for remark in found]})
+        except InputError as error:
+            self.send({"kind": "problem", "to": message.get("kind"), "text": str(error)})
+
+    def _open(self, name: str, content: bytes) -> None:
+        if Path(name).suffix.lower() not in (".json", ".npy"):
+            self.image = content
+        elif self._image is None:
+            raise InputError(f"there is no picture for {name} yet: expected one, so open the picture first")
+        else:
+            self.trajectories = self._on_picture(from_upload(name, content, tuple(self._size)))
+
+
+def _traits_of(model: Any) -> dict[str, int]:  # a Model: importing it would load all of diffusers to draw a box
+    own = model.settings
+    return {
+        "num_frames": model.num_frames(own),
+        "width": own.width,
+        "height": own.height,
+        "factor": model.vae_factor,
+        "motion_bucket": own.motion_bucket,
+        "fps": own.fps,
+    }

@@ -1,0 +1,80 @@
+"""What the browser tests share: one server, one Chromium, notebooks in pages. See jupyter.py for what a page can do."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.browser.jupyter import PATIENCE, ROOT, Notebook, Server, start_server, stop_server
+
+# SGI2V_CHROMIUM=/path/to/chrome names another one than the first of these
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+WIDE = {"width": 1880, "height": 1240}  # a picture of 1024 x 576 px is shown pixel by pixel
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is marked `browser`, and may take as long as a busy machine takes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(4 * PATIENCE))
+
+
+def chromium_path() -> str | None:
+    named = os.environ.get("SGI2V_CHROMIUM")
+    return shutil.which(named) if named else next(filter(None, map(shutil.which, CHROMIUMS)), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window."""
+    path = chromium_path()
+    if path is None:
+        pytest.skip("there is no Chromium: install it (Debian: apt-get install chromium) or set SGI2V_CHROMIUM")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A profile in which pages may download and wait long."""
+    context = browser.new_context(viewport=WIDE, accept_downloads=True)
+    context.set_default_timeout(PATIENCE * 1000)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One Jupyter server for all tests."""
+    server = start_server(tmp_path_factory.mktemp("jupyter"))
+    yield server
+    stop_server(server)
+
+
+@pytest.fixture(scope="module")
+def open_notebook(server: Server, context: BrowserContext) -> Iterator[Callable[..., Notebook]]:
+    """`open_notebook(name, cells, front_end="lab")` writes a notebook, opens it and runs it; closed with the module."""
+    opened: list[Notebook] = []
+
+    def open_one(name: str, cells: Sequence[str], front_end: str = "lab") -> Notebook:
+        notebook = Notebook(server, context.new_page(), server.write(name, cells), front_end)
+        opened.append(notebook)
+        return notebook.open().run()
+
+    yield open_one
+    for notebook in opened:
+        notebook.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Where pictures of the screen go, to be looked at: out/screenshots, which git ignores."""
+    folder = ROOT / "out" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

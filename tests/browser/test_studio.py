@@ -1,0 +1,223 @@
+"""The Studio in JupyterLab, with a random model: draw, set, generate, look, reload, cancel, by keys too."""
+
+import numpy as np
+import pytest
+
+from sgi2v_lab.trajectory import Trajectory
+
+SIZE = (512, 256)  # of the picture; the video is the model's
+CELL = f"""
+import sys, tempfile
+sys.path.insert(0, {{root!r}})
+import numpy, PIL.Image
+from sgi2v_lab.boxes import Trajectories
+from sgi2v_lab.trajectory_json import from_json, to_json
+from sgi2v_lab.widgets import Studio
+from tests.tiny import tiny_model
+
+y, x = numpy.mgrid[: {SIZE[1]}, : {SIZE[0]}]
+hills = 120 + 60 * numpy.sin(x / 60) * numpy.cos(y / 45)
+image = PIL.Image.fromarray(numpy.stack([hills, 0.8 * hills + 30, 255 - hills], axis=-1).astype("uint8"))
+studio = Studio(tiny_model(), image, folder=tempfile.mkdtemp())
+parts = []
+studio.observe(lambda change: parts.append(change["new"]["fraction"]), "_job")
+
+def restart(**settings):
+    studio.cancel()
+    studio.wait()
+    studio.error = ""
+    studio.image = image
+    studio.trajectories = Trajectories(image.size)
+    studio.reset()
+    studio.change(**settings)
+    studio._forget()
+    parts.clear()
+
+studio
+"""
+NEAR = 2  # pixels of the picture
+LONG = {"iterations": 1000, "num_steps": 4}  # nobody waits for this one
+
+
+@pytest.fixture(scope="module")
+def notebook(open_notebook, request):
+    notebook = open_notebook("studio.ipynb", [CELL.format(root=str(request.config.rootpath))])
+    notebook.page.wait_for_selector("[data-testid=studio][data-ready]")
+    return notebook
+
+
+class Hand:
+    """A hand on the mouse, in pixels of the picture."""
+
+    def __init__(self, notebook):
+        self.notebook, self.mouse = notebook, notebook.page.mouse
+
+    def drag(self, *points):
+        notebook = self.notebook
+        notebook.find("picture").scroll_into_view_if_needed()
+        frame = notebook.find("picture").bounding_box()
+        places = [
+            (frame["x"] + x * frame["width"] / SIZE[0], frame["y"] + y * frame["height"] / SIZE[1]) for x, y in points
+        ]
+        self.mouse.move(*places[0])
+        self.mouse.down()
+        for place in places[1:]:
+            self.mouse.move(*place, steps=6)
+        self.mouse.up()
+
+
+@pytest.fixture
+def hand(notebook):
+    """The Studio with nothing drawn, the model's settings, nothing under way."""
+    notebook.evaluate("restart()")
+    notebook.page.wait_for_function("() => !document.querySelector('.sg-object')")
+    notebook.evaluate("setattr(studio, '_shown', '')")
+    return Hand(notebook)
+
+
+def draw(notebook, hand, box=(60, 60, 160, 150)):
+    notebook.find("tool-box").click()
+    hand.drag(box[:2], box[2:])
+    notebook.wait_for("len(studio.trajectories)", 1)
+
+
+def finished(notebook, state="done"):
+    notebook.wait_for("studio._job['state']", state, patience=200)
+    assert notebook.evaluate("studio.error") == ""
+
+
+def test_draw_set_generate_and_look(notebook, hand):
+    draw(notebook, hand)
+    way = [(110, 105), (240, 90), (380, 160)]
+    notebook.find("tool-path").click()
+    hand.drag(*way)
+    notebook.wait_for("studio.trajectories[0].path is not None")
+    found = np.array(notebook.evaluate("studio.trajectories[0].boxes(41).tolist()"))
+    asked = np.array(Trajectory.along((60, 60, 160, 150), way).boxes(41).tolist())
+    assert np.abs(found - asked).max() <= NEAR
+
+    slider = notebook.find("slider-cutoff")
+    slider.scroll_into_view_if_needed()
+    place = slider.bounding_box()
+    notebook.page.mouse.click(place["x"] + 0.8 * place["width"], place["y"] + place["height"] / 2)
+    notebook.wait_for("0.7 < studio.settings.cutoff < 0.9")
+    assert float(notebook.find("setting-cutoff").input_value()) == notebook.evaluate("studio.settings.cutoff")
+
+    bar = """() => { const fill = document.querySelector('[data-testid=progress]'); window.bars = [];
+      new MutationObserver(() => window.bars.push(Number(fill.ariaValueNow))).observe(fill, {attributes: true}); }"""
+    notebook.page.evaluate(bar)
+    notebook.find("generate").click()
+    finished(notebook)
+    bars = notebook.page.evaluate("() => window.bars")
+    assert len(set(bars)) >= 4, "the bar moves"
+    assert sorted(bars) == bars
+    assert max(bars) == 100
+    parts = notebook.evaluate("parts")
+    assert parts == sorted(parts)
+
+    for name in ("controlled", "uncontrolled"):
+        notebook.find(f"video-{name}").wait_for()
+        notebook.page.wait_for_function(
+            f"() => document.querySelector('[data-testid=video-{name}]').currentTime > 0.05"
+        )
+        times = f"() => document.querySelector('[data-testid=video-{name}]').currentTime"
+        places = set()
+        for _ in range(100):
+            places.add(notebook.page.evaluate(times))
+            notebook.page.wait_for_timeout(30)
+            if len(places) > 3:
+                break
+        assert len(places) > 3, "the video plays"
+    assert notebook.evaluate("len(studio.run.video)") == 3
+    assert "guided step" in notebook.find("loss-curve").text_content()
+    assert notebook.page.locator("[data-testid=loss-curve] polyline").count() == 2
+
+
+def test_a_run_outlives_the_page_and_is_cancelled(notebook, hand):
+    draw(notebook, hand)
+    kept = notebook.evaluate("len(studio._runs)")
+    notebook.evaluate(f"studio.change(**{LONG})")
+    notebook.find("generate").click()
+    notebook.wait_for("studio._job['fraction'] > 0", patience=120)
+    notebook.reload()
+    notebook.page.wait_for_selector("[data-testid=studio][data-state=generating]")
+    before = notebook.find("progress").get_attribute("aria-valuenow")
+    notebook.wait_for("parts[-1] > parts[0]")
+    assert before is not None
+    notebook.find("cancel").click()
+    finished(notebook, "cancelled")
+    notebook.page.get_by_text("Nothing was kept").wait_for()
+    assert notebook.evaluate("len(studio._runs)") == kept
+    notebook.find("object-0").wait_for()
+
+
+def test_what_is_wrong_is_said_in_place(notebook, hand):
+    draw(notebook, hand, (-9, 60, -3, 100))
+    notebook.page.get_by_text("wholly outside the picture").first.wait_for()
+    notebook.find("generate").click()
+    notebook.wait_for("'wholly outside' in studio.error")
+    assert "wholly outside the picture" in notebook.find("problem").inner_text()
+    field = notebook.find("setting-cutoff")
+    field.fill("7")
+    field.press("Tab")
+    notebook.page.get_by_text("must lie between 0 and 1").wait_for()
+    assert notebook.evaluate("studio.settings.cutoff") == 0.5
+
+
+def test_all_by_keyboard(notebook, hand):
+    keyboard = notebook.page.keyboard
+    cells = notebook.page.locator(".jp-Notebook .jp-Cell").count()
+    notebook.find("stage").focus()
+    keyboard.press("n")
+    notebook.wait_for("len(studio.trajectories)", 1)
+    for key in ("End", "Alt+ArrowRight", "Alt+ArrowRight"):
+        keyboard.press(key)
+    notebook.wait_for("len(studio.trajectories[0].keys)", 2)
+    notebook.find("slider-cutoff").focus()
+    keyboard.press("ArrowLeft")
+    notebook.wait_for("studio.settings.cutoff", 0.45)
+    notebook.find("seed").focus()
+    keyboard.press("Control+a")
+    keyboard.type("12")
+    for _ in range(3):  # past the dice and the box
+        keyboard.press("Tab")
+    assert notebook.page.evaluate("() => document.activeElement.dataset.testid") == "generate"
+    keyboard.press("Enter")
+    finished(notebook)
+    assert notebook.evaluate("(studio.run.seed, studio.run.settings.cutoff)") == [12, 0.45]
+    assert notebook.page.locator(".jp-Notebook .jp-Cell").count() == cells
+
+
+def test_two_runs_are_compared_and_one_opened_again(notebook, hand):
+    draw(notebook, hand)
+    for cutoff in (0.5, 0.2):
+        notebook.evaluate(f"studio.change(cutoff={cutoff})")
+        notebook.find("generate").click()
+        notebook.wait_for(f"studio.run is not None and studio.run.settings.cutoff == {cutoff}", patience=200)
+        finished(notebook)
+    newest, before = notebook.evaluate("[run['id'] for run in studio._runs[:2]]")
+    notebook.page.locator(f"[data-run='{before}'] [data-testid=card-compare]").click()
+    different = notebook.page.locator("[data-testid=record] tr.is-different")
+    different.first.wait_for()
+    assert [text.split() for text in different.all_inner_texts()] == [["Cut-off", "0.2", "0.5"]]
+    assert notebook.page.locator("[data-testid=video-controlled]").count() == 2
+    notebook.evaluate("restart()")
+    notebook.page.locator(f"[data-run='{newest}'] [data-testid=card-reopen]").click()
+    notebook.wait_for("(studio.settings.cutoff, len(studio.trajectories))", [0.2, 1])
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_pictures_of_it(notebook, hand, screenshots, theme):
+    """Saved to be looked at; here only that the theme is followed."""
+    notebook.theme(f"JupyterLab {theme}")
+    studio = notebook.find("studio")
+    notebook.page.wait_for_function(f"() => document.querySelector('.sg-studio').dataset.theme === '{theme.lower()}'")
+    notebook.evaluate("setattr(studio, '_shown', studio._runs[0]['id'] if studio._runs else '')")
+    size = notebook.page.viewport_size
+    notebook.page.set_viewport_size({**size, "height": 2500})  # all of it at once
+    notebook.page.wait_for_timeout(1000)
+    studio.screenshot(path=screenshots / f"studio-{theme.lower()}.png")
+    notebook.page.set_viewport_size(size)
+    ink, surface = studio.evaluate("(e) => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
+    shades = [sum(map(float, colour[colour.index("(") + 1 : -1].split(",")[:3])) for colour in (ink, surface)]
+    assert (shades[0] < shades[1]) == (theme == "Light")
