@@ -8,23 +8,41 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 RUNTIME := .venv/.runtime-installed
+NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format clean
+.PHONY: help demo lab test toy-smoke notebooks student grade format clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo "Python: PYTHON=$(PYTHON) (any from 3.11 on). Linux without a GPU: see TORCH_INDEX at the top of the Makefile."
 
 demo: $(RUNTIME) ## install what is needed and make a first video, into out/demo
 	$(BIN)/sgi2v demo --out out/demo
 
+lab: $(NOTEBOOKS) ## open the course in JupyterLab, at the quickstart
+	$(BIN)/python -m jupyterlab notebooks/00_quickstart.ipynb
+
 test: $(DEVELOPMENT) ## install everything, check the style, run the tests with coverage
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --cov --cov-report=term --durations=10
+
+toy-smoke: $(RUNTIME) ## train the toy from scratch for a minute; fails if its losses do not fall
+	$(BIN)/python -m sgi2v_lab.toy.smoke --out runs/smoke
+
+# Two ways to write one notebook: people edit the .py, JupyterLab opens the .ipynb. Outputs that are there are kept.
+notebooks: $(DEVELOPMENT) ## write each notebook's .ipynb again from its .py
+	$(BIN)/jupytext --quiet --to ipynb --update notebooks/[0-9][0-9]_*.py
+
+# nbgrader's own folders, one assignment a chapter, are in build/course; notebooks/README.md says how to use them.
+student: notebooks ## the course without its solutions, into build/student; a gradebook and all else into build/course
+	$(BIN)/python notebooks/course.py student
+
+grade: $(DEVELOPMENT) ## grade what lies in build/course/submitted/NAME/CHAPTER/, into build/course/grades.csv
+	$(BIN)/python notebooks/course.py grade
 
 format: $(DEVELOPMENT) ## put the code into the house style
 	$(BIN)/ruff check --fix .
@@ -39,9 +57,13 @@ $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e .
 	@touch $@
 
+$(NOTEBOOKS): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[notebooks]'
+	@touch $(RUNTIME) $@
+
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[notebooks,dev]'
-	@touch $(RUNTIME) $@
+	@touch $(RUNTIME) $(NOTEBOOKS) $@
 
 $(BIN)/python:
 	@command -v '$(PYTHON)' >/dev/null || { echo "There is no '$(PYTHON)' here: install Python 3.11 or newer, or name yours: make PYTHON=/path/to/python3.11" >&2; exit 1; }

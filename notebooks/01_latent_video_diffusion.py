@@ -1,0 +1,353 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1 · Latent video diffusion
+#
+# *A film begins as snow, and a network that has seen many films takes the snow away, a little at each step, until
+# one picture has become several that follow each other.*
+#
+# **You will learn**
+#
+# - the parts of Stable Video Diffusion (SVD) and what each hands to the next;
+# - what the latents are, and how much smaller than the pixels;
+# - how noise levels, the network's guess and an Euler step fit together;
+# - what classifier-free guidance does, by writing it yourself.
+#
+# **Time**: about 60 minutes; the cells run in under a minute on the toy.
+#
+# **In the paper**: section 2 and the beginning of section 3 recall SVD (arXiv 2311.15127); the noise levels are those of
+# Karras et al. (arXiv 2206.00364). SG-I2V trains nothing: all that it uses is in this chapter.
+
+# %% tags=["parameters"]
+import os
+
+model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
+device = None  # the best there is; or "cpu", "cuda", "mps"
+prompt = "a red white striped circle at the left on blue clouds"
+seed = 817
+
+# %%
+from dataclasses import replace
+
+import torch
+
+from sgi2v_lab.quiet import quiet_libraries
+
+quiet_libraries()  # hides notices about the inside of the libraries below
+
+from sgi2v_lab import (
+    decode_latents,
+    denoise,
+    draw_noise,
+    encode_image,
+    fit_image,
+    generate,
+    load_model,
+    make_schedule,
+    reference_image,
+    show_video,
+    to_tensor,
+)
+from sgi2v_lab.evaluation.metrics import first_frame_psnr
+from sgi2v_lab.plots import plot_film_strip, plot_latents, styled
+from sgi2v_lab.plots.style import new_figure
+
+model = load_model(model_name, device)
+settings = model.settings
+size = settings.width, settings.height
+
+# %% [markdown]
+# ## The parts
+#
+# | part | takes | gives |
+# |---|---|---|
+# | VAE encoder | a picture | its latents: a small map with a few channels |
+# | CLIP image encoder | the first frame | one token, "what this is about" |
+# | UNet | noisy latents, the first frame's latents, the token, the noise level | its guess of the noise-free video |
+# | scheduler | the guess | slightly less noisy latents |
+# | VAE decoder | clean latents | frames; it also looks at neighbouring frames, against flicker |
+#
+# SVD reads a picture and no text. Where a tool seems to turn text into video with it, a text-to-image model stands in
+# front. The bundled toy has the same five parts, built from the same classes, only smaller:
+
+# %%
+for name in ("vae", "image_encoder", "unet"):
+    count = sum(parameter.numel() for parameter in getattr(model, name).parameters())
+    print(f"{name:14} {count / 1e6:8.2f} million parameters")
+frames, channels, h, w = model.latent_shape(settings)
+print(f"a video: {frames} frames of {size[0]} × {size[1]} pixels, or {channels} channels of {w} × {h} latent cells")
+
+# %% [markdown]
+# ## The VAE: pixels to latents and back
+#
+# The encoder $\mathcal{E}$ turns every block of $f \times f$ pixels into one cell with $c$ numbers, $z = \mathcal{E}(I)$,
+# and the decoder $\mathcal{D}$ makes a picture of it again, $\mathcal{D}(z) \approx I$.
+#
+# *What do you expect?* A picture of $3 \cdot H \cdot W$ numbers becomes $c \cdot \frac{H}{f} \cdot \frac{W}{f}$ of them.
+# How many times fewer is that? What kind of detail would you give up first?
+
+# %%
+picture, _ = fit_image(reference_image(prompt, size=max(size)), size)
+image = to_tensor(picture)
+calm = settings.replace(noise_augmentation=0.0)  # what it is comes below
+told = encode_image(model, image, calm, torch.Generator().manual_seed(seed))
+z = told.image_latents[:1].float() * model.vae.config.scaling_factor
+print(f"{image.numel()} numbers become {z.numel()}: {image.numel() / z.numel():g} times fewer")
+
+# %%
+figure = plot_latents(z.transpose(0, 1), every=1)  # the channels side by side
+figure.axes[0].set_ylabel("")
+for channel, axes in enumerate(figure.axes[:channels]):
+    axes.set_title(f"channel {channel}", fontsize=8)
+figure
+
+# %% [markdown]
+# You can still see the ball and the clouds: latents are a picture, not a list. SVD's four channels were learned and mean
+# nothing in particular. The toy's eight are set by hand, and known: brightness, two colours, the slopes of brightness and
+# of red-minus-blue along $x$ and $y$, and a saddle. Now back to pixels:
+
+# %%
+decoded = decode_latents(model, z)[0]
+off = (decoded - image).abs().mean(dim=0, keepdim=True).expand(3, -1, -1)
+figure = plot_film_strip(torch.stack([image, decoded, 4 * off]).clamp(0, 1))
+for axes, title in zip(figure.axes, ("picture", "encoded and decoded", "difference, × 4"), strict=False):
+    axes.set_title(title)
+fidelity = first_frame_psnr(decoded[None], image)
+print(f"PSNR {fidelity:.1f} dB")
+figure
+
+# %% [markdown]
+# Edges and fine texture suffer most; that is the price. In return, everything that follows happens on the small grid.
+#
+# Latents are also *local*. We add something to a single cell and look where the picture changes. *How large will the
+# patch be, and does it end where the cell ends?*
+
+# %%
+poked = z.clone()
+poked[:, :, h // 2, w // 2] += 2 * z.std()
+change = (decode_latents(model, poked)[0] - decoded).abs()
+touched = (change.mean(dim=0) > 0.02).nonzero()
+rows, columns = (touched.amax(dim=0) - touched.amin(dim=0) + 1).tolist()
+print(f"one cell of {model.vae_factor} × {model.vae_factor} pixels changed a patch of about {columns} × {rows} pixels")
+figure = plot_film_strip(torch.stack([decoded, decode_latents(model, poked)[0], (4 * change).clamp(0, 1)]))
+for axes, title in zip(figure.axes, ("before", "one cell changed", "difference, × 4"), strict=False):
+    axes.set_title(title)
+figure
+
+# %% [markdown]
+# ## What the network is told
+#
+# Besides the noisy video, the UNet gets the first frame twice: as one CLIP token, which its cross-attention layers read,
+# and as latents, laid next to the noisy ones in **every** frame. Three plain numbers say how the video should be: frames
+# per second minus one, the *motion bucket* (0 to 255: how much should move), and how much noise was added to the first
+# frame before it was encoded. That little noise teaches the network not to copy the picture pixel by pixel.
+
+# %%
+conditioning = encode_image(model, image, settings, torch.Generator().manual_seed(seed))
+print("token:", tuple(conditioning.embedding.shape))
+print("first frame's latents, repeated:", tuple(conditioning.image_latents.shape))
+print("fps - 1, motion bucket, noise augmentation:", [round(v, 3) for v in conditioning.time_ids[0].tolist()])
+print("channels into the UNet:", model.unet.config.in_channels, "=", channels, "noisy +", channels, "told")
+
+# %% [markdown]
+# ## Noise levels
+#
+# With $n$ drawn from the unit normal distribution, latents at noise level $\sigma$ are $x_\sigma = z + \sigma n$. The
+# schedule goes from a $\sigma$ at which nothing of $z$ is left down to almost none. It takes most of its steps at
+# the small levels, where detail is decided:
+
+# %%
+schedule = make_schedule(model, settings)
+sigmas = schedule.sigmas.cpu()
+first, last = settings.guided_steps
+with styled():
+    figure = new_figure(2.8, width=6)
+    axes = figure.subplots()
+    axes.axvspan(first - 0.5, last + 0.5, color="#0072B2", alpha=0.12, lw=0, label="guided steps of SG-I2V")
+    axes.plot(sigmas[:-1], "o-", markersize=4)
+    axes.set(xlabel="step", ylabel="noise level σ", yscale="log")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(axis="y")
+    axes.legend()
+figure
+
+# %%
+n = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed)).to(z)
+count = settings.num_steps
+shown = [0.0, *(sigmas[step].item() for step in (count * 3 // 4, count * 3 // 5, count // 2, first))]
+levels = torch.cat([(z + sigma * n) / (sigma**2 + 1) ** 0.5 for sigma in shown])[:, :1]
+figure = plot_latents(levels, every=1)
+for axes, sigma in zip(figure.axes, shown, strict=False):
+    axes.set_title(f"σ = {sigma:.2g}", fontsize=8)
+figure
+
+# %% [markdown]
+# This is channel 0 of one frame, divided by $\sqrt{\sigma^2 + 1}$ as the network receives it. At the guided steps there is
+# little to be seen of the ball. Keep that in mind for later chapters: that is where the method decides what moves.
+#
+# ## Denoising
+#
+# The UNet predicts $v$, a mixture of signal and noise that is well scaled at every level. From it follows the guess of
+# the clean video, and an Euler step moves along the line through both to the next level:
+#
+# $$ D = \frac{x}{\sigma^2 + 1} - \frac{\sigma}{\sqrt{\sigma^2 + 1}}\, v , \qquad
+#    x' = x + (\sigma' - \sigma)\,\frac{x - D}{\sigma} . $$
+#
+# *What do you expect?* We let the model make a video without any control and keep all its guesses $D$. What will the
+# first guess look like, made from pure noise: more noise, or something else?
+
+# %%
+run = generate(model, image, seed=seed, trace=["latents", "denoised"], progress=False)
+chosen = sorted({round(i) for i in torch.linspace(0, settings.num_steps - 1, 6).tolist()})
+guesses = torch.cat([decode_latents(model, run.trace[i].denoised[-1:].to(model.device)) for i in chosen])
+figure = plot_film_strip(guesses)
+for axes, i in zip(figure.axes, chosen, strict=False):
+    axes.set_title(f"step {i}, σ = {run.sigmas[i]:.2g}", fontsize=8)
+figure
+
+# %% [markdown]
+# The guess of the *last frame*, step by step. It begins blurred, as an average of everything that could follow, and
+# becomes one particular film. Large things are settled first, detail later. The result:
+
+# %%
+show_video(run.video, fps=settings.fps, title="what the model makes by itself")
+
+# %%
+plot_film_strip(run.video, every=None)
+
+# %% [markdown]
+# The toy was trained on drawn scenes for hours, not months. Expect it to keep the picture roughly and to invent some
+# motion, and expect smears. Where the ball goes is up to the noise: another `seed`, another way. Taking that
+# decision away from chance is what the rest of the course is about.
+#
+# ## Quick check
+#
+# The VAE really compresses, and still gives the picture back; the first frame is in the conditioning, unchanged, for
+# every frame; and each step of the run is the Euler step above.
+
+# %%
+factor = model.vae_factor
+assert image.numel() / z.numel() == 3 * factor**2 / channels > 10, "the latents are not much smaller than the picture"
+assert fidelity > 18, f"PSNR of {fidelity:.1f} dB: the decoded picture is not the picture"
+assert all(torch.equal(each, conditioning.image_latents[0]) for each in conditioning.image_latents)
+levels = [*run.sigmas, 0.0]
+for step, after in zip(run.trace, levels[1:], strict=True):
+    euler = step.mixed + (after - step.sigma) * (step.mixed - step.denoised) / step.sigma
+    assert torch.allclose(euler, step.latents, rtol=1e-3, atol=2e-3 * (1 + after)), f"step {step.index} is not Euler's"
+print(f"The latents hold {3 * factor**2 / channels:g} times fewer numbers; {len(run.trace)} steps are Euler's.")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. The noise levels
+#
+# Karras et al. space the levels evenly in $\sigma^{1/\rho}$ with $\rho = 7$:
+#
+# $$ \sigma_i = \Bigl( \sigma_{\max}^{1/\rho}
+#    + \tfrac{i}{N - 1} \bigl( \sigma_{\min}^{1/\rho} - \sigma_{\max}^{1/\rho} \bigr) \Bigr)^{\rho} ,
+#    \quad i = 0, \dots, N - 1 . $$
+#
+# Write `karras(count, low, high)`, which returns the `count` levels as a tensor, from `high` down to `low`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "karras", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def karras(count: int, low: float, high: float) -> torch.Tensor:
+    ### BEGIN SOLUTION
+    ramp = torch.linspace(0, 1, count)
+    return (high ** (1 / 7) + ramp * (low ** (1 / 7) - high ** (1 / 7))) ** 7
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "karras-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+mine = karras(settings.num_steps, schedule.config.sigma_min, schedule.config.sigma_max)
+assert mine.shape == (settings.num_steps,), f"expected {settings.num_steps} levels, got shape {tuple(mine.shape)}"
+assert mine[0] > mine[-1], "the levels go down, from the most noise to the least"
+assert torch.allclose(mine, sigmas[:-1], rtol=1e-3), f"level 1 is {mine[1]:.3f}, the schedule has {sigmas[1]:.3f}"
+print("Your noise levels are the scheduler's.")
+
+# %% [markdown]
+# ### 2. Classifier-free guidance
+#
+# The network can also be asked *without* the first frame: token and latents are zero. Guidance exaggerates what the
+# picture changes about the guess, in frame $f$ of $F$ with a strength that rises evenly from `low` to `high`:
+#
+# $$ D_f = D^{\text{without}}_f + g_f \,\bigl( D^{\text{with}}_f - D^{\text{without}}_f \bigr) , \qquad
+#    g_f = \text{low} + \tfrac{f}{F - 1} (\text{high} - \text{low}) . $$
+#
+# Write `guided(without, told, low, high)` for guesses of shape `(frames, channels, h, w)`. What must come out where
+# $g_f = 1$?
+
+
+# %% nbgrader={"grade": false, "grade_id": "guidance", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def guided(without: torch.Tensor, told: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    ### BEGIN SOLUTION
+    strength = torch.linspace(low, high, len(told)).view(-1, 1, 1, 1).to(told)
+    return without + strength * (told - without)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "guidance-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+def first_guess(conditioning, high: float) -> torch.Tensor:
+    """The guess of the first step, with the library's guidance from 1 to `high`."""
+    noise = draw_noise(model, settings, torch.Generator().manual_seed(seed))
+    strengths = settings.replace(min_guidance=1.0, max_guidance=high)
+    return next(denoise(model, conditioning, noise, strengths)).denoised.float().cpu()
+
+
+ones = torch.ones(5, 1, 2, 2)
+few = guided(0 * ones, ones, 1.0, 3.0)
+assert torch.allclose(few[:, 0, 0, 0], torch.tensor([1.0, 1.5, 2.0, 2.5, 3.0])), "five frames: 1, 1.5, 2, 2.5 and 3"
+nothing = replace(
+    conditioning,
+    embedding=torch.zeros_like(conditioning.embedding),
+    image_latents=torch.zeros_like(conditioning.image_latents),
+)
+without, told = first_guess(nothing, 1.0), first_guess(conditioning, 1.0)
+mine, theirs = guided(without, told, 1.0, 3.0), first_guess(conditioning, 3.0)
+exact = 1e-3 if model.dtype == torch.float32 else 5e-2
+assert torch.allclose(mine[0], told[0], atol=exact), "in the first frame the strength is 1: the guess with the picture"
+assert torch.allclose(mine, theirs, rtol=exact, atol=exact), f"off by up to {(mine - theirs).abs().max():.4f}"
+print("Your guidance is the library's. Strength 3 changes the last guess by", f"{(mine - told)[-1].abs().mean():.3f}.")
+
+# %% [markdown]
+# (SVD is run with guidance from 1 to 3. The toy's own settings leave it out, which saves half of its time.)
+#
+# ### 3. How much moves?
+#
+# Write `motion(video)`: the mean absolute difference between neighbouring frames, averaged over everything. Then ask the
+# model for little and for much motion, with the same noise. Write down your prediction of the two numbers' order first;
+# the toy does not always do what its motion bucket says.
+
+
+# %% nbgrader={"grade": false, "grade_id": "motion", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def motion(video: torch.Tensor) -> float:
+    ### BEGIN SOLUTION
+    return (video[1:] - video[:-1]).abs().mean().item()
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "motion-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+ramp = torch.linspace(0, 0.5, 6).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+assert abs(motion(ramp) - 0.1) < 1e-5, "each frame of this video is 0.1 brighter than the one before"
+assert motion(image.expand(frames, -1, -1, -1)) == 0, "a still picture has no motion"
+short = settings.replace(num_steps=min(10, settings.num_steps), guided_steps=(0, 0))
+for bucket in (10, 240):
+    moving = generate(model, image, settings=short.replace(motion_bucket=bucket), seed=seed, progress=False)
+    print(f"motion bucket {bucket:3}: {motion(moving.video):.4f}")
+
+# %% [markdown]
+# ## Further
+#
+# - [models.py](../sgi2v_lab/models.py) encodes and decodes, [denoise.py](../sgi2v_lab/denoise.py) is the loop. Without
+#   control it does what diffusers' own pipeline does.
+# - [Chapter 2](02_boxes_and_trajectories.ipynb) says what should move, and where to.

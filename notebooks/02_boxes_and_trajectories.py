@@ -1,0 +1,373 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2 · Boxes and trajectories
+#
+# *You take hold of a thing by drawing a box around it, and you say where it goes by moving the box.*
+#
+# **You will learn**
+#
+# - how one box and a destination become a box in every frame of the video;
+# - how key boxes, drawn paths and timing say *when* and *how large*, and not only *where*;
+# - why boxes on the background are a camera;
+# - what is left of a box when pixels become cells of the latent grid.
+#
+# **Time**: about 45 minutes; the cells run in a few seconds.
+#
+# **In the paper**: section 3, where the task is stated. There, a box keeps its size and a trajectory is a list of
+# positions, one for each frame. Everything else here is a convenient way to write such lists.
+
+# %% tags=["parameters"]
+import os
+
+model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
+device = None  # the best there is; or "cpu", "cuda", "mps"
+prompt = "a red white striped circle at the left and a yellow star at the top right on blue clouds"
+
+# %%
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+from matplotlib.patches import Rectangle
+
+from sgi2v_lab.quiet import quiet_libraries
+
+quiet_libraries()  # hides notices about the inside of the libraries below
+
+from sgi2v_lab import (
+    InputError,
+    KeyBox,
+    Trajectories,
+    Trajectory,
+    camera_pan,
+    camera_still,
+    camera_zoom,
+    fit_image,
+    latent_cells,
+    load_model,
+    load_trajectories,
+    prompt_boxes,
+    reference_image,
+    save_trajectories,
+    to_tensor,
+)
+from sgi2v_lab.paths import EASINGS
+from sgi2v_lab.plots import plot_film_strip, plot_trajectories, styled
+from sgi2v_lab.plots.style import new_figure
+from sgi2v_lab.video import PALETTE, draw_boxes, show_video
+from sgi2v_lab.widgets import TrajectoryEditor
+
+model = load_model(model_name, device)
+settings = model.settings
+size = settings.width, settings.height
+frames, channels, h, w = model.latent_shape(settings)
+print(f"{model.name}: {frames} frames of {size[0]} × {size[1]} pixels, {w} × {h} latent cells")
+
+# %% [markdown]
+# ## A box is four numbers
+#
+# A box is $(x_0, y_0, x_1, y_1)$: its left, top, right and bottom edge in pixels of the picture. The origin is the
+# picture's top-left corner, $x$ runs to the right and $y$ runs **down**. Pictures of the toy's world are drawn from
+# words, so that we know where the things in them are; `fit_image` brings the picture to the model's size and returns
+# a `Fit`, which carries boxes along.
+
+# %%
+drawn = reference_image(prompt, size=max(size))
+picture, fit = fit_image(drawn, size)
+image = to_tensor(picture)
+box_of = {name: fit.apply(box).round() for name, box in prompt_boxes(prompt, size=max(size)).items()}
+for name, box in box_of.items():
+    print(f"{name}: {box.tolist()}")
+
+# %% [markdown]
+# ## A trajectory is a box for every frame
+#
+# `Trajectory.move` takes the box in the first frame and says how far it goes, `Trajectory.pin` says that it stays.
+# `Trajectories` puts several of them on one picture. Asked for their boxes, they answer with one tensor of shape
+# `(boxes, frames, 4)`. Pinning is a request like any other: without it, the model may well decide that the star
+# should move too.
+
+# %%
+width, height = size
+ball, star = box_of.values()
+asked = Trajectories(
+    size,
+    (
+        Trajectory.move(ball, by=(0.37 * width, 0), name="ball"),
+        Trajectory.pin(star, name="star"),
+    ),
+)
+boxes = asked.boxes(frames)
+boxes.shape
+
+# %%
+plot_trajectories(image, boxes, names=["ball", "star"])
+
+# %% [markdown]
+# The solid box is the first frame, the dashed one the last, and each dot is the centre in one frame. The star's box
+# stands still, so it has a single dot. The same boxes as a video, before any model has been asked:
+
+# %%
+still = image.expand(frames, -1, -1, -1)
+show_video(draw_boxes(still, boxes, scale=max(1, 384 // width)), fps=settings.fps, title="what is asked for")
+
+# %% [markdown]
+# ## Where, when and how large
+#
+# Time runs from $t = 0$ at the first frame to $t = 1$ at the last, so the same request serves models of 8, 14 or 25
+# frames. An **easing** turns time into progress $p(t)$ along the way:
+#
+# $$ \text{box}(t) = (1 - p(t))\,\text{box}_\text{first} + p(t)\,\text{box}_\text{last} . $$
+#
+# *What do you expect?* All four curves below begin at 0 and end at 1. In which one is the ball fastest in the middle
+# of the video, and where does "ease-out" have its largest step?
+
+# %%
+t = torch.linspace(0, 1, frames)
+with styled():
+    figure = new_figure(2.8, width=8)
+    left, right = figure.subplots(1, 2)
+    for name, ease in EASINGS.items():
+        progress = torch.as_tensor(ease(t.numpy()))
+        left.plot(t, progress, "o-", markersize=3, label=name)
+        right.plot(range(1, frames), progress.diff(), "o-", markersize=3)
+    left.set(xlabel="time t", ylabel="progress p(t)")
+    right.set(xlabel="frame", ylabel="progress in this step", ylim=(0, None))
+    left.legend()
+figure
+
+# %% [markdown]
+# A way need not be straight: `via` lists points that the centre passes, and `Trajectory.along` takes a whole line drawn
+# by hand. The centre travels along it with even speed, whatever the distances between its points. `scale` says how
+# large the last box is, which is how a thing comes nearer. With `KeyBox`es you give whole boxes at chosen times.
+
+# %%
+x, y = (ball[:2] + ball[2:]).tolist()[0] / 2, (ball[:2] + ball[2:]).tolist()[1] / 2
+side = (ball[2] - ball[0]).item()
+arc = Trajectory.move(ball, via=[(0.5 * width, 0.25 * height), (0.75 * width, 0.6 * height)], easing="ease-in-out")
+nearer = Trajectory.move(ball, by=(0.3 * width, 0.1 * height), scale=1.6)
+there_and_back = Trajectory(
+    (
+        KeyBox(0.0, tuple(ball.tolist())),
+        KeyBox(0.5, (x + 0.3 * width, y + 0.1 * height, x + 0.3 * width + side, y + 0.1 * height + side)),
+        KeyBox(1.0, tuple(ball.tolist())),
+    )
+)
+ways = Trajectories(size, (arc, nearer, there_and_back))
+plot_trajectories(image, ways.boxes(frames))
+
+# %% [markdown]
+# All three begin at the ball. Orange is the arc: its dots lie closer together at both ends, because it eases in and out.
+# Blue comes nearer, to a box 1.6 times as large. Green goes there and back again, so its last box is its first one.
+
+# %% [markdown]
+# ## A camera is made of boxes
+#
+# A box does not know what is in it. Put one on the background and you move the background, and when all of the
+# background moves the same way, we see a camera that turns. Boxes that spread apart from the middle and grow are a
+# zoom; pinned boxes all over the picture hold the camera still. `avoid` leaves out those that would touch an object.
+
+# %%
+moves = {
+    "pan": camera_pan(size, (0.2 * width, 0), box_fraction=0.16),
+    "zoom": camera_zoom(size, 1.35, box_fraction=0.16),
+    "still, around the ball's way": camera_still(size, box_fraction=0.16, avoid=[asked[0]]),
+}
+views = [draw_boxes(still, Trajectories(size, each).boxes(frames), scale=3)[-1] for each in moves.values()]
+figure = plot_film_strip(torch.stack(views))
+for axes, name in zip(figure.axes, moves, strict=False):
+    axes.set_title(f"{name}: {len(moves[name])} boxes")
+figure
+
+# %% [markdown]
+# The lines show the ways of the centres, the boxes their place in the last frame. A pan of $+x$ means that the
+# *content* goes to the right, as it does when a camera turns left. In the third picture the boxes in the ball's way are
+# missing: it would make no sense to ask the same place to stand still and to let the ball pass.
+
+# %% [markdown]
+# ## From pixels to latent cells
+#
+# The method compares features on the grid of the latents, where one cell stands for $f \times f$ pixels ($f = 8$ in
+# Stable Video Diffusion). Every coordinate is divided and rounded down, and a box keeps at least one cell:
+#
+# $$ c = \lfloor p / f \rfloor , \qquad x_1 \ge x_0 + 1, \quad y_1 \ge y_0 + 1 . $$
+#
+# *What do you expect?* Our ball moves evenly in pixels. Do its cells move evenly as well?
+
+# %%
+cells = latent_cells(boxes, model.vae_factor, h, w)
+for f in range(frames):
+    print(f"frame {f:2}: x0 = {boxes[0, f, 0]:5.1f} pixels, cells {cells[0, f].tolist()}")
+
+# %%
+factor = model.vae_factor
+with styled():
+    figure = new_figure(3 * height / width + 0.3, layout="compressed")
+    for axes, f in zip(figure.subplots(1, 3), (0, frames // 2, frames - 1), strict=True):
+        axes.imshow(image.permute(1, 2, 0), extent=(0, width, height, 0))
+        axes.set_xticks(range(0, width + 1, factor), [])
+        axes.set_yticks(range(0, height + 1, factor), [])
+        axes.grid(color="white", linewidth=0.4, alpha=0.5)
+        axes.tick_params(length=0)
+        for (x0, y0, x1, y1), style in ((boxes[0, f].tolist(), "-"), ((cells[0, f] * factor).tolist(), "--")):
+            colour = PALETTE[0] if style == "-" else "white"
+            axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=colour, ls=style, lw=1.8))
+        axes.set_title(f"frame {f}")
+figure
+
+# %% [markdown]
+# Solid: the box that was asked for. Dashed: the cells that stand for it. The box glides, its cells jump. If a box is not
+# a whole number of cells wide, its cells even gain and lose a column on the way (exercise 3); the loss of chapter 5 then
+# resizes the first frame's features. A box smaller than a cell stands for a place it does not fill, so draw boxes that
+# are several cells wide.
+
+# %% [markdown]
+# ## Draw your own
+#
+# The editor shows the same picture. Drag on it to draw a box, drag a box's middle to draw its path, and press the play
+# button to see it move. It warns about boxes that leave the picture, are too small for a cell or move faster than the
+# model was told things move. What you draw is `editor.trajectories`, and what you assign to that is drawn.
+
+# %%
+editor = TrajectoryEditor(picture, asked, model=model)
+editor
+
+# %%
+for remark in editor.remarks:
+    print(remark.kind, "·", remark.text)
+print(f"{len(editor.trajectories)} trajectories, {len(editor.remarks)} remarks")
+plot_trajectories(image, editor.trajectories.boxes(frames))
+
+# %% [markdown]
+# Mistakes are answered with one sentence that says what was expected, whether they come from the mouse, a file or a
+# cell:
+
+# %%
+for wrong in ((60, 40, 30, 70), (10, 40, 30), (10, 40, float("nan"), 70)):
+    try:
+        Trajectory.pin(wrong)
+    except InputError as error:
+        print(error)
+
+# %% [markdown]
+# Trajectories are kept as JSON, which people can read and write, or as the `traj.npy` of the method's first
+# implementation, which holds positions for one number of frames and boxes that keep their size.
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "boxes.json"
+    save_trajectories(path, asked)
+    print(json.dumps(json.loads(path.read_text())["trajectories"][0]))
+    again = load_trajectories(path)
+
+# %% [markdown]
+# ## Quick check
+#
+# Three claims: every trajectory starts as its own box, a way along points ends at the last of them, and a file gives
+# back exactly what went in.
+
+# %%
+for trajectory in (*asked, *ways, *moves["pan"], *moves["zoom"]):
+    first = torch.tensor(trajectory.keys[0].box)
+    assert torch.allclose(trajectory.boxes(frames)[0], first), "a trajectory does not start as its box"
+end = arc.boxes(frames)[-1]
+assert torch.allclose((end[:2] + end[2:]) / 2, torch.tensor([0.75 * width, 0.6 * height]), atol=1e-3)
+assert again == asked and torch.equal(again.boxes(frames), boxes)
+assert (cells[..., 2:] > cells[..., :2]).all()
+print("Every trajectory starts as its box, ends where it was sent, covers a cell, and survives being saved.")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. Pixels to cells
+#
+# Write `to_cells(box, factor)`: a box `(4,)` in pixels becomes four whole numbers of cells, rounded **down** (also below
+# zero), at least one cell wide and one cell high.
+
+
+# %% nbgrader={"grade": false, "grade_id": "to-cells", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def to_cells(box: torch.Tensor, factor: int) -> torch.Tensor:
+    ### BEGIN SOLUTION
+    x0, y0, x1, y1 = torch.floor(box / factor).int().tolist()
+    return torch.tensor([x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)])
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "to-cells-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+for f in range(frames):
+    mine = to_cells(boxes[0, f], factor)
+    assert mine.tolist() == cells[0, f].tolist(), f"frame {f}: {mine.tolist()} instead of {cells[0, f].tolist()}"
+assert to_cells(torch.tensor([9.0, 9.0, 11.0, 11.0]), 8).tolist() == [1, 1, 2, 2], "a small box keeps one cell"
+assert to_cells(torch.tensor([-3.0, 0.0, 20.0, 8.0]), 8).tolist() == [-1, 0, 2, 1], "-3 lies in cell -1: round down"
+print("Your cells are the library's.")
+
+# %% [markdown]
+# ### 2. Easing by hand
+#
+# "Ease-in-out" is the polynomial $p(t) = 3t^2 - 2t^3$. Write `eased_boxes(first, last, frames)`, which returns the box in
+# every frame, shape `(frames, 4)`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "eased", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def eased_boxes(first: torch.Tensor, last: torch.Tensor, frames: int) -> torch.Tensor:
+    ### BEGIN SOLUTION
+    t = torch.linspace(0, 1, frames)[:, None]
+    p = 3 * t**2 - 2 * t**3
+    return (1 - p) * first + p * last
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "eased-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+last = ball + torch.tensor([0.4 * width, 10.0, 0.4 * width, 10.0])
+mine = eased_boxes(ball, last, frames)
+theirs = Trajectory.move(ball, to=last, easing="ease-in-out").boxes(frames)
+assert mine.shape == (frames, 4), f"expected shape ({frames}, 4), not {tuple(mine.shape)}"
+assert torch.allclose(mine, theirs, atol=1e-3), f"off by up to {(mine - theirs).abs().max():.3f} pixels"
+print("Your boxes ease in and out as the library's do.")
+
+# %% [markdown]
+# ### 3. Which steps keep the size?
+#
+# A box of 20 × 20 pixels moves to the right by `step` pixels in every frame. Before you compute anything, write down for
+# which steps its width *in cells* never changes. Then write `changes(step)`: in how many of the frames after the first
+# the width in cells differs from the first frame's. Use `latent_cells` and let the box start at $x_0 = y_0 = 5$.
+
+
+# %% nbgrader={"grade": false, "grade_id": "rounding", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def changes(step: float) -> int:
+    ### BEGIN SOLUTION
+    start = torch.tensor([5.0, 5.0, 25.0, 25.0])
+    shift = step * torch.arange(frames)[:, None] * torch.tensor([1.0, 0.0, 1.0, 0.0])
+    moved = latent_cells((start + shift)[None], factor, h, w)[0]
+    widths = moved[:, 2] - moved[:, 0]
+    return int((widths != widths[0]).sum())
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "rounding-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+counts = [changes(step) for step in range(2 * factor + 1)]
+assert counts[0] == 0, "a box that stands still keeps its size"
+assert counts[factor] == counts[2 * factor] == 0, "a step of whole cells keeps the size"
+assert 0 < counts[1] < frames, "a step of one pixel must change the width in some frames but not in all"
+expected = sum((25 + f) // factor - (5 + f) // factor != 25 // factor - 5 // factor for f in range(1, frames))
+assert counts[1] == expected, f"for a step of 1 pixel the width changes in {expected} frames, not in {counts[1]}"
+print("Steps (pixels) that never change the width:", [step for step, count in enumerate(counts) if count == 0])
+
+# %% [markdown]
+# ## Further
+#
+# - [boxes.py](../sgi2v_lab/boxes.py), [trajectory.py](../sgi2v_lab/trajectory.py) and
+#   [camera.py](../sgi2v_lab/camera.py) are short, and say what happens to boxes that leave the picture.
+# - [Chapter 3](03_attention_features_and_pca.ipynb) looks at what the model itself sees in a box.

@@ -1,0 +1,365 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3 · Attention features and PCA
+#
+# *While it removes noise, the network paints a second film that nobody asked for: a film of what it takes each place to
+# be.*
+#
+# **You will learn**
+#
+# - what a self-attention layer of the UNet computes, and how to compute it yourself from its queries, keys and values;
+# - how to record features of any layer, without changing what the network does;
+# - how principal components turn a hundred channels into three colours;
+# - how to ask "where else does it look like here?", in every frame.
+#
+# **Time**: about 60 minutes; the cells run in well under a minute on the toy.
+#
+# **In the paper**: section 3.1 looks for features that match across frames, and section 4.3 compares layers. The layers
+# are written (up block, transformer), counted from 0, as there.
+
+# %% tags=["parameters"]
+import os
+
+model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
+device = None  # the best there is; or "cpu", "cuda", "mps"
+prompt = "a red white striped circle at the left on blue clouds"
+seed = 817
+
+# %%
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from sgi2v_lab.quiet import quiet_libraries
+
+quiet_libraries()  # hides notices about the inside of the libraries below
+
+from sgi2v_lab import (
+    encode_image,
+    extract_features,
+    fit_pca,
+    layers_of,
+    load_model,
+    make_schedule,
+    similarity_maps,
+)
+from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_similarity, styled
+from sgi2v_lab.plots.style import new_figure
+from sgi2v_lab.prompt import parse_prompt
+from sgi2v_lab.toy.scenes import render, true_boxes
+from sgi2v_lab.widgets import FeatureExplorer
+
+model = load_model(model_name, device)
+settings = model.settings
+width, height = settings.width, settings.height
+frames, channels, h, w = model.latent_shape(settings)
+
+# %% [markdown]
+# ## A film whose truth is known
+#
+# To judge what the network sees, we need a film in which we know where everything is. The toy's world draws one: a ball
+# that rolls to the right over a background that stands still. `truth` is the ball's box in every frame.
+
+# %%
+scene = parse_prompt(prompt, frames)
+way = torch.linspace(0, 1, frames)[:, None] * torch.tensor([0.5, 0.0])
+scene = replace(scene, sprites=(replace(scene.sprites[0], path=scene.sprites[0].path + way),))
+clip = F.interpolate(render(scene, max(width, height)), (height, width))
+truth = true_boxes(scene, 1) * torch.tensor([width, height, width, height])
+centres = (truth[0, :, :2] + truth[0, :, 2:]) / 2
+plot_film_strip(clip, truth, every=None)
+
+# %% [markdown]
+# The network never sees clean pictures. We encode every frame into latents $z$ and add noise of strength $\sigma$, as in
+# training: $x = z + \sigma n$. `encode_image` also tells the network what the first frame looks like.
+
+# %%
+generator = torch.Generator().manual_seed(seed)
+conditioning = encode_image(model, clip[0], settings, generator)
+calm = settings.replace(noise_augmentation=0.0)
+z = torch.cat([encode_image(model, frame, calm, generator).image_latents[:1] for frame in clip])
+z = (z * model.vae.config.scaling_factor).float()
+noise = torch.randn(z.shape, generator=generator).to(z)
+sigmas = make_schedule(model, settings).sigmas[:-1].cpu()
+print(f"latents {tuple(z.shape)}, noise levels from {sigmas[0]:.3g} to {sigmas[-1]:.3g}")
+
+# %% [markdown]
+# ## What a self-attention layer computes
+#
+# Inside the UNet a frame is a map of tokens, one for each place. From every token a layer makes a query $q$, a key $k$
+# and a value $v$, each with $d$ numbers per head. Every place asks with its query, all places of the same frame answer
+# with their keys, and the place receives a weighted mean of their values:
+#
+# $$ \text{feature} = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right) V . $$
+#
+# Heads do this side by side on slices of the channels, and their results are laid next to each other. Here are all
+# spatial self-attention layers of the UNet's decoding half. Up block 0 has none.
+
+# %%
+middle = int((sigmas - 1).abs().argmin())
+x, sigma = z + sigmas[middle].item() * noise, sigmas[middle].item()
+layers = layers_of(model.unet)
+ordinary = extract_features(model, x, sigma, conditioning, layers, "ordinary")
+for layer, maps in ordinary.items():
+    attention = model.unet.up_blocks[layer[0]].attentions[layer[1]].transformer_blocks[0].attn1
+    used = "  <- compared by the loss" if layer in settings.layers else ""
+    print(
+        f"layer {layer}: {maps.shape[1]:4} channels in {attention.heads} heads, {maps.shape[3]} × {maps.shape[2]}{used}"
+    )
+
+# %% [markdown]
+# `extract_features` runs the UNet once, only as far as the last layer that is wanted, and returns a dictionary: for every
+# layer the maps `(frames, channels, h', w')`. It listens at the layers and takes its ears away afterwards; the network
+# computes what it always does.
+#
+# ## A hundred channels, three colours
+#
+# A place is now a point in a space of about a hundred dimensions. Principal component analysis finds the three
+# directions $u_1, u_2, u_3$ along which these points differ most,
+#
+# $$ f \approx \mu + c_1 u_1 + c_2 u_2 + c_3 u_3 , $$
+#
+# and we paint $(c_1, c_2, c_3)$ as red, green and blue. One basis serves all frames, so **equal colour means equal
+# feature**, in whichever frame. Colours of two rows with different bases must not be compared.
+#
+# *What do you expect?* The first rows have fewer and larger cells. In which rows can you find the ball? Does it keep its
+# colour while it moves?
+
+# %%
+chosen = tuple(dict.fromkeys((layers[0], *settings.layers, layers[-1])))
+bases = {layer: fit_pca(ordinary[layer]) for layer in chosen}
+plot_pca_strip({f"layer {layer}": bases[layer].rgb(ordinary[layer]) for layer in chosen}, clip, truth)
+
+# %%
+for layer, basis in bases.items():
+    print(f"layer {layer}: three components hold {sum(basis.explained):.0%} of the variance")
+
+# %% [markdown]
+# Three things to look for on the toy. In the finer rows a patch of its own colour travels with the box: the network knows
+# the ball. A second patch stays behind where the ball began, because the first frame's latents are shown to the network
+# in *every* frame. And each frame has a tint of its own, the first one most of all: much of what differs between frames
+# is not what they show. What is not in three colours is not lost, only not painted; the shares say how much that is.
+#
+# Coarse layers say roughly where things are; the finest ones also carry texture and noise. The loss compares layers in
+# between: fine enough to place a box, coarse enough to know the ball as one thing.
+
+# %% [markdown]
+# ## Features depend on the noise
+#
+# *What do you expect?* The same film, with more and more noise on it. At which noise level does the ball's way disappear
+# from the features? What could the network still know of later frames then?
+
+# %%
+layer = settings.layers[-1]
+guided = sum(settings.guided_steps) // 2
+noisy = {}
+for step in (guided, (guided + middle) // 2, middle):
+    level = sigmas[step].item()
+    noisy[f"σ = {level:.2g}"] = extract_features(model, z + level * noise, level, conditioning, (layer,), "ordinary")[
+        layer
+    ]
+plot_pca_strip({label: fit_pca(maps).rgb(maps) for label, maps in noisy.items()}, clip, truth)
+
+# %% [markdown]
+# With strong noise, later frames hold next to nothing about where the ball went, and the network falls back on what it is
+# told: the first frame. That is not a fault but the method's chance. Early in denoising the motion is not yet decided,
+# so a small push can still decide it.
+
+# %% [markdown]
+# ## Other things a layer has
+#
+# Queries, keys and values are maps as well. So are the result of the *temporal* attention, in which every place looks
+# along time, and the output of the whole transformer block.
+
+# %%
+kinds = ("ordinary", "query", "key", "value", "temporal", "block")
+parts = {kind: extract_features(model, x, sigma, conditioning, (layer,), kind)[layer] for kind in kinds}
+plot_pca_strip({kind: fit_pca(maps).rgb(maps) for kind, maps in parts.items()}, clip)
+
+# %% [markdown]
+# ## Where else does it look like here?
+#
+# Colours are for the eye. To measure, take the feature at one place of the first frame, $f_0$, and compare it with every
+# place of every frame by the cosine of the angle between them (after the mean over all places is taken off, since
+# attention features share a large common part):
+#
+# $$ s(p) = \frac{\langle f(p), f_0 \rangle}{\lVert f(p) \rVert \, \lVert f_0 \rVert} . $$
+#
+# *What do you expect?* The ring marks the ball's middle. If features followed the ball, the red spot would move along
+# with it.
+
+# %%
+point, size = tuple(centres[0].tolist()), (width, height)
+similar = {f"layer {layer}": similarity_maps(ordinary[layer], point=point, picture=size) for layer in settings.layers}
+plot_similarity(clip, similar, point)
+
+# %% [markdown]
+# How far is the most similar place of each frame from the ball's true middle? A cell is as good as it can get.
+
+
+# %%
+def best_places(maps: torch.Tensor) -> torch.Tensor:
+    """The middle (x, y), in pixels, of the most similar cell of every frame."""
+    best, (rows, columns) = maps.flatten(1).argmax(dim=1), maps.shape[1:]
+    return torch.stack([(best % columns + 0.5) * width / columns, (best // columns + 0.5) * height / rows], dim=1)
+
+
+for name, maps in similar.items():
+    off = (best_places(maps) - centres).norm(dim=1)
+    print(f"{name}: off by {off.int().tolist()} pixels, frame by frame")
+
+# %% [markdown]
+# In the first frame the answer is right by construction, since a place is most similar to itself. What counts is how it
+# goes on, and the tints that you saw get in the way: whole frames come out unlike the first. The features of this chapter
+# mix, in every frame, that frame's *own* values, so nothing makes the same ball get the same feature twice. [Chapter 4](04_aligned_features.ipynb) changes one line of the attention and looks again.
+#
+# ## Explore
+#
+# The explorer has all of it: choose layer, step and kinds, click on the picture to ask for another place, and slide
+# through the frames. Everything that you set is also an attribute, such as `explorer.point` or `explorer.layer`.
+
+# %%
+explorer = FeatureExplorer(model, image=clip[0], latents=z.cpu())
+explorer.step, explorer.left, explorer.right = middle, "ordinary", "block"
+explorer
+
+# %%
+plot_similarity(
+    clip, {kind: similarity_maps(parts[kind], point=point, picture=size) for kind in ("ordinary", "block")}, point
+)
+
+# %% [markdown]
+# ## Quick check
+#
+# Features really come from multi-head self-attention: we rebuild them from the recorded queries, keys and values, head by
+# head. And recording changes nothing: the same forward gives the same features, whatever else is listened to.
+
+
+# %%
+def heads(maps: torch.Tensor, count: int) -> torch.Tensor:
+    """(frames, channels, h, w) -> (frames, heads, places, channels of a head)."""
+    return maps.float().flatten(2).unflatten(1, (count, -1)).transpose(2, 3)
+
+
+count = model.unet.up_blocks[layer[0]].attentions[layer[1]].transformer_blocks[0].attn1.heads
+rebuilt = F.scaled_dot_product_attention(*(heads(parts[kind], count) for kind in ("query", "key", "value")))
+rebuilt = rebuilt.transpose(2, 3).flatten(1, 2).unflatten(2, parts["ordinary"].shape[2:])
+exact = model.dtype == torch.float32
+error = (rebuilt - parts["ordinary"]).abs().max().item()
+assert torch.allclose(rebuilt, parts["ordinary"].float(), atol=1e-4 if exact else 5e-2), f"off by {error}"
+assert torch.allclose(parts["ordinary"].float(), ordinary[layer].float(), atol=1e-4 if exact else 5e-2)
+assert all(type(a.processor).__name__ != "_Tap" for a in model.unet.modules() if hasattr(a, "to_q"))
+print(f"Softmax of queries on keys, times values, gives the recorded features in {count} heads, to {error:.0e}.")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. Similarity in five lines
+#
+# Write `cosine_map(features, row, column)`: the cosine similarity of every place of every frame to cell `(row, column)`
+# of frame 0, shape `(frames, h, w)`. First subtract the mean over all frames and places, channel by channel.
+
+
+# %% nbgrader={"grade": false, "grade_id": "cosine", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def cosine_map(features: torch.Tensor, row: int, column: int) -> torch.Tensor:
+    ### BEGIN SOLUTION
+    centred = features - features.mean(dim=(0, 2, 3), keepdim=True)
+    unit = centred / centred.norm(dim=1, keepdim=True)
+    return (unit * unit[0, :, row, column].view(1, -1, 1, 1)).sum(dim=1)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "cosine-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+maps = ordinary[layer].float().cpu()
+for row, column in ((0, 0), (maps.shape[2] // 2, maps.shape[3] // 4)):
+    mine, theirs = cosine_map(maps, row, column), similarity_maps(maps, point=(column + 0.5, row + 0.5))
+    assert mine.shape == theirs.shape, f"expected shape {tuple(theirs.shape)}, not {tuple(mine.shape)}"
+    assert abs(mine[0, row, column] - 1) < 1e-4, "a place is most similar to itself: its similarity is 1"
+    assert torch.allclose(mine, theirs, atol=1e-5), f"off by up to {(mine - theirs).abs().max():.4f}: did you centre?"
+print("Your similarity is the library's.")
+
+# %% [markdown]
+# ### 2. Where does one place look?
+#
+# Write `looks_at(query, key, count, head, place)`: the attention weights with which `place` (an index into the flattened
+# map) of every frame looks at all places of the *same* frame, in one head. `query` and `key` are maps
+# `(frames, channels, h, w)`; use `heads` from above. The result has shape `(frames, places)`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "looks-at", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def looks_at(query: torch.Tensor, key: torch.Tensor, count: int, head: int, place: int) -> torch.Tensor:
+    ### BEGIN SOLUTION
+    q, k = heads(query, count)[:, head, place], heads(key, count)[:, head]
+    scores = (k * q[:, None]).sum(dim=-1) / q.shape[-1] ** 0.5
+    return scores.softmax(dim=-1)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "looks-at-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+rows, columns = parts["query"].shape[2:]
+place = int(point[1] * rows / height) * columns + int(point[0] * columns / width)
+weights = looks_at(parts["query"], parts["key"], count, 0, place)
+assert weights.shape == (frames, rows * columns), f"expected ({frames}, {rows * columns}), not {tuple(weights.shape)}"
+assert torch.allclose(weights.sum(dim=1), torch.ones(frames).to(weights), atol=1e-4), (
+    "the weights of a frame add up to 1"
+)
+mixed = (weights[..., None] * heads(parts["value"], count)[:, 0]).sum(dim=1)
+recorded = heads(parts["ordinary"], count)[:, 0, place]
+assert torch.allclose(mixed, recorded, atol=1e-4 if exact else 5e-2), "weights times values are not the feature: √d?"
+print("Your weights, times the values, are the recorded feature.")
+
+# %% [markdown]
+# With the weights in hand, look at them: where does the ball's middle look in the first frame, and does each head look
+# somewhere else?
+
+# %%
+with styled():
+    figure = new_figure(2.3 * height / width + 0.4, width=2.3 * count + 0.6, layout="compressed")
+    axes_of = figure.subplots(1, count, squeeze=False)[0]
+    for head, axes in enumerate(axes_of):
+        seen = looks_at(parts["query"], parts["key"], count, head, place)[0].view(rows, columns).cpu()
+        axes.imshow(seen, extent=(0, width, height, 0), cmap="magma")
+        axes.plot(*point, "o", ms=9, mfc="none", mec="white", mew=1.5)
+        axes.set(title=f"head {head}", xticks=[], yticks=[])
+figure
+
+# %% [markdown]
+# ### 3. Principal components without a library
+#
+# Write `shares(features)`: the share of the variance that each of the first three components holds. Hint: after
+# centring, the squared singular values of the matrix (places × channels) are the variances, up to a common factor.
+
+
+# %% nbgrader={"grade": false, "grade_id": "shares", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def shares(features: torch.Tensor) -> torch.Tensor:
+    ### BEGIN SOLUTION
+    tokens = features.permute(0, 2, 3, 1).flatten(0, 2)
+    singular = torch.linalg.svdvals(tokens - tokens.mean(dim=0))
+    return (singular**2 / (singular**2).sum())[:3]
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "shares-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+for each in chosen:
+    mine, theirs = shares(ordinary[each].float().cpu()), torch.tensor(bases[each].explained)
+    assert mine.shape == (3,), f"expected three shares, not shape {tuple(mine.shape)}"
+    assert torch.allclose(mine, theirs, atol=1e-4), f"layer {each}: {mine.tolist()} instead of {theirs.tolist()}"
+print("Your shares are the library's.")
+
+# %% [markdown]
+# ## Further
+#
+# - [features.py](../sgi2v_lab/features.py) is the recorder, [pca.py](../sgi2v_lab/pca.py) the colours and similarities.
+# - [Chapter 4](04_aligned_features.ipynb): keys and values of the first frame for all frames, and features align.

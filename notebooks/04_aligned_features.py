@@ -1,0 +1,354 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4 · Aligned features
+#
+# *A ball rolls through eight noisy frames, and one small change inside an attention layer makes the network describe it
+# with the same words in every frame.*
+#
+# **You will learn**
+#
+# - why the features of one object differ from frame to frame in a video diffusion model;
+# - what happens when every frame asks its question to the *first* frame's keys and values;
+# - how to measure alignment where the true motion is known, with a control that keeps you honest;
+# - at which noise levels the alignment is any good.
+#
+# **Time**: about 35 minutes; the cells run in under a minute.
+#
+# **In the paper**: section 3.2, the modified self-attention; section 4.3 compares it with other features and layers.
+# You need [chapter 3](03_attention_features_and_pca.ipynb), on self-attention features and PCA.
+
+# %% tags=["parameters"]
+import os
+
+model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
+device = None  # the best there is; or "cpu", "cuda", "mps"
+seed = 817
+noise_level = 0.2  # sigma at which we look inside
+
+# %%
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from sgi2v_lab.quiet import quiet_libraries
+
+quiet_libraries()  # hides notices about the inside of the libraries below
+
+from sgi2v_lab import assemble, encode_image, latent_cells, layers_of, load_model, similarity_maps, trajectory_loss
+from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_similarity
+from sgi2v_lab.plots.course import plot_series
+from sgi2v_lab.prompt import parse_prompt
+from sgi2v_lab.toy.scenes import render, true_boxes
+from sgi2v_lab.widgets.explore import feature_maps, pca_colours, subject_of_latents
+
+model = load_model(model_name, device)
+settings = model.settings
+frames = model.num_frames(settings)
+size = (settings.width, settings.height)
+print(f"{model.name}: {frames} frames of {size[0]} x {size[1]} px, latents {model.latent_shape(settings)}")
+
+# %% [markdown]
+# ## A clip whose motion we know
+#
+# To say whether features follow an object, we must know where the object is. So we draw a clip ourselves: a striped
+# ball that travels to the right and slightly down. `true_boxes` gives its box in every frame, exactly.
+
+# %%
+scene = parse_prompt("a red white striped circle at the left on blue clouds", frames)
+ball = scene.sprites[0]
+time = torch.linspace(0, 1, frames)[:, None]
+scene = replace(scene, sprites=(replace(ball, path=ball.path + time * torch.tensor([0.5, 0.1])),))
+
+clip = F.interpolate(render(scene, max(size)), size[::-1], mode="bicubic", antialias=True).clamp(0, 1)
+boxes = true_boxes(scene, 1) * torch.tensor([*size, *size])
+plot_film_strip(clip, boxes, every=None)
+
+# %% [markdown]
+# Next we do to this clip what training does to every clip: encode it to clean latents $x_0$ and add noise,
+#
+# $$z_\sigma = x_0 + \sigma\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1).$$
+#
+# `subject_of_latents` keeps the noisy latents of every noise level $\sigma$ of the schedule, and what the UNet is told
+# about the first frame.
+
+# %%
+generator = torch.Generator().manual_seed(seed)
+quiet = settings.replace(noise_augmentation=0.0)
+clean = torch.stack([encode_image(model, frame, quiet, generator).image_latents[0].float() for frame in clip])
+clean = clean.cpu() * model.vae.config.scaling_factor
+
+subject = subject_of_latents(model, clip[0], clean, settings, seed=seed, video=clip)
+step = min(range(len(subject.sigmas)), key=lambda k: abs(subject.sigmas[k] - noise_level))
+print(f"step {step} of {len(subject.sigmas)}: sigma = {subject.sigmas[step]:.2f}, latents' spread {clean.std():.2f}")
+
+# %% [markdown]
+# ## One query, two answers
+#
+# In ordinary self-attention, frame $f$ asks with its queries $Q_f$ and is answered from its own tokens:
+#
+# $$A_f = \mathrm{softmax}\left(\frac{Q_f K_f^\top}{\sqrt d}\right) V_f .$$
+#
+# $K_f$ are the keys, $V_f$ the values, $d$ the width of a head. Every frame has values of its own, so two frames can
+# describe the same ball in different terms. SG-I2V lets every frame ask the **first** frame instead:
+#
+# $$\tilde A_f = \mathrm{softmax}\left(\frac{Q_f K_1^\top}{\sqrt d}\right) V_1 .$$
+#
+# Now each answer is a weighted mean of one fixed set of tokens. (The paper counts frames from 1, the code from 0.) The
+# network itself goes on with $A_f$: we only look at what $\tilde A_f$ would have been.
+#
+# *Before you run the next cell:* for one frame the two must be identical. Which one?
+
+# %%
+layer = settings.layers[0]
+maps = {kind: feature_maps(subject, step, layer, kind) for kind in ("ordinary", "aligned")}
+for frame in range(frames):
+    gap = (maps["ordinary"][frame] - maps["aligned"][frame]).abs().max()
+    print(f"frame {frame}: largest difference {gap:.2g}")
+
+# %% [markdown]
+# Frame 0 asks itself in both cases. In every other frame the answers differ.
+#
+# Now the pictures. Three principal components become red, green and blue, and both rows share one basis, so equal
+# colour means equal feature, across frames and rows.
+
+# %%
+plot_pca_strip(pca_colours(maps), video=clip, boxes=boxes)
+
+# %% [markdown]
+# *Look at* the colours inside and outside the box. In the ordinary row whole frames change colour: the features say
+# which frame this is as loudly as they say what is in it. In the aligned row ball and background keep their colours
+# while the ball moves; the place that it left may keep some of them, too. The toy is a small network, and its maps
+# are coarser and noisier than those of real SVD; what matters is the difference between the rows.
+
+# %% [markdown]
+# ## Where else does it look like this?
+#
+# Take the features inside the ball's box in frame 0 and compare every cell of every frame with them, by the cosine of
+# the angle between the two vectors: 1 is the same direction, 0 unrelated, −1 opposite.
+#
+# *Prediction:* in which row will the bright spot travel with the ball?
+
+# %%
+first = boxes[0, 0].tolist()
+middle = ((first[0] + first[2]) / 2, (first[1] + first[3]) / 2)
+similar = {kind: similarity_maps(one, box=first, picture=size) for kind, one in maps.items()}
+plot_similarity(clip, similar, point=middle)
+
+# %% [markdown]
+# *Look at* frame 0 first. With ordinary features the sky of frame 0 may be more like the ball of frame 0 than the
+# ball of frame 7 is: being of the same frame counts for more than being the same thing. With aligned features the
+# warmest cells are those of the ball: where it is now and, more or less faintly, where it started.
+#
+# The explorer below shows the same for any layer, step, kind of feature and point; click into the first frame.
+
+# %%
+from sgi2v_lab.widgets import FeatureExplorer
+
+explorer = FeatureExplorer(model, image=clip[0], latents=clean, settings=settings, seed=seed)
+with explorer.hold_trait_notifications():  # so that it computes once
+    explorer.step, explorer.layer, explorer.point = step, list(layer), list(middle)
+explorer
+
+# %% [markdown]
+# ## A number, and a control
+#
+# Pictures persuade too easily. So we measure: the squared difference between the features inside the box in frame $f$
+# and inside the box in frame 0, divided by the features' variance. In these units two unrelated cells differ by about
+# 2, and identical ones by 0. (`trajectory_loss` does the comparing; the next chapter takes it apart.)
+#
+# The control: a box that *stays* where the ball was. If aligned features were merely similar everywhere, it would do
+# just as well as the box that follows the ball.
+
+
+# %%
+def mismatch(features, boxes):
+    """Per frame: squared difference to the first frame's box, in units of the features' variance."""
+    features = assemble({layer: features}, clean.shape[-2:])
+    cells = latent_cells(boxes, model.vae_factor, *clean.shape[-2:])
+    return trajectory_loss(features, cells).per_box_and_frame[0] / features.var(dim=(0, 2, 3)).mean()
+
+
+stays = boxes[:, :1].expand_as(boxes)
+curves = {
+    "ordinary, box follows the ball": mismatch(maps["ordinary"], boxes),
+    "aligned, box follows the ball": mismatch(maps["aligned"], boxes),
+    "aligned, box stays behind": mismatch(maps["aligned"], stays),
+}
+plot_series(range(frames), curves, "frame", "mismatch (2 = unrelated)")
+
+# %% [markdown]
+# *Look at* the distance between the first line and the other two: ordinary features change so much from frame to
+# frame that even the right place does not match, and aligned ones do match. Then compare the two aligned lines. Where
+# the box that follows is the lower one, the features tell where the ball *is*. Where the two are alike, the layer
+# sees a ball in both places. That is no mistake of the measurement: with every frame the network is also given the
+# first picture, in which the ball has not moved, and a small network cannot always tell the two apart. (In the first
+# frames the boxes overlap anyway.)
+
+# %% [markdown]
+# ## Alignment and noise
+#
+# Guidance happens early, at high noise, when there is hardly a picture yet. *What do you expect* of the alignment at
+# $\sigma$ far above the latents' own spread?
+
+# %%
+looked_at = [round(k) for k in torch.linspace(0, len(subject.sigmas) - 2, 6).tolist()]
+by_noise = {"ordinary": [], "aligned": [], "aligned, box stays behind": []}
+for k in looked_at:
+    ordinary, aligned = (feature_maps(subject, k, layer, kind) for kind in ("ordinary", "aligned"))
+    by_noise["ordinary"].append(mismatch(ordinary, boxes).nanmean().item())
+    by_noise["aligned"].append(mismatch(aligned, boxes).nanmean().item())
+    by_noise["aligned, box stays behind"].append(mismatch(aligned, stays).nanmean().item())
+names = [f"{subject.sigmas[k]:.2g}" for k in looked_at]
+plot_series(names, by_noise, "noise level σ (denoising goes to the right)", "mismatch (2 = unrelated)")
+
+# %% [markdown]
+# *Look at* the aligned line and its control. At high noise the box that stays behind wins: the noise hides the ball,
+# and what the network still sees is the picture it was given with every frame, in which the ball is where it started.
+# So an early feature is the network's *expectation*, and it expects things to stay. As the noise falls, the box that
+# follows catches up and, the better the model and the layer, wins. SG-I2V does not read a motion out of these
+# features. It changes the noise until the features along the path look like the ball, and the expectation is another
+# one (chapters 5 and 6).
+
+# %% [markdown]
+# ## Quick check
+#
+# The claim of this chapter in three assertions: the first frame is untouched; every aligned feature is a weighted mean
+# of first-frame values (so it lies within their range, channel by channel); and at the true place aligned features
+# match the first frame better than ordinary ones do.
+
+# %%
+values = feature_maps(subject, step, layer, "value")
+low, high = values[0].amin(dim=(1, 2))[:, None, None], values[0].amax(dim=(1, 2))[:, None, None]
+slack = (1e-3 if model.dtype == torch.float32 else 1e-2) * (high - low)  # rounding
+within = (maps["aligned"] >= low - slack) & (maps["aligned"] <= high + slack)
+
+gap = (maps["aligned"][0] - maps["ordinary"][0]).abs().max() / maps["ordinary"].abs().max()
+assert gap < 1e-2, "frame 0 attends to itself in both cases"
+assert within.all(), "an aligned feature must lie among the first frame's values"
+ratio = (mismatch(maps["aligned"], boxes).nanmean() / mismatch(maps["ordinary"], boxes).nanmean()).item()
+assert ratio < 1, "aligned features should match along the true path better than ordinary ones"
+print(f"Aligned features are made of first-frame values, and their mismatch is {ratio:.2f} of the ordinary one.")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. Attend to any frame
+#
+# Write the modified attention yourself. `queries`, `keys` and `values_` are maps (frames, channels, h, w); split the
+# channels into `heads`, let every frame's queries attend to the keys and values of frame `anchor`, and put the heads
+# together again. With `anchor=0` you should get the library's aligned features.
+
+# %%
+queries, keys, values_ = (feature_maps(subject, step, layer, kind) for kind in ("query", "key", "value"))
+heads = model.unet.up_blocks[layer[0]].attentions[layer[1]].transformer_blocks[0].attn1.heads
+
+
+# %% nbgrader={"grade": false, "grade_id": "attend-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def attend_to(queries, keys, values_, heads, anchor=0):
+    """Features (frames, channels, h, w): every frame's queries on the keys and values of one frame."""
+
+    def tokens(maps):  # (frames, channels, h, w) -> (frames, heads, cells, channels per head)
+        return maps.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3)
+
+    ### BEGIN SOLUTION
+    q, k, v = tokens(queries), tokens(keys[anchor : anchor + 1]), tokens(values_[anchor : anchor + 1])
+    weights = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5).softmax(dim=-1)
+    answer = weights @ v
+    return answer.transpose(2, 3).flatten(1, 2).unflatten(2, queries.shape[-2:])
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "attend-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+tolerance = 1e-5 if model.dtype == torch.float32 else 2e-2
+mine = attend_to(queries, keys, values_, heads)
+assert mine.shape == maps["aligned"].shape, f"the shape is {tuple(mine.shape)}, but should be that of the queries"
+scale = maps["aligned"].abs().max()
+error = ((mine - maps["aligned"]).abs().max() / scale).item()
+assert error < tolerance, f"differs from the library by {error:.2g} of the largest value; did you divide by sqrt(d)?"
+last = attend_to(queries, keys, values_, heads, anchor=frames - 1)
+error = ((last[-1] - maps["ordinary"][-1]).abs().max() / scale).item()
+assert error < tolerance, "with the last frame as anchor, the last frame attends to itself: its ordinary feature"
+print("The modified attention is yours, with any frame as the anchor.")
+
+# %% [markdown]
+# ### 2. Other features of the same layer
+#
+# An attention layer has more to offer than its output: queries, keys, values, the temporal attention next door, the
+# output of the whole block. The paper compares some of them and finds the modified self-attention the best handle.
+# *Predict* which kind has the lowest mismatch along the true path. Then measure: fill `by_kind` with the mean mismatch
+# of each of `kinds` at this chapter's layer and step.
+
+# %% nbgrader={"grade": false, "grade_id": "kinds-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+kinds = ("aligned", "ordinary", "query", "key", "value", "temporal", "block")
+by_kind = {}  # kind -> mean mismatch along the true path, a float
+### BEGIN SOLUTION
+for kind in kinds:
+    by_kind[kind] = mismatch(feature_maps(subject, step, layer, kind), boxes).nanmean().item()
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "kinds-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+assert set(by_kind) == set(kinds), f"a number for each of {kinds} is wanted, but there are {sorted(by_kind)}"
+for kind in ("aligned", "ordinary"):
+    expected = mismatch(maps[kind], boxes).nanmean().item()
+    assert abs(by_kind[kind] - expected) < 1e-3, f"{kind} features should score {expected:.3f}, as above"
+print(f"Lowest mismatch: {min(by_kind, key=by_kind.get)} features, {min(by_kind.values()):.2f}.")
+plot_series(kinds, {"mismatch": [by_kind[kind] for kind in kinds]}, "kind of feature", "mismatch (2 = unrelated)")
+
+# %% [markdown]
+# A mismatch near 2 says that a feature tells nothing about the ball. A low one is necessary for guidance, not
+# sufficient: the feature must also differ between the ball and everything else, as the control above does.
+
+# %% [markdown]
+# ### 3. Which layer knows where the ball is?
+#
+# The paper records the second and third transformer of `up_blocks[2]`. Use the control to compare layers: the
+# mismatch of the box that follows the ball, divided by that of the box that stays behind. Below 1, the layer knows
+# where the ball is; above 1, it believes in the first picture. *Predict first:* coarse layers (few cells) or fine
+# ones (many cells)? Then fill `scores` for the aligned features of **every** layer of the decoder, at this chapter's
+# step, and put the best layer into `best`.
+
+# %% nbgrader={"grade": false, "grade_id": "layers-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+scores = {}  # layer -> mismatch (mean over frames) of the box that follows / of the one that stays, a float
+best = None  # the layer with the lowest one
+### BEGIN SOLUTION
+for each in layers_of(model.unet):
+    features = feature_maps(subject, step, each, "aligned")
+    scores[each] = (mismatch(features, boxes).nanmean() / mismatch(features, stays).nanmean()).item()
+best = min(scores, key=scores.get)
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "layers-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+assert set(scores) == set(layers_of(model.unet)), f"a score for each of the layers {layers_of(model.unet)} is wanted"
+expected = (mismatch(maps["aligned"], boxes).nanmean() / mismatch(maps["aligned"], stays).nanmean()).item()
+assert abs(scores[layer] - expected) < 1e-3, f"layer {layer} should score {expected:.3f}; is it 'aligned'?"
+assert best == min(scores, key=scores.get), "best should be the layer with the lowest score"
+print(f"Layer {best} knows best, {scores[best]:.2f}; the worst score is {max(scores.values()):.2f}.")
+plot_series(
+    list(map(str, scores)),
+    {"follows / stays": list(scores.values())},
+    "layer (up block, transformer)",
+    "mismatch, follows / stays",
+)
+
+# %% [markdown]
+# This score alone does not make a layer a good handle for guidance, which acts at high noise and through the gradient.
+# What counts is the video that comes out, which chapter 8 measures.
+
+# %% [markdown]
+# ## Further
+#
+# - Section 3.2 of the paper, and [features.py](../sgi2v_lab/features.py): the whole recorder is one context manager
+#   and one small attention processor.
+# - [Chapter 5](05_trajectory_loss.ipynb) turns the mismatch of this chapter into the loss that SG-I2V minimises.

@@ -1,0 +1,382 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5 · The trajectory loss
+#
+# *One number says how badly a video follows the path that was drawn; seen over all paths, it is a landscape, and its
+# valleys are where things went.*
+#
+# **You will learn**
+#
+# - how a box in pixels becomes a handful of latent cells, and what rounding does to it;
+# - the loss, term by term: target, crop, Gaussian weight, average;
+# - how the loss looks over all paths, for clean latents, ordinary and aligned features;
+# - what its gradient asks the noisy latents to change, and where.
+#
+# **Time**: about 40 minutes; the cells run in under a minute.
+#
+# **In the paper**: section 3.2, equation 2. You need [chapter 4](04_aligned_features.ipynb), on aligned features.
+
+# %% tags=["parameters"]
+import os
+
+model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
+device = None  # the best there is; or "cpu", "cuda", "mps"
+seed = 817
+noise_level = 0.2  # sigma at which we look inside
+
+# %%
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from sgi2v_lab.quiet import quiet_libraries
+
+quiet_libraries()  # hides notices about the inside of the libraries below
+
+from sgi2v_lab import (
+    Trajectories,
+    Trajectory,
+    assemble,
+    encode_image,
+    extract_features,
+    gaussian_weight,
+    latent_cells,
+    load_model,
+    optimize_latents,
+    trajectory_loss,
+)
+from sgi2v_lab.plots import plot_film_strip, plot_gaussian, plot_loss_terms
+from sgi2v_lab.plots.course import plot_landscape, plot_magnitudes
+from sgi2v_lab.prompt import parse_prompt
+from sgi2v_lab.toy.scenes import render, true_boxes
+from sgi2v_lab.widgets.explore import place_norms, subject_of_latents
+
+model = load_model(model_name, device)
+settings = model.settings
+frames, _, h, w = model.latent_shape(settings)
+size = (settings.width, settings.height)
+print(f"{model.name}: {frames} frames of {size[0]} x {size[1]} px; a latent cell is {model.vae_factor} px wide")
+
+# %% [markdown]
+# ## The same clip as before
+#
+# Again the ball of chapter 4, whose true motion we know, encoded and mixed with noise. And again aligned features: of
+# the model's own layers, brought to the latents' size and stacked over channels by `assemble` (section 4.1).
+
+# %%
+scene = parse_prompt("a red white striped circle at the left on blue clouds", frames)
+ball = scene.sprites[0]
+time = torch.linspace(0, 1, frames)[:, None]
+scene = replace(scene, sprites=(replace(ball, path=ball.path + time * torch.tensor([0.5, 0.1])),))
+clip = F.interpolate(render(scene, max(size)), size[::-1], mode="bicubic", antialias=True).clamp(0, 1)
+boxes = true_boxes(scene, 1) * torch.tensor([*size, *size])
+
+# %%
+generator = torch.Generator().manual_seed(seed)
+quiet = settings.replace(noise_augmentation=0.0)
+clean = torch.stack([encode_image(model, frame, quiet, generator).image_latents[0].float() for frame in clip])
+clean = clean.cpu() * model.vae.config.scaling_factor
+subject = subject_of_latents(model, clip[0], clean, settings, seed=seed, video=clip)
+step = min(range(len(subject.sigmas)), key=lambda k: abs(subject.sigmas[k] - noise_level))
+
+
+def features_at(step, kind="aligned"):
+    """Assembled features (frames, channels, h, w) of the model's own layers, on the CPU."""
+    latents, sigma = subject.latents[step].to(model.device), subject.sigmas[step]
+    layers = extract_features(model, latents, sigma, subject.conditioning, settings.layers, kind)
+    return assemble(layers, (h, w)).cpu()
+
+
+features = features_at(step)
+print(f"layers {settings.layers} at sigma {subject.sigmas[step]:.2f}: features {tuple(features.shape)}")
+
+# %% [markdown]
+# ## From pixels to cells
+#
+# The loss lives on the latent grid. `latent_cells` divides every coordinate by the autoencoder's factor and rounds
+# down, so a box becomes whole cells; one that would vanish keeps a single cell. A smooth path thus becomes a walk
+# in small jumps.
+
+# %%
+cells = latent_cells(boxes, model.vae_factor, h, w)
+rounded = (cells * model.vae_factor).float()
+print("cells of the box:", cells[0].tolist())
+plot_film_strip(clip, torch.cat([boxes, rounded]), every=None)
+
+# %% [markdown]
+# *Look at* the second colour, the box that the loss really uses. It is up to a cell away from the first, and its size
+# may change by a cell from frame to frame. Motion finer than a cell is invisible to the loss.
+
+# %% [markdown]
+# ## The loss
+#
+# Cut the box out of the first frame's features: the **target**. Cut the box out of every later frame where the path
+# says it should be: the **crop**. Compare them cell by cell,
+#
+# $$\mathcal L = \frac{\sum_{b}\sum_{f\ge 2}\sum_{p\in B_{b,f}} G_{b,f}(p)\;\tfrac1C\left\lVert\,
+# F_f(p) - \mathrm{sg}\left[F_1(p')\right]\right\rVert^2}
+# {\sum_{b}\sum_{f\ge 2}\sum_{p\in B_{b,f}} G_{b,f}(p)} .$$
+#
+# $F_f$ are the aligned features of frame $f$ with $C$ channels, $B_{b,f}$ the cells of box $b$ in frame $f$, $p'$ the
+# cell of the first-frame box at the same place within the box, $G$ the Gaussian weight, and $\mathrm{sg}$ stops the
+# gradient: later frames should become like the first one, never the other way round.
+
+# %%
+loss = trajectory_loss(features, cells, settings.gaussian_sigma)
+print(f"loss {loss.total:.4g} = sum of terms {loss.terms.sum():.4g} / sum of weights {loss.weights.sum():.4g}")
+
+# %% [markdown]
+# ## The Gaussian weight
+#
+# A box holds background in its corners. The Gaussian says that the middle matters and the corners hardly do,
+#
+# $$G(u, v) = \exp\left(-\frac{u^2+v^2}{2 s^2}\right),$$
+#
+# with $u, v$ running from −1 to 1 over the box and $s$ = `gaussian_sigma`, 0.4 in the paper: a wide soft spot, not a
+# point. *Prediction:* how much weight is left in the middle of an edge, where $u = 1$ and $v = 0$?
+
+# %%
+plot_gaussian(gaussian_weight(9, 13, settings.gaussian_sigma or 0.4))
+
+# %% [markdown]
+# *Look at* the edges: $\exp(-1/(2\cdot 0.4^2)) \approx 0.04$, and the outermost cells, whose middles lie a little
+# inside the edge, keep a bit more. The profiles are the same in both directions because distances are in half-sizes of
+# the box.
+
+# %% [markdown]
+# ## A landscape of paths
+#
+# Now the question that matters: does a low loss mean that the object is there? Take straight paths from the ball's
+# first box to many last places and compute the loss of each. Nothing is optimised here; the features stay as they are.
+#
+# The loss does not care what its features are, so we can begin with an ideal case, the clip's own clean latents, and
+# then look at what the UNet makes of the noisy ones.
+#
+# *Prediction:* where will the lowest loss be for clean latents, for ordinary features, for aligned ones?
+
+# %%
+cell = model.vae_factor
+stride = max(1, round(w / 16))  # in cells: a coarser search on a finer grid
+shifts_x = [cell * stride * i for i in range(-2, 11)]
+shifts_y = [cell * stride * i for i in range(-4, 6)]
+
+
+def path_to(x, y):
+    """The ball's box on a straight path that ends shifted by (x, y) pixels, as cells."""
+    asked = Trajectories(size, (Trajectory.move(boxes[0, 0].tolist(), by=(x, y)),))
+    return latent_cells(asked.boxes(frames), cell, h, w)
+
+
+def landscape(features):
+    """The loss of every path, (rows, columns)."""
+    losses = [
+        trajectory_loss(features, path_to(x, y), settings.gaussian_sigma).total for y in shifts_y for x in shifts_x
+    ]
+    return torch.stack(losses).view(len(shifts_y), len(shifts_x))
+
+
+truth = ((boxes[0, -1] - boxes[0, 0])[:2]).tolist()
+shown = {"clean latents": clean, "ordinary": features_at(step, "ordinary"), "aligned": features}
+valleys = {name: landscape(each) for name, each in shown.items()}
+plot_landscape(valleys, shifts_x, shifts_y, truth)
+
+# %% [markdown]
+# *Look at* the cross, the lowest place, and the ring, the truth. Clean latents have one valley, around the true
+# motion. With ordinary features the ring is nowhere special. With aligned features look for two valleys: one at the
+# ring, where the ball is, and one near no shift at all, for the network also knows the first picture, in which the
+# ball has not moved (chapter 4). Which of them is deeper, and whether a weakly trained model has the first one at
+# all, depends on the model, its layers and the noise. A loss can only guide if it is low where you want the object to
+# be: here is the reason for the modified attention.
+
+# %% [markdown]
+# ## Box by box, frame by frame
+#
+# Several boxes share one loss. Let us add a second one, *pinned* to the background in the lower right, where nothing
+# should move, and a third that asks the ball to go up, which it did not do.
+
+# %%
+corner = (0.72 * size[0], 0.7 * size[1], 0.97 * size[0], 0.95 * size[1])
+wrong = Trajectory.move(boxes[0, 0].tolist(), by=(0.3 * size[0], -0.3 * size[1]))
+asked = Trajectories(size, (Trajectory.from_boxes(boxes[0]), Trajectory.pin(corner), wrong))
+three = trajectory_loss(features, latent_cells(asked.boxes(frames), cell, h, w), settings.gaussian_sigma)
+plot_loss_terms(three.per_box_and_frame, names=["ball, true path", "background, pinned", "ball, wrong path"])
+
+# %% [markdown]
+# *Look at* the rows. The true path costs less than the wrong one, and for the wrong path the cost grows as box and ball
+# part. The pinned background is not free although it stands still: every frame has noise of its own, and the features
+# see it. Frame 0 has no term: it is the target.
+
+# %% [markdown]
+# ## Where the gradient pulls
+#
+# The loss is differentiated with respect to the *noisy latents* $z_\sigma$, through the UNet up to the recorded layers.
+# One iteration of `optimize_latents` gives us that gradient $\partial\mathcal L/\partial z_\sigma$, here for the wrong
+# path, so that there is something to pull at. *Where do you expect it to be large: at the ball, at the box, or both?*
+
+# %%
+upwards = latent_cells(Trajectories(size, (wrong,)).boxes(frames), cell, h, w)
+start, sigma = subject.latents[step].to(model.device), subject.sigmas[step]
+once = settings.replace(iterations=1)
+pull = next(optimize_latents(model, start, sigma, subject.conditioning, upwards.to(model.device), once))
+plot_magnitudes(clip, {"gradient": place_norms(pull.gradient)}, Trajectories(size, (wrong,)).boxes(frames))
+
+# %% [markdown]
+# *Look at* where it is strong: mostly within the boxes of the later frames, but not only there. Through attention and
+# convolutions, far cells have a say in what a feature becomes, if a small one: even cells of frame 0, whose features
+# are a fixed target.
+#
+# The explorer shows loss, terms and gradient of a whole (very short) guided run: two guided steps, three iterations
+# each.
+
+# %%
+from sgi2v_lab import generate
+from sgi2v_lab.plots import plot_losses
+from sgi2v_lab.widgets import LossExplorer
+
+short = settings.replace(num_steps=5, guided_steps=(1, 2), iterations=3)
+run = generate(model, clip[0], asked, short, seed=seed, trace=["optimisation"], progress=False)
+LossExplorer(run, names=["ball", "background", "ball, upwards"])
+
+# %%
+plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
+
+# %% [markdown]
+# ## Quick check
+#
+# The loss compares what it says it compares: it is zero for a still picture with pinned boxes, it does not depend on
+# anything outside the boxes, no gradient reaches the first frame's features, and in the clip's clean latents the true
+# path costs less than staying put.
+
+# %%
+still = features[:1].expand_as(features)
+pinned = cells[:, :1].expand_as(cells)
+assert trajectory_loss(still, pinned).total == 0, "nothing moves, so nothing differs"
+
+x0, y0, x1, y1 = cells[0, -1].tolist()
+changed = features.clone()
+changed[-1, :, :, : max(0, x0)] += 1.0  # left of the box
+assert torch.equal(trajectory_loss(changed, cells).total, trajectory_loss(features, cells).total), "outside counts?"
+
+free = features.clone().requires_grad_(True)
+trajectory_loss(free, cells).total.backward()
+assert free.grad[0].abs().max() == 0 and free.grad[1:].abs().max() > 0, "the target must not move"
+
+share = {
+    name: (trajectory_loss(each, cells).total / trajectory_loss(each, pinned).total).item()
+    for name, each in shown.items()
+}
+assert share["clean latents"] < 1, "the true path should cost less than a box that stays behind"
+print("The true path costs, in terms of a box that stays behind:", {name: round(one, 2) for name, one in share.items()})
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. The Gaussian weight
+#
+# Write it for a box of `rows` x `columns` cells. A cell's place is that of its *middle*: the box spans −1..1 in each
+# direction, so of three cells the middles are at −2/3, 0 and 2/3. Then divide by the largest value, so that the peak
+# is 1 even where no cell's middle is the box's middle.
+
+
+# %% nbgrader={"grade": false, "grade_id": "gaussian-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def gaussian(rows, columns, sigma=0.4):
+    """Weight (rows, columns) of each cell of a box, its peak 1."""
+    ### BEGIN SOLUTION
+    y = (2 * torch.arange(rows) + 1) / rows - 1
+    x = (2 * torch.arange(columns) + 1) / columns - 1
+    weight = torch.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / (2 * sigma**2))
+    return weight / weight.max()
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "gaussian-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+for shape in ((5, 5), (4, 7), (1, 1), (6, 2)):
+    mine = gaussian(*shape)
+    assert mine.shape == shape, f"a box of {shape} cells needs weights of that shape, not {tuple(mine.shape)}"
+    assert abs(mine.max().item() - 1) < 1e-6, f"the peak should be 1, but is {mine.max():.3f} for {shape}"
+    assert torch.allclose(mine, gaussian_weight(*shape), atol=1e-5), f"differs from the library's for {shape}"
+assert gaussian(5, 5, 0.2).sum() < gaussian(5, 5, 0.8).sum(), "a smaller sigma should leave less weight"
+print("Your Gaussian is the library's, to 1e-5.")
+
+# %% [markdown]
+# ### 2. The loss of one box by hand
+#
+# Write the loss for a single box that stays within the picture and keeps its size. `cells` is (frames, 4), each row
+# x0, y0, x1, y1: the cells of rows y0..y1−1 and columns x0..x1−1. Use `gaussian_weight`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "loss-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def one_box_loss(features, cells, sigma=0.4):
+    """The trajectory loss of one box on features (frames, channels, h, w)."""
+    ### BEGIN SOLUTION
+    crops = [features[f, :, y0:y1, x0:x1] for f, (x0, y0, x1, y1) in enumerate(cells.tolist())]
+    target = crops[0].detach()
+    weight = gaussian_weight(*target.shape[1:], sigma)
+    errors = torch.stack([(weight * (crop - target).pow(2).mean(dim=0)).sum() for crop in crops[1:]])
+    return errors.sum() / (weight.sum() * len(errors))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "loss-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+walk = torch.arange(frames) % 3  # a box of 4 x 3 cells that sways
+box = torch.stack([1 + walk, 2 + walk, 5 + walk, 5 + walk], dim=1)
+for sigma_of_weight in (0.4, 0.8, None):
+    mine, theirs = (
+        one_box_loss(features, box, sigma_of_weight),
+        trajectory_loss(features, box[None], sigma_of_weight).total,
+    )
+    assert torch.allclose(mine, theirs, rtol=1e-5), (
+        f"sigma {sigma_of_weight}: {mine:.6g}, but the library says {theirs:.6g}"
+    )
+print("Target, crop, weight, average: your loss is the library's.")
+
+# %% [markdown]
+# ### 3. Reading a motion out of pixels
+#
+# Feed the loss neither latents nor features but the clip's own *colours*, averaged over latent cells, and find the
+# end shift with the lowest loss among `shifts_x` and `shifts_y`. (You have then written a template matcher, an old
+# friend of computer vision.) Put the colours into `colours` (frames, 3, h, w) and the shift into `found`, a pair.
+#
+# *Think about it:* if colours find the motion so well in a clean clip, why does SG-I2V not use them for guidance?
+
+# %% nbgrader={"grade": false, "grade_id": "pixels-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+colours = None  # (frames, 3, h, w)
+found = None  # (x, y) in pixels
+### BEGIN SOLUTION
+colours = F.interpolate(clip, (h, w), mode="area")
+valley = landscape(colours)
+row, column = divmod(valley.argmin().item(), len(shifts_x))
+found = (shifts_x[column], shifts_y[row])
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "pixels-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+assert colours is not None and colours.shape == (frames, 3, h, w), "colours should be the clip at the latents' size"
+assert found is not None and len(found) == 2, "found should be a pair (x, y) of shifts in pixels"
+away = max(abs(found[0] - truth[0]), abs(found[1] - truth[1]))
+assert away <= stride * cell, f"{found} is {away:.0f} px from the true shift ({truth[0]:.0f}, {truth[1]:.0f})"
+print(f"Found {found}, true ({truth[0]:.0f}, {truth[1]:.0f}): the nearest path of the grid, or next to it.")
+
+# %% [markdown]
+# During generation there is no clean clip to compare, only noise in which the picture is still being decided. Colours
+# of noise say nothing; the UNet's features of noise already say what the noise is about to become.
+
+# %% [markdown]
+# ## Further
+#
+# - [loss.py](../sgi2v_lab/loss.py): what happens to boxes that leave the picture, and when rounding
+#   changes a size, in about a hundred lines.
+# - Set `sigma=None` in `trajectory_loss`, and all cells weigh the same. How much does the valley change? (Without the
+#   Gaussian weight, SG-I2V's control is reported to be a little worse: ObjMC 14.7 instead of 14.4 pixels.)
+# - [Chapter 6](06_latent_optimisation.ipynb) follows the gradient: five steps of AdamW on the noisy latents.

@@ -1,0 +1,352 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 7 · Frequencies
+#
+# *Where a thing is lies in the long waves of the latents; the short ones belong to the noise, and the noise wants them
+# back.*
+#
+# **You will learn**
+#
+# - to read a spectrum of latents, and why noise has a flat one and a picture a steep one;
+# - the Butterworth low-pass, its cut-off and its order;
+# - what SG-I2V keeps of the optimised latents, and what it puts back;
+# - to do it yourself in four lines with PyTorch's FFT.
+#
+# **Time**: about 35 minutes; the cells run in about a minute.
+#
+# **In the paper**: section 3.3, equation 4, and the ablation of the cut-off. You need
+# [chapter 6](06_latent_optimisation.ipynb), on latent optimisation.
+
+# %% tags=["parameters"]
+import os
+
+model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
+device = None  # the best there is; or "cpu", "cuda", "mps"
+seed = 817
+num_steps = 12  # fewer than the model's own, to save time; None takes those
+cutoff = 0.5  # r, the paper's
+
+# %%
+import torch
+
+from sgi2v_lab.quiet import quiet_libraries
+
+quiet_libraries()  # hides notices about the inside of the libraries below
+
+from sgi2v_lab import (
+    Trajectories,
+    Trajectory,
+    butterworth_mask,
+    decode_latents,
+    generate,
+    load_model,
+    mix_frequencies,
+    prompt_boxes,
+    radial_spectrum,
+    reference_image,
+)
+from sgi2v_lab.plots import plot_mask, plot_spectra
+from sgi2v_lab.plots.course import plot_gallery, plot_magnitudes, plot_series
+from sgi2v_lab.widgets.explore import guess_clean, place_norms, subject_of_run
+
+model = load_model(model_name, device)
+settings = model.settings
+if num_steps:  # the same stretch of the run is guided, in fewer steps
+    scaled = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
+    settings = settings.replace(num_steps=num_steps, guided_steps=scaled)
+frames, channels, h, w = model.latent_shape(settings)
+bins = min(h, w) // 2
+print(f"{model.name}: {frames} frames, each of {channels} channels on a grid of {h} x {w} cells")
+
+# %% [markdown]
+# ## One guided run
+#
+# Picture, path and seed are those of chapter 6. The trace keeps the latents of every step: as the step found them,
+# after the optimiser, and as they were denoised.
+
+# %%
+prompt = "a red white striped circle at the left on blue clouds"
+side = max(settings.width, settings.height)
+picture = reference_image(prompt, size=side)
+box = next(iter(prompt_boxes(prompt, side).values())).tolist()
+asked = Trajectories(picture.size, (Trajectory.move(box, by=(0.45 * side, 0), name="ball"),))
+run = generate(model, picture, asked, settings, seed=seed, trace=["latents", "optimisation"], progress=False)
+
+# %% [markdown]
+# ## Pictures are steep, noise is flat
+#
+# The discrete Fourier transform writes a map $z$ as a sum of waves: $\hat z = \mathrm{FFT}(z)$. $|\hat z|^2$ says how
+# strong each wave is. `radial_spectrum` averages it over all waves of about the same length: at the left ($d$ near 0)
+# waves as long as the picture, at $d = 1$ the shortest that a grid can hold, from one cell to the next.
+#
+# *Prediction:* which of the two falls off to the right, a picture's latents or noise?
+
+# %%
+generator = torch.Generator().manual_seed(seed)
+noise = torch.randn(run.latents.shape, generator=generator)
+radii, of_video = radial_spectrum(run.latents, bins)
+plot_spectra(radii, {"the video's clean latents": of_video, "noise of the same shape": radial_spectrum(noise, bins)[1]})
+
+# %% [markdown]
+# *Look at* the two slopes. Noise is equally strong at all frequencies. A picture has most of its power in the long
+# waves, for neighbouring places resemble each other. So as noise is added, the short waves drown first; and as it is
+# taken away, in denoising, the long waves, the layout, are decided first.
+
+# %% [markdown]
+# ## The low-pass
+#
+# SG-I2V separates long from short with a Butterworth filter. On the centred frequency grid,
+#
+# $$L = \frac{1}{1 + (d^2 / r^2)^{n}}, \qquad
+# d^2 = \left(\tfrac{2y}{H} - 1\right)^2 + \left(\tfrac{2x}{W} - 1\right)^2,$$
+#
+# where $d$ is the distance from frequency zero, $r$ the **cut-off** and $n = 4$ the **order**. At $d = r$ half the wave
+# passes. A step instead of this slope would ring: sharp edges in frequency are ripples in the picture.
+
+# %%
+mask = butterworth_mask(h, w, cutoff, settings.butterworth_order)
+plot_mask(mask, cutoff)
+
+# %% [markdown]
+# What is on either side? We take the clean latents of the run apart and decode the last frame of each part.
+
+
+# %%
+def decoded(latents, frame=-1):
+    """One frame of latents (frames, channels, h, w) as a picture."""
+    return decode_latents(model, latents[frame][None].to(model.device))[0]
+
+
+nothing = torch.zeros_like(run.latents)
+long_waves = mix_frequencies(run.latents, nothing, mask)
+parts = {"all": run.latents, "long waves only": long_waves, "short waves only": run.latents - long_waves}
+plot_gallery({name: decoded(latents) for name, latents in parts.items()})
+
+# %% [markdown]
+# *Look at* where things are: the middle picture still says it, without edges; the right one has little but edges left,
+# on grey. A box moves an *object*, so guidance needs the long waves.
+
+# %% [markdown]
+# ## What the optimiser changed
+#
+# At the first guided step, compare the spectrum of the optimiser's change with that of the noise it was made to.
+
+# %%
+step = run.trace[settings.guided_steps[0]]
+change = step.optimised - step.before
+spectra = {"latents before": step.before, "the optimiser's change": change}
+plot_spectra(radii, {name: radial_spectrum(latents, bins)[1] for name, latents in spectra.items()}, cutoff)
+
+# %% [markdown]
+# *Look at* both ends of the change. It is strongest in the long waves, which is what we want. But it does not die
+# out: to the right its line becomes nearly flat, as that of noise is. Adam evens out the sizes of the steps, and
+# steps up and down, side by side, are full of short waves. They say little about where the ball should be, but they
+# take the latents away from the noise that the denoiser was trained on.
+
+# %% [markdown]
+# ## Keep the long waves, put back the short ones
+#
+# Equation 4 mixes the optimised latents $z^*$ with those before, $z$:
+#
+# $$z' = \mathrm{IFFT}\big(L \cdot \mathrm{FFT}(z^{*}) + (1 - L)\cdot \mathrm{FFT}(z)\big).$$
+#
+# $r = 0$ gives back $z$: no control. $r = 1$ is nearly $z^*$: all control, and all damage. The transform runs over
+# height and width of each channel and frame.
+
+# %%
+mixed = mix_frequencies(step.optimised, step.before, mask)
+kept = mixed - step.before
+plot_magnitudes(run.video, {"change": place_norms(change), "kept of it": place_norms(kept)}, run.boxes)
+
+# %%
+both = {"the optimiser's change": change, "what the filter keeps": kept}
+plot_spectra(radii, {name: radial_spectrum(latents, bins)[1] for name, latents in both.items()}, cutoff)
+
+# %% [markdown]
+# *Look at* the second row of the maps: the same change, seen without glasses. And in the spectrum: the two lines are
+# one below the cut-off, and part where the filter closes.
+
+# %% [markdown]
+# ## What the model makes of it
+#
+# Noisy latents decode to noise. But at every step the model has a guess of the clean latents behind them, and this we
+# can decode (`guess_clean`: one forward pass of the UNet). *Predict:* from $r = 0$ to $r = 1$, how much can the
+# optimiser change at one step, the last guided one?
+
+# %%
+subject = subject_of_run(model, run)
+late = run.trace[settings.guided_steps[1]]
+guesses = {}
+for r in (0.0, 0.25, 0.5, 1.0):
+    at_r = mix_frequencies(late.optimised, late.before, butterworth_mask(h, w, r, settings.butterworth_order))
+    guesses[f"r = {r:g}"] = decoded(guess_clean(subject, late.index, at_r).float().cpu())
+    moved = (guesses[f"r = {r:g}"] - guesses["r = 0"]).abs().mean().item()
+    print(f"r = {r:<5g} the guess differs from that at r = 0 by {100 * moved:.2f} % of full brightness")
+guesses["the video, in the end"] = run.video[-1]
+plot_gallery(guesses, boxes=run.boxes[:, -1])
+
+# %% [markdown]
+# *Look at* the box, where the ball should be in the last frame, and at the texture around it. One step makes a small
+# difference, to the eye hardly any; a run has several guided steps, and what each leaves in the short waves adds up.
+# In the paper's ablation, no filter ($r = 1$) makes the videos' quality (FID, FVD) worse, and a very small $r$ makes
+# the objects miss their paths (ObjMC).
+#
+# The explorer has the cut-off on a slider, with mask, spectra, latents and decoded guess.
+
+# %%
+from sgi2v_lab.widgets import FrequencyExplorer
+
+FrequencyExplorer(run, model=model, cutoff=cutoff)
+
+# %% [markdown]
+# ## How far from noise?
+#
+# One more number. Before the optimiser, the shortest waves of the latents have the power that noise of this $\sigma$
+# has. By how much is it off afterwards, with and without the filter?
+
+# %%
+top = radii > 0.75
+power = {
+    name: radial_spectrum(z, bins)[1]
+    for name, z in {"before": step.before, "optimised": step.optimised, "mixed": mixed}.items()
+}
+off = {name: (one[top] / power["before"][top] - 1).abs().mean().item() for name, one in power.items()}
+print({name: f"{100 * value:.2f} %" for name, value in off.items()})
+
+# %% [markdown]
+# ## Quick check
+#
+# The inverse transform gives back what went in; the mask is ½ at the cut-off; $r = 0$ changes nothing, to the bit; and
+# the mixture has the long waves of the optimised latents and the short waves of the original ones.
+
+# %%
+there_and_back = torch.fft.ifft2(torch.fft.fft2(run.latents)).real
+assert torch.allclose(there_and_back, run.latents, atol=1e-5), "FFT and inverse FFT give back the input"
+assert abs(butterworth_mask(64, 64, 0.5)[32, 48].item() - 0.5) < 1e-6, "at d = r half passes"
+assert butterworth_mask(h, w, cutoff)[h // 2, w // 2] == 1, "frequency zero passes whole"
+untouched = mix_frequencies(step.optimised, step.before, butterworth_mask(h, w, 0.0))
+assert torch.equal(untouched, step.before), "a cut-off of 0 keeps the original latents"
+
+power_of = lambda z: radial_spectrum(z, bins)[1]  # noqa: E731
+lost, left = power_of(step.optimised - mixed) / power_of(change), power_of(kept) / power_of(change)
+assert lost[0] < 1e-4, "the longest waves are the optimised ones"
+assert left[-1] < 1e-2, "the shortest waves are the original ones"
+print(
+    f"Of the change, {100 * (1 - lost[0]):.2f} % of the longest waves stay, and {100 * left[-1]:.2f} % of the shortest."
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. The radial mask
+#
+# Write the Butterworth low-pass for even `h` and `w`: rows $y = 0 \dots h-1$, columns $x = 0 \dots w-1$, and $d$ as in
+# the equation above, so that frequency zero lies at (`h // 2`, `w // 2`).
+
+
+# %% nbgrader={"grade": false, "grade_id": "mask-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def low_pass(h, w, r, order=4):
+    """Butterworth low-pass (h, w), values 0..1, on the centred frequency grid."""
+    ### BEGIN SOLUTION
+    y = 2 * torch.arange(h) / h - 1
+    x = 2 * torch.arange(w) / w - 1
+    squared = y[:, None] ** 2 + x[None, :] ** 2
+    return 1 / (1 + (squared / r**2) ** order)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "mask-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+for shape, r, order in (((h, w), 0.5, 4), ((8, 14), 0.3, 4), ((16, 16), 0.9, 1)):
+    mine = low_pass(*shape, r, order)
+    assert mine.shape == shape, f"the mask for {shape} has shape {tuple(mine.shape)}"
+    assert mine[shape[0] // 2, shape[1] // 2] == 1, "frequency zero should pass whole; is it in the middle?"
+    assert torch.allclose(mine, butterworth_mask(*shape, r, order), atol=1e-5), f"differs for r = {r}, order {order}"
+print("Your mask is the library's, to 1e-5.")
+
+# %% [markdown]
+# ### 2. Mix by hand
+#
+# Write equation 4 with `torch.fft`. One trap: the mask has frequency zero in its middle, but `fft2` puts it into the
+# corner. `torch.fft.fftshift` moves it from the corner to the middle, `ifftshift` back.
+
+
+# %% nbgrader={"grade": false, "grade_id": "mix-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def mix(optimised, original, mask):
+    """The long waves of the optimised latents with the short waves of the original ones."""
+    ### BEGIN SOLUTION
+    low = torch.fft.ifftshift(mask)
+    waves = low * torch.fft.fft2(optimised) + (1 - low) * torch.fft.fft2(original)
+    return torch.fft.ifft2(waves).real
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "mix-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+mine = mix(step.optimised, step.before, mask)
+assert not mine.is_complex(), "take the real part: what is left of the imaginary one is rounding"
+error = ((mine - mixed).abs().max() / mixed.abs().max()).item()
+assert error < 1e-5, f"differs from mix_frequencies by {error:.2g} of the largest value; is the mask shifted?"
+all_pass = mix(step.optimised, step.before, torch.ones(h, w))
+error = ((all_pass - step.optimised).abs().max() / step.optimised.abs().max()).item()
+assert error < 1e-5, "where everything passes, the optimised latents should come back"
+print("Four lines, and they are section 3.3 of the paper.")
+
+# %% [markdown]
+# ### 3. How much of the change survives?
+#
+# Write `kept_share`: the energy (the sum of squares) of what the filter keeps of a change, as a share of the
+# change's. *Predict* its value at $r = 0.5$: the disc of radius ½ covers about a fifth of the frequency square, so of
+# white noise a little less than a fifth would survive. Will the optimiser's change keep more or less? Then find
+# `enough`, the smallest of `cutoffs` that keeps half or more (or the last one, if none does).
+
+# %% nbgrader={"grade": false, "grade_id": "share-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+cutoffs = [round(0.1 * k, 1) for k in range(1, 11)]
+enough = None  # one of the cut-offs
+
+
+def kept_share(change, r):
+    """The share of a change's energy that a low-pass of cut-off r keeps, 0..1."""
+    ### BEGIN SOLUTION
+    passed = mix_frequencies(change, torch.zeros_like(change), butterworth_mask(*change.shape[-2:], r))
+    return (passed.square().sum() / change.square().sum()).item()
+    ### END SOLUTION
+
+
+### BEGIN SOLUTION
+enough = next((r for r in cutoffs if kept_share(change, r) >= 0.5), cutoffs[-1])
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "share-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+from itertools import pairwise
+
+flat = torch.ones(1, 1, h, w)
+assert abs(kept_share(flat, 0.3) - 1) < 1e-5, "a change that is the same everywhere is frequency zero: all of it stays"
+assert abs(kept_share(change, cutoff) - (kept.square().sum() / change.square().sum()).item()) < 0.01, "not at r = 0.5"
+shares = [kept_share(change, r) for r in cutoffs]
+assert all(a <= b + 1e-6 for a, b in pairwise(shares)), "a larger cut-off keeps more, not less"
+assert enough == next((r for r, share in zip(cutoffs, shares, strict=True) if share >= 0.5), cutoffs[-1])
+print(f"At r = 0.5, {100 * shares[4]:.0f} % of the change's energy stays; half of it needs a cut-off of {enough}.")
+plot_series(
+    cutoffs,
+    {"the optimiser's change": shares, "white noise": [kept_share(noise, r) for r in cutoffs]},
+    "cut-off r",
+    "share of the energy kept",
+)
+
+# %% [markdown]
+# ## Further
+#
+# - [frequency.py](../sgi2v_lab/frequency.py), 65 lines; the library mixes the *difference*, which is exact where the
+#   mask is zero.
+# - The paper's ablation over $r$, and why it settles on 0.5.
+# - [Chapter 8](08_the_full_method.ipynb) puts all stages together, in the Studio.

@@ -1,0 +1,413 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 10 · Train your own toy
+#
+# *A film model from nothing: a world whose motion is known, a code for its pictures, a network that learns to remove
+# noise; in a minute you see it begin to learn, in a few hours it is the toy of this course.*
+#
+# **You will learn**
+#
+# - what the toy is trained on, and why a seed is a film;
+# - what its latents mean, channel by channel, and which part of the VAE is trained;
+# - the v-prediction loss, and at which noise levels it is taken;
+# - to train for a minute, to average weights, and to read whether it helps.
+#
+# **Time**: about 40 minutes; the cells run in about a minute.
+#
+# **In the paper**: nothing; SG-I2V trains nothing. What is here follows Stable Video Diffusion (arXiv 2311.15127,
+# appendix D) and Karras et al. (arXiv 2206.00364, section 5). You need [chapter 1](01_latent_video_diffusion.ipynb).
+
+# %% tags=["parameters"]
+import os
+
+model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
+device = "cpu"  # a minute's training of a small network needs no GPU
+seed = 817
+decoder_steps = 10  # of training, in this notebook
+unet_steps = 10
+
+# %%
+import copy
+import tempfile
+from pathlib import Path
+
+import torch
+from IPython.display import Markdown
+
+from sgi2v_lab.quiet import quiet_libraries
+
+quiet_libraries()  # hides notices about the inside of the libraries below
+
+from sgi2v_lab import load_model, read_image, to_tensor
+from sgi2v_lab.evaluation.metrics import psnr
+from sgi2v_lab.models import MODELS
+from sgi2v_lab.plots import plot_film_strip
+from sgi2v_lab.plots.course import plot_gallery, plot_series
+from sgi2v_lab.toy.architecture import SIZE
+from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, stack
+from sgi2v_lab.toy.latent_code import encode_patches, kernels, preview, transformed
+from sgi2v_lab.toy.optimizers import MuonWithAdamW
+from sgi2v_lab.toy.random_scenes import sample_scene
+from sgi2v_lab.toy.scenes import render, true_boxes
+from sgi2v_lab.toy.smoke import learn_decoder
+from sgi2v_lab.toy.training import update_ema
+from sgi2v_lab.toy.unet_stage import FIRST_AND_LAST, Denoiser, denoising_loss, draw_sigmas, sample
+
+torch.manual_seed(seed)
+if model_name in ("svd", "svd-xt"):
+    print(f"{model_name} is not what is trained here: this chapter compares with the bundled toy instead")
+    model_name = "toy"
+bundled = load_model(model_name, device)
+print(f"the bundled toy: {bundled.settings.width} x {bundled.settings.height} px")
+
+# %% [markdown]
+# ## A world in which all motion is known
+#
+# The toy learns from films of a small world: a few shapes with textures, over clouds, tiles or photographs, sometimes
+# with a moving camera. A scene is drawn from a seed and rendered when it is needed; nothing is stored. Because it is
+# a formula that moves things, their true boxes are known, which is how the trackers of this package are tested.
+#
+# Seeds from `HELD_OUT` on are never trained on.
+
+# %%
+scene = sample_scene(HELD_OUT + 3)
+film = render(scene, SIZE)
+plot_film_strip(film, true_boxes(scene, SIZE))
+
+# %%
+plot_gallery({f"seed {k}": render(sample_scene(k), SIZE, slice(0, 1))[0] for k in range(6)})
+
+# %% [markdown]
+# ## A code whose meaning is known
+#
+# SVD's encoder is learned, and nobody can say what its four channels mean. The toy's is *set*: each latent is the inner
+# product of an 8 x 8 patch $P$ with a pattern $\phi_c$,
+#
+# $$z_c = \langle P, \phi_c \rangle, \qquad c = 0 \dots 7,$$
+#
+# and the patterns are the lowest waves of the cosine transform, in brightness and colour. It is linear, so a mirrored
+# film's latents follow from the film's own. *Predict* what the eight patterns look like: what would you keep, if you had
+# eight numbers for 192?
+
+# %%
+patterns = kernels()
+meaning = (
+    "brightness",
+    "red - blue",
+    "green - others",
+    "slope x",
+    "slope y",
+    "red - blue, x",
+    "red - blue, y",
+    "saddle",
+)
+looks = patterns / patterns.abs().amax(dim=(1, 2, 3), keepdim=True) / 2.6 + 0.5
+plot_gallery({f"{c}: {name}": looks[c] for c, name in enumerate(meaning)})
+
+# %% [markdown]
+# What do eight numbers hold? `preview` draws exactly what they say; the bundled decoder has *learned* what else is
+# likely, such as sharp edges.
+
+# %%
+with torch.no_grad():
+    latents = encode_patches(film * 2 - 1)
+    scaling = bundled.vae.config.scaling_factor
+    first = bundled.vae.decode(latents[:1] / scaling, num_frames=1).sample.float().clamp(-1, 1) / 2 + 0.5
+blocky = (preview(latents[:1]) / 2 + 0.5).clamp(0, 1)
+shown = {"picture": film[0], "what the code keeps": blocky[0], "the decoder's guess": first[0]}
+plot_gallery(shown)
+
+# %%
+for name, picture in list(shown.items())[1:]:
+    print(f"{name}: {psnr(picture[None], film[:1]).item():.1f} dB")
+
+# %% [markdown]
+# ## Stage 1: the decoder
+#
+# It learns to undo the code: pictures in, latents by the formula, pictures out, and the loss is how much they differ,
+# in colour and in contours. `learn_decoder` does a few steps from nothing and looks at held-out pictures before and
+# after. *Predict:* will a few steps be seen?
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    decoder = learn_decoder(decoder_steps, Path(folder) / "decoder.png")
+    sheet = to_tensor(read_image(Path(folder) / "decoder.png"))
+rows = sheet.split(SIZE, dim=1)
+plot_gallery(dict(zip(("held-out pictures", "before", f"after {decoder_steps} steps"), rows, strict=True)))
+
+# %%
+print(f"loss on held-out pictures: {decoder.before:.3f} before, {decoder.after:.3f} after {decoder.steps} steps")
+
+# %% [markdown]
+# *Look at* the second panel: it is not noise. The decoder *begins* as a magnifying glass for each patch's mean colour,
+# because its weights are set that way, and training adds the rest. Minutes saved by thought are still minutes.
+
+# %% [markdown]
+# ## Stage 2: what the denoiser is asked
+#
+# A film's latents $z$ get noise $n$ of a level $\sigma$: $x = z + \sigma n$. The network sees $x / \sqrt{1 + \sigma^2}$
+# and the first frame, and should say
+#
+# $$v = \frac{n - \sigma z}{\sqrt{1 + \sigma^2}} .$$
+#
+# At low noise this asks for the noise, at high noise for the film with its sign changed: always for what cannot be read
+# off the input. The loss is the plain squared error of $v$, about 1 for a network that says nothing.
+#
+# At which $\sigma$? Drawn from a log-normal distribution. At very low noise there is nothing to learn about motion, at
+# very high noise only averages. Most of the draws should fall where motion is decided.
+
+# %%
+many = draw_sigmas(1000, torch.Generator().manual_seed(seed)).sort().values
+shares = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99]
+quantiles = {"noise level": [many[int(share * 1000)].item() for share in shares]}
+plot_series(shares, quantiles, "share of the draws that lie below", "sigma", log=True)
+
+# %%
+print(f"between sigma 1 and 20, where motion is decided: {((many > 1) & (many < 20)).float().mean():.0%} of the draws")
+
+# %% [markdown]
+# ## Train
+#
+# Here is the loop of [unet_stage.py](../sgi2v_lab/toy/unet_stage.py) without its checkpoints and clocks, on the *simple*
+# world: one shape, no photographs, still camera. Beside the weights we keep their **exponential moving average**,
+#
+# $$\bar\theta \leftarrow \bar\theta + (1 - d)\,(\theta - \bar\theta),$$
+#
+# which jitters less than the last weights do. (In so few steps it cannot yet be better; in thousands it is.)
+
+# %%
+pool = ClipPool(start=seed, stride=1, simple=1.0)
+denoiser = Denoiser()
+average = copy.deepcopy(denoiser).requires_grad_(False)
+optimizer = MuonWithAdamW(denoiser, FIRST_AND_LAST)
+losses = []
+for step in range(unet_steps):
+    batch = pool.batch(2)
+    noise = torch.randn(batch.latents.shape)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = denoising_loss(denoiser, batch, draw_sigmas(2), noise, torch.ones(2)).mean()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
+    optimizer.step(2e-3 * min(1.0, (step + 1) / 4))
+    update_ema(average, denoiser, step)
+    losses.append(loss.item())
+plot_series(range(1, unet_steps + 1), {"squared error of v": losses}, "step", "training loss")
+
+# %% [markdown]
+# *Look at* the trend, not at single points: each step sees other films, with other noise. The quick learning of the
+# first steps is the easy part, the mean colour and the noise itself. Motion comes much later.
+
+# %% [markdown]
+# ## Against the bundled one
+#
+# The same held-out films and the same noise for three networks: untrained, yours, and the bundled one, which trained for
+# hours. We take one noise level at a time. *Where* will yours be close, and where far?
+
+
+# %%
+def bundled_denoiser():
+    """The bundled toy's UNet and image encoder, as the training code wants them."""
+    trained = Denoiser()
+    trained.unet, trained.image_encoder = bundled.unet, bundled.image_encoder
+    return trained.eval()
+
+
+clips = [pool.encode(HELD_OUT + k) for k in range(2)]
+exam = stack([Batch(z, z[0], ends[0], ids) for z, ends, ids in clips])
+exam_noise = torch.randn(exam.latents.shape, generator=torch.Generator().manual_seed(seed))
+levels = [0.2, 1.0, 4.0, 20.0]
+trained = bundled_denoiser()
+
+
+@torch.no_grad()
+def error(network, sigma):
+    """Mean squared error of v on the held-out films."""
+    return denoising_loss(network, exam, torch.full((2,), sigma), exam_noise, torch.ones(2)).mean().item()
+
+
+networks = {"untrained": Denoiser(), f"{unet_steps} steps": denoiser, "bundled": trained}
+errors = {name: [error(network, sigma) for sigma in levels] for name, network in networks.items()}
+plot_series([f"{sigma:g}" for sigma in levels], errors, "noise level sigma", "squared error of v")
+
+# %% [markdown]
+# *Look at* the distance between the lines. At the ends of the scale the task is close to copying what is in the input;
+# in the middle lies what takes hours: where things are, and where they go.
+#
+# And a film from each, from the first frame and noise, in a few Euler steps, drawn by `preview`:
+
+# %%
+one = Batch(*(part[:1] for part in (exam.latents, exam.condition, exam.image, exam.time_ids)))
+with torch.no_grad():
+    made = {"yours": sample(denoiser, one, steps=5)[0], "bundled": sample(trained, one, steps=5)[0]}
+frames = {"true": exam.latents[0], **made}
+plot_gallery(
+    {
+        f"{name}, frame {k}": (preview(z[k : k + 1]) / 2 + 0.5).clamp(0, 1)[0]
+        for name, z in frames.items()
+        for k in (0, 2, 5, 7)
+    }
+)
+
+# %% [markdown]
+# ## The bundled toy's own training
+#
+# It is the same code, for hours instead of seconds, and its model card says how long, on what, and how well it did:
+
+# %%
+card = (Path(MODELS["toy"]) / "README.md").read_text(encoding="utf-8")
+Markdown("\n".join(line.replace("# ", "### ", 1) if line.startswith("#") else line for line in card.splitlines()))
+
+# %% [markdown]
+# To train one of your own, in a terminal:
+#
+#     python -m sgi2v_lab.toy.train decoder --minutes 45
+#     python -m sgi2v_lab.toy.train unet --minutes 180 --processes 2
+#     python -m sgi2v_lab.toy.train export --to my_toy
+#
+# A killed run goes on where it was. It writes `log.jsonl`, with the loss and the error on held-out films, and sample
+# sheets; then `SGI2V_MODEL=my_toy make lab` runs this course on your toy. Look at the sheets, not only at the loss: the
+# loss is nearly flat for the whole time in which films go from smears to things that move.
+
+# %% [markdown]
+# ## Quick check
+#
+# The patterns are orthogonal, so `preview` loses only what the code does not keep; coding what was previewed gives the
+# same code; both losses fell; and the bundled network beats the untrained one by far.
+
+# %%
+products = torch.einsum("acyx,bcyx->ab", patterns, patterns)
+assert (products - products.diagonal().diag()).abs().max() < 1e-5, "the patterns should be orthogonal"
+assert torch.allclose(encode_patches(preview(latents)), latents, atol=1e-4), "code, picture, code: nothing is lost"
+assert decoder.after < decoder.before, "the decoder did not learn"
+third = max(1, unet_steps // 3)
+early, later = sum(losses[:third]) / third, sum(losses[-third:]) / third
+assert later < early, f"the denoiser's loss went from {early:.3f} to {later:.3f}"
+mean = {name: sum(values) / len(values) for name, values in errors.items()}
+assert mean["bundled"] < 0.7 * mean["untrained"], "hours of training should be seen"
+print("Error of v:", {name: f"{value:.3f}" for name, value in mean.items()})
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. The target, and back
+#
+# Write $v$ for latents, noise and $\sigma$. Then the inverse: from $x$, a predicted $v$ and $\sigma$, the guess of the
+# clean latents. (Put $x = z + \sigma n$ into $v$, and get rid of $n$.)
+
+
+# %% nbgrader={"grade": false, "grade_id": "target-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def target(z, n, sigma):
+    """What the network should say of latents z with noise n at level sigma."""
+    ### BEGIN SOLUTION
+    return (n - sigma * z) / (1 + sigma**2) ** 0.5
+    ### END SOLUTION
+
+
+def clean(x, v, sigma):
+    """The clean latents, from noisy ones and v."""
+    ### BEGIN SOLUTION
+    return x / (1 + sigma**2) - sigma * v / (1 + sigma**2) ** 0.5
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "target-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+z, n = exam.latents[0], exam_noise[0]
+assert torch.allclose(target(z, n, 1e-6), n, atol=1e-4), "without noise, v is the noise"
+assert torch.allclose(target(z, n, 1e4), -z, atol=1e-2), "in very much noise, v is the film with its sign changed"
+for sigma in (0.1, 1.0, 10.0):
+    back = clean(z + sigma * n, target(z, n, sigma), sigma)
+    assert torch.allclose(back, z, atol=1e-4), f"sigma {sigma}: the clean latents do not come back"
+
+
+class Silent(torch.nn.Module):
+    """A network that says nothing, as a ruler for the loss."""
+
+    def forward(self, x, sigma, batch, keep):
+        return torch.zeros_like(x)
+
+
+theirs = denoising_loss(Silent(), exam, torch.full((2,), 2.0), exam_noise, torch.ones(2))
+assert torch.allclose(target(exam.latents, exam_noise, 2.0).pow(2).mean(dim=(1, 2, 3, 4)), theirs, rtol=1e-4)
+print(f"Your target is the training's; a silent network scores {theirs.mean():.2f}.")
+
+# %% [markdown]
+# ### 2. In the mirror
+#
+# A mirrored film is a film, so training mirrors half of them, in latents, without rendering anything again. Find
+# `changes_sign`: the channels whose sign a left-right mirror changes. (The map itself is mirrored too, of course.)
+# *Predict* it from the picture of the patterns; no computing is needed.
+
+# %% nbgrader={"grade": false, "grade_id": "mirror-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+changes_sign = []  # channel numbers
+### BEGIN SOLUTION
+changes_sign = [3, 5, 7]
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "mirror-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+signs = torch.ones(len(patterns))
+signs[list(changes_sign)] = -1
+mine = latents.flip(-1) * signs.view(-1, 1, 1)
+of_mirrored = encode_patches(film.flip(-1) * 2 - 1)
+wrong = [c for c in range(len(patterns)) if not torch.allclose(mine[:, c], of_mirrored[:, c], atol=1e-4)]
+assert not wrong, (
+    f"channel {wrong[0]} ({meaning[wrong[0]]}) has the wrong sign: which patterns turn into their negative?"
+)
+assert torch.allclose(mine, transformed(latents, mirror=True), atol=1e-5)
+print(f"Channels {sorted(changes_sign)} run along x: a mirror turns their slope round.")
+
+# %% [markdown]
+# ### 3. Averaged weights
+#
+# Write the exponential moving average of a list of numbers, with decay $d$; it begins at the first number. Then choose
+# `decay` so that what was seen 1000 steps ago still counts half as much as the newest: $d^{1000} = \tfrac12$.
+
+
+# %% nbgrader={"grade": false, "grade_id": "ema-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+decay = None  # a number below 1
+
+
+def moving_average(numbers, d):
+    """The average after each number."""
+    ### BEGIN SOLUTION
+    averages = [numbers[0]]
+    for number in numbers[1:]:
+        averages.append(averages[-1] + (1 - d) * (number - averages[-1]))
+    return averages
+    ### END SOLUTION
+
+
+### BEGIN SOLUTION
+decay = 0.5 ** (1 / 1000)
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "ema-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+assert decay is not None and abs(decay**1000 - 0.5) < 1e-6, "d to the power of 1000 should be one half"
+assert moving_average([1.0, 3.0], 0.5) == [1.0, 2.0], "half way from 1 to 3"
+follower, leader = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+walk = [0.0, 1.0, 4.0, 2.0, 8.0]
+torch.nn.init.constant_(follower.weight, walk[0])
+for number in walk[1:]:
+    torch.nn.init.constant_(leader.weight, number)
+    update_ema(follower, leader, step=10**9, decay=0.9)  # far from the start, where the decay is still warming up
+mine = moving_average(walk, 0.9)[-1]
+assert abs(mine - follower.weight.item()) < 1e-5, f"the library says {follower.weight.item():.5f}, you say {mine:.5f}"
+print(f"A decay of {decay:.6f} halves in 1000 steps. The training takes 0.999: it halves in 693.")
+
+# %% [markdown]
+# ## Further
+#
+# - [unet_stage.py](../sgi2v_lab/toy/unet_stage.py), [latent_code.py](../sgi2v_lab/toy/latent_code.py): short enough to
+#   read whole; [scenes.py](../sgi2v_lab/toy/scenes.py) is the world, to which you may add a shape.
+# - Appendix D of the SVD report (arXiv 2311.15127): the same loss, the same schedule, many more films.
+# - [Chapter 11](11_real_svd_on_a_gpu.ipynb): what that buys.

@@ -1,0 +1,376 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 11 · Real SVD on a GPU
+#
+# *The same cells, one word changed: from 128 pixels and a laptop to 1024 x 576 and Stable Video Diffusion.*
+#
+# **You will learn**
+#
+# - where the weights come from, under which licence, and how to see what is on this computer;
+# - how much memory weights and gradients take, and what each memory mode saves;
+# - which settings differ between the bundled toy and SVD, and why;
+# - what to expect of a real run, by the paper's numbers.
+#
+# **Time**: about 30 minutes; the cells run in under a minute on the toy, in some minutes with SVD on a GPU.
+#
+# **In the paper**: section 4.1 (setting and measures), table 1, and the appendix for the hyperparameters. You need
+# [chapter 8](08_the_full_method.ipynb).
+#
+# This chapter runs anywhere. Without a GPU or the weights its cells take the toy, and print what they would do with SVD.
+
+# %% tags=["parameters"]
+import os
+
+model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
+device = None  # the best there is; or "cpu", "cuda", "mps"
+dtype = None  # "fp32", "bf16" or "fp16"; None: fp32 on a CPU, else fp16
+prompt = "a red white striped circle at the left on blue clouds"
+seed = 817
+num_steps = 8  # of the run on a small model; real SVD takes its own 50
+
+# %%
+import torch
+
+from sgi2v_lab.quiet import quiet_libraries
+
+quiet_libraries()  # hides notices about the inside of the libraries below
+
+from sgi2v_lab import (
+    Settings,
+    Trajectories,
+    Trajectory,
+    decode_latents,
+    draw_noise,
+    encode_image,
+    fit_image,
+    generate,
+    latent_cells,
+    load_model,
+    make_schedule,
+    objmc,
+    optimize_latents,
+    prompt_boxes,
+    reference_image,
+    show_video,
+    to_tensor,
+)
+from sgi2v_lab.model_list import describe_model
+from sgi2v_lab.plots import plot_comparison, plot_trajectories
+from sgi2v_lab.plots.course import plot_series
+from sgi2v_lab.run_folder import describe_machine, memory, peak_memory
+
+# %% [markdown]
+# ## What is here?
+#
+# First the machine, then the weights. Looking is all this does: nothing is downloaded.
+
+# %%
+for what, value in describe_machine(device).items():
+    print(f"{what}: {value}")
+for where, size in memory(device).items():
+    print(f"memory of {where}: {size / 2**30:.1f} GiB")
+
+# %%
+for name in ("toy", "svd", "svd-xt"):
+    found = describe_model(name)
+    size = f"{found.width} x {found.height} px" if found.width else "size unknown"
+    print(f"{name}: {'here' if found.here else 'not on this computer'}, {size}, from {found.source}")
+
+# %% [markdown]
+# ## Getting the weights
+#
+# SVD is published by Stability AI on the Hugging Face hub: *stable-video-diffusion-img2vid* (14 frames, here `svd`) and
+# *stable-video-diffusion-img2vid-xt* (25 frames, `svd-xt`). Once, on a computer with a network:
+#
+# 1. open https://huggingface.co/stabilityai/stable-video-diffusion-img2vid, read the licence, and accept it if you
+#    can. It is Stability AI's own, with terms for commercial use; it is not the licence of this package. Videos that
+#    you make and publish are subject to it.
+# 2. `hf auth login`, with a token of your account;
+# 3. `hf download stabilityai/stable-video-diffusion-img2vid`, or let the first `load_model("svd")` do it. A GPU
+#    needs the half-precision copy only.
+#
+# A cluster without a network: download elsewhere, copy the folder, and give its path as `model_name`. Only
+# safetensors are read, and no code from the hub is ever run.
+#
+# Then every chapter of this course runs on it:
+#
+#     SGI2V_MODEL=svd make lab
+#     papermill notebooks/08_the_full_method.ipynb out/08.ipynb -p model_name svd
+#     sgi2v generate photo.jpg --boxes boxes.json --model svd --compare --out out/photo
+
+# %%
+gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+plan = [] if gpu else ["no GPU is to be seen here: SVD would take hours for a run on a CPU"]
+plan += [] if describe_model("svd").here else ["SVD's weights are not here: accept the licence, then `hf download`"]
+print("\n".join(plan) or "all that SVD needs is here: set SGI2V_MODEL=svd and run this notebook again")
+model = load_model(model_name, device, dtype)
+real = model.settings.width >= 512
+print(f"this notebook now goes on with {model.name} on {model.device} in {model.dtype}")
+
+# %% [markdown]
+# ## What differs
+#
+# The parts, the classes and the layers' addresses are the same. The settings are not: those of SVD are the paper's,
+# those of the toy were found by trying. *Predict* the three most important differences before you run the cell.
+
+# %%
+paper, own = Settings().as_dict(), model.settings.as_dict()
+print(f"{'setting':20}{'paper, for SVD':28}{model.name}")
+for name in paper:
+    if paper[name] != own[name]:
+        print(f"{name:20}{paper[name]!s:28}{own[name]}")
+
+# %% [markdown]
+# *Look at* the learning rate and `relative_rate`. SVD's noise levels go from 700 down to 0.002, and its guided steps lie
+# at 374 down to 37, where a change of 0.21 per iteration is small. A small model has smaller latents to fill and a
+# shorter range, so its rate is a share of $\sigma$.
+
+# %% [markdown]
+# ## Memory 1: the weights
+#
+# A weight takes 4 bytes in fp32, 2 in fp16 and bf16. SVD's UNet has 1.52 billion of them: 6.1 GB or 3.0 GB for it alone.
+# On a GPU the package loads fp16 unless told otherwise. Latents, loss and optimiser stay in fp32, whatever the
+# weights are: gradients are too small for half precision.
+
+# %%
+parts = {"UNet": model.unet, "VAE": model.vae, "image encoder": model.image_encoder}
+sizes = {name: sum(weight.numel() for weight in part.parameters()) for name, part in parts.items()}
+for name, count in sizes.items():
+    print(f"{name:14} {count / 1e6:10.2f} million weights, {count * model.dtype.itemsize / 2**20:8.1f} MiB here")
+print(f"{'SVD, UNet':14} {1520:10.2f} million weights, {1.52e9 * 2 / 2**20:8.1f} MiB in fp16")
+
+# %% [markdown]
+# ## Memory 2: the gradient
+#
+# The backward pass needs what the forward pass computed, so each iteration holds on to the activations of all layers
+# up to the last recorded one. At full size this is far more than the weights. **Checkpointing** keeps only what enters
+# each block and computes the rest again on the way back: less memory, about a third more time, the same gradient.
+# PyTorch tells us what it keeps.
+
+
+# %%
+side = max(model.settings.width, model.settings.height)
+size = (model.settings.width, model.settings.height)
+drawn = reference_image(prompt, size=side)
+picture, fit = fit_image(drawn, size)
+box = fit.apply(next(iter(prompt_boxes(prompt, size=side).values()))).tolist()
+asked = Trajectories(size, (Trajectory.move(box, by=(0.35 * size[0], 0), name="ball"),))
+frames, _, h, w = model.latent_shape(model.settings)
+cells = latent_cells(asked.boxes(frames), model.vae_factor, h, w).to(model.device)
+
+generator = torch.Generator().manual_seed(seed)
+conditioning = encode_image(model, to_tensor(picture), model.settings, generator)
+schedule = make_schedule(model, model.settings)
+first = model.settings.guided_steps[0]
+latents = draw_noise(model, model.settings, generator) * schedule.sigmas[first]
+
+
+def kept_for_backward(checkpointing):
+    """Bytes kept between forward and backward pass in one iteration, and its gradient."""
+    storages = {}
+
+    def keep(tensor):
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor.detach()  # the graph itself must not be held on to
+
+    weights = {weight.untyped_storage().data_ptr() for weight in model.unet.parameters()}
+    once = model.settings.replace(iterations=1, checkpointing=checkpointing)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        step = next(optimize_latents(model, latents, schedule.sigmas[first], conditioning, cells, once))
+    return sum(size for place, size in storages.items() if place not in weights), step.gradient
+
+
+# %%
+everything, gradient = kept_for_backward(checkpointing=False)
+little, same_gradient = kept_for_backward(checkpointing=True)
+print(f"kept for the backward pass: {everything / 2**20:.1f} MiB; with checkpointing {little / 2**20:.1f} MiB")
+
+# %% [markdown]
+# With checkpointing a block's activations still come back one block at a time, so the peak is somewhat higher than what
+# is kept. Other modes:
+#
+# | mode | how | saves | costs |
+# |---|---|---|---|
+# | half precision | `load_model(..., dtype="fp16")`, `--dtype fp16` | half of weights and activations | rounding |
+# | checkpointing | `checkpointing=True`, `--checkpointing` | most activations | about a third more time |
+# | decode in pieces | `decode_chunk=2`, `--decode-chunk 2` | memory of the last stage | see below |
+# | stop early | always on | the layers after the last recorded one | nothing |
+# | a smaller picture | `width`, `height`, multiples of 64 | all activations | SVD knows 1024 x 576 best |
+#
+# On SVD the early stop leaves out a quarter of a forward pass (36.1 TFLOP at full size, 26.9 with the stop). The code
+# published with the paper needs about 30 GB, by reports of its users.
+
+# %% [markdown]
+# ## Memory 3: decoding
+#
+# The decoder looks at neighbouring frames to keep colours from flickering. In pieces it sees fewer of them. *Predict:*
+# which frames differ if two are decoded at a time? On the toy, whose temporal layers do nothing, expect none to.
+
+# %%
+small = latents[:4] / schedule.sigmas[first]
+whole, pieces = (decode_latents(model, small, chunk) for chunk in (None, 2))
+print("largest difference by frame:", [f"{value:.4f}" for value in (whole - pieces).abs().amax(dim=(1, 2, 3)).tolist()])
+
+# %% [markdown]
+# ## The run
+#
+# With SVD: 50 steps, 16 of them guided, five iterations each; about 4 minutes on an A6000 with the paper's own code, by
+# its authors' figure. On a small model: the same in fewer steps.
+
+# %%
+settings = model.settings
+if not real and num_steps:
+    guided = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
+    settings = settings.replace(num_steps=num_steps, guided_steps=guided, iterations=min(3, settings.iterations))
+plot_trajectories(to_tensor(picture), asked.boxes(frames), names=["ball"])
+
+# %%
+alone = generate(model, picture, None, settings, seed=seed, progress=real)
+run = generate(model, picture, asked, settings, seed=seed, progress=real)
+print({stage: f"{taken:.1f} s" for stage, taken in run.seconds.items()})
+print({where: f"{used:.0f} MiB at most" for where, used in peak_memory().items()})
+show_video(run.video, fps=settings.fps, alt="the video with control")
+
+# %%
+plot_comparison(alone.video, run.video, run.boxes)
+
+# %%
+for name, one in (("by itself", alone), ("asked", run)):
+    print(f"{name}: ObjMC {objmc(one.video, run.boxes).value:.1f} px at {size[0]} x {size[1]} px, {frames} frames")
+
+# %% [markdown]
+# ## What to expect
+#
+# Table 1 of the paper, on VIPSeg, with CoTracker, at 576 x 1024 px:
+#
+# | | FID | FVD | ObjMC |
+# |---|---|---|---|
+# | SVD, no control | 30.50 | 340.52 | 39.59 px |
+# | SG-I2V | 28.87 | 298.10 | 14.43 px |
+# | DragNUWA (trained for it; 320 x 576 px) | 30.73 | 253.57 | 10.84 px |
+#
+# A drawn ball on clouds, as above, is not what SVD was trained on: give it a photograph. Expect it to follow most
+# paths of moderate length; to move the camera where a box on the background moves; to drag nearby background along;
+# and to fail as in [chapter 9](09_when_it_fails.ipynb). ObjMC depends on the tracker, the picture's size and the number
+# of frames, so compare runs of yours with runs of yours.
+
+# %% [markdown]
+# ## Quick check
+#
+# Checkpointing keeps less and gives the same gradient; SVD's latents and its number of passes are the paper's; the
+# precision of weights is what was asked for.
+
+# %%
+assert little < everything, "checkpointing should keep less"
+error = ((gradient - same_gradient).abs().max() / gradient.abs().max()).item()
+assert error < (1e-4 if model.dtype == torch.float32 else 0.1), f"checkpointing changed the gradient by {error:.2g}"
+svd = Settings()
+assert (svd.height // 8, svd.width // 8) == (72, 128), "SVD's latents have 72 x 128 cells"
+assert svd.guided_steps[1] - svd.guided_steps[0] + 1 == 16 and svd.iterations == 5
+assert next(model.unet.parameters()).dtype == model.dtype
+print(f"Checkpointing keeps {little / everything:.0%} of the activations; the gradient agrees to {error:.1g}.")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. Will it fit?
+#
+# Write `gib`: the memory of a number of weights in GiB (1 GiB = $2^{30}$ bytes), for "fp32", "fp16" or "bf16".
+
+
+# %% nbgrader={"grade": false, "grade_id": "memory-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def gib(weights, precision):
+    """GiB that so many weights take."""
+    ### BEGIN SOLUTION
+    return weights * {"fp32": 4, "fp16": 2, "bf16": 2}[precision] / 2**30
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "memory-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+assert abs(gib(2**30, "fp32") - 4) < 1e-9, "2^30 weights of 4 bytes are 4 GiB"
+assert gib(1000, "fp16") == gib(1000, "bf16") == gib(1000, "fp32") / 2, "half precision takes half, of either kind"
+named = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}[model.dtype]
+measured = sum(weight.numel() * weight.element_size() for weight in model.unet.parameters()) / 2**30
+assert abs(gib(sizes["UNet"], named) - measured) < 1e-6, "the UNet loaded here takes another amount"
+print(f"SVD's UNet takes {gib(1.52e9, 'fp16'):.1f} GiB in fp16 and {gib(1.52e9, 'fp32'):.1f} GiB in fp32.")
+
+# %% [markdown]
+# ### 2. How many passes?
+#
+# Count the UNet passes of a controlled run from its settings. `denoising`: one forward pass for each step, two with
+# classifier-free guidance (`max_guidance` above 1). `optimising`: one forward and backward pass for each iteration.
+
+
+# %% nbgrader={"grade": false, "grade_id": "passes-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def passes(settings):
+    """(denoising, optimising): UNet passes of a run."""
+    ### BEGIN SOLUTION
+    first, last = settings.guided_steps
+    return settings.num_steps * (2 if settings.max_guidance > 1 else 1), (last - first + 1) * settings.iterations
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "passes-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+assert passes(Settings()) == (100, 80), f"SVD by the paper: 100 and 80, not {passes(Settings())}"
+assert passes(Settings(max_guidance=1.0, iterations=0)) == (50, 0), "no guidance: one pass a step"
+assert passes(settings)[1] == sum(len(losses) for losses in run.losses.values()), (
+    "count the iterations of the run above"
+)
+denoising, optimising = passes(Settings())
+print(
+    f"SVD: {denoising} forward passes and {optimising} with a backward pass, about {denoising + 3 * optimising} in all."
+)
+
+# %% [markdown]
+# ### 3. SVD's noise levels
+#
+# Write the levels of Karras et al. (2022): for $i = 0 \dots n - 1$,
+#
+# $$\sigma_i = \Big(\sigma_{\max}^{1/\rho} + \tfrac{i}{n-1}\big(\sigma_{\min}^{1/\rho} -
+# \sigma_{\max}^{1/\rho}\big)\Big)^{\rho}, \qquad \rho = 7 .$$
+#
+# Then: what share of $\sigma$ is the paper's rate, 0.21, at the first and at the last guided step of SVD?
+
+
+# %% nbgrader={"grade": false, "grade_id": "karras-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def karras(n, lowest, highest, rho=7.0):
+    """n noise levels, falling from highest to lowest."""
+    ### BEGIN SOLUTION
+    ramp = torch.linspace(0, 1, n, dtype=torch.float64)
+    return (highest ** (1 / rho) + ramp * (lowest ** (1 / rho) - highest ** (1 / rho))) ** rho
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "karras-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+svd_levels = karras(50, 0.002, 700.0)
+assert svd_levels.shape == (50,) and abs(svd_levels[0] - 700) < 1e-3 and abs(svd_levels[-1] - 0.002) < 1e-6
+ours = make_schedule(model, model.settings).sigmas[:-1].double().cpu()  # without the zero at the end
+mine = karras(len(ours), model.scheduler.config.sigma_min, model.scheduler.config.sigma_max)
+assert torch.allclose(mine, ours, rtol=1e-3), "the model's own levels differ"
+begin, end = (svd_levels[step].item() for step in Settings().guided_steps)
+assert 370 < begin < 378 and 36 < end < 38, f"SVD is guided from 374 to 37, not from {begin:.0f} to {end:.0f}"
+print(
+    f"SVD is guided from sigma {begin:.0f} to {end:.0f}: a rate of 0.21 is {0.21 / begin:.2%} to {0.21 / end:.2%} of it."
+)
+
+# %%
+plot_series(range(50), {"SVD": svd_levels.float()}, "step", "noise level", marks={"guided from": 5, "to": 20}, log=True)
+
+# %% [markdown]
+# ## Further
+#
+# - [models.py](../sgi2v_lab/models.py): one loader for the toy, SVD, SVD-XT and any folder in their format.
+# - [settings.py](../sgi2v_lab/settings.py): every hyperparameter, with where it comes from.
+# - Section 4.1 and table 1 of the paper; then a photograph of your own, in the Studio of
+#   [chapter 8](08_the_full_method.ipynb).

@@ -1,0 +1,109 @@
+"""The course for a class: student versions without solutions, and grades, both by nbgrader.
+
+    python notebooks/course.py student    # build/student: what students get; build/course: nbgrader's own folders
+    python notebooks/course.py grade      # build/course/submitted/NAME/CHAPTER/CHAPTER.ipynb -> build/course/grades.csv
+
+`make student` and `make grade` do the same. Each chapter is one assignment of the course folder, so nbgrader's own
+programs (formgrader, feedback, export) work there too.
+"""
+
+import csv
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+from nbgrader.api import Gradebook
+from nbgrader.apps import NbGraderAPI
+from sqlalchemy.exc import SAWarning
+from traitlets.config import Config
+
+__all__ = ["CHAPTERS", "grade", "student_versions"]
+
+HERE = Path(__file__).parent
+BUILD = HERE.parent / "build"
+CHAPTERS = tuple(sorted(HERE.glob("[0-9][0-9]_*.ipynb")))
+LONGEST_CELL = 600  # seconds
+
+
+def _nbgrader(course: Path) -> NbGraderAPI:
+    course.mkdir(parents=True, exist_ok=True)
+    # nbgrader calls alembic, its database's tool, by name: let it find the one beside this Python
+    beside = str(Path(sys.executable).parent)
+    if beside not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = beside + os.pathsep + os.environ.get("PATH", "")
+    config = Config()
+    config.CourseDirectory.root = str(course.resolve())
+    config.CourseDirectory.db_url = _gradebook(course)
+    config.ExecutePreprocessor.timeout = LONGEST_CELL
+    return NbGraderAPI(config=config)
+
+
+def _gradebook(course: Path) -> str:
+    return f"sqlite:///{course.resolve() / 'gradebook.db'}"
+
+
+def _succeed(result: dict, what: str) -> None:
+    if not result["success"]:
+        said = "\n".join(result[key] for key in ("log", "error") if key in result)
+        raise SystemExit(f"nbgrader could not {what}:\n{said}")
+
+
+def student_versions(course: Path, chapters: Iterable[Path] = CHAPTERS) -> list[Path]:
+    """Make each chapter an assignment of a course folder; return its student versions, without solutions and outputs.
+
+    nbgrader puts `raise NotImplementedError()` where a solution was, locks the cells that check it, and enters the
+    assignment into its gradebook.
+    """
+    released = []
+    for chapter in chapters:
+        name = chapter.stem
+        source = course / "source" / name
+        source.mkdir(parents=True, exist_ok=True)
+        shutil.copy(chapter, source)
+        _succeed(_nbgrader(course).generate_assignment(name, force=True, create=True), f"make an assignment of {name}")
+        released.append(course / "release" / name / chapter.name)
+    return released
+
+
+def grade(course: Path) -> list[dict[str, object]]:
+    """Run what was submitted and score it: one row for each student and chapter; also into grades.csv."""
+    rows = []
+    for folder in sorted(course.glob("submitted/*/*/")):
+        student, name = folder.parent.name, folder.name
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own use of its database
+            _succeed(_nbgrader(course).autograde(name, student, force=True, create=True), f"grade {name} of {student}")
+        with Gradebook(_gradebook(course)) as book:
+            done = book.find_submission(name, student)
+            rows.append({"student": student, "chapter": name, "score": done.score, "out of": done.max_score})
+    with (course / "grades.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ["student", "chapter", "score", "out of"])
+        table.writeheader()
+        table.writerows(rows)
+    return rows
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the first argument says."""
+    course = BUILD / "course"
+    match arguments:
+        case ["student"]:
+            target = BUILD / "student"
+            target.mkdir(parents=True, exist_ok=True)
+            for version in student_versions(course):
+                shutil.copy(version, target)
+            print(f"{len(CHAPTERS)} chapters without solutions: {target}")
+        case ["grade"]:
+            rows = grade(course)
+            for row in rows:
+                print(f"{row['student']:24} {row['chapter']:36} {row['score']:g} of {row['out of']:g}")
+            print(f"{len(rows)} submissions: {course / 'grades.csv'}")
+        case _:
+            raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

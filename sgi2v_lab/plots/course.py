@@ -1,0 +1,221 @@
+"""Figures that the course needs: a row of pictures, a number over anything, lengths over a video, a loss landscape."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.plots.boxes import draw_boxes_at
+from sgi2v_lab.plots.style import (
+    array,
+    bare,
+    checked,
+    chosen_frames,
+    film,
+    name_frames,
+    new_figure,
+    picture_grid,
+    show_picture,
+    styled,
+)
+from sgi2v_lab.shapes import Boxes, Image, Video
+
+__all__ = ["plot_gallery", "plot_landscape", "plot_magnitudes", "plot_series"]
+
+LINES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+
+
+def plot_gallery(pictures: Mapping[str, Image], boxes: Float[Tensor, "boxes 4"] | None = None) -> Figure:
+    """Pictures of one size next to each other, each under its label, at most six to a row.
+
+    Args:
+        pictures: per label, (3, height, width), 0..1.
+        boxes: (boxes, 4) in pixels, drawn on every picture, or None.
+
+    Raises:
+        InputError: no pictures, or pictures of different sizes.
+    """
+    if not pictures:
+        raise InputError("There are no pictures to show; give at least one, such as {'before': picture}.")
+    _, height, width = next(iter(pictures.values())).shape
+    for name, one in pictures.items():
+        checked(one, f"the picture {name!r}", f"3 {height} {width}")
+    if boxes is not None:
+        checked(boxes, "the boxes", "boxes 4")
+    rows = -(-len(pictures) // 6)
+    columns = -(-len(pictures) // rows)
+    with styled():
+        # room for a line of text above every row
+        figure, axes = picture_grid(rows, max(columns, 3), height, width, title=" " if rows > 1 else None)
+        for one in axes.flat:
+            one.set_visible(False)
+        for one, (name, picture) in zip(axes[:, :columns].flat, pictures.items(), strict=False):
+            one.set_visible(True)
+            show_picture(one, picture)
+            one.set_title(name, fontsize=8)
+            if boxes is not None:
+                draw_boxes_at(one, boxes[:, None], 0)
+                bare(one, height, width)
+    return figure
+
+
+def plot_series(
+    x: Sequence[float | int | str],
+    series: Mapping[str, Sequence[float | int] | Float[Tensor, " _"]],
+    xlabel: str,
+    ylabel: str,
+    marks: Mapping[str, float | int] | None = None,
+    log: bool = False,
+) -> Figure:
+    """One line with dots per label, over numbers or over names.
+
+    Args:
+        x: where each value belongs; words are put at equal distances.
+        series: per label, one value for each x.
+        xlabel: what x is, with its unit.
+        ylabel: what the values are, with their unit.
+        marks: named places on x, drawn as upright dashed lines.
+        log: a logarithmic axis for the values.
+
+    Raises:
+        InputError: no series, or one with another number of values than x.
+    """
+    if not series:
+        raise InputError("There are no series to plot; give at least one, such as {'aligned': errors}.")
+    words = any(isinstance(place, str) for place in x)
+    places = list(range(len(x))) if words else list(x)
+    with styled():
+        figure = new_figure(3.2, width=6.6)
+        axes = figure.subplots()
+        for i, (label, values) in enumerate(series.items()):
+            values = array(values) if isinstance(values, Tensor) else np.asarray(values, dtype=float)
+            if values.shape != (len(x),):
+                raise InputError(
+                    f"The series {label!r} has shape {values.shape}; expected one value for each of {len(x)}."
+                )
+            axes.plot(places, values, label=label, linestyle=LINES[i % len(LINES)], marker="o", markersize=3.5)
+        for name, place in (marks or {}).items():
+            axes.axvline(place, color="#777777", linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+            axes.annotate(
+                name,
+                (place, 0.97),
+                xycoords=("data", "axes fraction"),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+                color="#555555",
+            )
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        if words:
+            axes.set_xticks(places, labels=[str(place) for place in x])
+        elif all(float(place).is_integer() for place in places):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if log:
+            axes.set_yscale("log")
+        elif min(np.nanmin(line.get_ydata()) for line in axes.get_lines() if len(line.get_ydata()) == len(x)) >= 0:
+            axes.set_ylim(0, None)  # a length or a loss is judged from zero
+        axes.grid(axis="y")
+        if len(series) > 1:
+            axes.legend()
+    return figure
+
+
+def plot_magnitudes(
+    video: Video,
+    maps: Mapping[str, Float[Tensor, "frames _ _"]],
+    boxes: Boxes | None = None,
+    label: str = "length",
+    every: int | None = None,
+) -> Figure:
+    """How large something is at every place of every frame: heat over the faded video, one row per label, one scale.
+
+    Args:
+        video: (frames, 3, height, width), 0..1.
+        maps: per label, values (frames, h, w) of zero or more; sizes may differ from the video's.
+        boxes: (boxes, frames, 4) in pixels of the video, or None.
+        label: what the values are, for the colour bar.
+        every: show every n-th frame; None shows at most eight, spread evenly from the first to the last.
+
+    Raises:
+        InputError: no maps, or wrong shapes.
+    """
+    count, _, height, width = film(video).shape
+    if not maps:
+        raise InputError("There are no maps to show; give at least one, such as {'gradient': lengths}.")
+    for name, one in maps.items():
+        checked(one, f"the map {name!r}", f"{count} h w")
+    if boxes is not None:
+        checked(boxes, "the boxes", f"boxes {count} 4")
+    frames = chosen_frames(count, every)
+    top = max(one.max().item() for one in maps.values()) or 1.0
+    faded = 0.5 + 0.5 * video.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    with styled():
+        figure, axes = picture_grid(len(maps), len(frames), height, width)
+        for line, (name, row) in zip(axes, maps.items(), strict=True):
+            line[0].set_ylabel(name)
+            for one, frame in zip(line, frames, strict=True):
+                show_picture(one, faded[frame])
+                extent = (0, width, height, 0)  # the colours begin pale, so that what is small lets the picture through
+                heat = one.imshow(array(row[frame]), extent=extent, alpha=0.75, cmap="YlGnBu", norm=Normalize(0, top))
+                if boxes is not None:
+                    draw_boxes_at(one, boxes, frame)
+                bare(one, height, width)
+        name_frames(axes[0], frames)
+        bar = figure.colorbar(heat, ax=axes, label=label, fraction=0.03, aspect=18 * len(maps), pad=0.01)
+        bar.locator = MaxNLocator(3)
+        bar.outline.set_visible(False)
+    return figure
+
+
+def plot_landscape(
+    values: Mapping[str, Float[Tensor, "rows columns"]],
+    x: Sequence[float | int],
+    y: Sequence[float | int],
+    truth: tuple[float | int, float | int] | None = None,
+    label: str = "loss, as a share of its largest value",
+) -> Figure:
+    """A loss over two shifts, one panel per label, each on a scale of its own; the lowest place is marked.
+
+    Args:
+        values: per label, (rows, columns): the loss at every y and x.
+        x: the columns' places, evenly spaced, rising.
+        y: the rows' places, evenly spaced, rising; drawn downwards, as in pictures.
+        truth: (x, y) that the lowest place should be near; None marks none.
+        label: what the colour bar shows.
+
+    Raises:
+        InputError: no values, or wrong shapes.
+    """
+    if not values:
+        raise InputError("There is no landscape to plot; give at least one, such as {'aligned': losses}.")
+    for name, one in values.items():
+        checked(one, f"the landscape {name!r}", f"{len(y)} {len(x)}")
+    half_x, half_y = (x[-1] - x[0]) / max(1, len(x) - 1) / 2, (y[-1] - y[0]) / max(1, len(y) - 1) / 2
+    extent = (x[0] - half_x, x[-1] + half_x, y[-1] + half_y, y[0] - half_y)
+    with styled():
+        tall = 0.9 + 3.4 * min(1.2, (extent[2] - extent[3]) / (extent[1] - extent[0]))
+        figure = new_figure(tall, width=1.2 + 3.4 * len(values), layout="compressed")
+        axes = figure.subplots(1, len(values), squeeze=False, sharey=True)[0]
+        for one, (name, loss) in zip(axes, values.items(), strict=True):
+            shares = array(loss) / (float(loss.max()) or 1.0)
+            heat = one.imshow(shares, extent=extent, vmin=0, vmax=1, cmap="viridis", aspect="equal")
+            row, column = np.unravel_index(shares.argmin(), shares.shape)
+            for colour, width in (("#111111", 4.0), ("white", 2.0)):
+                named = {"label": "lowest"} if colour != "white" else {}  # on the legend's white
+                one.plot(x[column], y[row], "x", ms=9, mew=width, color=colour, linestyle="none", **named)
+            if truth is not None:
+                one.plot(*truth, "o", ms=12, mfc="none", mec="#D55E00", mew=2, linestyle="none", label="truth")
+            one.set(title=name, xlabel="shift along x (px)", xlim=extent[:2], ylim=extent[2:])
+            one.spines[:].set_visible(False)
+        axes[0].set_ylabel("shift along y (px)")
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=2)
+        bar = figure.colorbar(heat, ax=list(axes), label=label, fraction=0.04, pad=0.02, ticks=(0, 0.5, 1))
+        bar.outline.set_visible(False)
+    return figure

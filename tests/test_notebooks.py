@@ -1,0 +1,195 @@
+"""The course: every notebook runs, is the pair of its .py, looks like a chapter, and its exercises can be graded.
+
+Executing all of them takes minutes: `pytest -m 'not notebook'` leaves that out. On a slow or busy machine,
+SGI2V_SLACK=10 allows ten times as long.
+"""
+
+import importlib.util
+import json
+import os
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+pytest.importorskip("nbgrader")
+from nbgrader.preprocessors import ClearSolutions
+from nbmake.nb_run import NotebookRun
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+TEXTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+WITH_OUTPUTS = ("00_quickstart",)  # the one that people read before they run anything
+LARGEST = 2_000_000  # bytes of a notebook with outputs
+LONGEST = 90  # seconds for one notebook, on two quiet cores
+SLACK = float(os.environ.get("SGI2V_SLACK", "3"))
+GRADED = "02_boxes_and_trajectories"  # the cheapest to run, for nbgrader's own grading
+
+each_notebook = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+
+
+def read(text: Path) -> NotebookNode:
+    return jupytext.read(text)
+
+
+def marks(cell: NotebookNode) -> dict:
+    return cell.metadata.get("nbgrader", {})
+
+
+def exercises(notebook: NotebookNode) -> list[tuple[int, int]]:
+    """Pairs of cells: the solution, and what checks it."""
+    code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    return [
+        (i, next(k for k in code if k > i and marks(notebook.cells[k]).get("grade")))
+        for i in code
+        if marks(notebook.cells[i]).get("solution")
+    ]
+
+
+# --- what can be seen without running ---------------------------------------------------------------------------------
+
+
+def test_the_course_is_complete():
+    assert [path.stem[:2] for path in TEXTS] == [f"{k:02}" for k in range(12)]
+
+
+@each_notebook
+def test_pair_is_in_sync(text):
+    """Both halves hold the same cells; `make notebooks` writes the second one again."""
+    pair = nbformat.read(text.with_suffix(".ipynb"), as_version=4)
+    nbformat.validate(pair)
+
+    def content(notebook: NotebookNode) -> list:
+        return [(c.cell_type, c.source, c.metadata.get("tags", []), marks(c)) for c in notebook.cells]
+
+    assert content(pair) == content(read(text))
+
+
+@each_notebook
+def test_no_outputs_are_kept_but_the_quickstarts(text):
+    pair = text.with_suffix(".ipynb")
+    assert pair.stat().st_size < LARGEST
+    if text.stem not in WITH_OUTPUTS:
+        code = [c for c in nbformat.read(pair, as_version=4).cells if c.cell_type == "code"]
+        assert all(c.execution_count is None and not c.outputs for c in code)
+
+
+@each_notebook
+def test_reads_like_the_other_chapters(text):
+    cells = read(text).cells
+    first = cells[0].source
+    assert re.match(rf"# {int(text.stem[:2])} · \w", first), first.splitlines()[0]
+    for part in ("**You will learn**", "**Time**", "**In the paper**"):
+        assert part in first, f"the first cell does not say {part}"
+    assert 3 <= len(re.findall(r"^- ", first, re.MULTILINE)) <= 5
+    parameters = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(parameters) == 1 and 'model_name = os.environ.get("SGI2V_MODEL", "toy")' in parameters[0].source
+    headings = [line for c in cells if c.cell_type == "markdown" for line in re.findall(r"^## .*", c.source, re.M)]
+    assert headings[-3:] == ["## Quick check", "## Exercises", "## Further"], headings
+    check = next(i for i, c in enumerate(cells) if c.cell_type == "markdown" and "## Quick check" in c.source)
+    assert cells[check + 1].source.count("assert") >= 2, "the quick check does not check"
+
+
+@each_notebook
+def test_exercises_can_be_graded(text):
+    notebook = read(text)
+    pairs = exercises(notebook)
+    assert 2 <= len(pairs) <= 4
+    names = [marks(cell)["grade_id"] for cell in notebook.cells if marks(cell)]
+    assert len(set(names)) == len(names) == 2 * len(pairs), names
+    for solution, check in pairs:
+        cell, judge = notebook.cells[solution], notebook.cells[check]
+        assert "### BEGIN SOLUTION" in cell.source and "### END SOLUTION" in cell.source
+        assert marks(cell).items() >= {"grade": False, "solution": True, "locked": False, "schema_version": 3}.items()
+        assert marks(judge).items() >= {"grade": True, "solution": False, "locked": True, "schema_version": 3}.items()
+        assert marks(judge)["points"] > 0 and "assert" in judge.source
+        assert "SOLUTION" not in judge.source
+
+
+@each_notebook
+def test_links_between_files_lead_somewhere(text):
+    for cell in read(text).cells:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", cell.source) if cell.cell_type == "markdown" else []:
+            assert target.startswith("http") or (FOLDER / target).exists(), target
+
+
+# --- running them -----------------------------------------------------------------------------------------------------
+
+BLANK = """
+try:
+    exec(compile({blank!r}, "blank", "exec"), globals())
+    exec(compile({check!r}, "check", "exec"), globals())
+except Exception:
+    pass
+else:
+    raise AssertionError("the check {name} is content with a blank")
+"""
+
+
+def with_blanks(notebook: NotebookNode) -> NotebookNode:
+    """Before each solution its blank, as students get it, which the check that follows later must refuse."""
+    cleared, _ = ClearSolutions().preprocess(nbformat.from_dict(json.loads(json.dumps(notebook))), {})
+    tries = {}
+    for solution, check in exercises(notebook):
+        blank, judge = cleared.cells[solution].source, notebook.cells[check]
+        assert blank != notebook.cells[solution].source
+        source = BLANK.format(blank=blank, check=judge.source, name=marks(judge)["grade_id"])
+        tries[solution] = nbformat.v4.new_code_cell(source)
+    cells = [c for i, cell in enumerate(notebook.cells) for c in ([tries[i], cell] if i in tries else [cell])]
+    return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
+
+
+def execute(notebook: NotebookNode, path: Path) -> None:
+    """Through nbmake, in a folder of its own."""
+    nbformat.write(notebook, path)
+    result = NotebookRun(path, default_timeout=round(LONGEST * SLACK)).execute()
+    assert result.error is None, f"{path.name}, cell {result.error.failing_cell_index}\n{result.error.trace}"
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(LONGEST * SLACK)
+@each_notebook
+def test_runs_and_its_checks_accept_solutions_and_refuse_blanks(text, tmp_path):
+    execute(with_blanks(read(text)), tmp_path / f"{text.stem}.ipynb")
+
+
+def tiny_notebook(check: str) -> NotebookNode:
+    """One exercise, whose solution is 2."""
+    new, marked = nbformat.v4, {"schema_version": 3, "task": False}
+    solution = new.new_code_cell("### BEGIN SOLUTION\nx = 2\n### END SOLUTION")
+    solution.metadata["nbgrader"] = {**marked, "grade_id": "a", "solution": True, "grade": False, "locked": False}
+    judge = new.new_code_cell(check)
+    judge.metadata["nbgrader"] = {**marked, "grade_id": "b", "solution": False, "grade": True, "locked": True}
+    return new.new_notebook(cells=[solution, judge])
+
+
+def test_a_check_that_refuses_nothing_is_found(tmp_path):
+    execute(with_blanks(tiny_notebook("assert x == 2")), tmp_path / "good.ipynb")
+    with pytest.raises(AssertionError, match="content with a blank"):
+        # the blank raises at its top level, so only a check that runs by itself can be too kind
+        notebook = with_blanks(tiny_notebook("pass"))
+        notebook.cells[0].source = notebook.cells[0].source.replace("raise NotImplementedError()", "pass")
+        execute(notebook, tmp_path / "kind.ipynb")
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(2 * LONGEST * SLACK)
+def test_nbgrader_itself_gives_all_points_to_solutions_and_none_to_blanks(tmp_path):
+    specification = importlib.util.spec_from_file_location("course", FOLDER / "course.py")
+    course = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(course)
+    chapter = FOLDER / f"{GRADED}.ipynb"
+    (released,) = course.student_versions(tmp_path, [chapter])
+    blank = nbformat.read(released, as_version=4)
+    assert not any("SOLUTION" in cell.source for cell in blank.cells)
+    assert sum("raise NotImplementedError()" in cell.source for cell in blank.cells) == len(exercises(read(TEXTS[2])))
+    for student, submitted in (("ada", chapter), ("bob", released)):
+        folder = tmp_path / "submitted" / student / GRADED
+        folder.mkdir(parents=True)
+        (folder / chapter.name).write_bytes(submitted.read_bytes())
+    ada, bob = course.grade(tmp_path)
+    assert ada["score"] == ada["out of"] > 0
+    assert bob["score"] == 0 and bob["out of"] == ada["out of"]
+    assert (tmp_path / "grades.csv").read_text().count("\n") == 3
