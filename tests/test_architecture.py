@@ -24,15 +24,38 @@ PACKAGE = "sgi2v_lab"
 
 # The way the data goes. A module imports only from those before it; a folder counts as one module, and has no cycles.
 ORDER = (
-    *("errors", "quiet", "shapes", "settings"),
+    *("errors", "quiet", "files", "shapes", "settings"),
     *("fit", "paths", "trajectory", "camera", "boxes", "trajectory_json", "images", "trajectory_files"),
+    "photographs",
     *("toy", "scene_language", "scene_layout", "prompt", "models"),
     *("features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline"),
-    *("video", "plots", "run_folder", "evaluation", "model_list", "results", "demo", "widgets"),
+    *(
+        "video",
+        "plots",
+        "run_folder",
+        "datasets",
+        "evaluation",
+        "model_list",
+        "results",
+        "demo",
+        "paper_figures",
+        "widgets",
+    ),
     *("setting_options", "cli_exam", "cli", "__main__"),
 )
 READS_PROMPTS = ("scene_language", "scene_layout", "prompt")  # of the toy they know only its scenes
-MAY_IMPORT_TOY = ("toy", *READS_PROMPTS, "models", "evaluation", "demo", "cli_exam", "cli", "__main__")
+MAY_IMPORT_TOY = (
+    "toy",
+    *READS_PROMPTS,
+    "models",
+    "datasets",
+    "evaluation",
+    "demo",
+    "paper_figures",
+    "cli_exam",
+    "cli",
+    "__main__",
+)
 MAY_PRINT = ("cli", "__main__", "toy.train", "toy.training")  # programs, and the log of a training run
 MAY_EXIT = ("cli", "__main__")
 MAY_NEED_NOTEBOOKS = ("widgets",)  # elsewhere, what only notebooks have is imported where it is used
