@@ -7,10 +7,10 @@ from scipy.linalg import sqrtm
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.frechet import (
-    _squared_distance,
     clip_features,
     frechet_distance,
     frechet_ratio_interval,
+    squared_frechet,
     toy_features,
 )
 from sgi2v_lab.toy.clip_network import HARMS, harm
@@ -227,7 +227,7 @@ def test_a_weight_counts_a_clip_as_often():
     a, b = table(20, 3, 1), table(20, 3, 2)
     often = torch.randint(0, 4, (5, 20), generator=torch.Generator().manual_seed(0))
     expected = [frechet_distance(a.repeat_interleave(n, 0), b.repeat_interleave(n, 0)) for n in often]
-    assert _squared_distance(a, b, often.double()).tolist() == pytest.approx(expected, rel=1e-6)
+    assert squared_frechet(a, b, often.double()).tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_ratio_takes_clips_too(clips, true_features):

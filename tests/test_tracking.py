@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.known_motion import photograph_clip
 from sgi2v_lab.evaluation.tracking import TRACKERS, Tracks, dis, get_tracker, lk, ncc, track_boxes
-from sgi2v_lab.evaluation.validation import photograph_clip, validate_tracker
+from sgi2v_lab.evaluation.validation import validate_tracker
 from sgi2v_lab.toy.scenes import COLOURS, Scene, Sprite, render, true_boxes
 
 FIRST = 10_000_000
@@ -40,7 +41,7 @@ def test_a_plain_sprite_is_followed_at_ten_pixels_per_frame(tracker, shape):
 
 @pytest.mark.parametrize("size", [64, 128])
 def test_the_default_is_accurate_on_known_motion(size):
-    figures = validate_tracker(None, range(FIRST, FIRST + 12), size)
+    figures = validate_tracker(None, range(FIRST, FIRST + 12), size, ("uncovered", "photographs"))
     assert figures["resolution"] == f"{size}x{size}"
     assert figures["tracker"] == "ncc"
     for kind in ("uncovered", "photographs"):
@@ -82,7 +83,7 @@ def test_a_smeared_object_is_still_followed():
     assert tracks.visible.all()
 
 
-@pytest.mark.parametrize("tracker", list(TRACKERS))
+@pytest.mark.parametrize("tracker", sorted(set(TRACKERS) - {"cotracker3"}))  # its weights are not here
 def test_a_still_video_keeps_everything_in_place(tracker):
     scene = _scene()
     still = render(scene, 128)[:1].repeat(8, 1, 1, 1)

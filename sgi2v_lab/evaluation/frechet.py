@@ -17,7 +17,15 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.toy.clip_network import load_clip_network, to_network_pixels
 
-__all__ = ["Clips", "FrechetRatio", "clip_features", "frechet_distance", "frechet_ratio_interval", "toy_features"]
+__all__ = [
+    "Clips",
+    "FrechetRatio",
+    "clip_features",
+    "frechet_distance",
+    "frechet_ratio_interval",
+    "squared_frechet",
+    "toy_features",
+]
 
 Clips = Sequence[Float[Tensor, "_ 3 _ _"]] | Float[Tensor, "_ _ 3 _ _"]
 Table = Float[Tensor, "_ _"]  # features that were computed already: (clips, features)
@@ -93,7 +101,7 @@ def frechet_distance(real: Clips | Table, generated: Clips | Table, features: Ca
             different features, clips of different shapes, or clips or features that are not finite.
     """
     a, b = _tables(features, real=real, generated=generated)
-    return _squared_distance(a, b).item()
+    return squared_frechet(a, b).item()
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,7 @@ def frechet_ratio_interval(
     weights = times[:, [names[scene] for scene in scenes or range(clips)]]  # how often each clip is in each draw
     weights = torch.cat([torch.ones(1, clips, dtype=truth.dtype), weights])  # first the sets as they are
     over, under = (
-        torch.cat([_squared_distance(truth, made, some) for some in weights.split(100)]) for made in (ours, theirs)
+        torch.cat([squared_frechet(truth, made, some) for some in weights.split(100)]) for made in (ours, theirs)
     )
     if under[0] < 1e-9:
         raise InputError("the baseline is no different from the true clips, so there is no ratio to it; give another")
@@ -196,10 +204,19 @@ def _tables(features: Callable, **sets: Clips | Table) -> list[Tensor]:
     return tables
 
 
-def _squared_distance(
+def squared_frechet(
     a: Float[Tensor, "n k"], b: Float[Tensor, "m k"], weights: Float[Tensor, "draws n"] | None = None
 ) -> Float[Tensor, "draws"]:
-    """The distance of two tables; or one for each draw, in which every row counts as often as its weight says."""
+    """The squared Frechet distance of the Gaussians fitted to two tables of features (`frechet_distance` says more).
+
+    With weights, one distance for each draw, in which every row of both tables counts as often as its weight says.
+    Covariances have n - 1 below; with fewer rows than features they are singular, which this form of it does not mind.
+
+    Args:
+        a: features in float64, at least two rows.
+        b: likewise, of the same features.
+        weights: as many as rows in both tables, for each draw; None for one draw in which each row counts once.
+    """
     mean_a, root_a = _moments(a, weights)
     mean_b, root_b = _moments(b, weights)
     # With S1 = A'A and S2 = B'B, the trace of (S1 S2)^(1/2) is the sum of the singular values of A B': no square root

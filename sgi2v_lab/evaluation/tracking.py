@@ -1,30 +1,33 @@
 """Where did things go? Point trackers behind one small interface, and boxes tracked with them.
 
-No tracker here needs weights. Any callable that follows `PointTracker` (CoTracker, say) can take their place.
+The trackers here need no weights; CoTracker3 (`evaluation.cotracker`) does, and any other callable that follows
+`PointTracker` can take their place.
 
 * `lk`: pyramidal Lucas-Kanade with a forward-backward check. Needs texture or corners.
 * `dis`: dense DIS optical flow, chained from frame to frame, with the same check.
 * `ncc`: the first frame's patch found again by normalised correlation (`evaluation.template`). The default for
   boxes: on known motion (`evaluation.validation.validate_tracker`) its mean error is the smallest of the three, and it
-  alone notices nearly always that an object is gone. Where nothing goes wrong `lk` is a little more precise.
+  alone notices nearly always that an object is gone. Where nothing goes wrong `lk` is a little more precise. Both can
+  lose a plain thing that fills little of its box and has the colour of what is behind it.
+* `cotracker3`: CoTracker3 from torch.hub, which is fetched at the first call.
 
-Points that are lost stay at their last known position with `visible` False.
+Points that these lose stay at their last known position with `visible` False.
 """
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.cotracker import cotracker3
 from sgi2v_lab.evaluation.template import match_box
-from sgi2v_lab.shapes import Points, Video
+from sgi2v_lab.evaluation.tracks import PointTracker, Tracks
+from sgi2v_lab.shapes import Video
 
 __all__ = ["TRACKERS", "PointTracker", "Tracks", "dis", "get_tracker", "lk", "ncc", "track_boxes"]
 
@@ -32,27 +35,6 @@ DEFAULT = "ncc"
 PATCH = 0.09  # half-size of ncc's patch around a point, in picture sides
 ROUND_TRIP = 0.75 / 128  # largest forward-backward error of a good step, in picture sides
 STATIC = 1.5 / 128  # a point that leaves the background by more, in picture sides, belongs to something that moves
-
-
-@dataclass(frozen=True)
-class Tracks:
-    """Paths of points: positions (points, frames, 2) in pixels, `visible` (points, frames), the tracker's name.
-
-    Where a point is not visible, its position is the last known one.
-    """
-
-    points: Points
-    visible: Bool[Tensor, "boxes frames"]
-    tracker: str
-
-
-@runtime_checkable
-class PointTracker(Protocol):
-    """Follows points (n, 2), given in pixels (x, y) of the first frame, through a video."""
-
-    def __call__(self, video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
-        """Return one path per point."""
-        ...
 
 
 # --- points ----------------------------------------------------------------------------------------------------------
@@ -119,7 +101,7 @@ def _chain(video: Video, points: Tensor, step: Step, name: str) -> Tracks:
     return Tracks(torch.from_numpy(np.stack(path, axis=1)) + 0.5, torch.from_numpy(np.stack(seen, axis=1)), name)
 
 
-TRACKERS: dict[str, PointTracker] = {"ncc": ncc, "lk": lk, "dis": dis}
+TRACKERS: dict[str, PointTracker] = {"ncc": ncc, "lk": lk, "dis": dis, "cotracker3": cotracker3}
 
 
 def get_tracker(tracker: str | PointTracker | None) -> PointTracker:
@@ -141,7 +123,8 @@ def track_boxes(video: Video, boxes: Float[Tensor, "n 4"], tracker: str | PointT
     With "ncc" the box is the template. With any other tracker a grid of points in each box is followed, together with
     points outside all boxes that tell the background's motion. If some points in the box move against the background,
     only they speak for the object; the box's centre goes where the similarity transform that most of them agree on
-    (RANSAC; the median shift where there are few) takes it. An object with no speaking points left is not visible.
+    (RANSAC; the median shift where there are few) takes it, and its size is that transform's scale. An object with no
+    speaking points left is not visible. With "ncc" no sizes are tracked.
 
     Raises InputError for an unknown tracker and for a box that lies outside the first frame.
     """
@@ -177,6 +160,7 @@ def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker, pe
 
     background = [_similarity(outer, paths[count:, f], seen[count:, f]) for f in range(len(video))]
     centres = torch.zeros(len(boxes), len(video), 2)
+    scales = torch.ones(len(boxes), len(video))
     visible = torch.zeros(len(boxes), len(video), dtype=torch.bool)
     for k, box in enumerate(boxes):
         mine = slice(k * len(in_box), (k + 1) * len(in_box))
@@ -191,12 +175,13 @@ def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker, pe
         for f in range(len(video)):
             visible[k, f] = f == 0 or int(alive[:, f].sum()) >= 3
             if not visible[k, f]:
-                centres[k, f] = centres[k, f - 1]
+                centres[k, f], scales[k, f] = centres[k, f - 1], scales[k, f - 1]
             elif f == 0:
                 centres[k, f] = centre
             else:
-                centres[k, f] = _apply(_similarity(start, path[:, f], alive[:, f]), centre[None])[0]
-    return Tracks(centres, visible, tracks.tracker)
+                matrix = _similarity(start, path[:, f], alive[:, f])
+                centres[k, f], scales[k, f] = _apply(matrix, centre[None])[0], float(np.hypot(*matrix[:, 0]))
+    return Tracks(centres, visible, tracks.tracker, scales)
 
 
 def _grid(per_side: int) -> Tensor:

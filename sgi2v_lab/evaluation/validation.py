@@ -1,123 +1,187 @@
-"""How accurate is a tracker? Clips whose motion is known, and the errors made on them.
+"""How accurate is a tracker? Its errors, and what it says of visibility, on clips whose motion is known.
 
-Two kinds of square clips: the toy's scenes (sprites over backgrounds, a moving camera in a third of them) and
-photographs with imposed motion: an oval piece of one moves over another, or a window pans over a photograph.
+Three kinds of square clips: the toy's scenes (sprites over backgrounds, a moving camera in a third of them),
+photographs in which a box is followed, and photographs in which single points are (`evaluation.known_motion`). On a
+clip of one's own, where the truth is not known, `validate_on_clip` asks whether tracks shift as the picture does.
 """
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from sgi2v_lab.evaluation.tracking import PointTracker, track_boxes
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.known_motion import imposed_clip, photograph_clip, shaken
+from sgi2v_lab.evaluation.tracking import PointTracker, get_tracker, track_boxes
 from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import render, true_boxes
+from sgi2v_lab.video.files import whole_file
 
-__all__ = ["photograph_clip", "validate_tracker"]
+__all__ = ["KINDS", "validate_on_clip", "validate_tracker", "validation_table", "write_validation"]
 
-PHOTOGRAPHS = (("sklearn", "china"), ("sklearn", "flower"), ("skimage", "coffee"), ("skimage", "chelsea"))
+KINDS = ("uncovered", "all", "photographs", "points")
+FIGURES = ("positions", "median", "mean", "p95", "mean_seen", "precision", "recall")
 
 
-def validate_tracker(tracker: str | PointTracker | None, seeds: Iterable[int], size: int = 128) -> dict[str, object]:
+def validate_tracker(
+    tracker: str | PointTracker | None,
+    seeds: Iterable[int],
+    size: int = 128,
+    kinds: Sequence[str] = KINDS,
+) -> dict[str, object]:
     """Errors of a tracker, in pixels of clips of size x size, over the later frames of clips with known motion.
 
-    For each seed there is one toy scene and one photograph clip. Toy sprites are counted twice: all of them, and
-    those that no other sprite covers at any time (`uncovered`), since the box of a covered object holds two things.
+    For each seed there is one clip of each kind. Toy sprites are counted twice: all of them, and those that no other
+    sprite covers at any time (`uncovered`), since the box of a covered object holds two things. "points" are followed
+    singly; of the other kinds it is boxes (`track_boxes`).
+
+    **Visibility.** Errors are taken wherever the truth can be seen, whatever the tracker says of it: where it has lost
+    something, its last known position (or its guess) counts, in all figures but `mean_seen`. Of what the tracker
+    reports as seen, `precision` is the share that truly can be seen; of what truly can be seen, `recall` is the share
+    that it reports. A point can be seen within the picture and under nothing; of a box the centre must be in the
+    picture, and more than half of it free.
+
+    Args:
+        tracker: a name in `tracking.TRACKERS`, or a `PointTracker`; None for the default.
+        seeds: of the clips.
+        size: side of the clips in pixels.
+        kinds: some of `KINDS`.
 
     Returns:
-        {"tracker", "resolution", and for each of "uncovered", "all", "photographs": {"objects", "median", "p90",
-        "mean", "visible"}}, where `visible` is the part of positions that the tracker reports as seen.
+        {"tracker", "resolution", and for each kind {"objects", "positions", "median", "mean", "p95", "mean_seen",
+        "precision", "recall", "visible"}}, where `visible` is the share of all positions that the tracker reports as
+        seen. None stands for a figure of nothing.
+
+    Raises:
+        InputError: an unknown tracker or kind.
     """
-    errors: dict[str, list[Tensor]] = {"uncovered": [], "all": [], "photographs": []}
-    seen: dict[str, list[Tensor]] = {kind: [] for kind in errors}
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise InputError(f"there are no {unknown[0]!r} clips; choose some of {', '.join(KINDS)}")
+    found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {kind: [] for kind in kinds}
     name = ""
+
+    def add(kind: str, error: Tensor, said: Tensor, true: Tensor) -> None:
+        if kind in found:
+            found[kind].append((error[..., 1:], said[..., 1:], true[..., 1:]))
+
     for seed in seeds:
-        scene = sample_scene(seed)
-        toy = (render(scene, size), true_boxes(scene, size))
-        for kinds, (video, boxes) in (("all", toy), ("photographs", photograph_clip(seed, size))):
+        boxed = {}
+        if {"uncovered", "all"} & set(kinds):
+            scene = sample_scene(seed)
+            boxed["all"] = (render(scene, size), true_boxes(scene, size))
+        if "photographs" in kinds:
+            boxed["photographs"] = photograph_clip(seed, size)
+        for kind, (video, boxes) in boxed.items():
             tracks = track_boxes(video, boxes[:, 0], tracker)
             name = tracks.tracker
-            error = (tracks.points - (boxes[..., :2] + boxes[..., 2:]) / 2).norm(dim=-1)[:, 1:]
+            error = (tracks.points - (boxes[..., :2] + boxes[..., 2:]) / 2).norm(dim=-1)
             for k in range(len(boxes)):
-                for kind in (kinds, "uncovered") if kinds == "all" and not _covered(boxes, k) else (kinds,):
-                    errors[kind].append(error[k])
-                    seen[kind].append(tracks.visible[k, 1:].float())
-    figures = {kind: _summary(errors[kind], seen[kind]) for kind in errors}
-    return {"tracker": name, "resolution": f"{size}x{size}", **figures}
+                covered = _covered(boxes, k)
+                true = _centre_inside(boxes[k], size) & (covered < 0.5)
+                add(kind, error[k], tracks.visible[k], true)
+                if kind == "all" and covered.max() <= 0.02:
+                    add("uncovered", error[k], tracks.visible[k], true)
+        if "points" in kinds:
+            known = imposed_clip(seed, size)
+            tracks = get_tracker(tracker)(known.video, known.points[:, 0])
+            name = tracks.tracker
+            error = (tracks.points - known.points).norm(dim=-1)
+            for k in range(len(error)):
+                add("points", error[k], tracks.visible[k], known.visible[k])
+    return {"tracker": name, "resolution": f"{size}x{size}", **{kind: _summary(each) for kind, each in found.items()}}
 
 
-def _summary(errors: list[Tensor], seen: list[Tensor]) -> dict[str, float]:
-    if not errors:
+def validate_on_clip(
+    tracker: str | PointTracker | None, video: Video, size: int = 128, seed: int = 0, per_side: int = 6
+) -> dict[str, object]:
+    """Does a tracker find the same in a clip when the picture is shaken? Errors in pixels, on a clip of one's own.
+
+    A grid of points is followed in a window of the clip that stays, and in one that wanders by known shifts: the tracks
+    must differ by just those. The error is what they differ by else, over positions reported as seen in both; so this
+    tells how steady a tracker is on real pictures, while an error that it makes twice stays hidden. `recall` is the
+    share of positions seen in the still window that are seen in the other one too, among those that lie in it.
+
+    Args:
+        tracker: a name in `tracking.TRACKERS`, or a `PointTracker`; None for the default.
+        video: (frames, 3, h, w) in 0..1, larger than `size`: `sgi2v_lab.video.read_video` reads one.
+        size: side of the windows.
+        seed: of the wandering path.
+        per_side: points along each side of the window.
+
+    Raises:
+        InputError: as `known_motion.shaken`, or an unknown tracker.
+    """
+    still, wandering, shift = shaken(video, seed, size)
+    axis = (torch.arange(per_side) + 0.5) / per_side * size
+    points = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1)
+    follow = get_tracker(tracker)
+    calm, moved = follow(still, points), follow(wandering, points)
+    expected = calm.points + shift
+    inside = ((expected > 0) & (expected < size)).all(dim=-1) & calm.visible
+    error = (moved.points - expected).norm(dim=-1)[:, 1:]
+    both = (inside & moved.visible)[:, 1:]
+    figures = _figures(error[both], error[both]) | {"precision": None, "recall": _share(both, inside[:, 1:])}
+    return {"tracker": calm.tracker, "resolution": f"{size}x{size}", "clip": figures | {"objects": len(points)}}
+
+
+def validation_table(reports: Sequence[dict[str, object]]) -> str:
+    """What `validate_tracker` and `validate_on_clip` return, as a Markdown table with a line for each kind of clips."""
+    lines = [
+        "| tracker | size | clips | positions | median px | mean px | 95% px | mean where seen | precision | recall |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for report in reports:
+        for kind, figures in report.items():
+            if isinstance(figures, dict):
+                cells = ["–" if figures.get(name) is None else f"{figures[name]:g}" for name in FIGURES]
+                lines.append(f"| {report['tracker']} | {report['resolution']} | {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_validation(path: str | Path, reports: Sequence[dict[str, object]]) -> Path:
+    """Write `validation_table` to a file, and return its path; InputError where it cannot be written."""
+    with whole_file(path) as temporary:
+        temporary.write_text(validation_table(reports), encoding="utf-8")
+    return Path(path)
+
+
+def _summary(found: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, object]:
+    if not found:
         return {"objects": 0}
-    e = torch.cat(errors)
-    return {
-        "objects": len(errors),
-        "median": round(e.median().item(), 3),
-        "p90": round(e.quantile(0.9).item(), 3),
-        "mean": round(e.mean().item(), 3),
-        "visible": round(torch.cat(seen).mean().item(), 3),
+    error, said, true = (torch.cat(each) for each in zip(*found, strict=True))
+    shares = {
+        "precision": _share(said & true, said),
+        "recall": _share(said & true, true),
+        "visible": _share(said, torch.ones_like(said)),
+    }
+    return {"objects": len(found)} | _figures(error[true], error[true & said]) | shares
+
+
+def _figures(error: Tensor, seen: Tensor) -> dict[str, object]:
+    """Of the errors wherever the truth can be seen, and of those among them where the tracker says so."""
+    if len(error) == 0:
+        return {"positions": 0} | dict.fromkeys(("median", "mean", "p95", "mean_seen"))
+    figures = {"median": error.median(), "mean": error.mean(), "p95": error.quantile(0.95), "mean_seen": seen.mean()}
+    return {"positions": len(error)} | {
+        name: round(value.item(), 3) if value.isfinite() else None for name, value in figures.items()
     }
 
 
-def _covered(boxes: Boxes, k: int, tolerance: float = 0.02) -> bool:
-    """Whether any later-drawn box ever overlaps more than a sliver of box k."""
-    mine = boxes[k]
-    area = (mine[:, 2:] - mine[:, :2]).prod(dim=-1)
-    overlap = torch.minimum(mine[:, 2:], boxes[k + 1 :, :, 2:]) - torch.maximum(mine[:, :2], boxes[k + 1 :, :, :2])
-    return bool((overlap.clamp(min=0).prod(dim=-1) > tolerance * area).any())
+def _share(part: Tensor, whole: Tensor) -> float | None:
+    return round((part.sum() / whole.sum()).item(), 3) if whole.any() else None
 
 
-def photograph_clip(seed: int, size: int = 128, num_frames: int = 8) -> tuple[Video, Boxes]:
-    """Photographs with imposed motion: a clip (frames, 3, size, size) and the true boxes (1, frames, 4) in pixels.
-
-    Odd seeds: a window pans over a photograph (a box on the background). Even seeds: an oval piece of one photograph
-    moves over another. The motion is even, up to 10 px per frame at 128 px, to fractions of a pixel.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    draw = lambda low, high: (low + (high - low) * torch.rand(2, generator=generator)) * size / 128  # noqa: E731
-    pick = torch.randperm(len(PHOTOGRAPHS), generator=generator)
-    half = draw(13, 22)
-    t = torch.linspace(0, 1, num_frames)[:, None]
-    if seed % 2:
-        centre, move = draw(50, 78), draw(-30, 30)  # the box stays in the picture
-        video = _window(pick[0], -t * move, size)
-        path = centre + t * move
-    else:
-        start, end = draw(20, 108), draw(20, 108)
-        path = start + t * ((end - start) * min(1.0, 70 / 128 * size / (end - start).norm().item()))
-        piece = _window(pick[1], draw(-40, 40) - path, size)
-        video = _window(pick[0], torch.zeros(num_frames, 2), size)
-        axis = torch.arange(size) + 0.5
-        away = (torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1) - path[:, None, None]) / half
-        alpha = ((1 - away.norm(dim=-1)) * half.min() + 0.5).clamp(0, 1)[:, None]
-        video = video + alpha * (piece - video)
-    return video, torch.cat([path - half, path + half], dim=-1)[None]
+def _centre_inside(box: Tensor, size: int) -> Tensor:
+    centre = (box[:, :2] + box[:, 2:]) / 2
+    return ((centre > 0) & (centre < size)).all(dim=-1)
 
 
-def _window(which: Tensor, shift: Tensor, size: int) -> Video:
-    """Windows (frames, 3, size, size) on a photograph, the middle one moved by shift (frames, 2) pixels."""
-    photo = _photograph(int(which), round(1.6 * size))
-    height, width = photo.shape[-2:]
-    axis = torch.arange(size) + 0.5 - size / 2
-    at = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1) + shift[:, None, None]
-    at = at * 2 / torch.tensor([width, height])
-    return F.grid_sample(photo.expand(len(at), -1, -1, -1), at, align_corners=False, padding_mode="reflection")
-
-
-@cache
-def _photograph(which: int, side: int) -> Tensor:
-    """A photograph (1, 3, h, w) in 0..1 of the given short side."""
-    source, name = PHOTOGRAPHS[which]
-    if source == "sklearn":
-        from sklearn.datasets import load_sample_image
-
-        pixels = load_sample_image(f"{name}.jpg")
-    else:
-        import skimage.data
-
-        pixels = getattr(skimage.data, name)()
-    photo = torch.from_numpy(pixels[..., :3].copy()).permute(2, 0, 1)[None].float() / 255
-    return F.interpolate(photo, scale_factor=side / min(photo.shape[-2:]), mode="bicubic", antialias=True).clamp(0, 1)
+def _covered(boxes: Boxes, k: int) -> Tensor:
+    """How much of box k each frame's later-drawn boxes cover at most, (frames,) in 0..1."""
+    mine, later = boxes[k], boxes[k + 1 :]
+    if not len(later):
+        return torch.zeros(len(mine))
+    common = torch.minimum(mine[:, 2:], later[..., 2:]) - torch.maximum(mine[:, :2], later[..., :2])
+    return (common.clamp(min=0).prod(dim=-1) / (mine[:, 2:] - mine[:, :2]).prod(dim=-1)).amax(dim=0)

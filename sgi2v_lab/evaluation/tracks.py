@@ -1,0 +1,35 @@
+"""What a point tracker gives, and what it must look like: the interface behind which trackers stand."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sgi2v_lab.shapes import Points, Video
+
+__all__ = ["PointTracker", "Tracks"]
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Paths of points, or of the centres of boxes, with the tracker's name.
+
+    `points` (points, frames, 2) are in pixels. Where a point is not `visible` (points, frames), its position is the
+    last known one, or the tracker's own guess where it makes one (CoTracker). `scales` (boxes, frames) are sizes
+    relative to the first frame's; None where they were not tracked.
+    """
+
+    points: Points
+    visible: Bool[Tensor, "boxes frames"]
+    tracker: str
+    scales: Float[Tensor, "boxes frames"] | None = None
+
+
+@runtime_checkable
+class PointTracker(Protocol):
+    """Follows points (n, 2), given in pixels (x, y) of the first frame, through a video."""
+
+    def __call__(self, video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
+        """Return one path per point."""
+        ...
