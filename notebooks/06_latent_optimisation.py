@@ -58,8 +58,14 @@ from sgi2v_lab import (
     similarity_maps,
     trajectory_loss,
 )
-from sgi2v_lab.plots import plot_comparison, plot_losses, plot_similarity, plot_trajectories
-from sgi2v_lab.plots.course import plot_magnitudes, plot_series
+from sgi2v_lab.plots import (
+    plot_comparison,
+    plot_losses,
+    plot_magnitudes,
+    plot_series,
+    plot_similarity,
+    plot_trajectories,
+)
 from sgi2v_lab.widgets.explore import place_norms, subject_of_run
 
 model = load_model(model_name, device)
@@ -379,6 +385,7 @@ print(f"The loss began at {step.iterations[0].loss:.5f} and ended at: {ends}.")
 #
 # - Algorithm 1 of the paper next to [optimize.py](../sgi2v_lab/optimize.py): about thirty lines, a generator that you
 #   can stop early.
-# - Set `optimizer="sgd"` and find a rate that works at all noise levels; you will learn to like Adam.
+# - Set `optimizer="sgd"` and find a rate that works at all noise levels; you will learn to like Adam. Then try `"normalized"`,
+#   which divides the gradient by its largest element: which latents does it leave alone that Adam moves?
 # - [Chapter 7](07_frequencies.ipynb): the optimiser also adds noise of its own kind. What to keep of it is a
 #   question of frequencies.

@@ -41,6 +41,11 @@ def optimize_latents(
     `settings.relative_rate` the learning rate is in units of sigma: at SVD's guided steps 0.21 is a small nudge (sigma
     is 37 to 374 there), while the same step at a small model's sigma of 5 would be a shove. Latents and loss are fp32,
     whatever the model's precision. Stop early by leaving the loop.
+
+    Adam, the paper's choice, moves *every* latent by about the rate, however small its gradient is, since it divides
+    each gradient by its own size. Where a model does not forgive that, and the picture changes in places that have
+    nothing to do with the boxes, take `optimizer="normalized"`: gradient descent with the gradient divided by its
+    largest element, so that only the latents that matter most move by the rate.
     """
     model.check_layers(settings.layers)
     x = latents.detach().float().clone().requires_grad_(True)
@@ -56,6 +61,8 @@ def optimize_latents(
             result = trajectory_loss(assemble(features, tuple(x.shape[-2:])), cells, settings.gaussian_sigma)
             (x.grad,) = torch.autograd.grad(result.total, x)
         gradient = x.grad.clone()
+        if settings.optimizer == "normalized":
+            x.grad /= x.grad.abs().max().clamp(min=1e-30)
         optimizer.step()
         yield OptimizeStep(iteration, result.total.item(), result.per_box_and_frame.cpu(), gradient, x.detach().clone())
 
@@ -64,6 +71,6 @@ def _make_optimizer(x: Tensor, settings: Settings, rate: float) -> torch.optim.O
     match settings.optimizer:
         case "adam":
             return torch.optim.Adam([x], lr=rate)
-        case "sgd":
+        case "sgd" | "normalized":
             return torch.optim.SGD([x], lr=rate)
     return torch.optim.AdamW([x], lr=rate, weight_decay=settings.weight_decay)

@@ -64,6 +64,18 @@ def test_updates_of_gradient_descent():
     assert not torch.allclose(x, latents, atol=1e-4)
 
 
+def test_updates_of_normalized_gradient_descent():
+    """The latent with the largest gradient moves by the rate, in units of sigma if asked; others in proportion."""
+    latents = noisy_latents(SIGMA)
+    changes = {"optimizer": "normalized", "learning_rate": 0.2, "relative_rate": True, "iterations": 2}
+    x = latents
+    for step in optimise(SETTINGS.replace(**changes), latents=latents):
+        moved = x - step.latents
+        assert torch.allclose(moved, 0.2 * SIGMA * step.gradient / step.gradient.abs().max(), atol=1e-5)
+        assert moved.abs().max().item() == pytest.approx(0.2 * SIGMA, rel=1e-4)
+        x = step.latents
+
+
 def test_the_optimiser_is_fresh_each_time():
     settings = SETTINGS.replace(iterations=1)
     once = optimise(settings)[0]
