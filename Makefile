@@ -12,7 +12,7 @@ NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test toy-smoke notebooks student grade format clean
+.PHONY: help demo lab test exam figures toy-smoke notebooks student grade format clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -29,6 +29,13 @@ test: $(DEVELOPMENT) ## install everything, check the style, run the tests with 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --cov --cov-report=term --durations=10
+
+# Both take half an hour and more, and go on where they were when they are interrupted.
+exam: $(RUNTIME) ## examine the bundled toy on held-out scenes, into out/exam
+	$(BIN)/sgi2v exam --out out/exam
+
+figures: $(RUNTIME) ## make the pictures in figures/ again, from the exam, the demo and comparisons of settings
+	$(BIN)/python -m sgi2v_lab.paper_figures --out figures --work out/exam
 
 toy-smoke: $(RUNTIME) ## train the toy from scratch for a minute; fails if its losses do not fall
 	$(BIN)/python -m sgi2v_lab.toy.smoke --out runs/smoke

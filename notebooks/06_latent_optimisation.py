@@ -385,7 +385,8 @@ print(f"The loss began at {step.iterations[0].loss:.5f} and ended at: {ends}.")
 #
 # - Algorithm 1 of the paper next to [optimize.py](../sgi2v_lab/optimize.py): about thirty lines, a generator that you
 #   can stop early.
-# - Set `optimizer="sgd"` and find a rate that works at all noise levels; you will learn to like Adam. Then try `"normalized"`,
-#   which divides the gradient by its largest element: which latents does it leave alone that Adam moves?
+# - Set `optimizer="sgd"` and find a rate that works at all noise levels; you will learn to like Adam. Then try
+#   `"normalized"`, which divides the gradient by its largest element: which latents does it leave alone that Adam
+#   moves?
 # - [Chapter 7](07_frequencies.ipynb): the optimiser also adds noise of its own kind. What to keep of it is a
 #   question of frequencies.
