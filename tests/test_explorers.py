@@ -71,12 +71,14 @@ def test_failures_are_shown_in_place_and_go_away(monkeypatch):
     monkeypatch.setattr(feature_explorer, "feature_maps", fails)
     explorer.step = 0
     assert explorer.error == "running the UNet failed: out of memory: 3 GiB wanted"
+    assert isinstance(explorer.failure, torch.OutOfMemoryError)
     assert explorer.busy == ""
     assert explorer.left_png == picture
     assert [name for name, _ in told] == ["busy", "error", "busy"]
     monkeypatch.undo()
     explorer.step = 3
     assert explorer.error == ""
+    assert explorer.failure is None
     assert explorer.left_png != picture
 
 
@@ -240,7 +242,7 @@ def test_the_cutoff_moves_mask_spectra_latents_and_picture():
 
 
 def test_only_what_is_needed_is_computed_again(monkeypatch):
-    guesses = count_calls(monkeypatch, frequency_explorer, "guess_clean")
+    guesses = count_calls(monkeypatch, frequency_explorer, "predict_clean_latents")
     decodes = count_calls(monkeypatch, frequency_explorer, "decode_latents")
     explorer = FrequencyExplorer(traced("latents"), model=tiny_model())
     assert (len(guesses), len(decodes)) == (3, 3)
@@ -255,7 +257,7 @@ def test_only_what_is_needed_is_computed_again(monkeypatch):
 
 
 def test_latents_given_are_decoded_as_they_are(monkeypatch):
-    guesses = count_calls(monkeypatch, frequency_explorer, "guess_clean")
+    guesses = count_calls(monkeypatch, frequency_explorer, "predict_clean_latents")
     before = traced().latents
     after = before + torch.randn(before.shape, generator=torch.Generator().manual_seed(0))
     explorer = FrequencyExplorer(before=before, after=after, model=tiny_model(), cutoff=0)

@@ -2,8 +2,8 @@
 
 A widget of anywidget has one ES module, which reaches the browser as text and so cannot import a neighbour by its path.
 The files in `static/` are ordinary ES modules all the same; `script` puts a module behind those that it imports and
-takes the `import` and `export` words of the neighbours away. All share one scope then, so no two may define the same
-name.
+takes the `import` and `export` words of the neighbours away, and what they export by default: the widget is the last
+one. All share one scope then, so no two may define the same name.
 """
 
 import re
@@ -13,7 +13,7 @@ __all__ = ["script", "style"]
 
 STATIC = Path(__file__).with_name("static")
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
-EXPORT = re.compile(r"^export (?=(?:async |)function|const|class)", re.MULTILINE)
+EXPORT = re.compile(r"^export (?:default .*;\n|(?=(?:async |)function|const|class))", re.MULTILINE)
 
 
 def script(name: str, folder: Path = STATIC) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.boxes import latent_cells
-from sgi2v_lab.denoise import DenoiseStep, _predict, make_schedule
+from sgi2v_lab.denoise import DenoiseStep, make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import Layer, extract_features
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies, radial_spectrum
@@ -29,7 +29,6 @@ __all__ = [
     "best_matches",
     "feature_maps",
     "filter_latents",
-    "guess_clean",
     "guided_latents",
     "iterations_of",
     "loss_shares",
@@ -283,17 +282,3 @@ def guided_latents(run: Run) -> dict[int, DenoiseStep]:
             "latents, before and after"
         )
     return steps
-
-
-@torch.no_grad()
-def guess_clean(subject: Subject, step: int, latents: Latents) -> Latents:
-    """The model's guess of the clean latents behind noisy ones (frames, channels, h, w) at a step, guided as the run.
-
-    This is what the denoising loop calls `denoised`; one forward of the UNet.
-    """
-    model, settings = subject.model, subject.settings
-    schedule = make_schedule(model, settings)
-    timestep, x = schedule.timesteps[step], latents.to(model.device)
-    guidance = torch.linspace(settings.min_guidance, settings.max_guidance, len(x)).view(1, -1, 1, 1, 1).to(x)
-    prediction = _predict(model, schedule, x, timestep, subject.conditioning, guidance if guidance.max() > 1 else None)
-    return schedule.step(prediction.to(x.dtype), timestep, x[None], return_dict=True).pred_original_sample[0]

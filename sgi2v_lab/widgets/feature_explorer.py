@@ -1,21 +1,9 @@
 """FeatureExplorer: features by layer, step and kind as colours, and what they find similar to a point."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
-import anywidget
-import PIL.Image
 import torch
-import torch.nn.functional as F
 import traitlets
-from jaxtyping import Float
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
-from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import Layer, layers_of
@@ -23,111 +11,21 @@ from sgi2v_lab.models import Model
 from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import FEATURE_KINDS, Settings
-from sgi2v_lab.shapes import Boxes, Features, Image, Latents, Video
-from sgi2v_lab.video import PALETTE
-from sgi2v_lab.video.frames import as_frames
+from sgi2v_lab.shapes import Features, Image, Latents
+from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.explore import best_matches, feature_maps, pca_colours, subject_of_latents, subject_of_run
+from sgi2v_lab.widgets.explorer import (
+    LARGEST,
+    Explorer,
+    checked_choice,
+    colour_stops,
+    coloured,
+    drawn_boxes,
+    short_name,
+    strip,
+)
 
-__all__ = ["Explorer", "FeatureExplorer", "colour_stops", "coloured", "drawn_boxes", "png", "short_name", "strip"]
-
-STATIC = Path(__file__).with_name("static")
-LARGEST = 320  # pixels of width at which a frame is sent to the browser
-
-
-# --- what the explorers share ----------------------------------------------------------------------------------------
-
-
-class Explorer(anywidget.AnyWidget):
-    """A widget that computes on demand: says that it is busy, remembers results, shows errors in place."""
-
-    _remembered = 64  # results at most
-    busy = traitlets.Unicode("", help="what is being computed; empty when nothing is").tag(sync=True)
-    error = traitlets.Unicode("", help="what went wrong with what was last asked for").tag(sync=True)
-
-    def __init__(self, **traits: Any) -> None:
-        self._results: OrderedDict[Hashable, Any] = OrderedDict()
-        super().__init__(**traits)
-
-    @contextmanager
-    def _working(self, what: str) -> Iterator[None]:
-        """Show `what` while the block runs; a failure is shown too, and the pictures stay as they were."""
-        self.error, self.busy = "", what
-        try:
-            yield
-        except (InputError, RuntimeError, MemoryError) as failure:  # torch has its own kinds of RuntimeError
-            reason = str(failure).split("\n")[0] or type(failure).__name__
-            self.error = reason if isinstance(failure, InputError) else f"{what} failed: {reason}"
-        finally:
-            self.busy = ""
-
-    def _once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """The result for a key, computed if it is not among the last few."""
-        if key not in self._results:
-            self._results[key] = compute()
-        self._results.move_to_end(key)
-        while len(self._results) > self._remembered:
-            self._results.popitem(last=False)
-        return self._results[key]
-
-
-def script(render: str, *names: str) -> str:
-    """The files of `static/` as one module, as a widget without a build step needs it, with `render` as its entry."""
-    parts = [(STATIC / f"{name}.js").read_text(encoding="utf-8") for name in names]
-    return "\n".join([*parts, f"export default {{ render: {render} }};"])
-
-
-def style(*names: str) -> str:
-    """The style sheets of `static/` as one."""
-    return "\n".join((STATIC / f"{name}.css").read_text(encoding="utf-8") for name in names)
-
-
-def checked_choice(value: Any, name: str, choices: list) -> Any:
-    """The value, or InputError if it is none of the choices."""
-    if value not in choices:
-        raise InputError(f"{name} is {value!r}, but must be one of {', '.join(map(str, choices))}")
-    return value
-
-
-def png(picture: Image) -> bytes:
-    """A picture (3, height, width), 0..1, as the bytes of a PNG file."""
-    buffer = BytesIO()
-    PIL.Image.fromarray(as_frames(picture[None])[0].numpy()).save(buffer, "png")
-    return buffer.getvalue()
-
-
-def strip(video: Video, largest: int | None = None) -> bytes:
-    """All frames of (frames, 3, height, width) side by side in one PNG, each at most `largest` pixels wide."""
-    if largest and video.shape[-1] > largest:
-        size = (round(video.shape[-2] * largest / video.shape[-1]), largest)
-        video = F.interpolate(video.float(), size=size, mode="bilinear", antialias=True)
-    return png(torch.cat(list(video.float().cpu()), dim=2).clamp(0, 1))
-
-
-def coloured(
-    values: Float[Tensor, "frames h w"], low: float | int, high: float | int, colours: str
-) -> Float[Tensor, "frames 3 h w"]:
-    """Numbers in low..high as colours of one of matplotlib's colour maps."""
-    scaled = ((values - low) / max(high - low, 1e-12)).clamp(0, 1)
-    return torch.from_numpy(colormaps[colours](scaled.numpy())[..., :3]).permute(0, 3, 1, 2).float()
-
-
-def colour_stops(colours: str, count: int = 11) -> list[str]:
-    """A colour map as #RRGGBB from its low to its high end, for a colour bar."""
-    return [to_hex(colormaps[colours](i / (count - 1))) for i in range(count)]
-
-
-def short_name(model: str) -> str:
-    """A model's name without the folders or the owner in front of it."""
-    return Path(model).name
-
-
-def drawn_boxes(boxes: Boxes | None) -> list[dict]:
-    """Boxes for the browser: of each its colour, and its corners in every frame, in pixels; none for None."""
-    listed = [] if boxes is None else boxes.tolist()
-    return [{"colour": PALETTE[i % len(PALETTE)], "frames": frames} for i, frames in enumerate(listed)]
-
-
-# --- the explorer ----------------------------------------------------------------------------------------------------
+__all__ = ["FeatureExplorer"]
 
 
 class FeatureExplorer(Explorer):
@@ -149,8 +47,8 @@ class FeatureExplorer(Explorer):
             of the choices.
     """
 
-    _esm = script("renderFeatures", "feature_explorer")
-    _css = style("feature_explorer")
+    _esm = script("feature_explorer.js")
+    _css = style("common.css", "explorer.css", "feature_explorer.css")
     _remembered = 6  # the features of a layer are 165 MB in SVD's last block
 
     about = traitlets.Dict(help="model, picture size, number of frames, where the latents are from").tag(sync=True)

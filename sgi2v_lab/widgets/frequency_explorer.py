@@ -4,23 +4,23 @@ from typing import Any
 
 import traitlets
 
+from sgi2v_lab.denoise import predict_clean_latents
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import butterworth_mask
 from sgi2v_lab.models import Model, decode_latents
 from sgi2v_lab.pca import fit_pca
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.shapes import Latents
-from sgi2v_lab.widgets.explore import Filtered, filter_latents, guess_clean, guided_latents, place_norms, subject_of_run
-from sgi2v_lab.widgets.feature_explorer import (
+from sgi2v_lab.widgets.bundle import script, style
+from sgi2v_lab.widgets.explore import Filtered, filter_latents, guided_latents, place_norms, subject_of_run
+from sgi2v_lab.widgets.explorer import (
     Explorer,
     checked_choice,
     colour_stops,
     coloured,
     png,
-    script,
     short_name,
     strip,
-    style,
 )
 
 __all__ = ["FrequencyExplorer"]
@@ -48,8 +48,8 @@ class FrequencyExplorer(Explorer):
             of range.
     """
 
-    _esm = script("renderFrequencies", "feature_explorer", "frequency_explorer")
-    _css = style("feature_explorer", "frequency_explorer")
+    _esm = script("frequency_explorer.js")
+    _css = style("common.css", "explorer.css", "frequency_explorer.css")
 
     about = traitlets.Dict(help="model, picture size, number of frames, what is decoded").tag(sync=True)
     steps = traitlets.List(help="guided steps: index and sigma; empty for latents given").tag(sync=True)
@@ -174,9 +174,12 @@ class FrequencyExplorer(Explorer):
         state = (self.step, name, *((self.cutoff, self.order) if name == "mixed" else ()))
 
         def clean() -> Latents:
+            noisy = latents.to(self.model.device)
             if self._subject is None:
-                return latents.to(self.model.device)
-            return guess_clean(self._subject, self.step, latents)
+                return noisy
+            return predict_clean_latents(
+                self.model, self._subject.conditioning, noisy, self._subject.settings, self.step
+            )
 
         def picture() -> bytes:
             frame = self._once(("clean", *state), clean)[self.frame : self.frame + 1]

@@ -8,18 +8,17 @@ import traitlets
 from sgi2v_lab.models import Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pipeline import Run
+from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.explore import iterations_of, loss_shares, loss_weights, optimised_steps, place_norms
-from sgi2v_lab.widgets.feature_explorer import (
+from sgi2v_lab.widgets.explorer import (
     LARGEST,
     Explorer,
     checked_choice,
     colour_stops,
     coloured,
     drawn_boxes,
-    script,
     short_name,
     strip,
-    style,
 )
 
 __all__ = ["LossExplorer"]
@@ -39,8 +38,8 @@ class LossExplorer(Explorer):
             that is none of the choices.
     """
 
-    _esm = script("renderLoss", "feature_explorer", "loss_explorer")
-    _css = style("feature_explorer", "loss_explorer")
+    _esm = script("loss_explorer.js")
+    _css = style("common.css", "explorer.css", "loss_explorer.css")
 
     about = traitlets.Dict(help="model, picture size, number of frames").tag(sync=True)
     steps = traitlets.List(help="guided steps: index, sigma, and the loss before each iteration").tag(sync=True)

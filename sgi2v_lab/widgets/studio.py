@@ -10,7 +10,6 @@ included.
 """
 
 import os
-import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import layers_of
 from sgi2v_lab.models import MODELS, Model, load_model
 from sgi2v_lab.pipeline import Run
-from sgi2v_lab.settings import Settings
+from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.pictures import Picture
 from sgi2v_lab.widgets.studio_fields import groups, plain
@@ -35,8 +34,6 @@ from sgi2v_lab.widgets.trajectory_editor import TrajectoryEditor
 __all__ = ["Studio"]
 
 FITS = ("stretch", "crop", "pad")
-STEERING = ("guided_steps", "iterations", "learning_rate", "relative_rate", "optimizer", "weight_decay", "features")
-STEERING += ("layers", "gaussian_sigma", "cutoff", "butterworth_order", "checkpointing")  # no part in uncontrolled runs
 
 
 class Studio(Background, TrajectoryEditor):
@@ -53,8 +50,7 @@ class Studio(Background, TrajectoryEditor):
         error: what went wrong with the last thing asked for, in a sentence; empty if nothing.
     """
 
-    # one scope holds all scripts, and the editor's own entry gives way to the Studio's
-    _esm = re.sub(r"^export default \{ render \};\n", "", script("studio.js"), flags=re.MULTILINE)
+    _esm = script("studio.js")
     _css = style("common.css", "trajectory_editor.css", "studio.css")
 
     settings = traitlets.Instance(Settings)
@@ -200,7 +196,7 @@ class Studio(Background, TrajectoryEditor):
 
     def _uncontrolled_key(self) -> tuple:
         """What the video without control depends on."""
-        values = {k: v for k, v in self.settings.as_dict().items() if k not in STEERING}
+        values = {k: v for k, v in self.settings.as_dict().items() if k not in CONTROL_FIELDS}
         return id(self.model), self.image.tobytes(), self.image.size, self.fit, self.seed, tuple(values.items())
 
     # --- the gallery -------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""What the browser tests share: one server, one Chromium, notebooks in pages. See jupyter.py for what a page can do."""
+"""What the browser tests share: Chromium, a server for each module, and notebooks in pages (see jupyter.py)."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,36 +41,45 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+# A profile and a server for each module: JupyterLab opens again what was open, and remembers the theme.
+
+
+@pytest.fixture(scope="module")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A profile in which pages may download and wait long."""
+    """A new profile, in which pages may download and wait long."""
     context = browser.new_context(viewport=WIDE, accept_downloads=True)
     context.set_default_timeout(PATIENCE * 1000)
     yield context
     context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One Jupyter server for all tests."""
+    """A new Jupyter server; what still runs on it ends with it."""
     server = start_server(tmp_path_factory.mktemp("jupyter"))
     yield server
     stop_server(server)
 
 
 @pytest.fixture(scope="module")
-def open_notebook(server: Server, context: BrowserContext) -> Iterator[Callable[..., Notebook]]:
-    """`open_notebook(name, cells, front_end="lab")` writes a notebook, opens it and runs it; closed with the module."""
-    opened: list[Notebook] = []
+def open_notebook(
+    server: Server, context: BrowserContext
+) -> Callable[[str, Sequence[str], str], AbstractContextManager[Notebook]]:
+    """`with open_notebook(name, cells, front_end) as notebook` writes one, opens and runs it; at the end it is closed.
 
-    def open_one(name: str, cells: Sequence[str], front_end: str = "lab") -> Notebook:
-        notebook = Notebook(server, context.new_page(), server.write(name, cells), front_end)
-        opened.append(notebook)
-        return notebook.open().run()
+    `front_end` is "lab" or "notebook" (Notebook 7).
+    """
 
-    yield open_one
-    for notebook in opened:
-        notebook.close()
+    @contextmanager
+    def open_one(name: str, cells: Sequence[str], front_end: str) -> Iterator[Notebook]:
+        file = server.write(f"{name}-{front_end}.ipynb", cells)
+        notebook = Notebook(server, context.new_page(), file, front_end)
+        try:
+            yield notebook.open().run()
+        finally:
+            notebook.close()
+
+    return open_one
 
 
 @pytest.fixture(scope="session")

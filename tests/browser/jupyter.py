@@ -16,12 +16,11 @@ import nbformat
 from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = float(
-    os.environ.get("SGI2V_BROWSER_PATIENCE", "240")
-)  # seconds, for whatever a busy machine takes long over
+PATIENCE = float(os.environ.get("SGI2V_BROWSER_PATIENCE", "240"))  # seconds, for what a busy machine takes long over
 TOKEN = "browser-tests"
 FRONT_ENDS = {"lab": "lab/tree", "notebook": "notebooks"}  # JupyterLab, and Notebook 7, on the same server
 
+PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"  # the notebook in front
 NOTEBOOK = "(window.jupyterapp && window.jupyterapp.shell.currentWidget)"
 ASK_KERNEL = """async (expression) => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -52,6 +51,19 @@ class Server:
     def address(self, name: str, front_end: str = "lab") -> str:
         return f"http://127.0.0.1:{self.port}/{FRONT_ENDS[front_end]}/{name}?token={TOKEN}"
 
+    def ask(self, path: str, method: str = "GET") -> object:
+        """What the server's REST interface answers, as `ask("api/sessions")`; None where it says nothing."""
+        headers = {"Authorization": f"token {TOKEN}"}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{path}", method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or "null")
+
+    def end_kernel(self, name: str) -> None:
+        """End the kernel of a notebook, whatever has become of its page."""
+        for session in self.ask("api/sessions"):
+            if session["path"] == name:
+                self.ask(f"api/sessions/{session['id']}", "DELETE")
+
 
 def start_server(folder: Path) -> Server:
     """Start a server that shares nothing with the user's own; it takes any free port."""
@@ -65,6 +77,7 @@ def start_server(folder: Path) -> Server:
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "IPYTHONDIR": str(home / "ipython"),
+        "OMP_NUM_THREADS": "1",  # models as small as the tests' gain nothing by more, and the browser needs a core too
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
     }
     settings = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
@@ -92,7 +105,7 @@ def start_server(folder: Path) -> Server:
     )
     server = Server(notebooks, 0, process)
     try:
-        server.port = _port(server, home / "runtime", folder / "server.log")
+        _find_port(server, home / "runtime", folder / "server.log")
     except BaseException:
         stop_server(server)
         raise
@@ -109,14 +122,14 @@ def stop_server(server: Server) -> None:
         server.process.wait()
 
 
-def _port(server: Server, runtime: Path, log: Path) -> int:
+def _find_port(server: Server, runtime: Path, log: Path) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and server.process.poll() is None:
         for file in runtime.glob("jpserver-*.json"):
             try:
-                port = json.loads(file.read_text())["port"]
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", timeout=10):
-                    return port
+                server.port = json.loads(file.read_text())["port"]
+                server.ask("api/status")
+                return
             except (ValueError, KeyError, urllib.error.URLError, OSError):
                 pass
         time.sleep(0.2)
@@ -165,7 +178,9 @@ class Notebook:
         return self
 
     def command(self, name: str, **arguments: object) -> None:
-        self.page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, arguments])
+        """Do one of the front end's commands; what it returns, as a whole document, stays there."""
+        execute = "async ([name, args]) => { await window.jupyterapp.commands.execute(name, args); }"
+        self.page.evaluate(execute, [name, arguments])
 
     def evaluate(self, expression: str) -> object:
         """A Python expression's value in the kernel, through JSON; "setattr(editor, 'frame', 3)" is one too."""
@@ -174,11 +189,12 @@ class Notebook:
             raise RuntimeError(f"{answer['ename']}: {answer['evalue']}")
         return json.loads(ast.literal_eval(answer["data"]["text/plain"]))
 
-    def wait_for(self, expression: str, expected: object = True, patience: float = 60) -> object:
+    def wait_for(self, expression: str, expected: object = True) -> object:
         """Ask the kernel until a Python expression has a value; what the browser sends takes a moment to arrive."""
-        end = time.monotonic() + patience
-        while (value := self.evaluate(expression)) != expected and time.monotonic() < end:
-            self.page.wait_for_timeout(50)
+        begin, pause = time.monotonic(), 20  # milliseconds
+        while (value := self.evaluate(expression)) != expected and time.monotonic() < begin + PATIENCE:
+            self.page.wait_for_timeout(pause)
+            pause = min(1.5 * pause, 300)  # what takes long is not made longer by asking
         assert value == expected, f"{expression} is {value!r}, expected {expected!r}"
         return value
 
@@ -193,13 +209,19 @@ class Notebook:
         self.page.wait_for_timeout(600)  # style sheets are exchanged after the attribute
 
     def find(self, test_id: str) -> Locator:
-        """An element by its data-testid."""
-        return self.page.get_by_test_id(test_id)
+        """An element of this notebook by its data-testid; what other open documents show is none of it."""
+        return self.page.locator(PANEL).get_by_test_id(test_id)
+
+    def widget(self, test_id: str) -> Locator:
+        """A widget by its data-testid, as soon as it says that it is ready."""
+        found = self.page.locator(f"{PANEL} [data-testid={test_id}][data-ready]")
+        found.wait_for()
+        return found
 
     def close(self) -> None:
-        """End the kernel and leave the page."""
-        self.page.evaluate(f"() => {NOTEBOOK}?.sessionContext?.shutdown()")
+        """Leave the page, and end the kernel, which would live on."""
         self.page.close()
+        self.server.end_kernel(self.name)
 
     def _wait(self, condition: str) -> None:
         self.page.wait_for_function(condition, timeout=PATIENCE * 1000)

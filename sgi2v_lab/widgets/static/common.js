@@ -1,22 +1,25 @@
 // What the widgets share: elements, icons, the theme, files.
 
-/** An element with attributes, listeners (on...) and children. */
+/** An element with classes, attributes, listeners (on...) and children: h("button.wide", { title, onclick }, "text"). */
 export function h(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
+  const [tag, ...classes] = name.split(".");
+  return furnished(document.createElement(tag), classes, attributes, children);
+}
+
+/** The same for a drawing. */
+export function svg(name, attributes = {}, ...children) {
+  const [tag, ...classes] = name.split(".");
+  return furnished(document.createElementNS("http://www.w3.org/2000/svg", tag), classes, attributes, children);
+}
+
+function furnished(element, classes, attributes, children) {
+  if (classes.length) element.setAttribute("class", classes.join(" "));
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (value === true) element.setAttribute(key, "");
     else if (value !== false && value != null) element.setAttribute(key, value);
   }
   element.append(...children.flat(Infinity).filter((child) => child != null));
-  return element;
-}
-
-/** The same for a drawing. */
-export function svg(name, attributes = {}, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) if (value != null) element.setAttribute(key, value);
-  element.append(...children);
   return element;
 }
 

@@ -1,17 +1,19 @@
-// FrequencyExplorer: built of the kit in feature_explorer.js, which Python puts in front of this file.
+// FrequencyExplorer: the low-pass, the spectra, and what they make of the latents and of a decoded frame.
+import { h, svg } from "./common.js";
+import { colourBar, count, Explorer, layer, tenTo, short, tile } from "./explorer.js";
 
 const CURVES = {
   before: ["before", ""],
   optimised: ["optimised", "5 4"],
-  mixed: ["mixed", "1.5 3"],
+  mixed: ["mixed", "0.1 6"],
   change: ["optimised − before", ""],
   kept: ["kept of it", "5 4"],
 };
 
-/** Power over radial frequency on a logarithmic scale, with the filter's weight as a shade behind it. */
+/** Power over radial frequency on a logarithmic tenTo, with the filter's weight as a shade behind it. */
 function spectraChart() {
-  const [width, height, left, right, top, bottom] = [560, 270, 54, 12, 10, 44];
-  const drawing = make("svg.chart", {
+  const [width, height, left, right, top, bottom] = [560, 280, 54, 22, 22, 44]; // r is written above, at its place
+  const drawing = svg("svg.chart", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
     "data-testid": "spectra",
@@ -30,28 +32,26 @@ function spectraChart() {
     const weights = model.get("response");
     const radii = model.get("response_radii");
     const shade = radii.map((radius, i) => `${x(radius)},${floor - (floor - top) * weights[i]}`);
-    parts.push(make("path.shade", { d: `M${x(0)},${floor}L${shade.join("L")}L${x(radii.at(-1) ?? 0)},${floor}Z` }));
+    parts.push(svg("path.shade", { d: `M${x(0)},${floor}L${shade.join("L")}L${x(radii.at(-1) ?? 0)},${floor}Z` }));
     for (let power = low; power <= high; power += Math.ceil((high - low) / 6)) {
-      parts.push(make("line.grid", { x1: left, x2: width - right, y1: y(10 ** power), y2: y(10 ** power) }));
-      parts.push(make("text.tick", { x: left - 7, y: y(10 ** power) + 4, "text-anchor": "end" }, scale(power)));
+      parts.push(svg("line.grid", { x1: left, x2: width - right, y1: y(10 ** power), y2: y(10 ** power) }));
+      parts.push(svg("text.tick", { x: left - 7, y: y(10 ** power) + 4, "text-anchor": "end" }, tenTo(power)));
     }
     for (const value of [0, 0.25, 0.5, 0.75, 1]) {
-      parts.push(make("text.tick", { x: x(value), y: floor + 17, "text-anchor": "middle" }, String(value)));
+      parts.push(svg("text.tick", { x: x(value), y: floor + 17, "text-anchor": "middle" }, String(value)));
     }
-    parts.push(make("line.axis", { x1: left, x2: width - right, y1: floor, y2: floor }));
-    parts.push(make("line.cutoff", { x1: x(cutoff), x2: x(cutoff), y1: top, y2: floor }));
-    const flipped = cutoff > 0.75;
-    const place = { x: x(cutoff) + (flipped ? -6 : 6), y: top + 11, "text-anchor": flipped ? "end" : "start" };
-    parts.push(make("text.axis-name", place, `r = ${cutoff.toFixed(2)}`));
+    parts.push(svg("line.axis", { x1: left, x2: width - right, y1: floor, y2: floor }));
+    parts.push(svg("line.cutoff", { x1: x(cutoff), x2: x(cutoff), y1: top, y2: floor }));
+    parts.push(svg("text.axis-name", { x: x(cutoff), y: top - 7, "text-anchor": "middle" }, `r = ${cutoff.toFixed(2)}`));
     for (const [name, [, dashes]] of Object.entries(CURVES)) {
       const points = model.get("radii").map((radius, i) => `${x(radius)},${y(spectra[name][i])}`);
-      parts.push(make(`polyline.curve.${name}`, { points: points.join(" "), "stroke-dasharray": dashes }));
+      parts.push(svg(`polyline.curve.${name}`, { points: points.join(" "), "stroke-dasharray": dashes }));
     }
     const middle = (top + floor) / 2;
     const centred = { "text-anchor": "middle" };
     parts.push(
-      make("text.axis-name", { ...centred, x: x(0.5), y: height - 6 }, "radial frequency (1 = highest along an axis)"),
-      make("text.axis-name", { ...centred, transform: `translate(13 ${middle}) rotate(-90)` }, "mean power"),
+      svg("text.axis-name", { ...centred, x: x(0.5), y: height - 6 }, "radial frequency (1 = highest along an axis)"),
+      svg("text.axis-name", { ...centred, transform: `translate(13 ${middle}) rotate(-90)` }, "mean power"),
     );
     drawing.replaceChildren(...parts);
   };
@@ -60,35 +60,35 @@ function spectraChart() {
 
 function legend() {
   const entries = Object.entries(CURVES).map(([name, [text, dashes]]) => {
-    const line = make(`line.curve.${name}`, { x1: 1, x2: 25, y1: 4, y2: 4, "stroke-dasharray": dashes });
-    const sample = make("svg", { viewBox: "0 0 26 8", width: 26, height: 8, "aria-hidden": "true" }, line);
-    return make("span.entry", {}, sample, text);
+    const line = svg(`line.curve.${name}`, { x1: 1, x2: 25, y1: 4, y2: 4, "stroke-dasharray": dashes });
+    const sample = svg("svg", { viewBox: "0 0 26 8", width: 26, height: 8, "aria-hidden": "true" }, line);
+    return h("span.entry", {}, sample, text);
   });
-  const shade = make("span.entry", {}, make("span.swatch"), "the filter’s weight L, 0 to 1");
-  return make("div.legend", {}, ...entries, shade);
+  const shade = h("span.entry", {}, h("span.swatch"), "the filter’s weight L, 0 to 1");
+  return h("div.legend", {}, ...entries, shade);
 }
 
-function renderFrequencies({ model, el }) {
+function render({ model, el }) {
   const about = model.get("about");
   const { frames } = about;
-  const [w, h] = model.get("grid");
-  const subtitle = `${about.model ? `${about.model} · ` : ""}${frames} frames · latents of ${w} × ${h} cells`;
-  const panel = new Panel(model, el, "frequency-explorer", "Frequency explorer", subtitle);
+  const [columns, rows] = model.get("grid");
+  const subtitle = `${about.model ? `${about.model} · ` : ""}${frames} frames · latents of ${columns} × ${rows} cells`;
+  const explorer = new Explorer(model, el, "frequency-explorer", "Frequency explorer", subtitle);
   const steps = model.get("steps");
   const sigmas = Object.fromEntries(steps.map(({ index, sigma }) => [index, sigma]));
-  const cutoff = panel.slider("cutoff", "Cut-off r", count(101).map((i) => i / 100), (value) => value.toFixed(2));
-  panel.slider("order", "Order (steepness)", count(16).map((i) => i + 1), String);
+  const cutoff = explorer.slider("cutoff", "Cut-off r", count(101).map((i) => i / 100), (value) => value.toFixed(2));
+  explorer.slider("order", "Order (steepness)", count(16).map((i) => i + 1), String);
   if (steps.length) {
     const indices = steps.map(({ index }) => index);
-    panel.slider("step", "Guided step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
+    explorer.slider("step", "Guided step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
   }
-  panel.slider("frame", "Frame", count(frames), (frame) => `${frame} of 0–${frames - 1}`);
+  explorer.slider("frame", "Frame", count(frames), (frame) => `${frame} of 0–${frames - 1}`);
 
   const mask = layer("crisp", "low-pass mask");
   // frequencies run from −1 to 1 on both axes, whatever the picture's shape
   const maskTile = tile({ width: 2, height: 2 }, [mask], { "data-testid": "mask" });
   maskTile.classList.add("mask");
-  const whence = make("span.note", {}, "white: taken from the optimised latents; ring: r");
+  const whence = h("span.note", {}, "white: taken from the optimised latents; ring: r");
   const chart = spectraChart();
   const stages = ["before", "optimised", "mixed"];
   const place = (name, alt, decoded = false) => {
@@ -98,22 +98,22 @@ function renderFrequencies({ model, el }) {
   const latents = stages.map((name) => place(`${name}_png`, `latents, ${name}`));
   const changes = ["change_png", "kept_png"].map((name) => place(name, name === "kept_png" ? "kept change" : "change"));
   const decoded = about.decodes ? stages.map((name) => place(`decoded_${name}_png`, `decoded, ${name}`, true)) : [];
-  const head = (text) => make("div.head", {}, text);
-  const side = (text, more) => make("div.side", {}, make("strong", {}, text), make("span.note", {}, more));
-  const bar = make("div.energy");
+  const head = (text) => h("div.head", {}, text);
+  const side = (text, more) => h("div.side", {}, h("strong", {}, text), h("span.note", {}, more));
+  const bar = h("div.energy");
   const guessed = about.decodes === "guess";
   const decodes = guessed ? "the model’s guess of the clean frame behind them" : "the latents as they are";
-  panel.body.append(
-    make(
+  explorer.body.append(
+    h(
       "div.spectrum",
       {},
-      make("figure", {}, make("h4", {}, "Low-pass mask L"), maskTile, whence),
-      make("figure", {}, make("h4", {}, "Radial spectra"), chart, legend()),
+      h("figure", {}, h("h4", {}, "Low-pass mask L"), maskTile, whence),
+      h("figure", {}, h("h4", {}, "Radial spectra"), chart, legend()),
     ),
-    make(
+    h(
       "div.stages",
       {},
-      make("div"),
+      h("div"),
       ...stages.map((name) => head(name === "mixed" ? "mixed: what goes on" : name)),
       side("Latents", "three principal components as colours"),
       ...latents.map(({ tile }) => tile),
@@ -126,28 +126,31 @@ function renderFrequencies({ model, el }) {
 
   const rings = () => {
     const r = Number(cutoff.value) / 100; // ahead of the trait while it moves
-    // zero frequency is the cell at (w // 2, h // 2), whose middle is half a cell from its corner
-    const [cx, cy] = [(2 * (Math.floor(w / 2) + 0.5)) / w, (2 * (Math.floor(h / 2) + 0.5)) / h];
-    maskTile.drawing.replaceChildren(make("circle.ring.casing", { cx, cy, r }), make("circle.ring", { cx, cy, r }));
+    // zero frequency is the cell at (columns // 2, rows // 2), whose middle is half a cell from its corner
+    const [cx, cy] = [columns, rows].map((size) => (2 * (Math.floor(size / 2) + 0.5)) / size);
+    maskTile.drawing.replaceChildren(svg("circle.ring.casing", { cx, cy, r }), svg("circle.ring", { cx, cy, r }));
     chart.draw(model, r);
   };
   cutoff.addEventListener("input", rings);
-  panel.on(["cutoff", "spectra", "radii", "response", "response_radii", "mask_png"], () => {
-    mask.show(panel.url("mask_png"), 0, 1);
+  explorer.on(["cutoff", "spectra", "radii", "response", "response_radii", "mask_png"], () => {
+    mask.show(explorer.url("mask_png"), 0, 1);
     rings();
   });
   const strips = [...latents, ...changes];
-  panel.on(["frame", "change_top", "kept", ...strips.map(({ name }) => name)], () => {
-    for (const { name, picture } of strips) picture.show(panel.url(name), model.get("frame"), frames);
+  explorer.on(["frame", "change_top", "kept", ...strips.map(({ name }) => name)], () => {
+    for (const { name, picture } of strips) picture.show(explorer.url(name), model.get("frame"), frames);
     const share = `${(model.get("kept") * 100).toFixed(model.get("kept") < 0.1 ? 1 : 0)} %`;
     bar.replaceChildren(
-      make("strong.big", {}, share),
-      make("span.note", {}, "of the change’s energy is kept"),
+      h("strong.big", {}, share),
+      h("span.note", {}, "of the change’s energy is kept"),
       colourBar(model.get("bar"), "0", short(model.get("change_top")), "length of the change"),
     );
   });
-  panel.on(decoded.map(({ name }) => name), () => {
-    for (const { name, picture } of decoded) picture.show(panel.url(name), 0, 1);
+  explorer.on(decoded.map(({ name }) => name), () => {
+    for (const { name, picture } of decoded) picture.show(explorer.url(name), 0, 1);
   });
-  return () => panel.close();
+  explorer.root.dataset.ready = "true";
+  return () => explorer.close();
 }
+
+export default { render };

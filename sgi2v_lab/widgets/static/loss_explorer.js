@@ -1,4 +1,6 @@
-// LossExplorer: built of the kit in feature_explorer.js, which Python puts in front of this file.
+// LossExplorer: the loss over steps and iterations; for one of them, its terms and its gradient.
+import { h, svg } from "./common.js";
+import { colourBar, count, Explorer, layer, outlines, tenTo, short, tile } from "./explorer.js";
 
 /** Evenly spaced round numbers that cover low..high. */
 function roundTicks(low, high, wanted) {
@@ -9,9 +11,9 @@ function roundTicks(low, high, wanted) {
 }
 
 /** The loss before every iteration, one line a guided step, side by side; a click chooses. */
-function lossChart(panel, steps) {
+function lossChart(explorer, steps) {
   const [width, height, left, right, top, bottom] = [440, 250, 52, 6, 12, 44];
-  const drawing = make("svg.chart", {
+  const drawing = svg("svg.chart", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
     "data-testid": "loss-chart",
@@ -25,33 +27,33 @@ function lossChart(panel, steps) {
   const y = (loss) => top + (height - top - bottom) * (1 - loss / ceiling);
   for (const value of roundTicks(0, ceiling, 5)) {
     drawing.append(
-      make("line.grid", { x1: left, x2: width - right, y1: y(value), y2: y(value) }),
-      make("text.tick", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, short(value)),
+      svg("line.grid", { x1: left, x2: width - right, y1: y(value), y2: y(value) }),
+      svg("text.tick", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, short(value)),
     );
   }
   const bands = steps.map((step, at) => {
-    const band = make("rect.band", { x: left + group * at, y: top, width: group, height: height - top - bottom });
+    const band = svg("rect.band", { x: left + group * at, y: top, width: group, height: height - top - bottom });
     drawing.append(band);
     return band;
   });
   const every = Math.ceil((steps.length * 22) / (width - left - right)); // labels that would touch are left out
   const lines = steps.map(({ index, sigma, losses }, at) => {
     const points = losses.map((loss, i) => [x(at, i, losses.length), y(loss)]);
-    const line = make("polyline.line", { points: points.map((p) => p.join(",")).join(" ") });
-    const dots = points.map(([cx, cy]) => make("circle.point", { cx, cy, r: steps.length > 24 ? 1.8 : 2.6 }));
+    const line = svg("polyline.line", { points: points.map((p) => p.join(",")).join(" ") });
+    const dots = points.map(([cx, cy]) => svg("circle.point", { cx, cy, r: steps.length > 24 ? 1.8 : 2.6 }));
     drawing.append(line, ...dots);
     if (at % every === 0) {
       const middle = left + group * (at + 0.5);
-      drawing.append(make("text.tick", { x: middle, y: height - bottom + 16, "text-anchor": "middle" }, String(index)));
+      drawing.append(svg("text.tick", { x: middle, y: height - bottom + 16, "text-anchor": "middle" }, String(index)));
     }
     return { index, sigma, losses, line, dots };
   });
   drawing.append(
-    make("line.axis", { x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
-    make("text.axis-name", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, "guided step"),
-    make("text.axis-name", { transform: `translate(13 ${middle}) rotate(-90)`, "text-anchor": "middle" }, "loss"),
+    svg("line.axis", { x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
+    svg("text.axis-name", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, "guided step"),
+    svg("text.axis-name", { transform: `translate(13 ${middle}) rotate(-90)`, "text-anchor": "middle" }, "loss"),
   );
-  const marker = make("circle.marker", { r: 6 });
+  const marker = svg("circle.marker", { r: 6 });
   drawing.append(marker);
   drawing.addEventListener("click", (event) => {
     const place = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawing.getScreenCTM().inverse());
@@ -59,7 +61,7 @@ function lossChart(panel, steps) {
     const many = lines[at].losses.length;
     const share = (place.x - left) / group - at;
     const iteration = Math.min(Math.max(Math.round(share * (many + 0.3) - 0.65), 0), many - 1);
-    panel.set({ step: lines[at].index, iteration });
+    explorer.set({ step: lines[at].index, iteration });
   });
   drawing.choose = (step, iteration) => {
     for (const [at, each] of lines.entries()) {
@@ -76,8 +78,8 @@ function lossChart(panel, steps) {
 const percent = (share) => `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} %`;
 
 /** What every box adds in every frame, as a table; the sums are in it, so that one sees what the loss is made of. */
-function termsTable(panel, measure) {
-  const { model } = panel;
+function termsTable(explorer, measure) {
+  const { model } = explorer;
   const frames = model.get("about").frames;
   const rows = model.get(measure === "share" ? "shares" : "means");
   const top = Math.max(...rows.flat().map((value) => value ?? 0)) || 1;
@@ -86,72 +88,72 @@ function termsTable(panel, measure) {
   const power = Math.floor(Math.log10(top));
   const write = (value) => (measure === "share" ? percent(value / loss) : (value / 10 ** power).toFixed(1));
   const numbers = count(frames).slice(1); // the first frame is the target
-  const head = make("tr", {}, make("th", {}), ...numbers.map((f) => make("th", { scope: "col" }, String(f))));
-  if (measure === "share") head.append(make("th.sum", { scope: "col" }, "sum"));
+  const head = h("tr", {}, h("th", {}), ...numbers.map((f) => h("th", { scope: "col" }, String(f))));
+  if (measure === "share") head.append(h("th.sum", { scope: "col" }, "sum"));
   const body = rows.map((row, at) => {
-    const chip = make("span.chip");
+    const chip = h("span.chip");
     chip.style.background = model.get("boxes")[at].colour;
-    const line = make("tr", {}, make("th.name", { scope: "row" }, chip, model.get("names")[at] ?? ""));
+    const line = h("tr", {}, h("th.name", { scope: "row" }, chip, model.get("names")[at] ?? ""));
     for (const value of row.slice(1)) {
-      const cell = make("td", {}, value === null ? "–" : write(value));
+      const cell = h("td", {}, value === null ? "–" : write(value));
       if (value === null) cell.classList.add("out");
       else cell.style.setProperty("--share", `${Math.round((value / top) * 62)}%`);
       line.append(cell);
     }
-    if (measure === "share") line.append(make("td.sum", {}, write(sum(row))));
+    if (measure === "share") line.append(h("td.sum", {}, write(sum(row))));
     return line;
   });
-  const table = make("table", { "data-testid": "terms" }, make("thead", {}, head), make("tbody", {}, ...body));
+  const table = h("table", { "data-testid": "terms" }, h("thead", {}, head), h("tbody", {}, ...body));
   if (measure === "share") {
     const columns = numbers.map((f) => write(sum(rows.map((row) => row[f]))));
-    const total = make("tr", {}, make("th.name", { scope: "row" }, "sum"));
-    total.append(...columns.map((text) => make("td.sum", {}, text)), make("td.sum.total", {}, write(loss)));
-    table.append(make("tfoot", {}, total));
+    const total = h("tr", {}, h("th.name", { scope: "row" }, "sum"));
+    total.append(...columns.map((text) => h("td.sum", {}, text)), h("td.sum.total", {}, write(loss)));
+    table.append(h("tfoot", {}, total));
   }
   return table;
 }
 
-function renderLoss({ model, el }) {
+function render({ model, el }) {
   const about = model.get("about");
   const { frames, width, height } = about;
   const subtitle = `${about.model} · ${frames} frames · ${width} × ${height} px`;
-  const panel = new Panel(model, el, "loss-explorer", "Loss explorer", subtitle);
+  const explorer = new Explorer(model, el, "loss-explorer", "Loss explorer", subtitle);
   const steps = model.get("steps");
   const sigmas = Object.fromEntries(steps.map(({ index, sigma }) => [index, sigma]));
   const most = Math.max(...steps.map(({ losses }) => losses.length));
   const indices = steps.map(({ index }) => index);
-  panel.slider("step", "Guided step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
-  panel.slider("iteration", "Iteration", count(most), (iteration) => `${iteration + 1} of ${most}`);
-  panel.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
-  panel.select("measure", "Terms", [
+  explorer.slider("step", "Guided step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
+  explorer.slider("iteration", "Iteration", count(most), (iteration) => `${iteration + 1} of ${most}`);
+  explorer.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
+  explorer.select("measure", "Terms", [
     ["share", "share of the loss"],
     ["mean", "the box's own mean error"],
   ]);
 
-  const chart = lossChart(panel, steps);
-  const hint = make("span.note", {}, "Click a point to look at it.");
-  const terms = make("div.terms");
-  const title = make("h4");
-  const bar = make("div");
+  const chart = lossChart(explorer, steps);
+  const hint = h("span.note", {}, "Click a point to look at it.");
+  const terms = h("div.terms");
+  const title = h("h4");
+  const bar = h("div");
   const thumbs = count(frames).map((frame) => {
     const still = layer("smooth faded");
     const heat = layer("crisp heat");
     const picture = tile(about, [still, heat]);
-    const number = make("span.number");
-    return { still, heat, picture, number, cell: make("div.thumb", {}, picture, number) };
+    const number = h("span.number");
+    return { still, heat, picture, number, cell: h("div.thumb", {}, picture, number) };
   });
-  const row = make("div.strip", {}, ...thumbs.map(({ cell }) => cell));
+  const row = h("div.strip", {}, ...thumbs.map(({ cell }) => cell));
   row.style.setProperty("--columns", Math.min(frames, 8));
-  panel.body.append(
-    make(
+  explorer.body.append(
+    h(
       "div.pair",
       {},
-      make("figure", {}, make("h4", {}, "Loss over the optimiser's iterations"), chart, hint),
-      make("figure", {}, title, terms),
+      h("figure", {}, h("h4", {}, "Loss over the optimiser's iterations"), chart, hint),
+      h("figure", {}, title, terms),
     ),
-    make("div.section", {}, make("h4", {}, "Where the loss pulls: its gradient on the noisy latents"), bar),
+    h("div.section", {}, h("h4", {}, "Where the loss pulls: its gradient on the noisy latents"), bar),
     row,
-    make(
+    h(
       "p.explain",
       {},
       "Colours: length of the gradient at each place of the latents. Percentages: each frame's part of the squared ",
@@ -160,19 +162,19 @@ function renderLoss({ model, el }) {
     ),
   );
 
-  panel.on(["shown", "shares", "means", "measure"], () => {
+  explorer.on(["shown", "shares", "means", "measure"], () => {
     const { step, iteration, loss } = model.get("shown");
     const share = model.get("measure") === "share";
     const power = Math.floor(Math.log10(Math.max(...model.get("means").flat().map((value) => value ?? 0)) || 1));
-    const unit = make("span.note", {}, ` in ${scale(power)}`);
+    const unit = h("span.note", {}, ` in ${tenTo(power)}`);
     title.replaceChildren(`${share ? "Share of the loss" : "Mean squared error"} by box and frame`, share ? "" : unit);
     const what = share ? "100 % is" : "Their weighted mean is";
     const note = `Columns: frames. ${what} the loss before iteration ${iteration + 1} of step ${step}, ${short(loss)}.`;
-    terms.replaceChildren(make("div.scroll", {}, termsTable(panel, model.get("measure"))), make("span.note", {}, note));
+    terms.replaceChildren(h("div.scroll", {}, termsTable(explorer, model.get("measure"))), h("span.note", {}, note));
   });
-  panel.on(["step", "iteration"], () => chart.choose(model.get("step"), model.get("iteration")));
-  panel.on(["gradient_png", "gradient_top", "gradient_parts", "frames_png", "boxes", "strength"], () => {
-    const [stills, heats, parts] = [panel.url("frames_png"), panel.url("gradient_png"), model.get("gradient_parts")];
+  explorer.on(["step", "iteration"], () => chart.choose(model.get("step"), model.get("iteration")));
+  explorer.on(["gradient_png", "gradient_top", "gradient_parts", "frames_png", "boxes", "strength"], () => {
+    const [stills, heats, parts] = [explorer.url("frames_png"), explorer.url("gradient_png"), model.get("gradient_parts")];
     bar.replaceChildren(colourBar(model.get("bar"), "0", short(model.get("gradient_top")), "length of the gradient"));
     for (const [frame, { still, heat, picture, number }] of thumbs.entries()) {
       still.show(stills, frame, frames);
@@ -180,10 +182,13 @@ function renderLoss({ model, el }) {
       heat.style.opacity = model.get("strength");
       picture.drawing.replaceChildren(...outlines(model.get("boxes"), frame));
       const part = `${Math.round((parts[frame] ?? 0) * 100)} %`;
-      number.replaceChildren(make("strong", {}, String(frame)), ` · ${part}`);
+      number.replaceChildren(h("strong", {}, String(frame)), ` · ${part}`);
       picture.setAttribute("role", "img");
       picture.setAttribute("aria-label", `gradient in frame ${frame}: ${part} of all`);
     }
   });
-  return () => panel.close();
+  explorer.root.dataset.ready = "true";
+  return () => explorer.close();
 }
+
+export default { render };

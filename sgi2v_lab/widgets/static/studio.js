@@ -1,6 +1,6 @@
 // The Studio: the trajectory editor with pictures, settings, a button, videos and a gallery around it.
-import { bytesOf, button, followTheme, h, icon, svg } from "./common.js";
-import { render } from "./trajectory_editor.js";
+import { bytesOf, button, captureKeys, followTheme, h, icon, svg } from "./common.js";
+import { renderEditor } from "./trajectory_editor.js";
 
 const OTHER = "other"; // the entry of the model menu that asks for a folder or a hub id
 const BUSY = ["loading", "generating", "cancelling", "keeping"];
@@ -190,10 +190,14 @@ class StudioView {
     this.boxesOn = this.playing = true;
     this.mount = h("div", { class: "st-editor" });
     this.root = h(
-      "div", { class: "sgi2v sg-studio", "data-lm-suppress-shortcuts": "true", "data-testid": "studio" },
+      "div", { class: "sgi2v sg-studio", "data-testid": "studio" },
       this.head(), this.pictures(), this.mount, this.settings(), this.launch(), this.result(), this.gallery(),
     );
-    this.root.addEventListener("keydown", (event) => { if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); });
+    this.stopKeys = captureKeys(this.root, (event) => {
+      if (event.key !== "Enter" || event.target !== this.prompt) return false;
+      this.drawScene();
+      return true;
+    });
   }
 
   send(message) { this.model.send(message); }
@@ -219,16 +223,16 @@ class StudioView {
     const { samples, fits } = this.model.get("_offered");
     const upload = button("Open a picture", "open", { "data-testid": "upload", class: "sg-button is-outlined", onclick: () => this.mount.querySelector("[data-testid=file]").click() }, true);
     const sample = choices([["", "choose …"], ...samples], { "data-testid": "sample", onchange: () => { if (sample.value) this.send({ kind: "sample", name: sample.value }); sample.value = ""; } });
-    const prompt = h("input", { type: "text", value: "a large yellow circle at the left on blue clouds", spellcheck: "false", "data-testid": "scene" });
-    const draw = () => this.send({ kind: "scene", prompt: prompt.value });
-    prompt.addEventListener("keydown", (event) => { if (event.key === "Enter") draw(); });
+    this.prompt = h("input", { type: "text", value: "a large yellow circle at the left on blue clouds", spellcheck: "false", "data-testid": "scene" });
     this.fit = choices(fits, { "data-testid": "fit", title: "How a picture of other proportions becomes the video's first frame", onchange: () => this.set("fit", this.fit.value) });
     return h(
       "div", { class: "st-bar st-pictures" }, upload, labelled("Photograph", sample),
-      h("span", { class: "st-labelled is-wide" }, labelled("Scene", prompt), h("button", { type: "button", class: "sg-button is-outlined", "data-testid": "draw-scene", onclick: draw }, "Draw")),
+      h("span", { class: "st-labelled is-wide" }, labelled("Scene", this.prompt), h("button", { type: "button", class: "sg-button is-outlined", "data-testid": "draw-scene", onclick: () => this.drawScene() }, "Draw")),
       labelled("Fit", this.fit),
     );
   }
+
+  drawScene() { this.send({ kind: "scene", prompt: this.prompt.value }); }
 
   settings() {
     this.groupsNode = h("div", { class: "st-groups" });
@@ -257,7 +261,7 @@ class StudioView {
     this.cancel = button("Cancel", "close", { class: "sg-button is-outlined", title: "Stop before the next iteration", "data-testid": "cancel", onclick: () => this.send({ kind: "cancel" }) }, true);
     this.fill = h("div", { class: "st-fill" });
     this.progress = h("div", { class: "st-progress", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100, "data-testid": "progress" }, this.fill);
-    this.said = h("span", { class: "st-said", role: "status", "aria-live": "polite", "data-testid": "said" });
+    this.said = h("span", { class: "st-said", tabindex: -1, role: "status", "aria-live": "polite", "data-testid": "said" });
     this.problem = h("div", { class: "st-error", role: "alert", "data-testid": "problem" });
     return h(
       "section", { class: "st-launch", "aria-label": "Generate" },
@@ -270,7 +274,7 @@ class StudioView {
     this.screensNode = h("div", { class: "st-stage" });
     this.curve = h("div", {});
     this.playButton = button("Pause", "pause", { class: "sg-button is-outlined", "data-testid": "video-play", onclick: () => this.play(!this.playing) });
-    this.scrub = h("input", { type: "range", min: 0, max: 1, value: 0, step: 1, "aria-label": "Frame", "data-testid": "video-frame", oninput: () => { this.play(false); for (const screen of this.screens) screen.each((video) => { video.currentTime = (Number(this.scrub.value) + 0.5) / screen.fps; }); } });
+    this.scrub = h("input", { type: "range", min: 0, max: 1, value: 0, step: 1, "aria-label": "Frame", "data-testid": "video-frame", oninput: () => { this.play(false); this.drawScrub(); for (const screen of this.screens) screen.each((video) => { video.currentTime = (Number(this.scrub.value) + 0.5) / screen.fps; }); } });
     this.overlay = h("input", { type: "checkbox", checked: true, "data-testid": "overlay", onchange: () => { this.boxesOn = this.overlay.checked; } });
     this.player = h("div", { class: "st-player" }, this.playButton, this.scrub, h("label", { class: "st-check" }, this.overlay, "boxes"));
     this.table = h("div", { class: "st-table" });
@@ -313,9 +317,13 @@ class StudioView {
     const { busy } = this;
     const percent = Math.round(100 * job.fraction);
     this.root.dataset.state = job.state;
+    const launching = [this.cancel, this.generate, this.said];
+    const focused = launching.includes(document.activeElement);
     this.generate.hidden = busy;
     this.cancel.hidden = !busy || job.state === "loading";
     this.cancel.disabled = job.state !== "generating";
+    // a button that goes would take the keyboard with it, and the notebook would have the next key
+    if (focused) launching.find((node) => !node.hidden && !node.disabled).focus();
     for (const node of [this.modelMenu, this.modelName, this.deviceMenu]) node.disabled = busy;
     this.fill.style.width = `${job.state === "done" ? 100 : percent}%`;
     this.progress.classList.toggle("is-waiting", job.state === "loading" || job.state === "keeping");
@@ -411,6 +419,8 @@ class StudioView {
     for (const name of ["title", "aria-label"]) this.playButton.setAttribute(name, on ? "Pause the video" : "Play the video");
   }
 
+  drawScrub() { this.scrub.style.setProperty("--done", `${(100 * this.scrub.value) / Math.max(1, this.scrub.max)}%`); }
+
   tick = () => {
     if (!this.root.isConnected && this.wasShown) return;
     this.wasShown ||= this.root.isConnected;
@@ -419,6 +429,7 @@ class StudioView {
       const [at, last] = this.screens[0].frame();
       this.scrub.max = last;
       this.scrub.value = at;
+      this.drawScrub();
     }
     this.ticking = requestAnimationFrame(this.tick);
   };
@@ -436,10 +447,10 @@ class StudioView {
   }
 }
 
-function renderStudio({ model, el }) {
+function render({ model, el }) {
   const studio = new StudioView(model);
   el.append(studio.root);
-  const closeEditor = render({ model, el: studio.mount });
+  const closeEditor = renderEditor({ model, el: studio.mount });
   const heard = {
     "change:_loaded change:num_frames change:width change:height change:fit": () => studio.drawHead(),
     "change:_groups": () => { studio.buildSettings(); studio.drawSettings(); },
@@ -463,10 +474,11 @@ function renderStudio({ model, el }) {
   studio.root.dataset.ready = "true";
   return () => {
     stopTheme();
-    closeEditor?.();
+    studio.stopKeys();
+    closeEditor();
     for (const [name, handler] of listeners) model.off(name, handler);
     studio.drop();
   };
 }
 
-export default { render: renderStudio };
+export default { render };

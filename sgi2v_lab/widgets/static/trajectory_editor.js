@@ -118,7 +118,8 @@ class Editor {
     this.saveButton.disabled = !this.doc.trajectories.length;
     this.drawStatus();
     // a button that is pressed and thereby switched off, or an object that goes, would take the keyboard with it
-    if (focused && !this.root.contains(document.activeElement)) this.focusSelected();
+    const active = document.activeElement; // a button that was switched off just now still is, until the next frame
+    if (focused && (active.disabled || !this.root.contains(active))) this.focusSelected();
   }
 
   /** After each move of the pointer: what is cheap is drawn at once, the kernel is asked now and then. */
@@ -404,7 +405,8 @@ class Editor {
   }
 }
 
-function render({ model, el }) {
+/** Draw the editor into an element; returns the way to take it down. */
+export function renderEditor({ model, el }) {
   const ed = new Editor(model);
   el.append(ed.root);
   let address = null;
@@ -452,4 +454,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { render: renderEditor };
