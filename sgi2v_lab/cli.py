@@ -1,4 +1,4 @@
-"""The command line: `sgi2v demo`, `generate`, `exam`, `findings`, `models`, `info`.
+"""The command line: `sgi2v demo`, `generate`, `exam`, `findings`, `ablate`, `sweep`, `models`, `info`.
 
 Bad input is one sentence on standard error and exit code 2, Ctrl-C is exit code 130; neither leaves anything behind.
 What takes seconds to import is imported inside the commands, so that `--help` answers at once.
@@ -16,6 +16,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from sgi2v_lab.cli_exam import exam, findings
+from sgi2v_lab.cli_sweep import ablate, sweep
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.quiet import quiet_libraries
 from sgi2v_lab.setting_options import takes_settings
@@ -204,6 +205,8 @@ def generate(
 
 app.command()(exam)
 app.command()(findings)
+app.command()(ablate)
+app.add_typer(sweep, name="sweep")
 
 
 @app.command()

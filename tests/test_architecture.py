@@ -31,6 +31,7 @@ ORDER = (
     *("features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline"),
     *(
         "video",
+        "baselines",
         "plots",
         "run_folder",
         "datasets",
@@ -41,7 +42,7 @@ ORDER = (
         "paper_figures",
         "widgets",
     ),
-    *("setting_options", "cli_exam", "cli", "__main__"),
+    *("setting_options", "cli_options", "cli_exam", "cli_sweep", "cli", "__main__"),
 )
 READS_PROMPTS = ("scene_language", "scene_layout", "prompt")  # of the toy they know only its scenes
 MAY_IMPORT_TOY = (
@@ -231,7 +232,11 @@ def declared_dependencies(root: Path) -> list[str]:
     """What the package imports is what pyproject.toml asks for."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     core = {canonicalize_name(Requirement(r).name) for r in project["dependencies"]}
-    notebooks = {canonicalize_name(Requirement(r).name) for r in project["optional-dependencies"]["notebooks"]}
+    optional = {
+        group: {canonicalize_name(Requirement(r).name) for r in project["optional-dependencies"].get(group, ())}
+        for group in ("notebooks", "cluster")
+    }
+    later = core.union(*optional.values())
     distributions = packages_distributions()
     trees = modules(root)
     complaints = []
@@ -241,7 +246,8 @@ def declared_dependencies(root: Path) -> list[str]:
             if top in stdlib_module_names or top == PACKAGE:
                 continue
             offered_by = {canonicalize_name(d) for d in distributions.get(top, [top])}
-            allowed = core if at_once and not is_one_of(name, MAY_NEED_NOTEBOOKS) else core | notebooks
+            allowed = core | optional["notebooks"] if is_one_of(name, MAY_NEED_NOTEBOOKS) else core
+            allowed = allowed if at_once else later
             if not offered_by & allowed:
                 complaints.append(f"{name} imports {top}, which is no dependency in pyproject.toml")
     return sorted(set(complaints))

@@ -15,8 +15,9 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.exam import truth_tasks, video_tasks
 from sgi2v_lab.evaluation.exam_marks import FRECHET_TARGET, mark, pairs_of, summarise
 from sgi2v_lab.evaluation.exam_page import take_exam
+from sgi2v_lab.evaluation.film_strips import read_film, write_film
 from sgi2v_lab.evaluation.intervals import bootstrap, difference_of_means, mean_of, ratio_of_means
-from sgi2v_lab.evaluation.tasks import fingerprint, read_film, run_tasks, write_film
+from sgi2v_lab.evaluation.tasks import fingerprint, run_tasks
 from sgi2v_lab.models import load_model
 from sgi2v_lab.toy.data import HELD_OUT
 from sgi2v_lab.toy.exam_photographs import PHOTOGRAPHS
@@ -318,6 +319,31 @@ def test_the_frechet_ratio_is_that_of_the_film_strips(tmp_path, monkeypatch):
     assert report["frechet"]["controlled"] == pytest.approx(0, abs=1e-3) and report["frechet"]["uncontrolled"] > 0
     named = next(c for c in report["criteria"] if "Frechet" in c["name"])
     assert named["at_most"] == FRECHET_TARGET and named["passed"] is True and report["frechet"]["clips"] == 34
+
+
+def test_seeds_of_one_scene_are_no_independent_evidence_for_the_frechet_ratio(tmp_path, monkeypatch):
+    pixels = lambda clips: torch.stack([clip[0, 0, :2].flatten() for clip in clips])  # noqa: E731
+    monkeypatch.setattr(sgi2v_lab.evaluation.exam_marks, "toy_features", pixels)
+
+    def interval(scenes):
+        """The same videos, as so many seeds of so many scenes."""
+        folder, records = tmp_path / f"{scenes}", []
+        for k in range(12):  # all seeds of one of these are alike, so that they say the same thing again
+            clip = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(k))
+            truth = write_film(folder / f"{k}.png", clip).name
+            films = [write_film(folder / f"{k}-{share}.png", clip * share).name for share in (0.5, 0.6 + 0.03 * k)]
+            for copy in range(4):
+                scene, seed = (k, copy) if scenes == 12 else (4 * k + copy, 0)
+                plain, controlled = invented("single", scene, seed, 10, 4)
+                known = {"task": {**plain["task"], "kind": "truth"}, "film": truth, "result": {"objmc": 0.1}}
+                records += [known, plain | {"film": films[0]}, controlled | {"film": films[1]}]
+        found = mark(records, folder)["frechet"]
+        assert found["clips"] == 48
+        return found
+
+    together, apart = interval(12), interval(48)
+    assert together["value"] == pytest.approx(apart["value"])
+    assert together["high"] / together["low"] > 1.2 * apart["high"] / apart["low"]
 
 
 # --- the whole -------------------------------------------------------------------------------------------------------

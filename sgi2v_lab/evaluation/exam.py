@@ -7,7 +7,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import ObjMC, first_frame_psnr, objmc
 from sgi2v_lab.models import Model
 from sgi2v_lab.pipeline import generate
-from sgi2v_lab.settings import Settings
+from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.toy.exam_scenes import ExamScene
 from sgi2v_lab.video import as_frames, as_video
@@ -15,11 +15,6 @@ from sgi2v_lab.video import as_frames, as_video
 __all__ = ["TruthTask", "VideoTask", "truth_tasks", "video_tasks"]
 
 FIRST_SEED = 1
-# what a video without control does not depend on
-OF_CONTROL = (
-    *("guided_steps", "iterations", "learning_rate", "relative_rate", "optimizer", "weight_decay", "features"),
-    *("layers", "gaussian_sigma", "cutoff", "butterworth_order", "checkpointing"),
-)
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class VideoTask:
         """Scene, seed, variant and the settings that play a part."""
         settings = self.settings.as_dict()
         if not self.controlled:
-            settings = {name: value for name, value in settings.items() if name not in OF_CONTROL}
+            settings = {name: value for name, value in settings.items() if name not in CONTROL_FIELDS}
         return {
             "kind": "video",
             "scene": self.scene.name,

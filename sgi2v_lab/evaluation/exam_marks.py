@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import fmean, median
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.film_strips import read_film
 from sgi2v_lab.evaluation.frechet import frechet_ratio_interval, toy_features
 from sgi2v_lab.evaluation.intervals import mean_of, ratio_of_means
-from sgi2v_lab.evaluation.tasks import read_film
 from sgi2v_lab.toy.clip_network import FEATURES
 from sgi2v_lab.toy.exam_scenes import CATEGORIES, ExamScene
 
@@ -32,7 +32,7 @@ DEFINITIONS = {
     "psnr": "peak signal-to-noise ratio, in dB, of the first frame to the picture that the video was made from",
     "frechet": "toy Frechet distance of generated to true clips, one of each for every scene and seed of single, two, "
     "pinned and pan; features of a small network of ours, trained on the toy's world; not FID, not FVD; its interval "
-    "draws clips",
+    "draws scenes, each with all its clips",
 }
 
 
@@ -185,7 +185,8 @@ def _frechet(pairs: Sequence[Pair], records: Iterable[dict], folder: Path) -> di
     frames = pairs[0].controlled["result"]["frames"]
     clips = {name: [read_film(folder / film, frames) for film in films] for name, films in read.items()}
     try:
-        found = frechet_ratio_interval(**{name: toy_features(films) for name, films in clips.items()})
+        tables = {name: toy_features(films) for name, films in clips.items()}
+        found = frechet_ratio_interval(**tables, scenes=[pair.scene.name for pair in pairs])
     except InputError as error:  # no ratio to videos that are perfect, for one
         return {"missing": str(error)}
     return {

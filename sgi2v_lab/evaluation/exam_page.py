@@ -9,15 +9,16 @@ from matplotlib.figure import Figure
 
 from sgi2v_lab.evaluation.exam import truth_tasks, video_tasks
 from sgi2v_lab.evaluation.exam_marks import CONTROL_TARGETS, MARKED, Pair, mark, pairs_of
-from sgi2v_lab.evaluation.tasks import fingerprint, read_film, run_tasks
+from sgi2v_lab.evaluation.film_strips import read_film
+from sgi2v_lab.evaluation.tasks import fingerprint, run_tasks
+from sgi2v_lab.files import write_text
 from sgi2v_lab.models import load_model
 from sgi2v_lab.plots.exam import Bar, Strips, plot_bars, plot_contact_sheet
 from sgi2v_lab.plots.style import save_figure
 from sgi2v_lab.run_folder import describe_machine
 from sgi2v_lab.toy.exam_scenes import CATEGORIES, ExamScene, exam_scenes
-from sgi2v_lab.video import whole_file
 
-__all__ = ["plot_marks", "take_exam", "write_page", "write_text"]
+__all__ = ["plot_marks", "take_exam", "write_page"]
 
 RANKS = ("best", "median", "worst")
 STYLE = """
@@ -82,12 +83,6 @@ def take_exam(
     write_text(out / "exam.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     write_page(out, report, records)
     return report
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file as a whole."""
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ from pathlib import Path
 from statistics import fmean
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.exam import video_tasks
+from sgi2v_lab.evaluation.exam import VideoTask, video_tasks
 from sgi2v_lab.evaluation.exam_marks import Pair, by_scene, pairs_of, summarise
-from sgi2v_lab.evaluation.exam_page import write_text
 from sgi2v_lab.evaluation.intervals import difference_of_means, mean_of
 from sgi2v_lab.evaluation.matching import MatchingTask
 from sgi2v_lab.evaluation.tasks import fingerprint, run_tasks
 from sgi2v_lab.features import layers_of
+from sgi2v_lab.files import write_text
 from sgi2v_lab.models import Model, load_model
 from sgi2v_lab.plots.exam import Bar, plot_bars, plot_matching
 from sgi2v_lab.plots.style import save_figure

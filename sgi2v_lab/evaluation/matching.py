@@ -16,7 +16,7 @@ from sgi2v_lab.boxes import latent_cells
 from sgi2v_lab.denoise import make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, extract_features
-from sgi2v_lab.models import Model, encode_image
+from sgi2v_lab.models import Model, encode_image, encode_video
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features
 from sgi2v_lab.toy.exam_scenes import ExamScene
@@ -101,11 +101,9 @@ class MatchingTask:
         clip = self.scene.clip(size, self.num_frames)
         generator = torch.Generator().manual_seed(self.scene.seed)
         conditioning = encode_image(model, clip[0], settings, generator)
-        encoded = model.vae.encode((clip * 2 - 1).to(model.device, model.vae.dtype)).latent_dist.mode()
-        clean = encoded * model.vae.config.scaling_factor
+        clean = encode_video(model, clip, settings.decode_chunk)
         sigma = make_schedule(model, settings).sigmas[self.step].to(model.device)
-        noise = torch.randn(clean.shape, generator=generator).to(clean)
-        noisy = (clean + sigma * noise).to(model.dtype)
+        noisy = clean + sigma * torch.randn(clean.shape, generator=generator).to(clean)
         maps = extract_features(model, noisy, sigma, conditioning, settings.layers, self.kind)
         boxes = self.scene.asked(size, self.num_frames).boxes(self.num_frames)
         right, chance = matching_accuracy(assemble(maps, (h, w)).cpu(), latent_cells(boxes, model.vae_factor, h, w))

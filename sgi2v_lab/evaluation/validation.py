@@ -14,10 +14,10 @@ from torch import Tensor
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.known_motion import imposed_clip, photograph_clip, shaken
 from sgi2v_lab.evaluation.tracking import PointTracker, get_tracker, track_boxes
+from sgi2v_lab.files import write_text
 from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import render, true_boxes
-from sgi2v_lab.video.files import whole_file
 
 __all__ = ["KINDS", "validate_on_clip", "validate_tracker", "validation_table", "write_validation"]
 
@@ -142,9 +142,7 @@ def validation_table(reports: Sequence[dict[str, object]]) -> str:
 
 def write_validation(path: str | Path, reports: Sequence[dict[str, object]]) -> Path:
     """Write `validation_table` to a file, and return its path; InputError where it cannot be written."""
-    with whole_file(path) as temporary:
-        temporary.write_text(validation_table(reports), encoding="utf-8")
-    return Path(path)
+    return write_text(path, validation_table(reports))
 
 
 def _summary(found: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, object]:
