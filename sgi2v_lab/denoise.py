@@ -1,10 +1,11 @@
 """The denoising loop: guided Euler steps, some of them after the latents were optimised."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from diffusers import EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedulerOutput
 from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -16,9 +17,10 @@ from sgi2v_lab.optimize import OptimizeStep, optimize_latents
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 
-__all__ = ["DenoiseStep", "denoise", "draw_noise", "make_schedule"]
+__all__ = ["DenoiseStep", "Edit", "denoise", "draw_noise", "euler_step", "make_schedule", "predict_clean_latents"]
 
 Kept = Float[Tensor, "_frames channels h w"]  # no frames where a trace did not keep them
+Edit = Callable[[int, float, Latents], Latents]  # step, its sigma, the latents it found -> those to go on with
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class DenoiseStep:
     sigma: float
     before: Kept  # as the step found them
     optimised: Latents | None  # after the optimiser; None at steps that are not guided
-    mixed: Kept  # what was denoised: `before`, or the optimised ones with the original high frequencies
+    mixed: Kept  # what was denoised: `before` (edited), or the optimised ones with the original high frequencies
     iterations: tuple[OptimizeStep, ...]  # of the optimiser; empty at steps that are not guided
     denoised: Kept  # the model's current guess of the clean latents
     latents: Kept  # after the Euler step
@@ -60,6 +62,9 @@ def denoise(
     noise: Latents,
     settings: Settings,
     cells: Int[Tensor, "boxes frames 4"] | None = None,
+    *,
+    edit: Edit | None = None,
+    first_step: int = 0,
 ) -> Iterator[DenoiseStep]:
     """Denoise unit noise (frames, channels, h, w) into clean latents; yields after every step.
 
@@ -67,25 +72,32 @@ def denoise(
     back. Without, this is diffusers' own pipeline, to the bit where its weights are frozen too (PyTorch multiplies some
     matrices in another order if one requires gradients). Classifier-free guidance rises over the frames; it is left
     out, as there, where its largest value is 1 or less.
+
+    Other ways to control a video need no loop of their own: `edit` is called before every step and may replace the
+    latents; `first_step` begins later, with the same noise at that step's level.
+
+    Raises:
+        InputError: the guided steps, or the first step, do not lie within the run.
     """
+    if not 0 <= first_step < settings.num_steps:
+        raise InputError(f"the first step is {first_step}, but there are steps 0..{settings.num_steps - 1}")
     if cells is not None and settings.guided_steps[1] >= settings.num_steps:
         raise InputError(f"guided steps {settings.guided_steps} do not lie within the {settings.num_steps} steps")
     schedule = make_schedule(model, settings)
     guided = range(settings.guided_steps[0], settings.guided_steps[1] + 1) if cells is not None else range(0)
     mask = butterworth_mask(*noise.shape[-2:], settings.cutoff, settings.butterworth_order)
-    guidance = torch.linspace(settings.min_guidance, settings.max_guidance, len(noise)).view(1, -1, 1, 1, 1)
-    guidance = guidance.to(noise) if guidance.max() > 1 else None
-    latents = noise * schedule.init_noise_sigma
-    for index, timestep in enumerate(schedule.timesteps):
+    latents = noise * (schedule.init_noise_sigma if first_step == 0 else (schedule.sigmas[first_step] ** 2 + 1).sqrt())
+    for index in range(first_step, settings.num_steps):
         before, optimised, iterations = latents, None, ()
         sigma = schedule.sigmas[index]
+        if edit is not None:
+            latents = edit(index, sigma.item(), latents)
         if index in guided and settings.iterations:
             iterations = tuple(optimize_latents(model, latents, sigma, conditioning, cells, settings))
             optimised = iterations[-1].latents
             latents = mix_frequencies(optimised, latents, mask)
         mixed = latents
-        prediction = _predict(model, schedule, latents, timestep, conditioning, guidance)
-        result = schedule.step(prediction.to(latents.dtype), timestep, latents[None], return_dict=True)
+        result = euler_step(model, conditioning, latents, settings, schedule, index)
         latents = result.prev_sample[0]
         yield DenoiseStep(
             index=index,
@@ -97,6 +109,43 @@ def denoise(
             denoised=result.pred_original_sample[0],
             latents=latents,
         )
+
+
+@torch.no_grad()
+def predict_clean_latents(
+    model: Model, conditioning: Conditioning, latents: Latents, settings: Settings, index: int
+) -> Latents:
+    """The model's guess of the clean latents behind noisy ones (frames, channels, h, w), before step `index` (from 0).
+
+    This is what the denoising loop calls `denoised`: one forward pass of the UNet, guided as in the loop.
+
+    Raises:
+        InputError: there is no such step.
+    """
+    if not 0 <= index < settings.num_steps:
+        raise InputError(f"the step is {index}, but there are steps 0..{settings.num_steps - 1}")
+    result = euler_step(model, conditioning, latents, settings, make_schedule(model, settings), index)
+    return result.pred_original_sample[0]
+
+
+def euler_step(
+    model: Model,
+    conditioning: Conditioning,
+    latents: Latents,
+    settings: Settings,
+    schedule: EulerDiscreteScheduler,
+    index: int,
+) -> EulerDiscreteSchedulerOutput:
+    """One step from noisy latents (frames, channels, h, w): those after it, and the guess of the clean ones.
+
+    Both come with a batch axis, (1, frames, channels, h, w), and carry gradients where these are on. The schedule is
+    one from `make_schedule` that has not yet made this step or a later one.
+    """
+    timestep = schedule.timesteps[index]
+    guidance = torch.linspace(settings.min_guidance, settings.max_guidance, len(latents)).view(1, -1, 1, 1, 1)
+    guidance = guidance.to(latents) if guidance.max() > 1 else None
+    prediction = _predict(model, schedule, latents, timestep, conditioning, guidance)
+    return schedule.step(prediction.to(latents.dtype), timestep, latents[None], return_dict=True)
 
 
 def _predict(

@@ -1,7 +1,10 @@
-"""generate(): the stages, assembled; generate_steps(): the same, one denoising step at a time."""
+"""generate(): the stages, assembled; generate_steps(): the same, one denoising step at a time.
+
+`prepare` and `run_steps` are its two halves: with another way of denoising between them, another method makes a run.
+"""
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -17,13 +20,14 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.fit import Fit
 from sgi2v_lab.images import fit_image, read_image, to_pil, to_tensor
 from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.models import Model, decode_latents, encode_image
+from sgi2v_lab.models import Conditioning, Model, decode_latents, encode_image
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image, Latents, Video
 
-__all__ = ["TRACEABLE", "Run", "generate", "generate_steps"]
+__all__ = ["TRACEABLE", "Denoising", "Prepared", "Run", "finish", "generate", "generate_steps", "prepare", "run_steps"]
 
 TRACEABLE = ("latents", "denoised", "optimisation")
+Denoising = Callable[[Conditioning, Latents], Iterator[DenoiseStep]]  # from the first frame, encoded, and unit noise
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,17 @@ class Run:
     sigmas: list[float]  # noise level of every step
     seconds: dict[str, float]  # by stage: encode, denoise (with the optimisation), decode
     trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with what was asked to be kept
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run begins with, once all is checked."""
+
+    picture: Image  # at the size of the video
+    boxes: Boxes | None  # asked for, in pixels of the video; None without control
+    cells: Int[Tensor, "boxes frames 4"] | None  # the boxes in latent cells
+    settings: Settings
+    seed: int
 
 
 @contextmanager
@@ -82,7 +97,11 @@ def generate(
     """
     steps = generate_steps(model, image, trajectories, settings, seed=seed, fit=fit, trace=trace)
     label = "controlled" if trajectories is not None else "uncontrolled"
-    total = (settings or model.settings).num_steps
+    return finish(steps, (settings or model.settings).num_steps, label, progress)
+
+
+def finish(steps: Generator[DenoiseStep, None, Run], total: int, label: str, progress: bool = True) -> Run:
+    """Make all `total` steps, behind a progress bar with a label, and return the run."""
     with tqdm(total=total, desc=label, disable=not progress, leave=False) as bar:
         while True:
             try:
@@ -107,10 +126,25 @@ def generate_steps(
     To stop, leave the loop: nothing more is computed. `run = yield from generate_steps(...)` passes the steps on.
     Arguments and errors are those of `generate`; all is checked at this call, before the first step is asked for.
     """
+    prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
+
+    def denoising(conditioning: Conditioning, noise: Latents) -> Iterator[DenoiseStep]:
+        return denoise(model, conditioning, noise, prepared.settings, prepared.cells)
+
+    return run_steps(model, prepared, denoising, trace)
+
+
+def prepare(
+    model: Model,
+    image: PIL.Image.Image | Image | str,
+    trajectories: Trajectories | None = None,
+    settings: Settings | None = None,
+    *,
+    seed: int = 817,
+    fit: str = "stretch",
+) -> Prepared:
+    """Check all that `generate` is given, and bring picture and boxes to the video's size. Arguments as there."""
     settings = settings or model.settings
-    trace = set(trace)
-    if unknown := trace - set(TRACEABLE):
-        raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
     if not 0 <= seed < 2**63:
         raise InputError(f"seed is {seed}, but must lie between 0 and {2**63 - 1}")
     frames, _, h, w = model.latent_shape(settings)
@@ -124,30 +158,37 @@ def generate_steps(
         cells = latent_cells(boxes, model.vae_factor, h, w)
         # refuses boxes that are out of sight in all later frames, which would else be noticed at the first guided step
         trajectory_loss(torch.zeros(frames, 1, h, w), cells, settings.gaussian_sigma)
-    return _steps(model, picture, boxes, cells, settings, seed, trace)
+    return Prepared(picture, boxes, cells, settings, seed)
+
+
+def run_steps(
+    model: Model, prepared: Prepared, denoising: Denoising, trace: Iterable[str] = ()
+) -> Generator[DenoiseStep, None, Run]:
+    """Encode the picture, draw the seed's noise, denoise it in the way given, decode; yields steps, returns a `Run`.
+
+    The same seed gives the same noise, whatever the way. InputError, at this call, for an unknown word in `trace`.
+    """
+    trace = set(trace)
+    if unknown := trace - set(TRACEABLE):
+        raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
+    return _steps(model, prepared, denoising, trace)
 
 
 def _steps(
-    model: Model,
-    picture: Image,
-    boxes: Boxes | None,
-    cells: Int[Tensor, "boxes frames 4"] | None,
-    settings: Settings,
-    seed: int,
-    trace: set[str],
+    model: Model, prepared: Prepared, denoising: Denoising, trace: set[str]
 ) -> Generator[DenoiseStep, None, Run]:
-    """What `generate_steps` does once all is checked."""
+    settings = prepared.settings
     seconds: dict[str, float] = {}
     losses: dict[int, list[float]] = {}
     sigmas: list[float] = []
     kept: list[DenoiseStep] = []
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(prepared.seed)
     with _timed(seconds, "encode"):
-        conditioning = encode_image(model, picture, settings, generator)
+        conditioning = encode_image(model, prepared.picture, settings, generator)
         noise = draw_noise(model, settings, generator)
     latents = noise
     with _timed(seconds, "denoise"):
-        for step in denoise(model, conditioning, noise, settings, cells):
+        for step in denoising(conditioning, noise):
             latents = step.latents
             sigmas.append(step.sigma)
             if step.losses:
@@ -159,12 +200,12 @@ def _steps(
         video = decode_latents(model, latents, settings.decode_chunk)
     return Run(
         video=video,
-        image=picture,
-        boxes=boxes,
+        image=prepared.picture,
+        boxes=prepared.boxes,
         latents=latents.float().cpu(),
         settings=settings,
         model=model.name,
-        seed=seed,
+        seed=prepared.seed,
         losses=losses,
         sigmas=sigmas,
         seconds=seconds,

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgi2v_lab.denoise import denoise, draw_noise, make_schedule
+from sgi2v_lab.denoise import denoise, draw_noise, make_schedule, predict_clean_latents
 from sgi2v_lab.errors import InputError
 from tests.tiny import FRAMES, SETTINGS, conditioning, tiny_model
 
@@ -86,6 +86,18 @@ def test_denoised_is_the_guess_that_the_euler_step_goes_towards(plain):
     for step, following in zip(plain, karras(4)[1:], strict=True):
         towards = (step.denoised * (step.sigma - following) + step.mixed * following) / step.sigma
         assert torch.allclose(step.latents, towards, rtol=1e-4, atol=1e-3 * max(following, 1))
+
+
+@pytest.mark.parametrize("guidance", [(1.0, 3.0), (1.0, 1.0)])
+def test_the_guess_can_be_had_by_itself_at_any_step(guidance):
+    settings = SETTINGS.replace(min_guidance=guidance[0], max_guidance=guidance[1])
+    for step in denoise(tiny_model(), conditioning(), noise(), settings, CELLS):
+        guess = predict_clean_latents(tiny_model(), conditioning(), step.mixed, settings, step.index)
+        assert torch.equal(guess, step.denoised)
+        assert not guess.requires_grad
+    for index in (-1, 4):
+        with pytest.raises(InputError, match=f"step is {index}, but there are steps 0..3"):
+            predict_clean_latents(tiny_model(), conditioning(), noise(), settings, index)
 
 
 def slow_mix(optimised: torch.Tensor, original: torch.Tensor, cutoff: float) -> torch.Tensor:

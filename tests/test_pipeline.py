@@ -10,6 +10,7 @@ from sgi2v_lab.boxes import Trajectories, Trajectory
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models import TOY, Model, load_model
 from sgi2v_lab.pipeline import Run, generate
+from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from tests.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_model, tiny_pipeline
 
 MOVING = Trajectories(
@@ -177,6 +178,15 @@ def test_without_iterations_control_is_none_but_the_boxes_are_kept(plain):
     assert torch.equal(idle.video, plain.video)
     assert torch.equal(idle.boxes, MOVING.boxes(FRAMES))
     assert idle.losses == {}
+
+
+def test_without_control_the_fields_of_control_play_no_part(plain):
+    other = Settings(width=WIDTH, height=HEIGHT, num_steps=SETTINGS.num_steps, guided_steps=(0, 3), iterations=7)
+    other = other.replace(learning_rate=0.5, relative_rate=True, optimizer="sgd", weight_decay=0.5, features="query")
+    other = other.replace(layers=((1, 0),), gaussian_sigma=None, cutoff=0.1, butterworth_order=2, checkpointing=True)
+    changed = {name for name, value in other.as_dict().items() if value != SETTINGS.as_dict()[name]}
+    assert changed == set(CONTROL_FIELDS)
+    assert torch.equal(run(settings=other).video, plain.video)
 
 
 def test_nothing_is_traced_unless_asked_for():
