@@ -48,6 +48,7 @@ quiet_libraries()  # hides notices about the inside of the libraries below
 
 from sgi2v_lab import (
     encode_image,
+    encode_video,
     extract_features,
     fit_pca,
     layers_of,
@@ -83,14 +84,12 @@ plot_film_strip(clip, truth, every=None)
 
 # %% [markdown]
 # The network never sees clean pictures. We encode every frame into latents $z$ and add noise of strength $\sigma$, as in
-# training: $x = z + \sigma n$. `encode_image` also tells the network what the first frame looks like.
+# training: $x = z + \sigma n$. `encode_image` is what tells the network what the first frame looks like.
 
 # %%
 generator = torch.Generator().manual_seed(seed)
 conditioning = encode_image(model, clip[0], settings, generator)
-calm = settings.replace(noise_augmentation=0.0)
-z = torch.cat([encode_image(model, frame, calm, generator).image_latents[:1] for frame in clip])
-z = (z * model.vae.config.scaling_factor).float()
+z = encode_video(model, clip).float()
 noise = torch.randn(z.shape, generator=generator).to(z)
 sigmas = make_schedule(model, settings).sigmas[:-1].cpu()
 print(f"latents {tuple(z.shape)}, noise levels from {sigmas[0]:.3g} to {sigmas[-1]:.3g}")

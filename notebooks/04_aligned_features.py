@@ -46,9 +46,8 @@ from sgi2v_lab.quiet import quiet_libraries
 
 quiet_libraries()  # hides notices about the inside of the libraries below
 
-from sgi2v_lab import assemble, encode_image, latent_cells, layers_of, load_model, similarity_maps, trajectory_loss
-from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_similarity
-from sgi2v_lab.plots.course import plot_series
+from sgi2v_lab import assemble, encode_video, latent_cells, layers_of, load_model, similarity_maps, trajectory_loss
+from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_series, plot_similarity
 from sgi2v_lab.prompt import parse_prompt
 from sgi2v_lab.toy.scenes import render, true_boxes
 from sgi2v_lab.widgets.explore import feature_maps, pca_colours, subject_of_latents
@@ -84,11 +83,7 @@ plot_film_strip(clip, boxes, every=None)
 # about the first frame.
 
 # %%
-generator = torch.Generator().manual_seed(seed)
-quiet = settings.replace(noise_augmentation=0.0)
-clean = torch.stack([encode_image(model, frame, quiet, generator).image_latents[0].float() for frame in clip])
-clean = clean.cpu() * model.vae.config.scaling_factor
-
+clean = encode_video(model, clip)
 subject = subject_of_latents(model, clip[0], clean, settings, seed=seed, video=clip)
 step = min(range(len(subject.sigmas)), key=lambda k: abs(subject.sigmas[k] - noise_level))
 print(f"step {step} of {len(subject.sigmas)}: sigma = {subject.sigmas[step]:.2f}, latents' spread {clean.std():.2f}")

@@ -49,7 +49,7 @@ from sgi2v_lab import (
     Trajectories,
     Trajectory,
     assemble,
-    encode_image,
+    encode_video,
     extract_features,
     gaussian_weight,
     latent_cells,
@@ -57,8 +57,7 @@ from sgi2v_lab import (
     optimize_latents,
     trajectory_loss,
 )
-from sgi2v_lab.plots import plot_film_strip, plot_gaussian, plot_loss_terms
-from sgi2v_lab.plots.course import plot_landscape, plot_magnitudes
+from sgi2v_lab.plots import plot_film_strip, plot_gaussian, plot_landscape, plot_loss_terms, plot_magnitudes
 from sgi2v_lab.prompt import parse_prompt
 from sgi2v_lab.toy.scenes import render, true_boxes
 from sgi2v_lab.widgets.explore import place_norms, subject_of_latents
@@ -84,10 +83,7 @@ clip = F.interpolate(render(scene, max(size)), size[::-1], mode="bicubic", antia
 boxes = true_boxes(scene, 1) * torch.tensor([*size, *size])
 
 # %%
-generator = torch.Generator().manual_seed(seed)
-quiet = settings.replace(noise_augmentation=0.0)
-clean = torch.stack([encode_image(model, frame, quiet, generator).image_latents[0].float() for frame in clip])
-clean = clean.cpu() * model.vae.config.scaling_factor
+clean = encode_video(model, clip)
 subject = subject_of_latents(model, clip[0], clean, settings, seed=seed, video=clip)
 step = min(range(len(subject.sigmas)), key=lambda k: abs(subject.sigmas[k] - noise_level))
 

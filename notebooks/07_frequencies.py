@@ -52,13 +52,13 @@ from sgi2v_lab import (
     generate,
     load_model,
     mix_frequencies,
+    predict_clean_latents,
     prompt_boxes,
     radial_spectrum,
     reference_image,
 )
-from sgi2v_lab.plots import plot_mask, plot_spectra
-from sgi2v_lab.plots.course import plot_gallery, plot_magnitudes, plot_series
-from sgi2v_lab.widgets.explore import guess_clean, place_norms, subject_of_run
+from sgi2v_lab.plots import plot_gallery, plot_magnitudes, plot_mask, plot_series, plot_spectra
+from sgi2v_lab.widgets.explore import place_norms, subject_of_run
 
 model = load_model(model_name, device)
 settings = model.settings
@@ -181,16 +181,17 @@ plot_spectra(radii, {name: radial_spectrum(latents, bins)[1] for name, latents i
 # ## What the model makes of it
 #
 # Noisy latents decode to noise. But at every step the model has a guess of the clean latents behind them, and this we
-# can decode (`guess_clean`: one forward pass of the UNet). *Predict:* from $r = 0$ to $r = 1$, how much can the
-# optimiser change at one step, the last guided one?
+# can decode (`predict_clean_latents`: one forward pass of the UNet). *Predict:* from $r = 0$ to $r = 1$, how much can
+# the optimiser change at one step, the last guided one?
 
 # %%
-subject = subject_of_run(model, run)
+conditioning = subject_of_run(model, run).conditioning  # what the UNet is told of the first frame
 late = run.trace[settings.guided_steps[1]]
 guesses = {}
 for r in (0.0, 0.25, 0.5, 1.0):
     at_r = mix_frequencies(late.optimised, late.before, butterworth_mask(h, w, r, settings.butterworth_order))
-    guesses[f"r = {r:g}"] = decoded(guess_clean(subject, late.index, at_r).float().cpu())
+    guess = predict_clean_latents(model, conditioning, at_r.to(model.device), settings, late.index)
+    guesses[f"r = {r:g}"] = decoded(guess.float().cpu())
     moved = (guesses[f"r = {r:g}"] - guesses["r = 0"]).abs().mean().item()
     print(f"r = {r:<5g} the guess differs from that at r = 0 by {100 * moved:.2f} % of full brightness")
 guesses["the video, in the end"] = run.video[-1]

@@ -53,6 +53,7 @@ from sgi2v_lab import (
     Trajectory,
     assemble,
     encode_image,
+    encode_video,
     extract_features,
     fit_image,
     generate,
@@ -66,8 +67,7 @@ from sgi2v_lab import (
     trajectory_loss,
 )
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
-from sgi2v_lab.plots import plot_film_strip, plot_loss_terms, plot_trajectories
-from sgi2v_lab.plots.course import plot_gallery, plot_landscape
+from sgi2v_lab.plots import plot_film_strip, plot_gallery, plot_landscape, plot_loss_terms, plot_trajectories
 from sgi2v_lab.prompt import parse_prompt
 from sgi2v_lab.toy.scenes import render, true_boxes
 from sgi2v_lab.widgets.explore import subject_of_latents
@@ -197,11 +197,7 @@ def clip_of(words, by=(0.5, 0.125)):
     sprite = replace(scene.sprites[0], path=scene.sprites[0].path + time * torch.tensor(by))
     scene = replace(scene, sprites=(sprite,))
     clip = F.interpolate(render(scene, side), size[::-1], mode="bicubic", antialias=True).clamp(0, 1)
-    generator = torch.Generator().manual_seed(seed)
-    quiet = settings.replace(noise_augmentation=0.0)
-    clean = torch.stack([encode_image(model, frame, quiet, generator).image_latents[0].float() for frame in clip])
-    clean = clean.cpu() * model.vae.config.scaling_factor
-    subject = subject_of_latents(model, clip[0], clean, model.settings, seed=seed, video=clip)
+    subject = subject_of_latents(model, clip[0], encode_video(model, clip), model.settings, seed=seed, video=clip)
     return clip, true_boxes(scene, 1) * torch.tensor([*size, *size]), subject
 
 

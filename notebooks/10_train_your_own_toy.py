@@ -34,7 +34,7 @@ import os
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = "cpu"  # a minute's training of a small network needs no GPU
 seed = 817
-decoder_steps = 10  # of training, in this notebook
+decoder_steps = 16  # of training, in this notebook
 unet_steps = 10
 
 # %%
@@ -52,17 +52,17 @@ quiet_libraries()  # hides notices about the inside of the libraries below
 from sgi2v_lab import load_model, read_image, to_tensor
 from sgi2v_lab.evaluation.metrics import psnr
 from sgi2v_lab.models import MODELS
-from sgi2v_lab.plots import plot_film_strip
-from sgi2v_lab.plots.course import plot_gallery, plot_series
+from sgi2v_lab.plots import plot_film_strip, plot_gallery, plot_series
 from sgi2v_lab.toy.architecture import SIZE
-from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, stack
+from sgi2v_lab.toy.attention import ShortAttention
+from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool
 from sgi2v_lab.toy.latent_code import encode_patches, kernels, preview, transformed
 from sgi2v_lab.toy.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import render, true_boxes
 from sgi2v_lab.toy.smoke import learn_decoder
 from sgi2v_lab.toy.training import update_ema
-from sgi2v_lab.toy.unet_stage import FIRST_AND_LAST, Denoiser, denoising_loss, draw_sigmas, sample
+from sgi2v_lab.toy.unet_stage import FIRST_AND_LAST, Denoiser, denoising_loss, draw_sigmas, held_out_batch, sample
 
 torch.manual_seed(seed)
 if model_name in ("svd", "svd-xt"):
@@ -184,12 +184,15 @@ print(f"between sigma 1 and 20, where motion is decided: {((many > 1) & (many < 
 #
 # $$\bar\theta \leftarrow \bar\theta + (1 - d)\,(\theta - \bar\theta),$$
 #
-# which jitters less than the last weights do. (In so few steps it cannot yet be better; in thousands it is.)
+# which jitters less than the last weights do. (In so few steps it only lags behind; in thousands it is better.)
 
 # %%
+torch.manual_seed(seed)
 pool = ClipPool(start=seed, stride=1, simple=1.0)
 denoiser = Denoiser()
-average = copy.deepcopy(denoiser).requires_grad_(False)
+denoiser.unet.set_attn_processor(ShortAttention())  # the same function, quicker on a CPU
+untrained = copy.deepcopy(denoiser).requires_grad_(False)
+average = copy.deepcopy(untrained)
 optimizer = MuonWithAdamW(denoiser, FIRST_AND_LAST)
 losses = []
 for step in range(unet_steps):
@@ -199,14 +202,15 @@ for step in range(unet_steps):
         loss = denoising_loss(denoiser, batch, draw_sigmas(2), noise, torch.ones(2)).mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
-    optimizer.step(2e-3 * min(1.0, (step + 1) / 4))
+    optimizer.step(1e-3 * min(1.0, (step + 1) / 4))  # small steps at first
     update_ema(average, denoiser, step)
     losses.append(loss.item())
 plot_series(range(1, unet_steps + 1), {"squared error of v": losses}, "step", "training loss")
 
 # %% [markdown]
-# *Look at* the trend, not at single points: each step sees other films, with other noise. The quick learning of the
-# first steps is the easy part, the mean colour and the noise itself. Motion comes much later.
+# *Look at* how the line jumps: each step sees two other films, with other noise, and some of it is hard. Whether
+# anything was learned shows on held-out films with noise that stays the same, below. What is learned first is the easy
+# part, such as mean colours; motion comes much later.
 
 # %% [markdown]
 # ## Against the bundled one
@@ -223,8 +227,7 @@ def bundled_denoiser():
     return trained.eval()
 
 
-clips = [pool.encode(HELD_OUT + k) for k in range(2)]
-exam = stack([Batch(z, z[0], ends[0], ids) for z, ends, ids in clips])
+exam = held_out_batch(2)
 exam_noise = torch.randn(exam.latents.shape, generator=torch.Generator().manual_seed(seed))
 levels = [0.2, 1.0, 4.0, 20.0]
 trained = bundled_denoiser()
@@ -236,13 +239,15 @@ def error(network, sigma):
     return denoising_loss(network, exam, torch.full((2,), sigma), exam_noise, torch.ones(2)).mean().item()
 
 
-networks = {"untrained": Denoiser(), f"{unet_steps} steps": denoiser, "bundled": trained}
+networks = {"untrained": untrained, f"{unet_steps} steps": denoiser, "bundled": trained}
 errors = {name: [error(network, sigma) for sigma in levels] for name, network in networks.items()}
 plot_series([f"{sigma:g}" for sigma in levels], errors, "noise level sigma", "squared error of v")
 
 # %% [markdown]
-# *Look at* the distance between the lines. At the ends of the scale the task is close to copying what is in the input;
-# in the middle lies what takes hours: where things are, and where they go.
+# *Look at* where your line has left the untrained one: least at low noise, where $v$ is the noise itself, another
+# number in every cell; more at high noise, where $v$ is the film with its sign changed, of which the first frame, which
+# the network is given, says much. What the bundled line has beyond that took hours: where things are, and where they
+# go.
 #
 # And a film from each, from the first frame and noise, in a few Euler steps, drawn by `preview`:
 
@@ -283,17 +288,16 @@ Markdown("\n".join(line.replace("# ", "### ", 1) if line.startswith("#") else li
 # ## Quick check
 #
 # The patterns are orthogonal, so `preview` loses only what the code does not keep; coding what was previewed gives the
-# same code; both losses fell; and the bundled network beats the untrained one by far.
+# same code; on held-out pictures and films both networks are better than they were; and the bundled one is better than
+# the untrained one by far.
 
 # %%
 products = torch.einsum("acyx,bcyx->ab", patterns, patterns)
 assert (products - products.diagonal().diag()).abs().max() < 1e-5, "the patterns should be orthogonal"
 assert torch.allclose(encode_patches(preview(latents)), latents, atol=1e-4), "code, picture, code: nothing is lost"
 assert decoder.after < decoder.before, "the decoder did not learn"
-third = max(1, unet_steps // 3)
-early, later = sum(losses[:third]) / third, sum(losses[-third:]) / third
-assert later < early, f"the denoiser's loss went from {early:.3f} to {later:.3f}"
 mean = {name: sum(values) / len(values) for name, values in errors.items()}
+assert mean[f"{unet_steps} steps"] < 0.95 * mean["untrained"], "the denoiser did not learn"
 assert mean["bundled"] < 0.7 * mean["untrained"], "hours of training should be seen"
 print("Error of v:", {name: f"{value:.3f}" for name, value in mean.items()})
 

@@ -66,8 +66,7 @@ from sgi2v_lab import (
     to_tensor,
 )
 from sgi2v_lab.model_list import describe_model
-from sgi2v_lab.plots import plot_comparison, plot_trajectories
-from sgi2v_lab.plots.course import plot_series
+from sgi2v_lab.plots import plot_comparison, plot_series, plot_trajectories
 from sgi2v_lab.run_folder import describe_machine, memory, peak_memory
 
 # %% [markdown]

@@ -13,6 +13,7 @@ from sgi2v_lab.boxes import Trajectories, Trajectory
 from sgi2v_lab.images import to_pil
 from sgi2v_lab.models import Model, load_model
 from sgi2v_lab.paths import Box
+from sgi2v_lab.photographs import read_photograph
 from sgi2v_lab.pipeline import Run, generate
 from sgi2v_lab.prompt import parse_prompt
 from sgi2v_lab.results import run_record, write_comparison, write_inside, write_run
@@ -37,7 +38,7 @@ class DrawnScene:
 class Photograph:
     """A photograph, and where the things in a box on it are asked to go."""
 
-    name: str  # in scikit-learn's wheel
+    name: str  # as in `read_photograph`
     square: Box  # the part used, in pixels of the photograph
     box: Box  # in pixels of the square
     by: tuple[float, float]  # in pixels of the square
@@ -51,7 +52,7 @@ DEMO_SCENE = DrawnScene(
     seed=817,
 )
 DEMO_PHOTOGRAPH = Photograph(
-    name="flower.jpg",  # a dahlia before blurred leaves: nothing else could be meant by the box
+    name="flower",  # a dahlia before blurred leaves: nothing else could be meant by the box
     square=(150, 0, 577, 427),
     box=(18, 82, 298, 360),
     by=(107, 0),
@@ -137,9 +138,7 @@ def _drawn_scene(example: DrawnScene, side: int) -> tuple[PIL.Image.Image, Traje
 
 
 def _photograph(example: Photograph) -> tuple[PIL.Image.Image, Trajectories]:
-    from sklearn.datasets import load_sample_image
-
-    picture = PIL.Image.fromarray(load_sample_image(example.name)).crop(example.square)
+    picture = to_pil(read_photograph(example.name)).crop(example.square)
     return picture, Trajectories(picture.size, (Trajectory.move(example.box, by=example.by),))
 
 

@@ -1,7 +1,7 @@
 """Models: any image-to-video checkpoint in the format of diffusers' StableVideoDiffusionPipeline, and its codecs.
 
 SVD has five parts: a VAE, a UNet, a CLIP image encoder with its pre-processing, and a scheduler. `load_model` gets them
-all; `encode_image` and `decode_latents` are the ways in and out of latent space.
+all; `encode_image`, `encode_video` and `decode_latents` are the ways in and out of latent space.
 """
 
 import os
@@ -26,7 +26,16 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents, Video
 
-__all__ = ["MODELS", "Conditioning", "Model", "decode_latents", "encode_image", "load_model", "pick_device"]
+__all__ = [
+    "MODELS",
+    "Conditioning",
+    "Model",
+    "decode_latents",
+    "encode_image",
+    "encode_video",
+    "load_model",
+    "pick_device",
+]
 
 TOY = Path(__file__).parent / "toy" / "checkpoint"
 MODELS = {
@@ -238,6 +247,21 @@ def encode_image(model: Model, image: Image, settings: Settings, generator: torc
         image_latents=latents.to(model.dtype).repeat(frames, 1, 1, 1),
         time_ids=torch.tensor([ids], dtype=model.dtype, device=model.device),
     )
+
+
+@torch.no_grad()
+def encode_video(model: Model, video: Video, chunk: int | None = None) -> Latents:
+    """Encode a video (frames, 3, height, width), values 0..1, to clean latents (frames, channels, h, w).
+
+    They are scaled as the UNet knows them, so `decode_latents` is the way back. Every frame is encoded by itself;
+    `chunk` frames at a time take less memory.
+    """
+    pieces = []
+    with _full_precision_vae(model):
+        pixels = (2.0 * video - 1.0).to(model.device, model.vae.dtype)
+        for piece in pixels.split(chunk or len(pixels)):
+            pieces.append(model.vae.encode(piece).latent_dist.mode())
+    return (model.vae.config.scaling_factor * torch.cat(pieces)).to(model.dtype)
 
 
 @torch.no_grad()

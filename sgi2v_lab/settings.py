@@ -9,10 +9,15 @@ from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["FEATURE_KINDS", "OPTIMIZERS", "Settings"]
+__all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZERS", "Settings"]
 
 FEATURE_KINDS = ("aligned", "ordinary", "query", "key", "value", "temporal", "block")
-OPTIMIZERS = ("adamw", "adam", "sgd")
+OPTIMIZERS = ("adamw", "adam", "sgd", "normalized")
+# the fields of Settings that play no part in a video without control
+CONTROL_FIELDS = (
+    *("guided_steps", "iterations", "learning_rate", "relative_rate", "optimizer", "weight_decay", "features"),
+    *("layers", "gaussian_sigma", "cutoff", "butterworth_order", "checkpointing"),
+)
 
 
 @dataclass(frozen=True)

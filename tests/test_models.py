@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models import MODELS, Model, decode_latents, encode_image, load_model, pick_device
+from sgi2v_lab.models import MODELS, Model, decode_latents, encode_image, encode_video, load_model, pick_device
 from sgi2v_lab.settings import Settings
+from sgi2v_lab.toy.data import HELD_OUT
+from sgi2v_lab.toy.random_scenes import sample_scene
+from sgi2v_lab.toy.scenes import render
 from tests.tiny import FRAMES, SETTINGS, noisy_latents, picture, tiny_model, tiny_pipeline
 
 PARTS = ("vae", "unet", "image_encoder", "scheduler", "feature_extractor")
@@ -184,6 +187,25 @@ def test_conditioning_is_what_svd_was_trained_with():
     assert torch.equal(noisy[0].embedding, noisy[2].embedding)  # what CLIP sees has no noise
 
 
+def test_a_videos_latents_are_its_frames_scaled():
+    model, video = tiny_model(), torch.stack([picture(seed) for seed in range(3)])
+    calm = SETTINGS.replace(noise_augmentation=0.0)
+    alone = [encode_image(model, frame, calm, torch.Generator()).image_latents[0] for frame in video]
+    expected = torch.stack(alone) * model.vae.config.scaling_factor
+    for chunk in (None, 1, 2, 50):
+        latents = encode_video(model, video, chunk)
+        assert latents.shape == model.latent_shape(SETTINGS)
+        assert torch.allclose(latents, expected, atol=1e-5)
+        assert not latents.requires_grad
+
+
+def test_the_bundled_toy_finds_a_video_again_in_its_latents():
+    toy = load_model("toy", device="cpu")
+    video = render(sample_scene(HELD_OUT), toy.settings.width)
+    back = decode_latents(toy, encode_video(toy, video))
+    assert (back - video).abs().mean() < 0.25 * (video - video.mean()).abs().mean()
+
+
 def test_decoding_a_chunk_at_a_time():
     model, latents = tiny_model(), noisy_latents(1.0)
     for chunk, sizes in ((None, [3]), (2, [2, 1]), (1, [1, 1, 1]), (50, [3])):
@@ -213,7 +235,10 @@ def test_a_vae_that_overflows_in_half_precision_is_run_in_full():
     video = decode_latents(model, noisy_latents(1.0).half())
     assert seen == [torch.float32]
     assert video.dtype == torch.float32
+    model.vae.encoder.conv_in.register_forward_pre_hook(lambda _m, args: seen.append(args[0].dtype))
     encode_image(model, picture(), SETTINGS, torch.Generator())
+    encode_video(model, picture()[None])
+    assert seen == [torch.float32] * 3
     model.vae.decoder.conv_in.register_forward_pre_hook(lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         decode_latents(model, noisy_latents(1.0).half())

@@ -77,6 +77,10 @@ def every_figure(video, boxes):
         "plot_gaussian": plots.plot_gaussian(torch.rand(4, 6)),
         "plot_tracks": plots.plot_tracks(video, points, {"controlled": points + 2}),
         "plot_latents": plots.plot_latents(torch.randn(8, 4, 16, 16)),
+        "plot_gallery": plots.plot_gallery({"before": video[0], "after": video[-1]}),
+        "plot_series": plots.plot_series([1, 2, 3], {"error": [3.0, 2.0, 2.5]}, "step", "px", {"here": 2}),
+        "plot_magnitudes": plots.plot_magnitudes(video, {"gradient": maps}, boxes),
+        "plot_landscape": plots.plot_landscape({"aligned": torch.rand(3, 4)}, [0, 8, 16, 24], [-8, 0, 8], (8, 0)),
     }
 
 

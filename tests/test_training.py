@@ -74,6 +74,7 @@ def test_the_clock_counts_across_restarts_and_cools_down():
     assert fresh.learning_rate(1.0, step=0, warmup=10) == pytest.approx(0.1, rel=0.05)
     assert fresh.learning_rate(1.0, step=100, warmup=10) > 0.95
     assert late.learning_rate(1.0, step=100, warmup=10) < 0.05
+    assert not fresh.is_over() and not late.is_over() and Clock(100, spent=100).is_over()
 
 
 def test_checkpoints_are_whole_or_absent(tmp_path):

@@ -1,4 +1,5 @@
 import base64
+import os
 import re
 import stat
 
@@ -22,7 +23,6 @@ from sgi2v_lab.video import (
     show_video,
     side_by_side,
     to_html,
-    whole_file,
     write_frames,
     write_video,
 )
@@ -247,7 +247,7 @@ def test_places_that_cannot_be_written(tmp_path, video, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files.os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     for name in ("film.mp4", "film.gif", "frames"):
         with pytest.raises(InputError, match="Permission denied"):
             write_video(tmp_path / name, video[:1])
@@ -272,14 +272,6 @@ def test_interrupted_writing_leaves_the_old_file(tmp_path, video, monkeypatch, s
     assert any(name.startswith(".film.") and name.endswith(".mp4") for name in seen)  # it did write elsewhere
     assert files_in(tmp_path) == ["film.mp4"]
     assert path.read_bytes() == before
-
-
-def test_whole_file_keeps_the_suffix_and_cleans_up(tmp_path):
-    with pytest.raises(ValueError), whole_file(tmp_path / "a.json") as temporary:
-        assert temporary.suffix == ".json" and temporary.parent == tmp_path
-        temporary.write_text("half")
-        raise ValueError
-    assert files_in(tmp_path) == []
 
 
 def test_bad_files_to_read(tmp_path):

@@ -16,8 +16,10 @@ from sgi2v_lab.plots.style import (
     bare,
     checked,
     chosen_frames,
+    colour_bar,
     film,
-    name_frames,
+    heat_rows,
+    mark_place,
     new_figure,
     picture_grid,
     show_picture,
@@ -100,17 +102,7 @@ def plot_series(
                 )
             axes.plot(places, values, label=label, linestyle=LINES[i % len(LINES)], marker="o", markersize=3.5)
         for name, place in (marks or {}).items():
-            axes.axvline(place, color="#777777", linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-            axes.annotate(
-                name,
-                (place, 0.97),
-                xycoords=("data", "axes fraction"),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="top",
-                fontsize=8,
-                color="#555555",
-            )
+            mark_place(axes, place, name)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         if words:
             axes.set_xticks(places, labels=[str(place) for place in x])
@@ -154,22 +146,14 @@ def plot_magnitudes(
         checked(boxes, "the boxes", f"boxes {count} 4")
     frames = chosen_frames(count, every)
     top = max(one.max().item() for one in maps.values()) or 1.0
-    faded = 0.5 + 0.5 * video.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     with styled():
-        figure, axes = picture_grid(len(maps), len(frames), height, width)
-        for line, (name, row) in zip(axes, maps.items(), strict=True):
-            line[0].set_ylabel(name)
+        # the colours begin pale, so that what is small lets the picture through
+        figure, axes, heat = heat_rows(video, maps, frames, alpha=0.75, cmap="YlGnBu", norm=Normalize(0, top))
+        for line in axes if boxes is not None else ():
             for one, frame in zip(line, frames, strict=True):
-                show_picture(one, faded[frame])
-                extent = (0, width, height, 0)  # the colours begin pale, so that what is small lets the picture through
-                heat = one.imshow(array(row[frame]), extent=extent, alpha=0.75, cmap="YlGnBu", norm=Normalize(0, top))
-                if boxes is not None:
-                    draw_boxes_at(one, boxes, frame)
+                draw_boxes_at(one, boxes, frame)
                 bare(one, height, width)
-        name_frames(axes[0], frames)
-        bar = figure.colorbar(heat, ax=axes, label=label, fraction=0.03, aspect=18 * len(maps), pad=0.01)
-        bar.locator = MaxNLocator(3)
-        bar.outline.set_visible(False)
+        colour_bar(figure, axes, heat, label).locator = MaxNLocator(3)
     return figure
 
 

@@ -15,12 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.style import array, checked, new_figure, one_each, styled
+from sgi2v_lab.plots.style import array, checked, mark_place, new_figure, one_each, styled
 from sgi2v_lab.shapes import Mask
 
 __all__ = ["plot_gaussian", "plot_loss_terms", "plot_losses", "plot_mask", "plot_spectra"]
-
-GUIDE = {"color": "#777777", "linewidth": 1, "linestyle": (0, (4, 3))}
 
 
 def plot_losses(losses: Sequence[Sequence[float | int]], sigmas: Sequence[float | int] | None = None) -> Figure:
@@ -122,7 +120,7 @@ def plot_spectra(
             checked(power, f"the spectrum {label!r}", f"{len(radii)}")
             axes.plot(array(radii), array(power), label=label, linestyle=("-", (0, (5, 1.5)), (0, (1, 1.2)))[i % 3])
         if cutoff is not None:
-            _mark_cutoff(axes, cutoff)
+            mark_place(axes, cutoff, f"cut-off r = {cutoff:g}")
         axes.set(yscale="log", ylabel="mean power", xlim=(0, None))
         axes.set_xlabel("radial frequency d  (1 = highest along an axis)")
         axes.grid(axis="y")
@@ -157,7 +155,7 @@ def plot_mask(mask: Mask, cutoff: float | int) -> Figure:
         _bar_beside(figure, left, image)
         line = ".-" if mask.numel() <= 1024 else "-"  # dots only while they can be told apart
         right.plot(distance[order], array(mask).ravel()[order], line, markersize=3, linewidth=1.3, color="#0072B2")
-        _mark_cutoff(right, cutoff)
+        mark_place(right, cutoff, f"cut-off r = {cutoff:g}")
         right.set(xlabel="distance d from the centre", ylabel="weight L", ylim=(-0.03, 1.05), xlim=(0, None))
         right.set_yticks((0, 0.5, 1))
         right.grid(axis="y")
@@ -200,17 +198,3 @@ def _bar_beside(figure: Figure, axes: Axes, image: AxesImage) -> None:
     """A colour bar for weights in 0..1, as tall as the picture whatever its shape."""
     bar = figure.colorbar(image, cax=axes.inset_axes((1.04, 0, 0.05, 1)), ticks=(0, 0.5, 1))
     bar.outline.set_visible(False)
-
-
-def _mark_cutoff(axes: Axes, cutoff: float | int) -> None:
-    axes.axvline(cutoff, **GUIDE)
-    axes.annotate(
-        f"cut-off r = {cutoff:g}",
-        (cutoff, 0.97),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, 0),
-        textcoords="offset points",
-        va="top",
-        fontsize=8,
-        color="#555555",
-    )

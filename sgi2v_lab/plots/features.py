@@ -14,7 +14,9 @@ from sgi2v_lab.plots.style import (
     bare,
     checked,
     chosen_frames,
+    colour_bar,
     film,
+    heat_rows,
     name_frames,
     picture_grid,
     show_picture,
@@ -84,7 +86,7 @@ def plot_similarity(
     Raises:
         InputError: no maps, wrong shapes, or no such frame.
     """
-    count, _, height, width = film(video).shape
+    count = len(film(video))
     if not maps:
         raise InputError("There are no similarity maps to show; give at least one, such as {'aligned': maps}.")
     for label, one in maps.items():
@@ -94,22 +96,13 @@ def plot_similarity(
     frames = sorted({*chosen_frames(count, every), frame})
     signed = min(one.min().item() for one in maps.values()) < 0
     colours = {"cmap": "RdBu_r" if signed else "magma", "norm": Normalize(-1 if signed else 0, 1)}
-    faded = 0.5 + 0.5 * video.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     with styled():
-        figure, axes = picture_grid(len(maps), len(frames), height, width)
-        for line, (label, row) in zip(axes, maps.items(), strict=True):
-            line[0].set_ylabel(label)
-            for one, now in zip(line, frames, strict=True):
-                show_picture(one, faded[now])
-                heat = one.imshow(array(row[now]), extent=(0, width, height, 0), alpha=0.7, **colours)
-                bare(one, height, width)
-                if point is not None and now == frame:
-                    for ring, thickness in (("white", 3.2), ("#111111", 1.4)):
-                        one.plot(*point, "o", ms=9, mfc="none", mec=ring, mew=thickness)
-        name_frames(axes[0], frames)
-        bar = figure.colorbar(heat, ax=axes, label="cosine similarity", fraction=0.03, aspect=18 * len(maps), pad=0.01)
+        figure, axes, heat = heat_rows(video, maps, frames, alpha=0.7, **colours)
+        for one in axes[:, frames.index(frame)] if point is not None else ():
+            for ring, thickness in (("white", 3.2), ("#111111", 1.4)):
+                one.plot(*point, "o", ms=9, mfc="none", mec=ring, mew=thickness)
+        bar = colour_bar(figure, axes, heat, "cosine similarity")
         bar.set_ticks((-1, -0.5, 0, 0.5, 1) if signed else (0, 0.5, 1))
-        bar.outline.set_visible(False)
     return figure
 
 
@@ -135,6 +128,5 @@ def plot_latents(latents: Latents, every: int | None = None) -> Figure:
                 heat = one.imshow(array(latents[frame, c]), extent=extent, cmap="RdBu_r", norm=Normalize(-limit, limit))
                 bare(one, height, width)
         name_frames(axes[0], frames)
-        bar = figure.colorbar(heat, ax=axes, label="value", fraction=0.03, aspect=18 * channels, pad=0.01)
-        bar.outline.set_visible(False)
+        colour_bar(figure, axes, heat, "value")
     return figure

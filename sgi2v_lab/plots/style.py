@@ -1,6 +1,6 @@
 """What all figures share: the style sheet, figures without global state, pictures on axes, saving."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import cycle, islice
@@ -11,14 +11,16 @@ import matplotlib.style
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import whole_file
 from sgi2v_lab.shapes import Image, Video
-from sgi2v_lab.video import PALETTE, whole_file
+from sgi2v_lab.video import PALETTE
 
 __all__ = ["STYLE", "WIDTH", "new_figure", "save_figure", "styled"]
 
@@ -146,6 +148,48 @@ def picture_grid(
     if title:
         figure.suptitle(title)
     return figure, axes
+
+
+def heat_rows(
+    video: Video, maps: Mapping[str, Tensor], frames: Sequence[int], **colours: object
+) -> tuple[Figure, np.ndarray, AxesImage]:
+    """Maps (frames, h, w) as heat over the faded video, one row per label: the figure, its axes, an image for the bar.
+
+    `colours` go to `imshow`: alpha, colour map and norm.
+    """
+    height, width = video.shape[-2:]
+    faded = 0.5 + 0.5 * video.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    figure, axes = picture_grid(len(maps), len(frames), height, width)
+    for line, (label, row) in zip(axes, maps.items(), strict=True):
+        line[0].set_ylabel(label)
+        for one, frame in zip(line, frames, strict=True):
+            show_picture(one, faded[frame])
+            heat = one.imshow(array(row[frame]), extent=(0, width, height, 0), **colours)
+            bare(one, height, width)
+    name_frames(axes[0], frames)
+    return figure, axes, heat
+
+
+def colour_bar(figure: Figure, axes: np.ndarray, image: AxesImage, label: str) -> Colorbar:
+    """A colour bar to the right of a grid of pictures, as thin whatever the number of its rows."""
+    bar = figure.colorbar(image, ax=axes, label=label, fraction=0.03, aspect=18 * len(axes), pad=0.01)
+    bar.outline.set_visible(False)
+    return bar
+
+
+def mark_place(axes: Axes, place: float | int, name: str) -> None:
+    """A dashed upright line at a place on x, with its name at the top."""
+    axes.axvline(place, color="#777777", linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    axes.annotate(
+        name,
+        (place, 0.97),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="top",
+        fontsize=8,
+        color="#555555",
+    )
 
 
 def name_frames(axes: Iterable[Axes], frames: Sequence[int]) -> None:

@@ -1,8 +1,7 @@
 """Real things for the toy's hard set: outlines set by hand on the photographs that come with scikit-image.
 
 A cut-out is a shape like the drawn ones: it fills the unit circle, y down, and has a signed distance. Its colours are
-the photograph's. The photographs and their licences: https://scikit-image.org/docs/stable/api/skimage.data.html (the
-astronaut is NASA's and in the public domain; chelsea, coffee and rocket are CC0).
+the photograph's.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["CUTOUTS", "cutout_colours", "cutout_distance", "photograph"]
+from sgi2v_lab.photographs import read_photograph
+
+__all__ = ["CUTOUTS", "cutout_colours", "cutout_distance"]
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,6 @@ _SIDE = 256  # pixels of the map of distances, which covers twice the unit circl
 _REACH = 2.0
 
 
-@cache
-def photograph(name: str) -> Float[Tensor, "3 height width"]:
-    """A photograph that comes with scikit-image, values 0..1."""
-    import skimage.data  # only scenes with photographs need it
-
-    return torch.from_numpy(getattr(skimage.data, name)().copy())[..., :3].permute(2, 0, 1).float() / 255
-
-
 def _circle(name: str) -> tuple[float, float, float]:
     """Centre (x, y) and radius, in the photograph's pixels, of the circle around an outline."""
     (x, y), radius = cv2.minEnclosingCircle(np.array(_OUTLINES[name].points, dtype=np.float32))
@@ -111,7 +104,7 @@ def cutout_colours(name: str, side: int) -> Float[Tensor, "1 3 side side"]:
         ValueError: There is no cut-out of this name.
     """
     _known(name)
-    photo, (x, y, radius) = photograph(_OUTLINES[name].photograph), _circle(name)
+    photo, (x, y, radius) = read_photograph(_OUTLINES[name].photograph), _circle(name)
     margin = int(radius) + 1  # the circle may reach over the photograph's rim
     padded = F.pad(photo[None], (margin,) * 4, mode="replicate")
     left, top, span = round(x - radius) + margin, round(y - radius) + margin, round(2 * radius)

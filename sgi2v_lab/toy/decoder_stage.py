@@ -13,7 +13,15 @@ from sgi2v_lab.toy.latent_code import encode_patches
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import render
 from sgi2v_lab.toy.sheets import write_sheet
-from sgi2v_lab.toy.training import Clock, average_gradients, load_checkpoint, log_line, save_checkpoint, update_ema
+from sgi2v_lab.toy.training import (
+    Clock,
+    average_gradients,
+    load_checkpoint,
+    log_line,
+    resume_training,
+    save_training,
+    update_ema,
+)
 
 __all__ = ["decoder_loss", "load_decoder", "train"]
 
@@ -57,13 +65,8 @@ def train(
     vae = skip_temporal_layers(make_vae()).to(device)
     average = copy.deepcopy(vae).requires_grad_(False)
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), betas=(0.9, 0.99))
-    step, spent = 0, 0.0
-    if state := load_checkpoint(out / "decoder.pt"):
-        vae.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        if state["optimizer"] is not None:
-            optimizer.load_state_dict(state["optimizer"])
-        step, spent = state["step"], state["elapsed"]
+    before = resume_training(out / "decoder.pt", vae, average, optimizer)
+    step, spent = (before.get(counter, 0) for counter in ("step", "elapsed"))
     trained = list(vae.decoder.parameters())
     clock, due = Clock(seconds, spent), spent
     torch.manual_seed(rank + 2 + step)
@@ -72,22 +75,12 @@ def train(
     exam = exam.to(device)
 
     while True:
-        # all processes must agree on when to stop; the first one's clock decides
-        over = torch.tensor([float(clock.fraction >= 1)])
-        if processes > 1:
-            torch.distributed.broadcast(over, 0)
+        over = clock.is_over()
         if rank == 0 and (over or clock.elapsed >= due):
             due = clock.elapsed + min(120.0, seconds / 8)
             psnr = _evaluate(average, exam, out / "sheets" / "decoder.png")
             log_line(out / "log.jsonl", stage="decoder", step=step, minutes=clock.elapsed / 60, psnr=psnr)
-            save_checkpoint(
-                out / "decoder.pt",
-                model=vae.state_dict(),
-                average=average.state_dict(),
-                optimizer=optimizer.state_dict(),
-                step=step,
-                elapsed=clock.elapsed,
-            )
+            save_training(out / "decoder.pt", vae, average, optimizer, step=step, elapsed=clock.elapsed)
         if over:
             return
         for group in optimizer.param_groups:

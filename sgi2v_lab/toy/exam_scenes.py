@@ -18,9 +18,10 @@ from torch import Tensor
 from sgi2v_lab.boxes import Trajectories, Trajectory
 from sgi2v_lab.camera import COLOUR, camera_still
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.photographs import read_photograph
 from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.toy.data import HELD_OUT
-from sgi2v_lab.toy.exam_photographs import PHOTOGRAPHS, read_photograph
+from sgi2v_lab.toy.exam_photographs import PHOTOGRAPHS
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import SPEED_AT_FULL_BUCKET, Scene, motion_bucket, render, true_boxes
 
@@ -80,7 +81,7 @@ class ExamScene:
             return _resized(render(scene, max(size), slice(0, 1)), size)[0]
         photograph = PHOTOGRAPHS[self.seed]
         x0, y0, x1, y1 = photograph.crop
-        return _resized(read_photograph(photograph.source, photograph.name)[..., y0:y1, x0:x1], size)[0]
+        return _resized(read_photograph(photograph.name)[None, :, y0:y1, x0:x1], size)[0]
 
     def asked(self, size: tuple[int, int], num_frames: int) -> Trajectories:
         """What is asked for, in pixels of the video; of drawn scenes it is what truly happens."""

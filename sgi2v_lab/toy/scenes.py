@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 import torch
 import torch.nn.functional as F
 
+from sgi2v_lab.photographs import read_photograph
 from sgi2v_lab.shapes import Boxes, Video
-from sgi2v_lab.toy.cutouts import cutout_colours, cutout_distance, photograph
+from sgi2v_lab.toy.cutouts import cutout_colours, cutout_distance
 from sgi2v_lab.toy.dice import Dice
 
 __all__ = ["BACKGROUNDS", "COLOURS", "SHAPES", "TEXTURES", "Scene", "Sprite", "motion_bucket", "render", "true_boxes"]
@@ -42,12 +43,7 @@ COLOURS = {
 }
 SPEED_AT_FULL_BUCKET = 0.75  # picture widths per second at motion bucket 255
 SHADOW_SHIFT, SHADOW_BLUR = (0.22, 0.3), 0.5  # in units of the radius: the lamp stands above the picture's left
-PHOTOGRAPHS = (
-    "astronaut",
-    "chelsea",
-    "coffee",
-    "rocket",
-)  # in scikit-image's wheel; the demo's photograph is another
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # the demo's is another, and so are the exam's
 
 
 @dataclass(frozen=True)
@@ -242,7 +238,7 @@ def _canvas(scene: Scene, size: int) -> torch.Tensor:
 def _photo_crop(seed: int, side: int, least: float = 0.2) -> torch.Tensor:
     """A random square of a random photograph, resized: (1, 3, side, side)."""
     dice = Dice(seed)
-    photo = photograph(dice.choice(PHOTOGRAPHS))
+    photo = read_photograph(dice.choice(PHOTOGRAPHS))
     span = int(dice.uniform(least, 1.0) * min(photo.shape[1:]))
     top = int(dice.uniform(0, photo.shape[1] - span))
     left = int(dice.uniform(0, photo.shape[2] - span))

@@ -1,11 +1,12 @@
 """Sample sheets: a glance at what a model does while it trains."""
 
-import os
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
+
+from sgi2v_lab.files import whole_file
 
 __all__ = ["write_sheet"]
 
@@ -14,7 +15,5 @@ def write_sheet(path: Path, rows: list[Tensor]) -> None:
     """Write rows of pictures, each (n, 3, h, w) in 0..1, as one PNG."""
     sheet = torch.cat([torch.cat(list(row.detach().float().cpu()), dim=-1) for row in rows], dim=1)
     pixels = (sheet.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial.png")
-    Image.fromarray(pixels).save(temporary)
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        Image.fromarray(pixels).save(temporary)

@@ -5,7 +5,6 @@ same held-out pictures with the same noise, so that only learning can make it fa
 """
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,23 +15,24 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sgi2v_lab.files import write_text
 from sgi2v_lab.toy.architecture import SIZE, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.attention import ShortAttention
-from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, crop_batches, stack
+from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, crop_batches
 from sgi2v_lab.toy.decoder_stage import CROP, decoder_loss
 from sgi2v_lab.toy.latent_code import encode_patches
 from sgi2v_lab.toy.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import render
 from sgi2v_lab.toy.sheets import write_sheet
-from sgi2v_lab.toy.unet_stage import FIRST_AND_LAST, Denoiser, denoising_loss, draw_sigmas
+from sgi2v_lab.toy.unet_stage import FIRST_AND_LAST, Denoiser, denoising_loss, draw_sigmas, held_out_batch
 
 __all__ = ["LEAST_FALL", "Learned", "app", "learn_decoder", "learn_unet"]
 
 LEAST_FALL = 0.05  # of a loss, to count as falling
-WARMUP = 4  # steps
-DECODER_BATCH, DECODER_RATE = 4, 5e-5  # the decoder begins as a fair magnifier, which larger steps spoil at first
-UNET_BATCH, UNET_RATE = 2, 2e-3
+# the decoder begins as a fair magnifier, which larger steps, or too sudden ones, spoil at first
+DECODER_BATCH, DECODER_RATE, DECODER_WARMUP = 4, 5e-5, 10  # the warm-up is in steps
+UNET_BATCH, UNET_RATE, UNET_WARMUP = 2, 2e-3, 4
 EXAM = 4  # held-out pictures and clips
 
 
@@ -74,7 +74,7 @@ def learn_decoder(steps: int, sheet: Path | None = None) -> Learned:
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), betas=(0.9, 0.99))
     batches = crop_batches(DECODER_BATCH, CROP)
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = DECODER_RATE * min(1.0, (step + 1) / WARMUP)
+        optimizer.param_groups[0]["lr"] = DECODER_RATE * min(1.0, (step + 1) / DECODER_WARMUP)
         with torch.autocast("cpu", torch.bfloat16):
             loss = decoder_loss(vae, next(batches))
         optimizer.zero_grad(set_to_none=True)
@@ -94,8 +94,7 @@ def learn_unet(steps: int) -> Learned:
     denoiser = Denoiser()
     denoiser.unet.set_attn_processor(ShortAttention())
     pool = ClipPool(start=0, stride=1, simple=1.0)
-    clips = [pool.encode(HELD_OUT + i) for i in range(EXAM)]
-    exam = stack([Batch(latents, latents[0], ends[0], ids) for latents, ends, ids in clips])
+    exam = held_out_batch(EXAM)
     generator = torch.Generator().manual_seed(1)
     exam_noise = torch.randn(exam.latents.shape, generator=generator)
     exam_sigma = draw_sigmas(EXAM, generator)
@@ -114,7 +113,7 @@ def learn_unet(steps: int) -> Learned:
         batch = pool.batch(UNET_BATCH)
         loss_on(batch, draw_sigmas(UNET_BATCH), torch.randn(batch.latents.shape)).backward()
         torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
-        optimizer.step(UNET_RATE * min(1.0, (step + 1) / WARMUP))
+        optimizer.step(UNET_RATE * min(1.0, (step + 1) / UNET_WARMUP))
     return Learned("unet", steps, before, examine(), time.monotonic() - start)
 
 
@@ -128,11 +127,8 @@ def smoke(
     unet_steps: Annotated[int, typer.Option(help="Steps of the UNet's training.", min=1)] = 24,
 ) -> None:
     """Train both stages from scratch for a minute; exit with 1 if a loss does not fall."""
-    out.mkdir(parents=True, exist_ok=True)
     results = [learn_decoder(decoder_steps, out / "decoder.png"), learn_unet(unet_steps)]
-    partial = out / "smoke.partial"
-    partial.write_text(json.dumps([asdict(r) | {"fell": r.fell} for r in results], indent=2) + "\n")
-    os.replace(partial, out / "smoke.json")
+    write_text(out / "smoke.json", json.dumps([asdict(r) | {"fell": r.fell} for r in results], indent=2) + "\n")
     table = Table("stage", "steps", "loss before", "loss after", "change", "seconds", title="Held-out losses")
     for r in results:
         change = f"{100 * (r.after / r.before - 1):+.0f} %"

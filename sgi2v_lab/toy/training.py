@@ -9,8 +9,20 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-__all__ = ["Clock", "average_gradients", "load_checkpoint", "log_line", "save_checkpoint", "update_ema"]
+from sgi2v_lab.toy.optimizers import MuonWithAdamW
+
+__all__ = [
+    "Clock",
+    "average_gradients",
+    "load_checkpoint",
+    "log_line",
+    "resume_training",
+    "save_checkpoint",
+    "save_training",
+    "update_ema",
+]
 
 
 class Clock:
@@ -28,6 +40,13 @@ class Clock:
     def fraction(self) -> float:
         """How much of the budget is gone, 0..1."""
         return min(1.0, self.elapsed / self.seconds)
+
+    def is_over(self) -> bool:
+        """Whether the budget is spent. All processes of a run must agree on that, so the first one's clock decides."""
+        over = torch.tensor([float(self.fraction >= 1)])
+        if dist.is_available() and dist.is_initialized():
+            dist.broadcast(over, 0)
+        return bool(over)
 
     def learning_rate(self, peak: float, step: int, warmup: int) -> float:
         """Linear warm-up over steps, then a cosine over the time budget down to 2% of the peak."""
@@ -64,6 +83,31 @@ def save_checkpoint(path: Path, **state) -> None:
 def load_checkpoint(path: Path) -> dict | None:
     """The checkpoint at `path`, or None where there is none yet."""
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+
+def save_training(
+    path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer | MuonWithAdamW, **counters: float
+) -> None:
+    """Write a checkpoint from which `resume_training` goes on."""
+    states = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+    save_checkpoint(path, **states, **counters)
+
+
+def resume_training(
+    path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer | MuonWithAdamW
+) -> dict[str, float]:
+    """Go on where the checkpoint at `path` was written: give all three their states, and return the counters.
+
+    Where there is no checkpoint yet, nothing changes and there are no counters. One that was unpacked from an exported
+    toy has no state for the optimiser, which then starts afresh.
+    """
+    state = load_checkpoint(path) or {}
+    if state:
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        if state["optimizer"] is not None:
+            optimizer.load_state_dict(state["optimizer"])
+    return {name: value for name, value in state.items() if name not in ("model", "average", "optimizer")}
 
 
 def log_line(path: Path, **figures) -> None:

@@ -16,10 +16,10 @@ from sgi2v_lab.toy.architecture import make_image_encoder, make_unet
 from sgi2v_lab.toy.attention import ShortAttention
 from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, stack, to_clip_pixels
 from sgi2v_lab.toy.decoder_stage import load_decoder
-from sgi2v_lab.toy.latent_code import encode_patches, preview
+from sgi2v_lab.toy.latent_code import preview
 from sgi2v_lab.toy.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.sheets import write_sheet
-from sgi2v_lab.toy.training import Clock, average_gradients, load_checkpoint, log_line, save_checkpoint, update_ema
+from sgi2v_lab.toy.training import Clock, average_gradients, log_line, resume_training, save_training, update_ema
 
 __all__ = ["Denoiser", "denoising_loss", "held_out_batch", "sample", "train"]
 
@@ -59,13 +59,14 @@ def draw_sigmas(count: int, generator: torch.Generator | None = None) -> Tensor:
     return torch.exp(LOG_SIGMA_MEAN + LOG_SIGMA_STD * math.sqrt(2) * torch.erfinv(2 * u - 1))
 
 
-def held_out_batch(count: int, device: torch.device) -> Batch:
-    """Clips of the simple world that are never trained on, to compare checkpoints by."""
+def held_out_batch(count: int, device: torch.device | str = "cpu") -> Batch:
+    """Clips of the simple world that are never trained on, to compare networks by; always the same ones.
+
+    Their condition is the first frame as it is, without the noise that it has in training.
+    """
     pool = ClipPool(start=0, stride=1, simple=1.0)
     clips = (pool.encode(HELD_OUT + i) for i in range(count))
-    return stack(
-        [Batch(latents, encode_patches(ends[:1] * 2 - 1)[0], ends[0], ids) for latents, ends, ids in clips], device
-    )
+    return stack([Batch(latents, latents[0], ends[0], ids) for latents, ends, ids in clips], device)
 
 
 @torch.no_grad()
@@ -125,13 +126,8 @@ def train(
         denoiser.unet.set_attn_processor(ShortAttention())
         average.unet.set_attn_processor(ShortAttention())
     optimizer = MuonWithAdamW(denoiser, FIRST_AND_LAST)
-    step, clips, spent = 0, 0, 0.0
-    if state := load_checkpoint(out / "unet.pt"):
-        denoiser.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        if state["optimizer"] is not None:
-            optimizer.load_state_dict(state["optimizer"])
-        step, clips, spent = state["step"], state["clips"], state["elapsed"]
+    before = resume_training(out / "unet.pt", denoiser, average, optimizer)
+    step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
     torch.manual_seed(rank + 2 + step)
     pool = ClipPool(start=first_seed + rank + clips, stride=processes, simple=simple, device=device)
     held_out = held_out_batch(16, device) if rank == 0 else None
@@ -139,9 +135,7 @@ def train(
     clock, due = Clock(seconds, spent), spent + 60
 
     while True:
-        over = torch.tensor([float(clock.fraction >= 1)])
-        if processes > 1:
-            torch.distributed.broadcast(over, 0)
+        over = clock.is_over()
         if rank == 0 and (over or clock.elapsed >= due):
             due = clock.elapsed + 300
             vae = load_decoder(out, device)
@@ -151,15 +145,7 @@ def train(
             figures = dict(clips=clips, loss=total / max(1, count), validation=validation)
             log_line(out / "log.jsonl", stage="unet", step=step, minutes=clock.elapsed / 60, **figures)
             total, count = 0.0, 0
-            save_checkpoint(
-                out / "unet.pt",
-                model=denoiser.state_dict(),
-                average=average.state_dict(),
-                optimizer=optimizer.state_dict(),
-                step=step,
-                clips=clips,
-                elapsed=clock.elapsed,
-            )
+            save_training(out / "unet.pt", denoiser, average, optimizer, step=step, clips=clips, elapsed=clock.elapsed)
         if over:
             return
         batch = pool.batch(batch_size)

@@ -1,6 +1,6 @@
 """Videos: `frames` (floats, bytes), `files` (mp4, gif, webp, PNGs), `overlay` (boxes, side by side), `show` (HTML)."""
 
-from sgi2v_lab.video.files import read_video, whole_file, write_frames, write_video
+from sgi2v_lab.video.files import read_video, write_frames, write_video
 from sgi2v_lab.video.frames import as_frames, as_video, enlarge
 from sgi2v_lab.video.overlay import PALETTE, draw_boxes, side_by_side
 from sgi2v_lab.video.show import show_video, to_html
@@ -15,7 +15,6 @@ __all__ = [
     "show_video",
     "side_by_side",
     "to_html",
-    "whole_file",
     "write_frames",
     "write_video",
 ]

@@ -5,11 +5,7 @@ and renamed when it is whole.
 """
 
 import math
-import os
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from io import BytesIO
 from itertools import islice, pairwise
@@ -22,40 +18,16 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from PIL import Image, ImageSequence
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import whole_file
 from sgi2v_lab.shapes import Frames, Video
 from sgi2v_lab.video.frames import as_frames, as_video, enlarge
 
-__all__ = ["encode_mp4", "read_video", "whole_file", "write_frames", "write_video"]
+__all__ = ["encode_mp4", "read_video", "write_frames", "write_video"]
 
 HIGHEST_FPS = {".mp4": 240, ".webp": 240, ".gif": 50}  # browsers play GIF frames shorter than 20 ms at 10 per second
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Lend a temporary name beside `path`, with its suffix; on success it becomes `path`, on any failure it is removed.
-
-    Missing parent folders are made.
-
-    Raises:
-        InputError: the file cannot be written (no permission, no space, a folder of that name).
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"Cannot write {str(path)!r} ({reason}); choose a place you may write to.") from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        elif temporary.parent.is_dir():
-            temporary.unlink(missing_ok=True)
 
 
 def write_video(

@@ -1,0 +1,55 @@
+"""Files that are there whole or not at all."""
+
+import pytest
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import whole_file, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.json"
+    with whole_file(path) as temporary:
+        assert temporary.suffix == ".json" and temporary.parent == path.parent
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert names(path.parent) == ["a.json"]
+
+
+@pytest.mark.parametrize("stop", [ValueError, KeyboardInterrupt])
+def test_what_is_interrupted_leaves_the_old_file_and_nothing_else(tmp_path, stop):
+    path = write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(stop), whole_file(path) as temporary:
+        temporary.write_text("ha")
+        raise stop
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_that_is_not_finished_is_removed_with_all_in_it(tmp_path):
+    with pytest.raises(ValueError), whole_file(tmp_path / "frames") as temporary:
+        temporary.mkdir()
+        (temporary / "0.png").write_bytes(b"")
+        raise ValueError
+    assert names(tmp_path) == []
+
+
+def test_text_is_utf8_and_replaces_what_was_there(tmp_path):
+    for text in ("Größe ≤ 3 px\n", "short"):
+        assert write_text(str(tmp_path / "a.txt"), text) == tmp_path / "a.txt"
+        assert (tmp_path / "a.txt").read_bytes() == text.encode()
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"Cannot write .*a.txt.*choose a place"):
+        write_text(tmp_path / "file" / "a.txt", "text")
+    (tmp_path / "folder" / "within").mkdir(parents=True)
+    with pytest.raises(InputError, match="Cannot write .*folder"):
+        write_text(tmp_path / "folder", "text")
+    assert names(tmp_path) == ["file", "folder"]
