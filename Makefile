@@ -25,7 +25,7 @@ demo: $(RUNTIME) ## install what is needed and make a first video, into out/demo
 lab: $(NOTEBOOKS) ## open the course in JupyterLab, at the quickstart
 	$(BIN)/python -m jupyterlab notebooks/00_quickstart.ipynb
 
-# Two processes with a thread each finish a third sooner than one with two: tiny tensors gain little from threads. A file
+# Two processes with a thread each are quicker than one with two: tiny tensors gain little from threads. A file
 # stays in one process, so that what it prepares is prepared once.
 test: $(DEVELOPMENT) ## install everything, check the style, run the tests with coverage
 	$(BIN)/ruff check .
