@@ -12,7 +12,7 @@ NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test exam figures toy-smoke notebooks student grade format clean
+.PHONY: help demo lab test exam figures toy-smoke notebooks outputs student grade format clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -45,6 +45,9 @@ toy-smoke: $(RUNTIME) ## train the toy from scratch for a minute; fails if its l
 # Two ways to write one notebook: people edit the .py, JupyterLab opens the .ipynb. Outputs that are there are kept.
 notebooks: $(DEVELOPMENT) ## write each notebook's .ipynb again from its .py
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/[0-9][0-9]_*.py
+
+outputs: notebooks ## run the quickstart and keep its outputs, for people who read it before they run it
+	$(BIN)/python notebooks/course.py outputs
 
 # nbgrader's own folders, one assignment a chapter, are in build/course; notebooks/README.md says how to use them.
 student: notebooks ## the course without its solutions, into build/student; a gradebook and all else into build/course

@@ -1,9 +1,10 @@
 """The course for a class: student versions without solutions, and grades, both by nbgrader.
 
     python notebooks/course.py student    # build/student: what students get; build/course: nbgrader's own folders
+    python notebooks/course.py outputs    # run the quickstart, and keep its outputs in its .ipynb
     python notebooks/course.py grade      # build/course/submitted/NAME/CHAPTER/CHAPTER.ipynb -> build/course/grades.csv
 
-`make student` and `make grade` do the same. Each chapter is one assignment of the course folder, so nbgrader's own
+`make student`, `make outputs` and `make grade` do the same. Each chapter is one assignment of the course folder, so nbgrader's own
 programs (formgrader, feedback, export) work there too.
 """
 
@@ -15,17 +16,20 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+import nbformat
+from nbclient import NotebookClient
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
-__all__ = ["CHAPTERS", "grade", "student_versions"]
+__all__ = ["CHAPTERS", "grade", "keep_outputs", "student_versions"]
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
 CHAPTERS = tuple(sorted(HERE.glob("[0-9][0-9]_*.ipynb")))
 LONGEST_CELL = 600  # seconds
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def _nbgrader(course: Path) -> NbGraderAPI:
@@ -86,6 +90,20 @@ def grade(course: Path) -> list[dict[str, object]]:
     return rows
 
 
+def keep_outputs(chapter: Path) -> None:
+    """Run a chapter and keep its pictures and texts in it; widgets are left out, since nothing answers them later."""
+    notebook = nbformat.read(chapter, as_version=4)
+    NotebookClient(notebook, timeout=LONGEST_CELL, resources={"metadata": {"path": str(chapter.parent)}}).execute()
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+    temporary = chapter.with_suffix(".part")
+    nbformat.write(notebook, temporary)
+    os.replace(temporary, chapter)
+
+
 def main(arguments: list[str]) -> None:
     """Do what the first argument says."""
     course = BUILD / "course"
@@ -96,6 +114,9 @@ def main(arguments: list[str]) -> None:
             for version in student_versions(course):
                 shutil.copy(version, target)
             print(f"{len(CHAPTERS)} chapters without solutions: {target}")
+        case ["outputs"]:
+            keep_outputs(CHAPTERS[0])
+            print(CHAPTERS[0])
         case ["grade"]:
             rows = grade(course)
             for row in rows:

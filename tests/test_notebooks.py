@@ -71,8 +71,13 @@ def test_pair_is_in_sync(text):
 def test_no_outputs_are_kept_but_the_quickstarts(text):
     pair = text.with_suffix(".ipynb")
     assert pair.stat().st_size < LARGEST
-    if text.stem not in WITH_OUTPUTS:
-        code = [c for c in nbformat.read(pair, as_version=4).cells if c.cell_type == "code"]
+    notebook = nbformat.read(pair, as_version=4)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    if text.stem in WITH_OUTPUTS:
+        assert sum("image/png" in output.get("data", {}) for c in code for output in c.outputs) >= 3
+        assert not any(output.output_type == "error" for c in code for output in c.outputs)
+        assert "widgets" not in notebook.metadata
+    else:
         assert all(c.execution_count is None and not c.outputs for c in code)
 
 
