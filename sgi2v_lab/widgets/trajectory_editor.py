@@ -105,12 +105,8 @@ class TrajectoryEditor(OneAtATime):
         self._past: list[Trajectories] = []
         self._future: list[Trajectories] = []
         self._reading = self._travelling = False  # a change that comes from the browser, or from undo and redo
-        choices = {
-            "easings": list(EASINGS),
-            "palette": list(PALETTE),
-            "camera": list(CAMERA_MOVES),
-            "camera_colour": camera.COLOUR,
-        }
+        choices = {"easings": list(EASINGS), "palette": list(PALETTE), "camera": list(CAMERA_MOVES)}
+        choices["camera_colour"] = camera.COLOUR
         selected = traits.pop("selected", -1)
         super().__init__(trajectories=Trajectories(EMPTY), _choices=choices, **traits)
         self.on_msg(self._answer)
@@ -209,11 +205,11 @@ class TrajectoryEditor(OneAtATime):
         self._travel(self._future, self._past)
 
     def _travel(self, back: list[Trajectories], forth: list[Trajectories]) -> None:
-        if self._problem or not back:  # what could not be read was never a step: the last good one shows again
-            self._document, self._problem = json.loads(to_json(self.trajectories)), ""
-            return
-        forth.append(self.trajectories)
         with TURN:
+            if self._problem or not back:  # what could not be read was never a step: the last good one shows again
+                self._document, self._problem = json.loads(to_json(self.trajectories)), ""
+                return
+            forth.append(self.trajectories)
             self._travelling = True
             try:
                 self.trajectories = self._on_picture(back.pop())
