@@ -69,7 +69,8 @@ class Hand:
 def hand(notebook):
     """The editor with nothing drawn."""
     notebook.page.keyboard.press("Escape")
-    notebook.start_over()
+    notebook.evaluate("restart()")
+    notebook.page.wait_for_function("() => !document.querySelector('.sg-object')")
     return Hand(notebook)
 
 
