@@ -1,5 +1,6 @@
 import json
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -315,6 +316,30 @@ def test_speed_is_judged_by_the_bucket():
     assert remarks(runner, motion_bucket=100)
     assert remarks(runner, motion_bucket=110) == []
     assert remarks(runner, motion_bucket=100, num_frames=14) == []
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_browser_sends_and_what_a_cell_sets_come_in_turn(editor):
+    """JupyterLab hears the browser in a thread of its own: whoever comes last, all of the editor is of one mind."""
+    sent = [json.loads(to_json(each)) for each in (BOTH, Trajectories(SIZE, (BALL,)))]
+
+    def browser():
+        for i in range(200):
+            data = {"method": "update", "state": {"_document": sent[i % 2], "frame": i % 8}}
+            editor._handle_msg({"content": {"data": data}, "buffers": []})
+
+    thread = threading.Thread(target=browser)
+    thread.start()
+    while thread.is_alive():
+        editor.trajectories = Trajectories(SIZE)
+        editor.trajectories = Trajectories(SIZE, (HILL,))
+        editor.undo()
+    thread.join()
+    assert editor._document == json.loads(to_json(editor.trajectories))
+    assert editor._undoable == len(editor._past)
+    assert not editor._problem
 
 
 # --- the script ------------------------------------------------------------------------------------------------------

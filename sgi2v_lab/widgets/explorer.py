@@ -7,7 +7,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import PIL.Image
 import torch
 import torch.nn.functional as F
@@ -21,6 +20,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.video import PALETTE
 from sgi2v_lab.video.frames import as_frames
+from sgi2v_lab.widgets.threads import OneAtATime
 
 __all__ = [
     "LARGEST",
@@ -37,7 +37,7 @@ __all__ = [
 LARGEST = 320  # pixels of width at which a frame is sent to the browser
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer(OneAtATime):
     """A widget that computes on demand: says that it is busy, remembers results, shows errors in place.
 
     Attributes:

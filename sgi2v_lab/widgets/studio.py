@@ -29,6 +29,7 @@ from sgi2v_lab.widgets.studio_fields import groups, plain
 from sgi2v_lab.widgets.studio_job import Background, Job, Progress, plain_sentence
 from sgi2v_lab.widgets.studio_pictures import SAMPLES, drawn_scene, sample_picture
 from sgi2v_lab.widgets.studio_runs import Gallery, finite
+from sgi2v_lab.widgets.threads import TURN
 from sgi2v_lab.widgets.trajectory_editor import TrajectoryEditor
 
 __all__ = ["Studio"]
@@ -189,8 +190,9 @@ class Studio(Background, TrajectoryEditor):
             self._beside, self._shown = "", record.id
 
     def _tell(self, progress: Progress) -> None:
-        if self._job["state"] == "generating":
-            self._job = {"state": "generating", **asdict(replace(progress, losses={}))}
+        with TURN:  # it may be cancelled just now
+            if self._job["state"] == "generating":
+                self._job = {"state": "generating", **asdict(replace(progress, losses={}))}
         if progress.losses and len(progress.losses) != len(self._losses):
             self._losses = [[step, finite(losses)] for step, losses in sorted(progress.losses.items())]
 

@@ -20,6 +20,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.models import Model
 from sgi2v_lab.pipeline import Run, generate_steps
 from sgi2v_lab.settings import Settings
+from sgi2v_lab.widgets.threads import TURN
 
 __all__ = ["IDLE", "Background", "Job", "Progress", "Stopped", "plain_sentence"]
 
@@ -158,7 +159,6 @@ class Background(traitlets.HasTraits):
     failure: Exception | None = None
     _thread: threading.Thread | None = None
     _current: Job | None = None
-    _lock = threading.RLock()
 
     @property
     def busy(self) -> bool:
@@ -167,7 +167,7 @@ class Background(traitlets.HasTraits):
 
     def cancel(self) -> None:
         """Stop the run under way before its next iteration; nothing of it is kept."""
-        with self._lock:  # so that a run which ends just now is not said to be stopping for ever
+        with TURN:  # so that a run which ends just now is not said to be stopping for ever
             if self._current is not None:
                 self._job = {**self._job, "state": "cancelling"}
                 self._current.stop()
@@ -199,7 +199,7 @@ class Background(traitlets.HasTraits):
         except Exception as error:
             self.error, self.failure = plain_sentence(error), error
         finally:
-            with self._lock:
+            with TURN:
                 self._current = None
                 self._job = {**self._job, "state": state, "seconds_left": None}
 

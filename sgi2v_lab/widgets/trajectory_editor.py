@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import PIL.Image
 import traitlets
 
@@ -32,6 +31,7 @@ from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, with_camera
 from sgi2v_lab.widgets.exchange import from_upload, load_any_size, to_download
 from sgi2v_lab.widgets.pictures import Picture, encoded, read_any
 from sgi2v_lab.widgets.remarks import Remark, remarks_on
+from sgi2v_lab.widgets.threads import TURN, OneAtATime
 
 __all__ = ["TrajectoryEditor"]
 
@@ -39,7 +39,7 @@ EMPTY = (1, 1)  # the picture's size while there is none
 LONGEST_HISTORY = 200  # steps that can be undone
 
 
-class TrajectoryEditor(anywidget.AnyWidget):
+class TrajectoryEditor(OneAtATime):
     """Draw boxes, paths and key boxes on a picture; `trajectories` is always what is drawn, and can be set.
 
     Attributes:
@@ -105,12 +105,8 @@ class TrajectoryEditor(anywidget.AnyWidget):
         self._past: list[Trajectories] = []
         self._future: list[Trajectories] = []
         self._reading = self._travelling = False  # a change that comes from the browser, or from undo and redo
-        choices = {
-            "easings": list(EASINGS),
-            "palette": list(PALETTE),
-            "camera": list(CAMERA_MOVES),
-            "camera_colour": camera.COLOUR,
-        }
+        choices = {"easings": list(EASINGS), "palette": list(PALETTE), "camera": list(CAMERA_MOVES)}
+        choices["camera_colour"] = camera.COLOUR
         selected = traits.pop("selected", -1)
         super().__init__(trajectories=Trajectories(EMPTY), _choices=choices, **traits)
         self.on_msg(self._answer)
@@ -209,16 +205,17 @@ class TrajectoryEditor(anywidget.AnyWidget):
         self._travel(self._future, self._past)
 
     def _travel(self, back: list[Trajectories], forth: list[Trajectories]) -> None:
-        if self._problem or not back:  # what could not be read was never a step: the last good one shows again
-            self._document, self._problem = json.loads(to_json(self.trajectories)), ""
-            return
-        forth.append(self.trajectories)
-        self._travelling = True
-        try:
-            self.trajectories = self._on_picture(back.pop())
-        finally:
-            self._travelling = False
-        self._undoable, self._redoable = len(self._past), len(self._future)
+        with TURN:
+            if self._problem or not back:  # what could not be read was never a step: the last good one shows again
+                self._document, self._problem = json.loads(to_json(self.trajectories)), ""
+                return
+            forth.append(self.trajectories)
+            self._travelling = True
+            try:
+                self.trajectories = self._on_picture(back.pop())
+            finally:
+                self._travelling = False
+            self._undoable, self._redoable = len(self._past), len(self._future)
 
     def _forget(self) -> None:
         self._past, self._future = [], []

@@ -198,6 +198,16 @@ class Notebook:
         assert value == expected, f"{expression} is {value!r}, expected {expected!r}"
         return value
 
+    def start_over(self) -> None:
+        """Call the kernel's `restart()` until nothing is drawn in the browser: what was done last may come late."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.evaluate("restart()")
+            self.page.wait_for_timeout(150)
+            if not self.page.locator(f"{PANEL} .sg-object").count():
+                return
+        raise AssertionError("the drawing does not become empty")
+
     def kernel_id(self) -> str:
         return self.page.evaluate(f"() => {NOTEBOOK}.sessionContext.session.kernel.id")
 

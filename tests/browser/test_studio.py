@@ -78,8 +78,7 @@ class Hand:
 @pytest.fixture
 def hand(notebook):
     """The Studio with nothing drawn, the model's settings, nothing under way."""
-    notebook.evaluate("restart()")
-    notebook.page.wait_for_function("() => !document.querySelector('.sg-object')")
+    notebook.start_over()
     notebook.evaluate("setattr(studio, '_shown', '')")
     return Hand(notebook)
 

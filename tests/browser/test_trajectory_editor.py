@@ -69,8 +69,7 @@ class Hand:
 def hand(notebook):
     """The editor with nothing drawn."""
     notebook.page.keyboard.press("Escape")
-    notebook.evaluate("restart()")
-    notebook.page.wait_for_function("() => !document.querySelector('.sg-object')")
+    notebook.start_over()
     return Hand(notebook)
 
 
