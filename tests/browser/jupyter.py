@@ -16,7 +16,7 @@ import nbformat
 from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = float(os.environ.get("SGI2V_BROWSER_PATIENCE", "240"))  # seconds, for what a busy machine takes long over
+PATIENCE = float(os.environ.get("SGI2V_BROWSER_PATIENCE", "150"))  # seconds, for what a busy machine takes long over
 TOKEN = "browser-tests"
 FRONT_ENDS = {"lab": "lab/tree", "notebook": "notebooks"}  # JupyterLab, and Notebook 7, on the same server
 
