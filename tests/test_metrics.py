@@ -51,8 +51,8 @@ def test_objmc_of_a_still_video_is_the_mean_distance_from_the_start(exam, tracke
 
 
 def test_objmc_of_the_middle_point_is_that_of_the_box_where_both_are_easy():
-    scenes = list(_clips())
-    values = [objmc(video, boxes, "lk", follow="centre").value for video, boxes in scenes]
+    scenes = [sample_scene(FIRST + k, simple=True) for k in (0, 3, 10, 15, 23)]  # checked and dotted: no bare stripes
+    values = [objmc(render(s, 128), true_boxes(s, 128), "lk", follow="centre").value for s in scenes]
     assert median(values) < 1.5
 
 

@@ -122,7 +122,7 @@ def _sample_camera(dice: Dice, num_frames: int) -> torch.Tensor:
 
 
 def _sample_sprite(dice: Dice, num_frames: int, camera: torch.Tensor, textures: tuple[float, ...]) -> Sprite:
-    radius = dice.uniform(0.11, 0.22)
+    radius = dice.uniform(0.14, 0.26)
     start = torch.tensor([dice.uniform(0.12, 0.88), dice.uniform(0.12, 0.88)])
     if dice.uniform() < 0.15:
         end = start.clone()
