@@ -17,7 +17,7 @@ from sgi2v_lab.images import to_pil
 from sgi2v_lab.toy import data, decoder_stage, smoke, train, unet_stage
 from sgi2v_lab.toy.architecture import LATENT_CHANNELS, NUM_FRAMES, make_unet, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.attention import ShortAttention
-from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, crop_batches, stack, to_clip_pixels
+from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, crop_batches, encode_clip, stack, to_clip_pixels
 from sgi2v_lab.toy.export import export, unpack
 from sgi2v_lab.toy.latent_code import encode_patches, kernels
 from sgi2v_lab.toy.optimizers import MuonWithAdamW
@@ -240,6 +240,19 @@ def test_a_pool_is_repeatable_and_shaped(small_scenes):
     assert one.seed == 5 + 2 * len(one.clips)
 
 
+@pytest.mark.slow
+def test_clips_drawn_ahead_are_the_same_ones():
+    here, ahead = (ClipPool(start=5, stride=2, simple=0.5, workers=workers) for workers in (0, 1))
+    try:
+        for _ in range(2):
+            a, b = here.batch(1), ahead.batch(1)
+            assert all(torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True))
+        assert ahead.ahead
+    finally:
+        ahead.close()
+    assert all(clip.cancelled() or clip.done() for clip in ahead.ahead)
+
+
 def test_latents_condition_and_picture_are_of_the_same_frame(small_scenes):
     """However a clip was mirrored, turned and reversed."""
     pool = ClipPool(start=0, stride=1)
@@ -256,7 +269,7 @@ def test_latents_condition_and_picture_are_of_the_same_frame(small_scenes):
 
 def test_every_symmetry_and_both_directions_are_drawn(small_scenes):
     pool = ClipPool(start=7, stride=1)
-    pool.clips = [pool.encode(12)]
+    pool.clips = [encode_clip(12)]
     latents, ends, ids = pool.clips[0]
     samples = [pool._varied(pool.clips[0]) for _ in range(150)]
     firsts = {tuple(s.image.mean(0).flatten().mul(1e4).round().int().tolist()) for s in samples}
@@ -270,7 +283,7 @@ def test_every_symmetry_and_both_directions_are_drawn(small_scenes):
 
 def test_time_ids_say_how_fast_and_how_much(small_scenes):
     scene = sample_scene(4, NUM_FRAMES)
-    _, _, ids = ClipPool(start=0, stride=1).encode(4)
+    _, _, ids = encode_clip(4)
     assert ids.tolist() == pytest.approx([scene.fps - 1, motion_bucket(scene), 0.02])
 
 
@@ -487,7 +500,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(getattr(train, f"{stage}_stage"), "train", lambda **options: given.update(options))
     options = ["--minutes", "0.5", "--batch-size", "3", "--learning-rate", "0.01", "--out", str(tmp_path)]
-    options += ["--seed", "70", "--simple", "0.25"] if stage == "unet" else []
+    options += ["--seed", "70", "--simple", "0.25", "--workers", "2"] if stage == "unet" else []
     result = CliRunner().invoke(train.app, [stage, *options])
     assert result.exit_code == 0, result.output
     expected = {
@@ -499,7 +512,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
         "processes": 1,
         "device": CPU,
     }
-    expected |= {"first_seed": 70, "simple": 0.25} if stage == "unet" else {}
+    expected |= {"first_seed": 70, "simple": 0.25, "workers": 2} if stage == "unet" else {}
     assert given == expected
 
 

@@ -4,8 +4,12 @@ Nothing is stored on disk: a seed is a clip. Training takes seeds from 0 upwards
 tests, the demo and the exam, and is never drawn here.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, fields
+from functools import partial
+from multiprocessing import get_context
 from random import Random
 
 import torch
@@ -17,7 +21,7 @@ from sgi2v_lab.toy.latent_code import encode_patches, transformed
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import motion_bucket, render
 
-__all__ = ["HELD_OUT", "Batch", "ClipPool", "crop_batches", "stack", "to_clip_pixels"]
+__all__ = ["HELD_OUT", "Batch", "Clip", "ClipPool", "crop_batches", "encode_clip", "stack", "to_clip_pixels"]
 
 HELD_OUT = 10_000_000  # scene seeds from here on are never trained on
 NOISE_AUGMENTATION = 0.02
@@ -62,40 +66,74 @@ class Batch:
     time_ids: Tensor  # (batch, 3): fps - 1, motion bucket, noise augmentation
 
 
+Clip = tuple[Tensor, Tensor, Tensor]  # latents, pictures of both ends, time ids
+
+
+def encode_clip(seed: int, simple: float = 0.0) -> Clip:
+    """Latents (frames, channels, h, w), pictures of both ends (2, 3, SIZE, SIZE), and time ids (3,) of one scene.
+
+    A `simple` share of the seeds, 0..1, gives scenes of the simple world (see `sample_scene`).
+    """
+    scene = sample_scene(seed, NUM_FRAMES, simple=Random(seed).random() < simple)
+    video = render(scene, SIZE)
+    ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION])
+    return encode_patches(video * 2 - 1), video[[0, -1]], ids
+
+
 class ClipPool:
     """A pool of encoded clips, renewed a little at every batch.
 
     A clip is used `REUSE` times on average, each time with its own noise, mirrored, turned and played backwards at
     random: a reversed clip is a valid clip with another first frame. A `simple` share of the scenes comes from the
-    simple world (see `sample_scene`).
+    simple world.
+
+    Drawing a clip takes a CPU core about 50 ms. Beside a GPU, which would wait for that, `workers` processes draw
+    ahead; the clips and their order are the same. `close` ends them.
     """
 
-    def __init__(self, *, start: int, stride: int, simple: float = 0.0, device: torch.device | str = "cpu"):
-        self.simple, self.device = simple, torch.device(device)
+    def __init__(
+        self, *, start: int, stride: int, simple: float = 0.0, device: torch.device | str = "cpu", workers: int = 0
+    ):
+        self.device, self.draw = torch.device(device), partial(encode_clip, simple=simple)
         self.seed, self.stride = start, stride
         self.dice = Random(start)
         self.generator = torch.Generator().manual_seed(start)
-        self.clips: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.clips: list[Clip] = []
         self.owed = 0.0
+        self.ahead: deque[Future[Clip]] = deque()
+        self.workers = workers
+        self.drawers = (
+            ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+            if workers
+            else None
+        )
 
-    def encode(self, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents (frames, channels, h, w), pictures of both ends (2, 3, SIZE, SIZE), and time ids of one scene."""
-        scene = sample_scene(seed, NUM_FRAMES, simple=Random(seed).random() < self.simple)
-        video = render(scene, SIZE)
-        ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION])
-        return encode_patches(video * 2 - 1), video[[0, -1]], ids
+    def close(self) -> None:
+        """End the processes that draw ahead, if there are any."""
+        if self.drawers is not None:
+            self.drawers.shutdown(cancel_futures=True)
+
+    def _next_seed(self) -> int:
+        self.seed += self.stride
+        return (self.seed - self.stride) % HELD_OUT
+
+    def _next_clip(self) -> Clip:
+        if self.drawers is None:
+            return self.draw(self._next_seed())
+        while len(self.ahead) < 8 * self.workers:
+            self.ahead.append(self.drawers.submit(self.draw, self._next_seed()))
+        return self.ahead.popleft().result()
 
     def batch(self, batch_size: int) -> Batch:
         """Draw a batch, after adding what the pool is owed."""
         self.owed += batch_size / REUSE
         while self.owed >= 1 or len(self.clips) < 4 * batch_size:
-            self.clips.append(self.encode(self.seed % HELD_OUT))
-            self.seed += self.stride
+            self.clips.append(self._next_clip())
             self.owed = max(0.0, self.owed - 1)
         del self.clips[:-POOL]
         return stack([self._varied(clip) for clip in self.dice.sample(self.clips, batch_size)], self.device)
 
-    def _varied(self, clip: tuple[Tensor, Tensor, Tensor]) -> Batch:
+    def _varied(self, clip: Clip) -> Batch:
         latents, ends, ids = clip
         mirror, flip, transpose, back = (self.dice.random() < 0.5 for _ in range(4))
         image = ends[-1 if back else 0]

@@ -80,6 +80,9 @@ def unet(
     simple: Annotated[
         float, typer.Option(help="Share of scenes of one sprite, without photographs and camera.", min=0, max=1)
     ] = 0.5,
+    workers: Annotated[
+        int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
+    ] = 0,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips."""
     _launch(
@@ -92,6 +95,7 @@ def unet(
         peak=learning_rate,
         first_seed=seed,
         simple=simple,
+        workers=workers,
     )
 
 

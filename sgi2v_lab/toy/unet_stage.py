@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sgi2v_lab.toy.architecture import make_image_encoder, make_unet
 from sgi2v_lab.toy.attention import ShortAttention
-from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, stack, to_clip_pixels
+from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, encode_clip, stack, to_clip_pixels
 from sgi2v_lab.toy.decoder_stage import load_decoder
 from sgi2v_lab.toy.latent_code import preview
 from sgi2v_lab.toy.optimizers import MuonWithAdamW
@@ -64,8 +64,7 @@ def held_out_batch(count: int, device: torch.device | str = "cpu") -> Batch:
 
     Their condition is the first frame as it is, without the noise that it has in training.
     """
-    pool = ClipPool(start=0, stride=1, simple=1.0)
-    clips = (pool.encode(HELD_OUT + i) for i in range(count))
+    clips = (encode_clip(HELD_OUT + i, simple=1.0) for i in range(count))
     return stack([Batch(latents, latents[0], ends[0], ids) for latents, ends, ids in clips], device)
 
 
@@ -113,6 +112,7 @@ def train(
     peak: float,
     first_seed: int,
     simple: float = 0.0,
+    workers: int = 0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
 
@@ -129,7 +129,7 @@ def train(
     before = resume_training(out / "unet.pt", denoiser, average, optimizer)
     step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
     torch.manual_seed(rank + 2 + step)
-    pool = ClipPool(start=first_seed + rank + clips, stride=processes, simple=simple, device=device)
+    pool = ClipPool(start=first_seed + rank + clips, stride=processes, simple=simple, device=device, workers=workers)
     held_out = held_out_batch(16, device) if rank == 0 else None
     total, count = 0.0, 0
     clock, due = Clock(seconds, spent), spent + 60
@@ -147,6 +147,7 @@ def train(
             total, count = 0.0, 0
             save_training(out / "unet.pt", denoiser, average, optimizer, step=step, clips=clips, elapsed=clock.elapsed)
         if over:
+            pool.close()
             return
         batch = pool.batch(batch_size)
         noise = torch.randn(batch.latents.shape).to(device)
