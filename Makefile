@@ -12,7 +12,7 @@ NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test exam figures toy-smoke notebooks outputs student grade format clean
+.PHONY: help demo lab test exam evaluate figures toy-smoke notebooks outputs student grade format clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -32,9 +32,12 @@ test: $(DEVELOPMENT) ## install everything, check the style, run the tests with 
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --durations=25
 
-# Both take half an hour and more, and go on where they were when they are interrupted.
+# These take half an hour or more, and go on where they were when they are interrupted.
 exam: $(RUNTIME) ## examine the bundled toy on held-out scenes, into out/exam
 	$(BIN)/sgi2v exam --out out/exam
+
+evaluate: $(RUNTIME) ## compare SG-I2V with every baseline on held-out scenes and write the report, into out/evaluation
+	$(BIN)/sgi2v evaluate --out out/evaluation
 
 figures: $(RUNTIME) ## make the pictures in figures/ again, from the exam, the demo and comparisons of settings
 	$(BIN)/python -m sgi2v_lab.paper_figures --out figures --work out/exam

@@ -378,6 +378,21 @@ free = trajectory_loss(best_film(apart, of_first), apart, settings.gaussian_sigm
 print(f"what the best film pays: {price.total:.4f} where they meet, {free.total:.4f} one after the other")
 
 # %% [markdown]
+# ## The list, asked of a run
+#
+# Most of these numbers need no notebook: `run.diagnose()` takes them, and more, of any run, and says what it found with
+# a picture and a remedy. It knows the video, the boxes, the losses; what it cannot judge it says too. Here is the shoved
+# run of failure 5. *Predict* what will be on the list.
+
+# %%
+shoved.diagnose(trajectories=fair, model=model)
+
+# %% [markdown]
+# A threshold is a convention: these were chosen so that the toy's true films give no findings and each corruption gives
+# its own. The hint at the end, if there is one, is what the editor would have warned of; it is only said of an object
+# with which something went wrong.
+
+# %% [markdown]
 # ## A list for the wall
 #
 # | failure | gives itself away by | remedy |
@@ -494,7 +509,8 @@ print(f"A shift by a cell makes a difference of {inside:.4f} in the sky and of {
 # %% [markdown]
 # ## Further
 #
-# - [remarks.py](../sgi2v_lab/widgets/remarks.py): what the editor warns of, each with its reason; add one of your own.
+# - [path_faults.py](../sgi2v_lab/diagnosis/path_faults.py): what the editor warns of, each with its reason; add one of
+#   your own. The [other checks](../sgi2v_lab/diagnosis) lie beside it.
 # - Section 4.3 of the paper: layers, noise levels and the cut-off, each varied over many videos.
 # - A failure that no setting mends: the background goes with the object. Time-to-Move (arXiv 2511.08633) measures it.
 # - [Chapter 10](10_train_your_own_toy.ipynb): where the model itself comes from.

@@ -7,6 +7,7 @@ turns left.
 """
 
 import math
+import re
 from collections.abc import Iterable
 
 import torch
@@ -18,10 +19,15 @@ from sgi2v_lab.fit import check_size
 from sgi2v_lab.paths import Box, Number, Numbers, numbers
 from sgi2v_lab.trajectory import Trajectory
 
-__all__ = ["camera_pan", "camera_still", "camera_zoom"]
+__all__ = ["camera_pan", "camera_still", "camera_zoom", "is_camera"]
 
 COLOUR = "#8c8c8c"
 MOMENTS = [i / 24 for i in range(25)]  # times at which a camera box must keep clear of the objects
+
+
+def is_camera(trajectory: Trajectory) -> bool:
+    """Whether it is one of the boxes that the moves of this module are made of, by its name and colour."""
+    return trajectory.colour == COLOUR and re.fullmatch(r"(pan|zoom|still) \d+", trajectory.name) is not None
 
 
 def camera_pan(

@@ -1,4 +1,4 @@
-"""The command line: `sgi2v demo`, `generate`, `exam`, `findings`, `ablate`, `sweep`, `models`, `info`.
+"""The command line: `sgi2v demo`, `generate`, `exam`, `findings`, `ablate`, `evaluate`, `report`, `sweep`, ...
 
 Bad input is one sentence on standard error and exit code 2, Ctrl-C is exit code 130; neither leaves anything behind.
 What takes seconds to import is imported inside the commands, so that `--help` answers at once.
@@ -15,7 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from sgi2v_lab.cli_bench import bench
 from sgi2v_lab.cli_exam import exam, findings
+from sgi2v_lab.cli_look import cost, diagnose
+from sgi2v_lab.cli_report import evaluate, report
 from sgi2v_lab.cli_sweep import ablate, sweep
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.quiet import quiet_libraries
@@ -47,7 +50,7 @@ class _Commands(TyperGroup):
             if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
                 raise
             _complain(
-                "out of memory; try --checkpointing, --decode-chunk 2, a smaller picture, or --dtype fp16 on a GPU"
+                "out of memory; try --memory offload, --decode-chunk 1, a smaller picture, or --dtype fp16 on a GPU"
             )
             raise typer.Exit(2) from error
 
@@ -139,6 +142,7 @@ def generate(
     ] = False,
     model: ModelName = "toy",
     seed: Annotated[int, typer.Option(help="Of all noise.")] = 817,
+    memory: Annotated[str, typer.Option(help="auto, or how little to take: fast, selective, full, offload.")] = "auto",
     device: Device = None,
     dtype: Precision = None,
     changes: dict | None = None,
@@ -178,7 +182,7 @@ def generate(
             options = {} if prompt_model == "toy" else {"device": str(loaded.device)}
             picture = reference_image(prompt, prompt_model, size, seed=seed, **options)
             asked = _read_boxes(boxes, picture, resample)
-        options = {"settings": settings, "seed": seed, "fit": fit, "progress": sys.stderr.isatty()}
+        options = {"settings": settings, "seed": seed, "fit": fit, "memory": memory, "progress": sys.stderr.isatty()}
         runs = {}
         if compare:
             runs["uncontrolled"] = make(loaded, picture, None, **options)
@@ -203,9 +207,8 @@ def generate(
     _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
 
 
-app.command()(exam)
-app.command()(findings)
-app.command()(ablate)
+for command in (bench, exam, findings, ablate, evaluate, report, diagnose, cost):
+    app.command()(command)
 app.add_typer(sweep, name="sweep")
 
 

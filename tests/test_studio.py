@@ -285,7 +285,7 @@ def test_a_run_is_kept_and_opened_again(studio):
     assert set(record.objmc) == {"controlled", "uncontrolled"}
     assert record.last_loss == studio.run.losses[0][-1]
     folder = studio.gallery.folder / record.id
-    assert {path.name for path in folder.iterdir()} == {
+    assert {path.name for path in folder.iterdir() if not path.name.startswith("finding-")} == {
         *("run.json", "picture.png", "trajectories.json", "controlled.mp4", "uncontrolled.mp4", "thumbnail.jpg")
     }
     assert len(read_video(folder / "controlled.mp4")) == FRAMES
@@ -309,6 +309,48 @@ def test_a_run_is_kept_and_opened_again(studio):
     asks(studio, kind="delete", id=record.id)
     assert studio._runs == [] and studio._shown == ""
     assert not folder.exists()
+
+
+def test_a_run_is_judged_and_its_diagnosis_kept(studio):
+    studio.generate()
+    studio.wait(120)
+    assert studio.error == ""
+    # a random model's video is not the picture that was given: there is something to find
+    assert "first frame" in studio.diagnosis.kinds
+    record = studio.gallery.record(studio._shown)
+    assert record.diagnosis == json.loads(json.dumps(studio.diagnosis.to_dict()))
+    names = {one["index"] for one in record.diagnosis["findings"]}
+    assert names <= {None, 0}
+
+    another = Studio(tiny_model(), folder=studio.gallery.folder)
+    sent = []
+    another.send = lambda content, buffers=None: sent.append(content)
+    asks(another, kind="fetch", id=record.id)
+    kept = sent[-1]["record"]["diagnosis"]
+    assert [one["sentence"] for one in kept["findings"]] == [one.sentence for one in studio.diagnosis]
+    shown = next(one for one in kept["findings"] if one["kind"] == "first frame")
+    assert shown["picture"].startswith("data:image/png;base64,") and shown["advice"]
+    json.dumps(sent[-1], allow_nan=False)
+
+
+def test_a_run_without_control_is_judged_too(studio):
+    studio.trajectories = Trajectories(SIZE)
+    studio.generate()
+    studio.wait(120)
+    assert studio.error == "" and studio.run is None
+    assert any("no object's box" in one.reason for one in studio.diagnosis.unjudged)
+
+
+def test_a_run_of_an_earlier_version_has_no_diagnosis(studio):
+    studio.generate()
+    studio.wait(120)
+    file = studio.gallery.folder / studio._shown / "run.json"
+    record = json.loads(file.read_text())
+    del record["diagnosis"]
+    file.write_text(json.dumps(record))
+    assert studio.gallery.diagnosis(studio._shown) == {}
+    asks(studio, kind="fetch", id=studio._shown)
+    assert studio.sent[-1][0]["record"]["diagnosis"] == {}
 
 
 def test_another_studio_finds_the_runs(studio):

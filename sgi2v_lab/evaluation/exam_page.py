@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from sgi2v_lab.evaluation.exam import truth_tasks, video_tasks
 from sgi2v_lab.evaluation.exam_marks import CONTROL_TARGETS, MARKED, Pair, mark, pairs_of
 from sgi2v_lab.evaluation.film_strips import read_film
+from sgi2v_lab.evaluation.remake import command_line
 from sgi2v_lab.evaluation.tasks import fingerprint, run_tasks
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models import load_model
@@ -65,7 +66,9 @@ def take_exam(
     Raises:
         InputError: settings or a number that cannot be used, or nothing to mark because every video failed.
     """
+    categories = None if categories is None else list(categories)
     chosen = exam_scenes(categories, scenes)
+    asked = {"model": model, "category": categories, "scenes": scenes, "seeds": seeds}
     loaded = load_model(model, device, dtype)
     tasks = [*truth_tasks(loaded, chosen, changes), *video_tasks(loaded, chosen, seeds, changes)]
     options = {"workers": workers, "device": device, "dtype": dtype, "progress": progress, "label": "exam"}
@@ -74,6 +77,7 @@ def take_exam(
         "exam": "sgi2v_lab",
         "model": model,
         "fingerprint": fingerprint(loaded),
+        "command": command_line("exam", asked | {"device": device, "dtype": dtype, "out": out}, changes),
         **mark(records, out / "tasks"),
         "settings": loaded.settings.replace(**changes or {}).as_dict(),
         "threads_per_video": describe_machine(device)["threads"] if workers == 1 else 1,

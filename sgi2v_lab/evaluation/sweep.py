@@ -18,15 +18,19 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.exam import VideoTask, video_tasks
 from sgi2v_lab.evaluation.grid import BASE, Variant, read_grid
 from sgi2v_lab.evaluation.intervals import difference_of_means, mean_of, ratio_of_means
+from sgi2v_lab.evaluation.remake import command_line
 from sgi2v_lab.evaluation.sweep_status import JOURNAL, PLAN, TASKS
 from sgi2v_lab.evaluation.task_folder import task_key
 from sgi2v_lab.evaluation.tasks import fingerprint, run_tasks
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models import Model, load_model
+from sgi2v_lab.run_folder import describe_machine
+from sgi2v_lab.settings import CONTROL_FIELDS
 from sgi2v_lab.toy.exam_scenes import ExamScene, exam_scenes
 
 __all__ = ["ablate", "summarise_rows"]
 
+UNCONTROLLED = "without control"
 UNMEASURED = ("frames", "seconds")  # numbers of a result that say nothing about the video
 DEFINITIONS = {
     "row": "one video with control; objmc_uncontrolled is that of the same scene and seed without",
@@ -76,7 +80,9 @@ def ablate(
     """
     loaded = load_model(model, device, dtype)
     variants = read_grid(grid).variants(loaded.settings)
+    categories = list(categories)
     chosen = exam_scenes(categories, scenes)
+    options = {"grid": grid, "model": model, "category": categories, "scenes": scenes, "seeds": seeds}
     tasks = {variant.label: _tasks(loaded, chosen, seeds, variant) for variant in variants}
     weights = fingerprint(loaded)
     plan = {
@@ -87,12 +93,14 @@ def ablate(
         "fingerprint": weights,
         "scenes": [scene.name for scene in chosen],
         "seeds": seeds,
-        "settings": [vars(variant) for variant in variants],
+        "data": "the toy's exam, held out of all training",
         "base": loaded.settings.replace(**variants[0].changes).as_dict(),
+        "settings": [vars(each) | {"uncontrolled": _uncontrolled(each, variants[0])} for each in variants],
+        "command": command_line("ablate", options | {"device": device, "dtype": dtype, "out": out}),
+        "machine": describe_machine(device),
     }
     flat = [task for each in tasks.values() for task in each]
-    listed = {task_key(task.identity(), weights): _name(label, task) for label in tasks for task in tasks[label]}
-    _write(out / PLAN, plan | {"tasks": [{"key": key, "name": name} for key, name in listed.items()]})
+    _write(out / PLAN, plan | {"tasks": _listed(variants, tasks, weights)})
     options = {"workers": workers, "executor": executor, "device": device, "dtype": dtype, "progress": progress}
     records = run_tasks(flat, out / TASKS, loaded, journal=out / JOURNAL, label="sweep", **options)
     rows = _rows(variants, flat, records)
@@ -118,8 +126,23 @@ def _tasks(model: Model, scenes: Sequence[ExamScene], seeds: int, variant: Varia
         raise InputError(f"setting {variant.label!r} does not suit the model: {error}") from error
 
 
-def _name(label: str, task: VideoTask) -> str:
-    return f"{task.scene.name}, seed {task.seed}, {label if task.controlled else 'without control'}"
+def _listed(variants: Sequence[Variant], tasks: Mapping[str, Sequence[VideoTask]], weights: str) -> list[dict]:
+    """Key, name and setting of every task; a video that serves several settings is listed for each of them."""
+    listed = {}
+    for variant in variants:
+        for task in tasks[variant.label]:
+            setting = variant.label if task.controlled else _uncontrolled(variant, variants[0])
+            key, name = task_key(task.identity(), weights), f"{task.scene.name}, seed {task.seed}, {setting}"
+            listed[key, setting] = {"key": key, "name": name, "setting": setting}
+    return list(listed.values())
+
+
+def _uncontrolled(variant: Variant, base: Variant) -> str:
+    """What a variant's videos without control are called: the same for all that share them with the base."""
+    changes = {name: value for name, value in variant.changes.items() if name not in CONTROL_FIELDS}
+    if any(base.changes.get(name, variant) != value for name, value in changes.items()):
+        return f"{UNCONTROLLED}, {variant.label}"
+    return UNCONTROLLED
 
 
 def _once(records: Iterable[dict]) -> list[dict]:

@@ -10,11 +10,12 @@ which is normalised cross-correlation that also minds a wrong colour or contrast
 at once with FFTs (only the part of the patch inside the picture counts), and its peak is refined by a parabola.
 
 A box holds background too, which must not be what is found again. The weights are a Gaussian over the box, times
-what `_changed` says (content that stays in place while something moves is background), times, in a second pass, how
+what `changed` says (content that stays in place while something moves is background), times, in a second pass, how
 well each pixel of the template agreed with what was found in the first.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from sgi2v_lab.shapes import Video
 
-__all__ = ["match_box"]
+__all__ = ["SEEN", "Match", "changed", "find_box", "match_box"]
 
 SIGMA = 0.6  # of the Gaussian, in half box sides
 REACH = 24 / 128  # how far a match may lie from the last one, in picture sides
@@ -36,12 +37,33 @@ AGREE = 0.02  # squared colour difference that a pixel of the object may have to
 WORKING_SIDE = 256  # larger videos are matched at this short side: sub-pixel peaks keep the accuracy
 
 
+@dataclass(frozen=True)
+class Match:
+    """Where a box's content was found, and how similar every other place is to it.
+
+    `centres` (frames, 2) are in pixels of the video; where it was not `seen` (frames), the last known one.
+    `similarity` (frames, rows, columns), at most 1, is that of the content with its centre at `places` (rows,
+    columns, 2), in pixels of the video; minus infinity where too little of it would lie in the picture.
+    """
+
+    centres: Float[Tensor, "frames 2"]
+    seen: Bool[Tensor, "frames"]
+    similarity: Float[Tensor, "frames rows columns"]
+    places: Float[Tensor, "rows columns 2"]
+
+
 def match_box(video: Video, box: Float[Tensor, "4"]) -> tuple[Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
     """The centre (x, y) in pixels of one box's first-frame content in every frame, and whether it was found there.
 
     `box` is x0, y0, x1, y1 in pixels of the first frame; some of it must lie inside. Where the content is not found,
     the last known position is kept.
     """
+    found = find_box(video, box)
+    return found.centres, found.seen
+
+
+def find_box(video: Video, box: Float[Tensor, "4"]) -> Match:
+    """The same as `match_box`, with the similarity of all places."""
     scale = min(1.0, WORKING_SIDE / min(video.shape[-2:]))
     small = F.interpolate(video, scale_factor=scale, mode="bilinear", antialias=True) if scale < 1 else video
     ratio = torch.tensor([small.shape[-1] / video.shape[-1], small.shape[-2] / video.shape[-2]])
@@ -55,30 +77,31 @@ def match_box(video: Video, box: Float[Tensor, "4"]) -> tuple[Float[Tensor, "fra
     gaussian = torch.outer(
         _gaussian(torch.arange(top, bottom) + 0.5, y0, y1), _gaussian(torch.arange(left, right) + 0.5, x0, x1)
     )
-    weight = gaussian * _changed(clip[:, :, top:bottom, left:right], gaussian)
+    weight = gaussian * changed(clip[:, :, top:bottom, left:right], gaussian)
     reach = REACH * min(height, width)
-    shifts, seen = _follow(clip, template, weight, (left, top), reach)
+    shifts, seen, scores = _follow(clip, template, weight, (left, top), reach)
     if seen[1:].any():
         error = _errors(clip, template, (left, top), shifts)[seen][1:].median(dim=0).values
-        shifts, seen = _follow(clip, template, weight * (0.02 + torch.exp(-error / AGREE)), (left, top), reach)
+        shifts, seen, scores = _follow(clip, template, weight * (0.02 + torch.exp(-error / AGREE)), (left, top), reach)
     centre = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2])
-    return (centre + shifts) / ratio, seen
+    places = torch.stack(_corners(scores, max(template.shape[-2:])), dim=-1) - torch.tensor([left, top]) + centre
+    return Match((centre + shifts) / ratio, seen, scores, places / ratio)
 
 
 def _gaussian(at: Tensor, low: float, high: float) -> Tensor:
     return torch.exp(-0.5 * ((at - (low + high) / 2) / (SIGMA * max(high - low, 1.0) / 2)) ** 2)
 
 
-def _changed(patches: Tensor, gaussian: Tensor) -> Tensor:
+def changed(patches: Float[Tensor, "frames 3 h w"], gaussian: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     """Weights (h, w), FLOOR where the box's place (frames, 3, h, w) keeps its first content, 1 where it changes.
 
     All ones where (nearly) nothing changes: then the object, too, stays in place.
     """
     difference = (patches[1:] - patches[0]).pow(2).sum(dim=1).median(dim=0).values
-    changed = difference / (difference + CHANGE)
-    if (gaussian * changed).sum() < 0.1 * gaussian.sum():
-        return torch.ones_like(changed)
-    return FLOOR + (1 - FLOOR) * changed
+    share = difference / (difference + CHANGE)
+    if (gaussian * share).sum() < 0.1 * gaussian.sum():
+        return torch.ones_like(share)
+    return FLOOR + (1 - FLOOR) * share
 
 
 def _scores(clip: Tensor, template: Tensor, weight: Tensor, pad: int) -> Tensor:
@@ -101,11 +124,17 @@ def _scores(clip: Tensor, template: Tensor, weight: Tensor, pad: int) -> Tensor:
     return score.masked_fill(mass < INSIDE * weight.sum(), -math.inf)
 
 
-def _follow(clip, template, weight, corner: tuple[int, int], reach: float) -> tuple[Tensor, Tensor]:
-    """Shifts (frames, 2) from the first frame, and whether the match was good enough to be the object."""
+def _corners(scores: Tensor, pad: int) -> tuple[Tensor, Tensor]:
+    """The columns x and rows y (h, w) at which the template's corner lies for each score."""
+    y, x = torch.meshgrid(*(torch.arange(s, dtype=torch.float32) - pad for s in scores.shape[1:]), indexing="ij")
+    return x, y
+
+
+def _follow(clip, template, weight, corner: tuple[int, int], reach: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Shifts (frames, 2) from the first frame, whether the match was good enough to be the object, and all scores."""
     pad = max(template.shape[-2:])
     scores = _scores(clip, template, weight, pad)
-    y, x = torch.meshgrid(*(torch.arange(s, dtype=torch.float32) - pad for s in scores.shape[1:]), indexing="ij")
+    x, y = _corners(scores, pad)
     x, y = x - corner[0], y - corner[1]
     last, step, missed = torch.zeros(2), torch.zeros(2), 0
     shifts, seen = [torch.zeros(2)], [True]
@@ -121,7 +150,7 @@ def _follow(clip, template, weight, corner: tuple[int, int], reach: float) -> tu
         else:
             step, missed = torch.zeros(2), missed + 1
         shifts.append(last)
-    return torch.stack(shifts), torch.tensor(seen)
+    return torch.stack(shifts), torch.tensor(seen), scores
 
 
 def _peak(score: Tensor, row: int, column: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Results as matplotlib figures: returned, never shown. One style for all, no global state."""
 
 from sgi2v_lab.plots.boxes import plot_comparison, plot_film_strip, plot_tracks, plot_trajectories
+from sgi2v_lab.plots.cost import plot_cost
 from sgi2v_lab.plots.course import plot_gallery, plot_landscape, plot_magnitudes, plot_series
 from sgi2v_lab.plots.curves import plot_gaussian, plot_loss_terms, plot_losses, plot_mask, plot_spectra
 from sgi2v_lab.plots.features import plot_latents, plot_pca_strip, plot_similarity
@@ -9,6 +10,7 @@ from sgi2v_lab.plots.style import STYLE, save_figure, styled
 __all__ = [
     "STYLE",
     "plot_comparison",
+    "plot_cost",
     "plot_film_strip",
     "plot_gallery",
     "plot_gaussian",

@@ -1,11 +1,11 @@
 """Camera moves by name, as a menu offers them: boxes on the background that replace those of the move before."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 
 from sgi2v_lab import camera
 from sgi2v_lab.boxes import Trajectories
+from sgi2v_lab.camera import is_camera
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.trajectory import Trajectory
 
@@ -21,11 +21,6 @@ CAMERA_MOVES: dict[str, Callable[..., tuple[Trajectory, ...]]] = {
     "zoom in": lambda size, amount, **others: camera.camera_zoom(size, 1 + amount, **others),
     "zoom out": lambda size, amount, **others: camera.camera_zoom(size, 1 / (1 + amount), **others),
 }
-
-
-def is_camera(trajectory: Trajectory) -> bool:
-    """Whether it is one of the boxes that `sgi2v_lab.camera` makes, by its name and colour."""
-    return trajectory.colour == camera.COLOUR and re.fullmatch(r"(pan|zoom|still) \d+", trajectory.name) is not None
 
 
 def with_camera(trajectories: Trajectories, move: str, amount: float | int = 0.2) -> Trajectories:

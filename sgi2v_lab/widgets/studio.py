@@ -18,6 +18,7 @@ import torch
 import traitlets
 
 from sgi2v_lab.boxes import Trajectories
+from sgi2v_lab.diagnosis import Diagnosis
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import layers_of
 from sgi2v_lab.models import MODELS, Model, load_model
@@ -25,6 +26,7 @@ from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.pictures import Picture
+from sgi2v_lab.widgets.studio_diagnosis import diagnosed
 from sgi2v_lab.widgets.studio_fields import groups, plain
 from sgi2v_lab.widgets.studio_job import Background, Job, Progress, plain_sentence
 from sgi2v_lab.widgets.studio_pictures import SAMPLES, drawn_scene, sample_picture
@@ -47,12 +49,13 @@ class Studio(Background, TrajectoryEditor):
         model: the loaded `Model`.
         run: the last `Run` with control, or None. Observable: `studio.observe(f, "run")`.
         uncontrolled: the last `Run` without control, or None.
+        diagnosis: what went wrong in the last run, or None.
         gallery: the `Gallery` of all runs kept.
         error: what went wrong with the last thing asked for, in a sentence; empty if nothing.
     """
 
     _esm = script("studio.js")
-    _css = style("common.css", "trajectory_editor.css", "studio.css")
+    _css = style("common.css", "trajectory_editor.css", "studio.css", "diagnosis.css")
 
     settings = traitlets.Instance(Settings)
     run = traitlets.Instance(Run, allow_none=True)
@@ -94,6 +97,7 @@ class Studio(Background, TrajectoryEditor):
         Raises:
             InputError: the model cannot be loaded, or the picture or the trajectories cannot be used.
         """
+        self.diagnosis: Diagnosis | None = None
         self._plain: tuple[tuple, Run] | None = None  # what an uncontrolled run depends on, and that run
         self.gallery = Gallery(folder)
         loaded = load_model(model, device) if isinstance(model, str) else model
@@ -184,7 +188,9 @@ class Studio(Background, TrajectoryEditor):
             self._plain = key, uncontrolled
         self.run, self.uncontrolled = controlled, uncontrolled  # before it is written, which may fail
         self._job = {**self._job, "state": "keeping", "fraction": 1.0, "seconds_left": None}
-        record = self.gallery.keep(controlled, uncontrolled, job.image, job.trajectories, model=chosen, fit=job.fit)
+        self.diagnosis = diagnosed(job, controlled, uncontrolled)
+        how = {"model": chosen, "fit": job.fit, "diagnosis": self.diagnosis}
+        record = self.gallery.keep(controlled, uncontrolled, job.image, job.trajectories, **how)
         with self.hold_sync():
             self._list()
             self._beside, self._shown = "", record.id
@@ -204,18 +210,7 @@ class Studio(Background, TrajectoryEditor):
     # --- the gallery -------------------------------------------------------------------------------------------------
 
     def _list(self) -> None:
-        self._runs = [
-            {
-                "id": record.id,
-                "created": record.created,
-                "model": Path(record.model).name,
-                "seed": record.seed,
-                "objects": len(record.boxes),
-                "objmc": record.objmc.get("controlled"),
-                "thumbnail": self.gallery.thumbnail(record.id),
-            }
-            for record in self.gallery.records()
-        ]
+        self._runs = self.gallery.cards()
 
     def reopen(self, run_id: str) -> None:
         """Bring back the picture, boxes, settings and seed of a run; the model must be the one in use, or like it.
@@ -290,5 +285,6 @@ class Studio(Background, TrajectoryEditor):
 
     def _send_run(self, run_id: str) -> None:
         record, videos = self.gallery.record(run_id), self.gallery.videos(run_id)
-        about = {**vars(record), "last_loss": record.last_loss, "model": Path(record.model).name}
+        more = {"last_loss": record.last_loss, "diagnosis": self.gallery.diagnosis(run_id)}
+        about = {**vars(record), **more, "model": Path(record.model).name}
         self.send({"kind": "run", "id": run_id, "record": about, "videos": list(videos)}, list(videos.values()))

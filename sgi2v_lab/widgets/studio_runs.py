@@ -8,6 +8,7 @@ Each run has a folder of its own, there whole or not at all:
     controlled.mp4      with control; missing without
     uncontrolled.mp4    without control; missing if it was not asked for
     thumbnail.jpg       the last frame
+    finding-0.png       the evidence for the first thing that went wrong, and so on
 """
 
 import base64
@@ -22,6 +23,7 @@ from pathlib import Path
 import PIL.Image
 
 from sgi2v_lab.boxes import Trajectories
+from sgi2v_lab.diagnosis import Diagnosis
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import objmc
 from sgi2v_lab.images import read_image, to_pil
@@ -30,6 +32,7 @@ from sgi2v_lab.run_folder import result_folder, write_record
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.trajectory_files import load_trajectories, save_trajectories
 from sgi2v_lab.video import write_video
+from sgi2v_lab.widgets.studio_diagnosis import evidence
 
 __all__ = ["Gallery", "RunRecord", "finite"]
 
@@ -54,6 +57,7 @@ class RunRecord:
     losses: dict = field(default_factory=dict)  # guided step -> loss before each iteration
     objmc: dict = field(default_factory=dict)  # "controlled" and "uncontrolled", in pixels of the video
     tracker: str = ""  # that ObjMC was measured with
+    diagnosis: dict = field(default_factory=dict)  # as `Diagnosis.to_dict`; empty for runs that were never judged
     seconds: float = 0.0  # denoising and the rest, of the video with control if there is one
     kind: str = KIND
 
@@ -89,7 +93,8 @@ class Gallery:
             read = json.loads(path.read_text(encoding="utf-8"))
             if read.get("kind") != KIND:
                 raise KeyError("kind")
-            fields = {name: read[name] for name in RunRecord.__dataclass_fields__}
+            fields = {name: read[name] for name in RunRecord.__dataclass_fields__ if name != "diagnosis"}
+            fields["diagnosis"] = read.get("diagnosis", {})  # runs of earlier versions have none
             fields["picture"] = tuple(fields["picture"])
             return RunRecord(**fields)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -106,6 +111,7 @@ class Gallery:
         *,
         model: str,
         fit: str = "stretch",
+        diagnosis: Diagnosis | None = None,
     ) -> RunRecord:
         """Write a run's folder and return its record.
 
@@ -116,6 +122,7 @@ class Gallery:
             trajectories: in its pixels.
             model: as `load_model` takes it.
             fit: as `generate` took it.
+            diagnosis: what went wrong in it.
 
         Raises:
             InputError: there is neither run, or the folder cannot be written.
@@ -140,6 +147,7 @@ class Gallery:
             losses={str(step): finite(losses) for step, losses in run.losses.items()},
             objmc={name: finite([one.value])[0] for name, one in measured.items()},
             tracker=next((one.tracker for one in measured.values()), ""),
+            diagnosis={} if diagnosis is None else diagnosis.to_dict(),
             seconds=round(sum(run.seconds.values()), 2),
         )
         with result_folder(self.folder / record.id) as part:
@@ -150,6 +158,8 @@ class Gallery:
                 scale = max(1, COMFORTABLE // one.video.shape[-1])
                 write_video(part / f"{name}.mp4", one.video, one.settings.fps, scale=scale, smooth=True)
             _thumbnail(run).save(part / "thumbnail.jpg", quality=88)
+            for name, content in evidence(diagnosis).items() if diagnosis is not None else ():
+                (part / name).write_bytes(content)
             write_record(part, asdict(record))
         return self.record(record.id)
 
@@ -159,12 +169,36 @@ class Gallery:
         files = {name: folder / f"{name}.mp4" for name in ("controlled", "uncontrolled")}
         return {name: path.read_bytes() for name, path in files.items() if path.is_file()}
 
+    def cards(self) -> list[dict[str, object]]:
+        """All runs, newest first, as a page lists them: what tells one from the other, and a thumbnail's address."""
+        return [
+            {
+                "id": record.id,
+                "created": record.created,
+                "model": Path(record.model).name,
+                "seed": record.seed,
+                "objects": len(record.boxes),
+                "objmc": record.objmc.get("controlled"),
+                "thumbnail": self.thumbnail(record.id),
+            }
+            for record in self.records()
+        ]
+
     def thumbnail(self, run_id: str) -> str:
         """The thumbnail as an address that a page can show; empty if it is gone."""
-        path = self._path(run_id) / "thumbnail.jpg"
-        if not path.is_file():
-            return ""
-        return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+        return _address(self._path(run_id) / "thumbnail.jpg", "jpeg")
+
+    def diagnosis(self, run_id: str) -> dict:
+        """What went wrong in a run, as `Diagnosis.to_dict`, each finding with its picture's address as "picture".
+
+        The address is empty where there is no picture. Empty for a run that was never judged.
+        """
+        kept, folder = self.record(run_id).diagnosis, self._path(run_id)
+        found = [
+            {**finding, "picture": _address(folder / f"finding-{index}.png", "png")}
+            for index, finding in enumerate(kept.get("findings", ()))
+        ]
+        return {**kept, "findings": found} if kept else {}
 
     def reopen(self, run_id: str) -> tuple[PIL.Image.Image, Trajectories, Settings, RunRecord]:
         """The picture, the trajectories on it, and the settings; InputError where something is missing or damaged."""
@@ -188,6 +222,13 @@ class Gallery:
 def finite(values: list[float]) -> list[float | None]:
     """The numbers, None for what JSON cannot say: a loss that has left all bounds."""
     return [value if math.isfinite(value) else None for value in values]
+
+
+def _address(picture: Path, kind: str) -> str:
+    """A picture's file as an address that a page can show; empty if there is none."""
+    if not picture.is_file():
+        return ""
+    return f"data:image/{kind};base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
 
 
 def _thumbnail(run: Run) -> PIL.Image.Image:

@@ -234,6 +234,42 @@ def test_two_runs_are_compared_and_one_opened_again(notebook, hand):
     notebook.wait_for("(studio.settings.cutoff, len(studio.trajectories))", [0.2, 1])
 
 
+def test_diagnosis_under_the_video(notebook, hand, screenshots):
+    """What went wrong is listed with its evidence, which the keyboard enlarges; a reloaded page shows it again."""
+    draw(notebook, hand)
+    notebook.find("generate").click()
+    finished(notebook)
+    items = notebook.page.locator("[data-testid=diagnosis] [data-testid=finding]")
+    items.first.wait_for()
+    said = notebook.evaluate("[finding.sentence for finding in studio.diagnosis]")
+    assert [text.strip() for text in items.locator("strong").all_inner_texts()] == said
+    assert all("Try:" in text for text in items.all_inner_texts())
+    evidence = notebook.page.locator("[data-testid=evidence]").first
+    assert said[0] in evidence.get_attribute("aria-label") or len(said) > 1
+    assert evidence.locator("img").evaluate("(e) => e.complete && e.naturalWidth > 100")
+    small = evidence.bounding_box()["width"]
+    evidence.focus()
+    notebook.page.keyboard.press("Enter")
+    assert evidence.get_attribute("aria-expanded") == "true"
+    assert evidence.bounding_box()["width"] > 1.5 * small
+    notebook.page.keyboard.press("Enter")
+    assert evidence.get_attribute("aria-expanded") == "false"
+    size = notebook.page.viewport_size
+    notebook.page.set_viewport_size({**size, "height": 2500})
+    for theme in ("Dark", "Light"):
+        notebook.theme(f"JupyterLab {theme}")
+        notebook.page.wait_for_function(
+            f"() => document.querySelector('.sg-studio').dataset.theme === '{theme.lower()}'"
+        )
+        notebook.page.wait_for_timeout(500)
+        path = screenshots / f"diagnosis-{notebook.front_end}-{theme.lower()}.png"
+        notebook.find("diagnosis").screenshot(path=path)
+    notebook.page.set_viewport_size(size)
+    notebook.reload()
+    items.first.wait_for()
+    assert [text.strip() for text in items.locator("strong").all_inner_texts()] == said
+
+
 SHORT = {"num_steps": 5, "guided_steps": (1, 2), "iterations": 2}
 
 

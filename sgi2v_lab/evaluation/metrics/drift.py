@@ -15,7 +15,7 @@ from sgi2v_lab.evaluation.metrics.objmc import check_boxes
 from sgi2v_lab.evaluation.tracking import PointTracker, get_tracker
 from sgi2v_lab.shapes import Boxes, Video
 
-__all__ = ["Drift", "background_drift", "camera_motion"]
+__all__ = ["Drift", "background_drift", "background_points", "camera_motion"]
 
 PER_SIDE = 16  # points along each side of the picture
 MARGIN = 1 / 32  # of the picture's shorter side, kept clear around every box
@@ -66,7 +66,7 @@ def background_drift(
             in which no point can be followed.
     """
     height, width = video.shape[-2:]
-    points = _background_points(video, boxes)
+    points = background_points(video, boxes)
     if len(video) < 2:
         raise InputError("the video has one frame, in which nothing drifts; give at least two")
     belongs = points[:, None].expand(-1, len(video), -1)
@@ -103,7 +103,8 @@ def camera_motion(camera: Boxes, points: Float[Tensor, "n 2"]) -> Float[Tensor, 
     return middle + scale[:, None] * (points[:, None] - middle[0])
 
 
-def _background_points(video: Video, boxes: Tensor | None) -> Tensor:
+def background_points(video: Video, boxes: Float[Tensor, "boxes steps 4"] | None) -> Float[Tensor, "n 2"]:
+    """Points (n, 2) of an even grid that lie outside every box in every frame; InputError where there is none."""
     height, width = video.shape[-2:]
     axis = (torch.arange(PER_SIDE) + 0.5) / PER_SIDE
     grid = torch.stack(torch.meshgrid(axis * width, axis * height, indexing="xy"), dim=-1).flatten(0, 1)

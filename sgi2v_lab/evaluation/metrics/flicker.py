@@ -8,7 +8,7 @@ from torch import Tensor
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.shapes import Video
 
-__all__ = ["temporal_flickering", "warping_error"]
+__all__ = ["carried_back", "seen_in_both", "temporal_flickering", "warping_error"]
 
 
 def temporal_flickering(video: Video) -> float:
@@ -49,19 +49,19 @@ def warping_error(video: Video) -> float:
     errors = []
     for t in range(len(frames) - 1):
         forth, back = flow.calc(grey[t], grey[t + 1], None), flow.calc(grey[t + 1], grey[t], None)
-        seen = _seen(forth, _carried_back(back, forth))
-        difference = np.square(frames[t] - _carried_back(frames[t + 1], forth)).mean(axis=-1)
+        seen = seen_in_both(forth, carried_back(back, forth))
+        difference = np.square(frames[t] - carried_back(frames[t + 1], forth)).mean(axis=-1)
         errors.append(float(difference[seen].mean()) if seen.any() else 1.0)
     return float(np.mean(errors))
 
 
-def _carried_back(array: np.ndarray, flow: np.ndarray) -> np.ndarray:
+def carried_back(array: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """What the array holds where the flow leads, (h, w, channels)."""
     y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
     return cv2.remap(array, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _seen(forth: np.ndarray, back: np.ndarray) -> np.ndarray:
+def seen_in_both(forth: np.ndarray, back: np.ndarray) -> np.ndarray:
     """Pixels (h, w) whose flow leads into the picture and back to where it began."""
     height, width = forth.shape[:2]
     y, x = np.mgrid[:height, :width] + forth.transpose(2, 0, 1)[::-1]

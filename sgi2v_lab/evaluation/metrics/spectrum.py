@@ -8,7 +8,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import radial_spectrum
 from sgi2v_lab.shapes import Video
 
-__all__ = ["spectrum_distance"]
+__all__ = ["decibels", "spectrum_distance"]
 
 BINS = 16
 QUANTUM = (1 / 255) ** 2 / 12  # power of the noise that eight bits make: what is less cannot be seen
@@ -39,11 +39,12 @@ def spectrum_distance(video: Video, reference: Float[Tensor, "n 3 h w"], bins: i
         raise InputError(
             f"spectra compare frames of one size, got {tuple(video.shape)} and {tuple(reference.shape)}; resize one"
         )
-    target = _decibels(reference, bins)
-    return torch.stack([(_decibels(f[None], bins) - target).square().mean().sqrt() for f in video]).mean().item()
+    target = decibels(reference, bins)
+    return torch.stack([(decibels(f[None], bins) - target).square().mean().sqrt() for f in video]).mean().item()
 
 
-def _decibels(frames: Tensor, bins: int) -> Tensor:
+def decibels(frames: Float[Tensor, "n 3 h w"], bins: int = BINS) -> Float[Tensor, "rings"]:
+    """The mean power of frames in rings of equal width up to Nyquist, in dB, as `spectrum_distance` compares it."""
     frames = frames.detach().float().cpu()
     rows, columns = (torch.hann_window(n, periodic=False) for n in frames.shape[-2:])
     faded = (frames - frames.mean(dim=(-2, -1), keepdim=True)) * torch.outer(rows, columns)

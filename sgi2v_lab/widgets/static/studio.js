@@ -1,5 +1,6 @@
 // The Studio: the trajectory editor with pictures, settings, a button, videos and a gallery around it.
 import { bytesOf, button, captureKeys, followTheme, h, icon, svg } from "./common.js";
+import { diagnosisSection } from "./diagnosis.js";
 import { renderEditor } from "./trajectory_editor.js";
 
 const OTHER = "other"; // the entry of the model menu that asks for a folder or a hub id
@@ -191,7 +192,7 @@ class StudioView {
     this.mount = h("div", { class: "st-editor" });
     this.root = h(
       "div", { class: "sgi2v sg-studio", "data-testid": "studio" },
-      this.head(), this.pictures(), this.mount, this.settings(), this.launch(), this.result(), this.gallery(),
+      this.head(), this.pictures(), this.mount, this.settings(), this.launch(), this.result(), this.diagnosis(), this.gallery(),
     );
     this.stopKeys = captureKeys(this.root, (event) => {
       if (event.key !== "Enter" || event.target !== this.prompt) return false;
@@ -284,6 +285,11 @@ class StudioView {
     return this.resultNode;
   }
 
+  diagnosis() {
+    this.diagnosisNode = h("section", { class: "st-section", "aria-label": "What went wrong, and what to try", "data-testid": "diagnosis" });
+    return this.diagnosisNode;
+  }
+
   gallery() {
     this.cards = h("div", { class: "st-cards", role: "list" });
     this.galleryNode = h("section", { class: "st-section", "aria-label": "Gallery" }, h("div", { class: "st-title" }, h("h4", {}, "Gallery"), h("span", { class: "st-count" }, "every run is kept with its settings; choose one to see it, a second one to compare")), this.cards);
@@ -370,6 +376,9 @@ class StudioView {
     this.player.hidden = !runs.length;
     this.play(true);
     this.table.replaceChildren(runs.length ? this.records(runs, pair) : "");
+    this.diagnosisNode.hidden = !runs.length;
+    const title = `What went wrong${pair ? " in A" : ""}, and what to try`;
+    this.diagnosisNode.replaceChildren(...(runs.length ? diagnosisSection({ diagnosis: runs[0].record.diagnosis, title }) : []));
     this.drawCards();
   }
 

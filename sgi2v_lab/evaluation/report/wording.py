@@ -1,0 +1,42 @@
+"""Numbers of a report as they are written: with as many digits as they are worth, their units and their intervals."""
+
+from sgi2v_lab.evaluation.intervals import Interval
+from sgi2v_lab.evaluation.report.measures import MEASURES
+
+__all__ = ["between", "count", "listed", "number", "p_value", "plain_number"]
+
+
+def plain_number(value: float, digits: int, signed: bool = False) -> str:
+    """A number with a true minus sign; one that rounds to zero has none."""
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def number(value: float, measure: str, signed: bool = False) -> str:
+    """A value of a measure with its unit."""
+    known = MEASURES[measure]
+    return f"{plain_number(value, known.digits, signed)} {known.unit}".strip()
+
+
+def between(interval: Interval, digits: int, signed: bool = False) -> str:
+    """The ends of an interval; nothing where it has none, as of one scene."""
+    if interval.low is None or interval.high is None:
+        return ""
+    return f"{plain_number(interval.low, digits, signed)} to {plain_number(interval.high, digits, signed)}"
+
+
+def p_value(p: float) -> str:
+    """A p value with two digits, or below what is worth telling."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def count(number: int, noun: str) -> str:
+    """1 scene, 2 scenes."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: list[str]) -> str:
+    """a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
