@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from diffusers import EulerDiscreteScheduler
@@ -12,8 +13,9 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
+from sgi2v_lab.memory import Memory
 from sgi2v_lab.models import Conditioning, Model
-from sgi2v_lab.optimize import OptimizeStep, optimize_latents
+from sgi2v_lab.optimize import OptimizeStep, optimize_at_once
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 
@@ -65,6 +67,7 @@ def denoise(
     *,
     edit: Edit | None = None,
     first_step: int = 0,
+    memory: Memory | None = None,
 ) -> Iterator[DenoiseStep]:
     """Denoise unit noise (frames, channels, h, w) into clean latents; yields after every step.
 
@@ -76,6 +79,8 @@ def denoise(
     Other ways to control a video need no loop of their own: `edit` is called before every step and may replace the
     latents; `first_step` begins later, with the same noise at that step's level.
 
+    Where memory runs out, `memory` falls back to a leaner mode and goes on with what it was doing; see there.
+
     Raises:
         InputError: the guided steps, or the first step, do not lie within the run.
     """
@@ -83,6 +88,7 @@ def denoise(
         raise InputError(f"the first step is {first_step}, but there are steps 0..{settings.num_steps - 1}")
     if cells is not None and settings.guided_steps[1] >= settings.num_steps:
         raise InputError(f"guided steps {settings.guided_steps} do not lie within the {settings.num_steps} steps")
+    memory = memory or Memory(model, "full" if settings.checkpointing else "fast")
     schedule = make_schedule(model, settings)
     guided = range(settings.guided_steps[0], settings.guided_steps[1] + 1) if cells is not None else range(0)
     mask = butterworth_mask(*noise.shape[-2:], settings.cutoff, settings.butterworth_order)
@@ -93,11 +99,11 @@ def denoise(
         if edit is not None:
             latents = edit(index, sigma.item(), latents)
         if index in guided and settings.iterations:
-            iterations = tuple(optimize_latents(model, latents, sigma, conditioning, cells, settings))
+            iterations = optimize_at_once(model, latents, sigma, conditioning, cells, settings, memory)
             optimised = iterations[-1].latents
             latents = mix_frequencies(optimised, latents, mask)
         mixed = latents
-        result = euler_step(model, conditioning, latents, settings, schedule, index)
+        result = memory.attempt(partial(euler_step, model, conditioning, latents, settings, schedule, index))
         latents = result.prev_sample[0]
         yield DenoiseStep(
             index=index,

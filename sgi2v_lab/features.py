@@ -18,6 +18,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.models import Conditioning, Model
 from sgi2v_lab.settings import FEATURE_KINDS
 from sgi2v_lab.shapes import Features, Latents
+from sgi2v_lab.shortcuts import one_image_token, recomputing
 
 __all__ = ["Layer", "assemble", "extract_features", "features_for_gradient", "layers_of", "record_features"]
 
@@ -59,7 +60,7 @@ def record_features(
 
     Yields:
         {layer: (frames, heads * head_dim, h', w')}; the graph is kept where gradients are on. Close the recorder only
-        after `backward()` where the UNet uses gradient checkpointing, since that runs the layers again.
+        after `backward()` where activations are computed again then, since that runs the layers again.
     """
     if kind not in FEATURE_KINDS:
         raise InputError(f"unknown feature kind {kind!r}; expected one of {', '.join(FEATURE_KINDS)}")
@@ -89,7 +90,8 @@ def record_features(
                 continue
             transformer = block.temporal_transformer_blocks if kind == "temporal" else block.transformer_blocks
             attention = transformer[0].attn1
-            tap = _Tap(attention.processor, kind, num_frames, size, lambda x, layer=layer: keep(layer, x))
+            last = stop and layer == order[-1]
+            tap = _Tap(attention.processor, kind, num_frames, size, lambda x, layer=layer: keep(layer, x), last)
             undo.append(lambda attention=attention, before=attention.processor: setattr(attention, "processor", before))
             attention.processor = tap
         yield recorded
@@ -99,47 +101,70 @@ def record_features(
 
 
 class _Tap:
-    """An attention processor that looks at one layer's queries, keys and values, then lets it go on as before."""
+    """An attention processor that looks at one layer's queries, keys and values, and lets it do as before.
 
-    def __init__(self, processor, kind: str, num_frames: int, size: tuple[int, int], keep):
-        self.processor, self.kind, self.num_frames, self.size, self.keep = processor, kind, num_frames, size, keep
+    The layer at which the forward stops computes no more than its feature needs; elsewhere the feature is made of the
+    layer's own projections, which are there anyway.
+    """
+
+    def __init__(self, processor, kind: str, num_frames: int, size: tuple[int, int], keep, last: bool):
+        self.processor, self.kind, self.num_frames, self.size = processor, kind, num_frames, size
+        self.keep, self.last = keep, last
 
     def __call__(self, attention: nn.Module, hidden_states: Tensor, *args, **kwargs) -> Tensor:
-        self.keep(self.feature(attention, hidden_states))
-        return self.processor(attention, hidden_states, *args, **kwargs)
+        if self.last:
+            self.keep(self.feature(attention, hidden_states, {}))  # which stops the forward
+        with _projections(attention) as projected:
+            output = self.processor(attention, hidden_states, *args, **kwargs)
+        self.keep(self.feature(attention, hidden_states, projected))
+        return output
 
-    def feature(self, attention: nn.Module, hidden: Tensor) -> Features:
+    def feature(self, attention: nn.Module, hidden: Tensor, projected: dict[str, Tensor]) -> Features:
         """(frames, channels, h, w) from (videos * frames, h * w, c), or, temporal, (videos * h * w, frames, c)."""
-        if self.kind == "temporal":
-            cells = _cells(self.size, len(hidden))
-            mine = hidden[-cells[0] * cells[1] :]
-            q, k, v = (_heads(attention, project(mine)) for project in (attention.to_q, attention.to_k, attention.to_v))
-            tokens = _merge(F.scaled_dot_product_attention(q, k, v))  # (h * w, frames, c)
-            return tokens.permute(1, 2, 0).unflatten(2, cells)
-        mine = hidden[-self.num_frames :]
-        cells = _cells(self.size, mine.shape[1])
+        tokens = len(hidden) if self.kind == "temporal" else hidden.shape[1]
+        cells = _cells(self.size, tokens)
+        rows = cells[0] * cells[1] if self.kind == "temporal" else self.num_frames
+        mine = slice(len(hidden) - rows, None)  # the last video's
+
+        def project(name: str, where: slice = mine, source: Tensor = hidden) -> Tensor:
+            return projected[name][where] if name in projected else getattr(attention, name)(source[where])
+
         match self.kind:
-            case "query":
-                tokens = attention.to_q(mine)
-            case "key":
-                tokens = attention.to_k(mine)
-            case "value":
-                tokens = attention.to_v(mine)
+            case "query" | "key" | "value":
+                tokens = project(f"to_{self.kind[0]}")
+            case "aligned":
+                first = slice(mine.start, mine.start + 1)
+                k, v = (project(name, first, hidden.detach()).detach() for name in ("to_k", "to_v"))
+                # all frames' queries as those of one long frame: keys and values need no copies
+                tokens = _attend(attention, project("to_q").flatten(0, 1)[None], k, v).unflatten(1, (rows, -1))[0]
             case _:
-                source = mine[:1].detach() if self.kind == "aligned" else mine
-                q = _heads(attention, attention.to_q(mine))
-                k, v = _heads(attention, attention.to_k(source)), _heads(attention, attention.to_v(source))
-                k, v = k.expand(len(q), -1, -1, -1), v.expand(len(q), -1, -1, -1)
-                tokens = _merge(F.scaled_dot_product_attention(q, k, v))
+                tokens = _attend(attention, project("to_q"), project("to_k"), project("to_v"))
+        if self.kind == "temporal":
+            return tokens.permute(1, 2, 0).unflatten(2, cells)
         return tokens.transpose(1, 2).unflatten(2, cells)
 
 
-def _heads(attention: nn.Module, tokens: Tensor) -> Tensor:
-    return tokens.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+@contextmanager
+def _projections(attention: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """What the layer itself makes of its tokens while this is open: to_q, to_k, to_v, where it calls them."""
+    seen: dict[str, Tensor] = {}
+    handles = [
+        getattr(attention, name).register_forward_hook(
+            lambda _module, _args, output, name=name: seen.__setitem__(name, output)
+        )
+        for name in ("to_q", "to_k", "to_v")
+    ]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
-def _merge(tokens: Tensor) -> Tensor:
-    return tokens.transpose(1, 2).flatten(2)
+def _attend(attention: nn.Module, *projected: Tensor) -> Tensor:
+    """Attention of queries (n, cells, c) to keys and values of as many cells or others, head by head."""
+    q, k, v = (tokens.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for tokens in projected)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def _cells(size: tuple[int, int], tokens: int) -> tuple[int, int]:
@@ -175,23 +200,23 @@ def features_for_gradient(
     conditioning: Conditioning,
     layers: tuple[Layer, ...],
     kind: str = "aligned",
-    checkpointing: bool = False,
+    keep: str = "fast",
 ) -> Iterator[LayerMaps]:
     """Features that can be differentiated with respect to `latents`, inside the `with` block.
 
-    With `checkpointing` the UNet's blocks are run again in the backward pass instead of keeping their activations, and
-    the recorder has to be in place when that happens: so call `backward()` inside the block.
+    `keep` says what the forward pass keeps for the backward pass: all ("fast"), less ("selective") or little ("full"),
+    see `shortcuts`. What was not kept is computed again then, with the recorder in place: so call `backward()` inside
+    the block.
     """
     unet = model.unet
-    before = unet.is_gradient_checkpointing
     frames, size = len(latents), tuple(latents.shape[-2:])
-    try:
-        (unet.enable_gradient_checkpointing if checkpointing else unet.disable_gradient_checkpointing)()
-        with record_features(unet, layers, kind, num_frames=frames, size=size, stop=True) as recorded:
-            _run(model, latents, sigma, conditioning)
-            yield recorded
-    finally:
-        (unet.enable_gradient_checkpointing if before else unet.disable_gradient_checkpointing)()
+    with (
+        one_image_token(unet),
+        record_features(unet, layers, kind, num_frames=frames, size=size, stop=True) as recorded,
+        recomputing(unet, keep),
+    ):
+        _run(model, latents, sigma, conditioning)
+        yield recorded
 
 
 @torch.no_grad()

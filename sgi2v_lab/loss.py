@@ -2,19 +2,21 @@
 
 For every box and later frame, the features inside the box are compared with those inside the first frame's box, which
 carry no gradient. Equation 2 of the paper, with its Gaussian weight.
+
+Where to look depends on the boxes alone: `sample_boxes` works it out once for all iterations, and `compare_samples` is
+then a few operations on all cells of all boxes and frames at once, which a GPU does without asking back.
 """
 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.shapes import Features, Mask
 
-__all__ = ["LossTerms", "gaussian_weight", "trajectory_loss"]
+__all__ = ["BoxSamples", "LossTerms", "compare_samples", "gaussian_weight", "sample_boxes", "trajectory_loss"]
 
 
 def gaussian_weight(h: int, w: int, sigma: float | None = 0.4) -> Mask:
@@ -64,51 +66,108 @@ def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], s
         InputError: if the frames do not match, or no box is to be seen in any later frame.
     """
     frames, _, h, w = features.shape
+    return compare_samples(features, sample_boxes(cells, (frames, h, w), sigma, features.device, features.dtype))
+
+
+@dataclass(frozen=True)
+class BoxSamples:
+    """Every cell of every box and later frame that counts, one after the other, and what it is compared with."""
+
+    frame: Int[Tensor, " cells"]
+    place: Int[Tensor, " cells"]  # in the map, row * w + column
+    sources: Int[Tensor, "corners cells"]  # places in the first frame; four where a target was resized, else one
+    shares: Float[Tensor, "corners cells"]  # of each source in the target; they sum to one
+    weight: Float[Tensor, " cells"]
+    box: Int[Tensor, " cells"]
+    weights: Float[Tensor, "boxes frames"]  # summed by box and frame
+    whole: Float[Tensor, ""]  # summed over all
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "BoxSamples":
+        """The same on a device, with the weights in the features' precision."""
+        kinds = {name: dtype if value.is_floating_point() else value.dtype for name, value in vars(self).items()}
+        return BoxSamples(**{name: value.to(device, kinds[name]) for name, value in vars(self).items()})
+
+
+def sample_boxes(
+    cells: Int[Tensor, "boxes _frames 4"],
+    shape: tuple[int, int, int],
+    sigma: float | None = 0.4,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> BoxSamples:
+    """Where `trajectory_loss` looks in features of `shape` (frames, h, w); arguments and errors as there.
+
+    Worked out on the CPU and sent to the device at once.
+    """
+    frames, h, w = shape
     if cells.shape[1] != frames:
         raise InputError(f"the boxes have {cells.shape[1]} frames, but the features have {frames}")
     if not len(cells):
         raise InputError("there are no boxes, but at least one is needed to follow; draw or load one")
-    terms, weights = [], []
-    for box in cells.tolist():
-        target, valid = _first_frame_crop(features[0].detach(), box[0])
-        zero = features.new_zeros(())
-        box_terms, box_weights = [zero], [zero]
+    parts = []
+    for n, box in enumerate(cells.tolist()):
+        x0, y0, x1, y1 = box[0]
+        if x1 <= 0 or y1 <= 0 or x0 >= w or y0 >= h:
+            raise InputError(
+                f"a box is at cells {tuple(box[0])} in the first frame, outside the {w} x {h} grid; move it inside"
+            )
         for f in range(1, frames):
-            x0, y0, x1, y1 = box[f]
-            left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, w), min(y1, h)
-            if left >= right or top >= bottom:  # out of sight
-                box_terms.append(zero)
-                box_weights.append(zero)
-                continue
-            wanted, seen = _resize(target, valid, (y1 - y0, x1 - x0))
-            weight = gaussian_weight(y1 - y0, x1 - x0, sigma).to(features) * seen
-            inside = (slice(top - y0, bottom - y0), slice(left - x0, right - x0))
-            error = (features[f, :, top:bottom, left:right] - wanted[(slice(None), *inside)]).pow(2).mean(dim=0)
-            box_terms.append((weight[inside] * error).sum())
-            box_weights.append(weight[inside].sum())
-        terms.append(torch.stack(box_terms))
-        weights.append(torch.stack(box_weights))
-    terms, weights = torch.stack(terms), torch.stack(weights)
+            parts.append(_sample_box(n, f, box[0], box[f], (h, w), sigma))
+    frame, place, sources, shares, weight, numbers = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
+    weights = torch.zeros(len(cells), frames, dtype=torch.double).index_put((numbers, frame), weight, accumulate=True)
     if not weights.sum() > 0:
         raise InputError("no box is inside the picture in any frame after the first, so there is nothing to follow")
-    return LossTerms(terms.sum() / weights.sum(), terms, weights)
+    if (shares[0] == 1).all():  # every target is made of whole cells
+        sources, shares = sources[:1], shares[:1]
+    return BoxSamples(frame, place, sources, shares, weight, numbers, weights, weights.sum()).to(device, dtype)
 
 
-def _first_frame_crop(feature: Tensor, box: list[int]) -> tuple[Tensor, Tensor]:
-    """The box's cells (channels, bh, bw) with edges repeated beyond the map, and which of them are real (bh, bw)."""
-    _, h, w = feature.shape
-    x0, y0, x1, y1 = box
-    if x1 <= 0 or y1 <= 0 or x0 >= w or y0 >= h:
-        raise InputError(
-            f"a box is at cells {tuple(box)} in the first frame, outside the {w} x {h} grid; move it inside"
-        )
-    rows, columns = (torch.arange(a, b, device=feature.device) for a, b in ((y0, y1), (x0, x1)))
-    real = ((rows >= 0) & (rows < h))[:, None] & ((columns >= 0) & (columns < w))[None, :]
-    return feature[:, rows.clamp(0, h - 1)][:, :, columns.clamp(0, w - 1)], real.to(feature)
+def compare_samples(features: Features, samples: BoxSamples) -> LossTerms:
+    """The loss of `trajectory_loss` at places from `sample_boxes`; nothing in it waits for a GPU."""
+    maps = features.flatten(2).transpose(0, 1)  # (channels, frames, places)
+    first = maps[:, 0].detach()
+    target = first[:, samples.sources[0]]
+    if len(samples.sources) > 1:
+        target = samples.shares[0] * target
+        for source, share in zip(samples.sources[1:], samples.shares[1:], strict=True):
+            target = target + share * first[:, source]
+    # plain indexing, since its backward pass adds up in the same order every time, on a GPU too
+    error = samples.weight * (maps[:, samples.frame, samples.place] - target).square().mean(dim=0)
+    terms = torch.zeros_like(samples.weights).index_put((samples.box, samples.frame), error, accumulate=True)
+    return LossTerms(error.sum() / samples.whole, terms, samples.weights)
 
 
-def _resize(target: Tensor, valid: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    if tuple(valid.shape) == size:
-        return target, valid
-    target = F.interpolate(target[None], size=size, mode="bilinear", align_corners=False)[0]
-    return target, F.interpolate(valid[None, None], size=size, mode="nearest")[0, 0]
+def _sample_box(
+    n: int, f: int, first: list[int], box: list[int], size: tuple[int, int], sigma: float | None
+) -> tuple[Tensor, ...]:
+    """Frame, place, sources, shares, weight and number of box `n`, for each of its cells in frame `f`; doubles."""
+    (h, w), (x0, y0, x1, y1) = size, box
+    rows, row_sources, row_shares = _sample_axis((first[1], first[3]), (y0, y1), h)
+    columns, column_sources, column_shares = _sample_axis((first[0], first[2]), (x0, x1), w)
+    weight = gaussian_weight(y1 - y0, x1 - x0, sigma).double()[rows - y0][:, columns - x0].flatten()
+    sources = row_sources[:, None, :, None] * w + column_sources[None, :, None, :]  # (2, 2, rows, columns)
+    shares = row_shares[:, None, :, None] * column_shares[None, :, None, :]
+    place = (rows[:, None] * w + columns).flatten()
+    numbers = [torch.full_like(place, number) for number in (f, n)]
+    return numbers[0], place, sources.reshape(4, -1), shares.reshape(4, -1), weight, numbers[1]
+
+
+def _sample_axis(first: tuple[int, int], box: tuple[int, int], length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Along one axis: the cells of a box (low, high) that count, and their two neighbours in the first frame's box.
+
+    Bilinear as in `F.interpolate(..., align_corners=False)`: positions are those of the cells' middles. Cells of the
+    first frame's box beyond the map have the value of the nearest cell in it, but what stems from them does not count.
+
+    Returns:
+        Cells (n), their sources (2, n), and the sources' shares (2, n).
+    """
+    (low, high), wanted = box, first[1] - first[0]
+    cells = torch.arange(low, high)
+    nearest = first[0] + (cells - low) * wanted // (high - low)
+    cells = cells[(cells >= 0) & (cells < length) & (nearest >= 0) & (nearest < length)]
+    position = ((cells - low + 0.5).double() * wanted / (high - low) - 0.5).clamp(min=0)
+    before = position.long()
+    after = (before + 1).clamp(max=wanted - 1)
+    share = position - before
+    sources = (first[0] + torch.stack([before, after])).clamp(0, length - 1)
+    return cells, sources, torch.stack([1 - share, share])

@@ -8,12 +8,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sgi2v_lab.features import assemble, features_for_gradient
-from sgi2v_lab.loss import trajectory_loss
+from sgi2v_lab.loss import BoxSamples, LossTerms, compare_samples, sample_boxes
+from sgi2v_lab.memory import Memory
 from sgi2v_lab.models import Conditioning, Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 
-__all__ = ["OptimizeStep", "optimize_latents"]
+__all__ = ["OptimizeStep", "loss_gradient", "optimize_at_once", "optimize_latents"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ def optimize_latents(
     conditioning: Conditioning,
     cells: Int[Tensor, "boxes frames 4"],
     settings: Settings,
+    memory: Memory | None = None,
 ) -> Iterator[OptimizeStep]:
     """Optimise noisy latents (frames, channels, h, w) at noise level sigma; yields after every iteration.
 
@@ -46,25 +48,85 @@ def optimize_latents(
     each gradient by its own size. Where a model does not forgive that, and the picture changes in places that have
     nothing to do with the boxes, take `optimizer="normalized"`: gradient descent with the gradient divided by its
     largest element, so that only the latents that matter most move by the rate.
+
+    `memory` says how much is kept for the backward passes; by default all, or little with `settings.checkpointing`.
     """
+    yield from map(_read, _iterate(model, latents, sigma, conditioning, cells, settings, memory))
+
+
+def optimize_at_once(
+    model: Model,
+    latents: Latents,
+    sigma: float | Tensor,
+    conditioning: Conditioning,
+    cells: Int[Tensor, "boxes frames 4"],
+    settings: Settings,
+    memory: Memory | None = None,
+) -> tuple[OptimizeStep, ...]:
+    """All that `optimize_latents` yields. A GPU is given all iterations before the first number is asked of it."""
+    done = list(_iterate(model, latents, sigma, conditioning, cells, settings, memory))
+    return tuple(map(_read, done))
+
+
+def loss_gradient(
+    model: Model,
+    latents: Latents,
+    sigma: float | Tensor,
+    conditioning: Conditioning,
+    samples: BoxSamples,
+    settings: Settings,
+    keep: str = "fast",
+) -> tuple[LossTerms, Latents]:
+    """The loss of noisy latents (frames, channels, h, w) and its gradient, both without a graph.
+
+    `samples` are of `sample_boxes`, for the latents' frames and size; `keep` is as in `features_for_gradient`. Nothing
+    here waits for a GPU.
+    """
+    x = latents.detach().requires_grad_(True)
+    with (
+        torch.enable_grad(),
+        features_for_gradient(model, x, sigma, conditioning, settings.layers, settings.features, keep) as features,
+    ):
+        loss = compare_samples(assemble(features, tuple(x.shape[-2:])), samples)
+        (gradient,) = torch.autograd.grad(loss.total, x)
+    return LossTerms(loss.total.detach(), loss.terms.detach(), loss.weights), gradient
+
+
+_Unread = tuple[int, LossTerms, Latents, Latents]  # iteration, loss, gradient, latents, all still on the device
+
+
+def _read(step: _Unread) -> OptimizeStep:
+    iteration, loss, gradient, latents = step
+    return OptimizeStep(iteration, loss.total.item(), loss.per_box_and_frame.cpu(), gradient, latents)
+
+
+def _iterate(
+    model: Model,
+    latents: Latents,
+    sigma: float | Tensor,
+    conditioning: Conditioning,
+    cells: Int[Tensor, "boxes frames 4"],
+    settings: Settings,
+    memory: Memory | None,
+) -> Iterator[_Unread]:
     model.check_layers(settings.layers)
+    memory = memory or Memory(model, "full" if settings.checkpointing else "fast")
+    frames, _, h, w = latents.shape
+    samples = sample_boxes(cells, (frames, h, w), settings.gaussian_sigma, latents.device)
     x = latents.detach().float().clone().requires_grad_(True)
     rate = settings.learning_rate * (float(sigma) if settings.relative_rate else 1.0)
+    sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)  # sent over once
     optimizer = _make_optimizer(x, settings, rate)
+
     for iteration in range(settings.iterations):
-        with (
-            torch.enable_grad(),
-            features_for_gradient(
-                model, x, sigma, conditioning, settings.layers, settings.features, settings.checkpointing
-            ) as features,
-        ):
-            result = trajectory_loss(assemble(features, tuple(x.shape[-2:])), cells, settings.gaussian_sigma)
-            (x.grad,) = torch.autograd.grad(result.total, x)
-        gradient = x.grad.clone()
+        loss, gradient = memory.attempt(
+            lambda: loss_gradient(model, x, sigma, conditioning, samples, settings, memory.keep)
+        )
+        x.grad = gradient.clone()
         if settings.optimizer == "normalized":
             x.grad /= x.grad.abs().max().clamp(min=1e-30)
         optimizer.step()
-        yield OptimizeStep(iteration, result.total.item(), result.per_box_and_frame.cpu(), gradient, x.detach().clone())
+        yield iteration, loss, gradient, x.detach().clone()
 
 
 def _make_optimizer(x: Tensor, settings: Settings, rate: float) -> torch.optim.Optimizer:

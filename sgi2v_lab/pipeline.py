@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import PIL.Image
 import torch
@@ -20,9 +21,13 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.fit import Fit
 from sgi2v_lab.images import fit_image, read_image, to_pil, to_tensor
 from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.models import Conditioning, Model, decode_latents, encode_image
+from sgi2v_lab.memory import Memory, choose_mode
+from sgi2v_lab.models import Conditioning, Model, encode_image
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image, Latents, Video
+
+if TYPE_CHECKING:
+    from sgi2v_lab.diagnosis import Diagnosis
 
 __all__ = ["TRACEABLE", "Denoising", "Prepared", "Run", "finish", "generate", "generate_steps", "prepare", "run_steps"]
 
@@ -45,6 +50,27 @@ class Run:
     sigmas: list[float]  # noise level of every step
     seconds: dict[str, float]  # by stage: encode, denoise (with the optimisation), decode
     trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with what was asked to be kept
+
+    def diagnose(
+        self,
+        uncontrolled: "Run | None" = None,
+        *,
+        trajectories: Trajectories | None = None,
+        model: Model | None = None,
+    ) -> "Diagnosis":
+        """What went wrong in this run, each with its evidence and what to try; see `sgi2v_lab.diagnosis`.
+
+        Args:
+            uncontrolled: the same without control, to tell what control did from what the model does anyway.
+            trajectories: as drawn: they tell the objects' names, and which boxes are the camera's.
+            model: that made the run, to judge its layers.
+
+        Raises:
+            InputError: another run's trajectories or video.
+        """
+        from sgi2v_lab.diagnosis import diagnose_run  # looks back at runs: imported when it is asked for
+
+        return diagnose_run(self, uncontrolled, trajectories=trajectories, model=model)
 
 
 @dataclass(frozen=True)
@@ -76,6 +102,7 @@ def generate(
     seed: int = 817,
     fit: str = "stretch",
     trace: Iterable[str] = (),
+    memory: str = "auto",
     progress: bool = True,
 ) -> Run:
     """Make a video that starts with a picture and in which the boxes follow their paths.
@@ -89,13 +116,15 @@ def generate(
         fit: "stretch" (as the reference does), "crop" or "pad"; the boxes are carried along.
         trace: what to keep of every step: "latents" (before, optimised, mixed, after), "denoised" (the guess of the
             clean latents), "optimisation" (each iteration's loss terms, gradient and latents). Nothing costs nothing.
+        memory: how much is kept at hand, one of `MEMORY_MODES` (`memory`), or "auto" for the first that fits into what
+            is free. Where it runs out nevertheless, a warning says so, and the run goes on in the next mode.
         progress: show a progress bar.
 
     Raises:
         InputError: for a picture, box, path, layer or size that cannot be used; nothing is computed before all is
             checked.
     """
-    steps = generate_steps(model, image, trajectories, settings, seed=seed, fit=fit, trace=trace)
+    steps = generate_steps(model, image, trajectories, settings, seed=seed, fit=fit, trace=trace, memory=memory)
     label = "controlled" if trajectories is not None else "uncontrolled"
     return finish(steps, (settings or model.settings).num_steps, label, progress)
 
@@ -120,6 +149,7 @@ def generate_steps(
     seed: int = 817,
     fit: str = "stretch",
     trace: Iterable[str] = (),
+    memory: str = "auto",
 ) -> Generator[DenoiseStep, None, Run]:
     """The same as `generate`, as a generator: yields every denoising step, and returns the `Run` when it is exhausted.
 
@@ -127,11 +157,12 @@ def generate_steps(
     Arguments and errors are those of `generate`; all is checked at this call, before the first step is asked for.
     """
     prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
+    chosen = Memory(model, choose_mode(model, prepared.settings, memory))
 
     def denoising(conditioning: Conditioning, noise: Latents) -> Iterator[DenoiseStep]:
-        return denoise(model, conditioning, noise, prepared.settings, prepared.cells)
+        return denoise(model, conditioning, noise, prepared.settings, prepared.cells, memory=chosen)
 
-    return run_steps(model, prepared, denoising, trace)
+    return run_steps(model, prepared, denoising, trace, chosen)
 
 
 def prepare(
@@ -162,7 +193,7 @@ def prepare(
 
 
 def run_steps(
-    model: Model, prepared: Prepared, denoising: Denoising, trace: Iterable[str] = ()
+    model: Model, prepared: Prepared, denoising: Denoising, trace: Iterable[str] = (), memory: Memory | None = None
 ) -> Generator[DenoiseStep, None, Run]:
     """Encode the picture, draw the seed's noise, denoise it in the way given, decode; yields steps, returns a `Run`.
 
@@ -171,11 +202,11 @@ def run_steps(
     trace = set(trace)
     if unknown := trace - set(TRACEABLE):
         raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
-    return _steps(model, prepared, denoising, trace)
+    return _steps(model, prepared, denoising, trace, memory or Memory(model, choose_mode(model, prepared.settings)))
 
 
 def _steps(
-    model: Model, prepared: Prepared, denoising: Denoising, trace: set[str]
+    model: Model, prepared: Prepared, denoising: Denoising, trace: set[str], memory: Memory
 ) -> Generator[DenoiseStep, None, Run]:
     settings = prepared.settings
     seconds: dict[str, float] = {}
@@ -186,18 +217,22 @@ def _steps(
     with _timed(seconds, "encode"):
         conditioning = encode_image(model, prepared.picture, settings, generator)
         noise = draw_noise(model, settings, generator)
-    latents = noise
-    with _timed(seconds, "denoise"):
-        for step in denoising(conditioning, noise):
-            latents = step.latents
-            sigmas.append(step.sigma)
-            if step.losses:
-                losses[step.index] = step.losses
-            if trace:
-                kept.append(_strip(step, trace))
-            yield step
-    with _timed(seconds, "decode"):
-        video = decode_latents(model, latents, settings.decode_chunk)
+    latents, device = noise, model.device
+    try:
+        memory.settle()
+        with _timed(seconds, "denoise"):
+            for step in denoising(conditioning, noise):
+                latents = step.latents
+                sigmas.append(step.sigma)
+                if step.losses:
+                    losses[step.index] = step.losses
+                if trace:
+                    kept.append(_strip(step, trace))
+                yield step
+        with _timed(seconds, "decode"):
+            video = memory.decode(latents, settings.decode_chunk)
+    finally:
+        memory.restore(device)
     return Run(
         video=video,
         image=prepared.picture,

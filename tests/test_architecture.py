@@ -28,22 +28,36 @@ ORDER = (
     *("fit", "paths", "trajectory", "camera", "boxes", "trajectory_json", "images", "trajectory_files"),
     "photographs",
     *("toy", "scene_language", "scene_layout", "prompt", "models"),
-    *("features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline"),
+    *("shortcuts", "memory", "features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline"),
     *(
         "video",
         "baselines",
         "plots",
         "run_folder",
+        "bench",
         "datasets",
         "evaluation",
+        "diagnosis",
         "model_list",
         "results",
         "demo",
         "paper_figures",
         "widgets",
     ),
-    *("setting_options", "cli_options", "cli_exam", "cli_sweep", "cli", "__main__"),
+    *(
+        "setting_options",
+        "cli_options",
+        "cli_exam",
+        "cli_report",
+        "cli_look",
+        "cli_sweep",
+        "cli_bench",
+        "cli",
+        "__main__",
+    ),
 )
+# Methods for convenience, whose import waits until they are called: Run.diagnose() judges the run that it belongs to.
+LOOKS_AHEAD = {("pipeline", "diagnosis")}
 READS_PROMPTS = ("scene_language", "scene_layout", "prompt")  # of the toy they know only its scenes
 MAY_IMPORT_TOY = (
     "toy",
@@ -129,8 +143,10 @@ def import_order(root: Path) -> list[str]:
     edges = {
         (name, target)
         for name, tree in trees.items()
-        for target, _ in imports(name, tree, set(trees))
-        if target.split(".")[0] == PACKAGE and stage(name) in ("", *ORDER)
+        for target, at_once in imports(name, tree, set(trees))
+        if target.split(".")[0] == PACKAGE
+        and stage(name) in ("", *ORDER)
+        and (at_once or (stage(name), stage(target)) not in LOOKS_AHEAD)
     }
     for name, target in sorted(edges):
         here, there = stage(name), stage(target)
@@ -302,6 +318,7 @@ def house(root: Path, files: dict[str, str]) -> Path:
     ("rule", "files", "complaint"),
     [
         (import_order, {"loss": "import sgi2v_lab.pipeline", "pipeline": ""}, "comes after it"),
+        (import_order, {"pipeline": "from sgi2v_lab.diagnosis import a", "diagnosis": ""}, "comes after it"),
         (import_order, {"loss": "def f():\n    from sgi2v_lab import plots", "plots": ""}, "comes after it"),
         (import_order, {"loss": "from .pipeline import generate", "pipeline": ""}, "comes after it"),
         (import_order, {"toy/data": "from ..models import load_model", "models": ""}, "comes after it"),

@@ -237,7 +237,7 @@ def test_a_bad_place_is_noticed_before_the_model_is_loaded(command, desk, monkey
     [
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 2, "out of memory"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), 2, "--checkpointing"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), 2, "--memory offload"),
         (InputError("bad\nnews"), 2, "bad news"),
     ],
 )

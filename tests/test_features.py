@@ -1,5 +1,6 @@
 import copy
 import math
+import re
 from collections import Counter
 
 import pytest
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, extract_features, features_for_gradient, layers_of, record_features
 from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.shortcuts import RECOMPUTED
 from tests.tiny import FRAMES, conditioning, noisy_latents, tiny_model
 
 LAYERS = tuple((b, t) for b in (1, 2, 3) for t in (0, 1, 2))  # SVD's
@@ -111,7 +113,8 @@ def heads(layer: tuple[int, int]) -> int:
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+    # at the lowest level, of one cell, the tiny model divides by the spread of two numbers, which magnifies rounding
+    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_layers_are_svds():
@@ -178,11 +181,11 @@ def test_nothing_is_computed_after_the_last_layer(layers):
     assert set(features) == set(layers)
     last = "up_blocks.{}.attentions.{}.transformer_blocks.0.attn1".format(*max(layers))
     before = everything[: everything.index(f"{last}.to_q")]
-    # the recorded layers project their tokens once more, for the recorder
-    tapped = ["up_blocks.{}.attentions.{}.transformer_blocks.0.attn1".format(*layer) for layer in layers]
-    more = Counter(f"{name}.to_{x}" for name in tapped for x in "qkv")
-    assert Counter(early) == Counter(before) + more
-    assert early[-3:] == [f"{last}.to_q", f"{last}.to_k", f"{last}.to_v"]
+    # of cross-attention to a single token only the value is left
+    needless = Counter(name for name in before if re.search(r"attn2\.to_(q|k|out\.1)$", name))
+    assert needless
+    assert Counter(early) == Counter(before) - needless + Counter(f"{last}.to_{x}" for x in "qkv")
+    assert sorted(early[-3:]) == [f"{last}.to_k", f"{last}.to_q", f"{last}.to_v"]
     assert len(before) < len(everything)
 
 
@@ -267,41 +270,46 @@ def test_the_gradient_of_the_aligned_feature_is_that_of_the_formula():
 
 
 @pytest.mark.parametrize("kind", ["aligned", "temporal", "block"])
-def test_checkpointing_changes_memory_not_gradients(kind):
+def test_what_is_kept_changes_memory_not_gradients(kind):
     model = tiny_model()
-    gradients = []
-    for checkpointing in (False, True):
+    gradients, kept = {}, {}
+    for mode in RECOMPUTED:
         latents = noisy_latents(SIGMA).requires_grad_()
-        with features_for_gradient(model, latents, SIGMA, told(), ((2, 1), (2, 2)), kind, checkpointing) as features:
-            sum(f.square().sum() for f in features.values()).backward()
-        gradients.append(latents.grad)
-    assert torch.allclose(*gradients, rtol=1e-4, atol=1e-6)
-    assert gradients[0].abs().max() > 0
+        storages = {}
+
+        def pack(tensor, storages=storages):
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with (
+            torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+            features_for_gradient(model, latents, SIGMA, told(), ((2, 1), (2, 2)), kind, mode) as features,
+        ):
+            kept[mode] = sum(storages.values())
+            (gradients[mode],) = torch.autograd.grad(sum(f.square().sum() for f in features.values()), latents)
+    for gradient in gradients.values():
+        assert torch.allclose(gradient, gradients["fast"], rtol=1e-4, atol=1e-6)
+        assert gradient.abs().max() > 0
+    assert kept["full"] < 0.8 * kept["selective"] < 0.8 * 0.8 * kept["fast"]
 
 
-@pytest.mark.parametrize("before", [False, True])
-def test_the_unet_is_left_as_it_was(before):
+def test_the_unet_is_left_as_it_was():
     model = tiny_model()
     unet = model.unet
     processors = dict(unet.attn_processors)
-    try:
-        if before:
-            unet.enable_gradient_checkpointing()
-        for checkpointing in (False, True):
-            with (
-                pytest.raises(ZeroDivisionError),
-                features_for_gradient(model, noisy_latents(SIGMA), SIGMA, told(), LAYERS, "aligned", checkpointing),
-            ):
-                assert unet.is_gradient_checkpointing == checkpointing
-                assert dict(unet.attn_processors) != processors
-                raise ZeroDivisionError
-            assert unet.is_gradient_checkpointing == before
-            assert dict(unet.attn_processors) == processors
-        with record_features(unet, LAYERS, "block", num_frames=FRAMES, size=(8, 16)):
-            pass
-        assert all(not unet.up_blocks[b].attentions[t]._forward_hooks for b, t in LAYERS)
-    finally:
-        unet.disable_gradient_checkpointing()
+    for mode in RECOMPUTED:
+        with (
+            pytest.raises(ZeroDivisionError),
+            features_for_gradient(model, noisy_latents(SIGMA), SIGMA, told(), LAYERS, "aligned", mode),
+        ):
+            assert dict(unet.attn_processors) != processors
+            assert any("forward" in vars(module) for module in unet.modules())
+            raise ZeroDivisionError
+        assert dict(unet.attn_processors) == processors
+        assert not any("forward" in vars(module) or module._forward_hooks for module in unet.modules())
+    with record_features(unet, LAYERS, "block", num_frames=FRAMES, size=(8, 16)):
+        pass
+    assert all(not unet.up_blocks[b].attentions[t]._forward_hooks for b, t in LAYERS)
 
 
 def test_a_failing_forward_leaves_the_unet_as_it_was():

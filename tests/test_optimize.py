@@ -3,11 +3,12 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, features_for_gradient
-from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.optimize import OptimizeStep, optimize_latents
+from sgi2v_lab.loss import sample_boxes, trajectory_loss
+from sgi2v_lab.optimize import OptimizeStep, loss_gradient, optimize_at_once, optimize_latents
 from sgi2v_lab.settings import Settings
 from tests.tiny import SETTINGS, conditioning, noisy_latents, tiny_model
 
@@ -74,6 +75,35 @@ def test_updates_of_normalized_gradient_descent():
         assert torch.allclose(moved, 0.2 * SIGMA * step.gradient / step.gradient.abs().max(), atol=1e-5)
         assert moved.abs().max().item() == pytest.approx(0.2 * SIGMA, rel=1e-4)
         x = step.latents
+
+
+class NoAnswers(TorchDispatchMode):
+    """Fails where a program would have to wait for a GPU to know a number or a shape."""
+
+    WAITS = ("aten._local_scalar_dense", "aten.nonzero", "aten.equal", "aten.masked_select", "aten.unique")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert not str(func).startswith(self.WAITS), f"{func} waits for its result"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("keep", ["fast", "selective", "full"])
+def test_nothing_in_an_iteration_waits_for_a_gpu(keep):
+    model, latents = tiny_model(), noisy_latents(SIGMA)
+    samples = sample_boxes(CELLS, (3, 8, 16))
+    given, sigma = conditioning(), torch.tensor(SIGMA)
+    with NoAnswers():
+        loss, gradient = loss_gradient(model, latents, sigma, given, samples, SETTINGS, keep)
+        with pytest.raises(AssertionError, match="waits"):
+            loss.total.item()
+    assert gradient.abs().max() > 0
+
+
+def test_all_iterations_at_once_are_those_one_by_one():
+    given = (tiny_model(), noisy_latents(SIGMA), SIGMA, conditioning(), CELLS, SETTINGS)
+    for one, other in zip(optimize_latents(*given), optimize_at_once(*given), strict=True):
+        assert (one.iteration, one.loss) == (other.iteration, other.loss)
+        assert torch.equal(one.latents, other.latents)
 
 
 def test_the_optimiser_is_fresh_each_time():

@@ -42,6 +42,7 @@ from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pipeline import Run, finish, prepare, run_steps
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features, Image, Latents
+from sgi2v_lab.shortcuts import recomputing
 
 __all__ = ["drag", "motion_supervision"]
 
@@ -158,14 +159,12 @@ class _Moment:
         plain = self.settings.replace(
             min_guidance=1.0, max_guidance=1.0
         )  # as the authors: the conditional branch alone
-        checkpointed = unet.is_gradient_checkpointing
-        try:
-            (unet.enable_gradient_checkpointing if plain.checkpointing else unet.disable_gradient_checkpointing)()
-            with record_features(unet, plain.layers, "block", num_frames=len(latents), size=size) as recorded:
-                result = euler_step(self.model, self.conditioning, latents, plain, schedule, self.index)
-                yield assemble(recorded, size), result.prev_sample[0].float() / unit
-        finally:
-            (unet.enable_gradient_checkpointing if checkpointed else unet.disable_gradient_checkpointing)()
+        with (
+            record_features(unet, plain.layers, "block", num_frames=len(latents), size=size) as recorded,
+            recomputing(unet, "full" if plain.checkpointing else "fast"),
+        ):
+            result = euler_step(self.model, self.conditioning, latents, plain, schedule, self.index)
+            yield assemble(recorded, size), result.prev_sample[0].float() / unit
 
     def free(self, h: int, w: int) -> Bool[Tensor, "frames 1 h w"]:
         """Where latents may change: a frame's source box and its own; nowhere in the first frame."""

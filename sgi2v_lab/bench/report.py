@@ -1,0 +1,164 @@
+"""`sgi2v bench`: operations, seconds and memory of each stage, beside the reference recipe, in one record."""
+
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+from sgi2v_lab.bench.meters import matmul_rate, once, peak_memory
+from sgi2v_lab.bench.networks import network
+from sgi2v_lab.bench.recipe import recipe_precision, recipe_step
+from sgi2v_lab.bench.stages import Workload, count_stages, ours, recipe, workload
+from sgi2v_lab.denoise import euler_step, make_schedule
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.memory import Memory
+from sgi2v_lab.models import decode_latents
+from sgi2v_lab.optimize import optimize_at_once
+from sgi2v_lab.run_folder import describe_machine
+from sgi2v_lab.shortcuts import RECOMPUTED
+
+__all__ = ["DEFINITIONS", "bench"]
+
+RECIPE = "recipe"
+DEFINITIONS = {
+    "tflop": "operations of matrix products, convolutions and attention; forwards, backwards and computed again",
+    "seconds": "median of the repeats; in every repeat each way has its turn, the first of them a different one",
+    "peak_mib": "most memory in use beyond the weights and what else was there before (`meters.peak_memory`)",
+    "share": "operations per second, of those of a large matrix product in the same precision on the same machine",
+    "floor": "seconds divided by those in which that rate would do the operations that cannot be left out",
+    "ratio": "seconds, or memory, divided by the reference recipe's in the same run",
+    "gradient_error": "largest difference from the recipe's gradient, of its largest value",
+}
+
+
+def bench(
+    name: str = "miniature",
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    boxes: int = 2,
+    repeats: int = 5,
+    changes: dict | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, object]:
+    """Measure a network; the record is made of plain values, for JSON, and explains itself.
+
+    Args:
+        name: one of `networks.NETWORKS`.
+        device: as in `load_model`.
+        dtype: as in `load_model`.
+        boxes: how many are followed.
+        repeats: of everything that is timed.
+        changes: settings that differ from the network's own.
+        tell: is told what comes next.
+
+    Raises:
+        InputError: an unknown network, a setting that cannot be used, or less than one box or repeat.
+    """
+    for word, number in (("boxes", boxes), ("repeats", repeats)):
+        if number < 1:
+            raise InputError(f"{word} is {number}, but must be 1 at least")
+    model = network(name, device, dtype)
+    settings = model.settings.replace(**changes or {})
+    work = workload(model, settings, boxes)
+    tell("counting operations")
+    counts = count_stages(model, settings, boxes)
+    rate = matmul_rate(model.device, model.dtype)
+    tell("one guided step in each way, one after the other")
+    steps = guided_steps(work)
+    seconds = alternate(steps, repeats, model.device)
+    necessary = settings.iterations * counts["guided iteration, fast"]
+    guided = {}
+    for way, run in steps.items():
+        tell(f"memory of {way}")
+        with peak_memory(model.device) as peak:
+            run()
+        flops = settings.iterations * counts[f"guided iteration, {way}"]
+        guided[way] = _row(seconds[way], flops, rate, necessary) | {
+            "peak_mib": round(peak.bytes / 2**20, 1),
+            "memory_measured_by": peak.how,
+        }
+    for row in guided.values():
+        row["time_ratio"] = round(row["seconds"] / guided[RECIPE]["seconds"], 4)
+        row["memory_ratio"] = round(row["peak_mib"] / max(guided[RECIPE]["peak_mib"], 1e-9), 4)
+        row["operations_ratio"] = round(row["tflop"] / guided[RECIPE]["tflop"], 4)
+    tell("the other stages")
+    stages = _stages(work, repeats, counts, rate)
+    return {
+        "bench": name,
+        **describe_machine(str(model.device)),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "settings": settings.as_dict(),
+        "frames": len(work.latents),
+        "boxes": boxes,
+        "repeats": repeats,
+        "matmul_tflops": rate / 1e12,
+        "guided_step": guided,
+        "gradient_error": gradient_errors(work),
+        "stages": stages,
+        "counts_tflop": {stage: count / 1e12 for stage, count in counts.items()},
+        "floor_of_a_video_seconds": counts["video"] / rate,
+        "definitions": DEFINITIONS,
+    }
+
+
+def guided_steps(work: Workload) -> dict[str, Callable[[], object]]:
+    """One guided step, all its iterations, in every mode and as the recipe makes it."""
+    given = (work.model, work.latents, work.sigma, work.conditioning, work.cells, work.settings)
+    steps = {mode: lambda mode=mode: optimize_at_once(*given, Memory(work.model, mode)) for mode in RECOMPUTED}
+    return {RECIPE: lambda: recipe_step(*given), **steps}
+
+
+def alternate(
+    ways: dict[str, Callable[[], object]], repeats: int, device: torch.device | str = "cpu"
+) -> dict[str, float]:
+    """Median seconds of each way. All take turns, so that what else the machine does falls on all alike."""
+    names = list(ways)
+    times: dict[str, list[float]] = {way: [] for way in names}
+    for way in names:
+        once(ways[way], device)  # to warm up
+    for turn in range(repeats):
+        first = turn % len(names)
+        for way in names[first:] + names[:first]:
+            times[way].append(once(ways[way], device))
+    return {way: median(found) for way, found in times.items()}
+
+
+def gradient_errors(work: Workload) -> dict[str, float]:
+    """How far each mode's gradient is from the recipe's, which is made in fp32 whatever the model's precision."""
+    with recipe_precision(work.model):
+        wanted = recipe(work)
+    return {mode: ((ours(work, mode) - wanted).abs().max() / wanted.abs().max()).item() for mode in RECOMPUTED}
+
+
+def _stages(work: Workload, repeats: int, counts: dict[str, int], rate: float) -> dict[str, dict]:
+    model, settings, device = work.model, work.settings, work.model.device
+    index = settings.guided_steps[0]
+
+    @torch.no_grad()
+    def step() -> None:
+        euler_step(model, work.conditioning, work.latents, settings, make_schedule(model, settings), index)
+
+    clean = work.latents / work.sigma
+    ways = {
+        "denoising step": step,
+        "decode": lambda: decode_latents(model, clean, settings.decode_chunk),
+    }
+    times = alternate(ways, repeats, device)
+    rows = {}
+    for stage, run in ways.items():
+        with peak_memory(device) as peak:
+            run()
+        rows[stage] = _row(times[stage], counts[stage], rate, counts[stage]) | {
+            "peak_mib": round(peak.bytes / 2**20, 1)
+        }
+    return rows
+
+
+def _row(seconds: float, flops: int, rate: float, necessary: int) -> dict[str, float]:
+    return {
+        "tflop": flops / 1e12,
+        "seconds": seconds,
+        "share": round(flops / seconds / rate, 4),
+        "floor": round(seconds / (necessary / rate), 3),
+    }

@@ -1,0 +1,148 @@
+"""What is measured: a model at work on one video, stage by stage."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import torch
+from diffusers import EulerDiscreteScheduler
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from sgi2v_lab.bench.meters import count_flops
+from sgi2v_lab.bench.recipe import recipe_gradient, recipe_precision
+from sgi2v_lab.boxes import Trajectories, Trajectory, latent_cells
+from sgi2v_lab.features import extract_features
+from sgi2v_lab.loss import sample_boxes
+from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.optimize import loss_gradient
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Latents
+from sgi2v_lab.shortcuts import RECOMPUTED
+
+__all__ = ["Workload", "count_stages", "ours", "recipe", "workload"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model, and all that a guided step needs; the latents are noise at the level of the first guided step."""
+
+    model: Model
+    conditioning: Conditioning
+    latents: Latents
+    sigma: float
+    cells: Int[Tensor, "boxes frames 4"]
+    settings: Settings
+
+
+def workload(model: Model, settings: Settings | None = None, boxes: int = 1) -> Workload:
+    """Noise, a random picture's conditioning, and some boxes that cross the picture; works on "meta" too."""
+    settings = settings or model.settings
+    frames, channels, h, w = model.latent_shape(settings)
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(model.device, model.dtype)
+
+    size = (settings.width, settings.height)
+    paths = []
+    for number in range(boxes):  # a third of the picture's sides, one below the other
+        top = size[1] * number / max(boxes, 1) * 2 / 3
+        box = (0.05 * size[0], top, 0.05 * size[0] + size[0] / 3, top + size[1] / 3)
+        paths.append(Trajectory.move(box, by=(0.5 * size[0], 0)))
+    cells = latent_cells(Trajectories(size, tuple(paths)).boxes(frames), model.vae_factor, h, w)
+    schedule = EulerDiscreteScheduler.from_config(model.scheduler.config)
+    schedule.set_timesteps(settings.num_steps)
+    sigma = schedule.sigmas[settings.guided_steps[0]].item()
+    return Workload(
+        model=model,
+        conditioning=Conditioning(
+            embedding=noise(1, 1, model.unet.config.cross_attention_dim),
+            image_latents=noise(frames, channels, h, w),
+            time_ids=torch.tensor([[6.0, 127.0, 0.02]]).to(model.device, model.dtype),
+        ),
+        latents=sigma * noise(frames, channels, h, w),
+        sigma=sigma,
+        cells=cells,
+        settings=settings,
+    )
+
+
+def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
+    """Operations of each stage, counted on "meta" without computing any; attention's own products count.
+
+    Returns:
+        "encode" and "decode" (VAE and image encoder, once a video), "denoising step" (the UNet, with guidance for two
+        videos at once), "forward" (the UNet, of one video), "guided forward" (up to the last recorded attention),
+        "guided iteration, MODE" (with its backward pass, for each mode of `shortcuts`), "guided iteration, recipe", and
+        "video" (all of a controlled one, in the mode that computes nothing twice).
+    """
+    work = workload(_on_meta(model), settings, boxes)
+    model, settings, given = work.model, work.settings, work.conditioning
+    frames, channels, h, w = work.latents.shape
+    counts = {}
+
+    def unet(videos: int) -> None:
+        both = torch.cat([work.latents, given.image_latents], dim=1).expand(videos, -1, -1, -1, -1)
+        more = {
+            "encoder_hidden_states": given.embedding.expand(videos, -1, -1),
+            "added_time_ids": given.time_ids.expand(videos, -1),
+        }
+        model.unet(both, torch.zeros((), device="meta"), **more)
+
+    def encode() -> None:
+        picture = torch.empty(1, 3, settings.height, settings.width, device="meta", dtype=model.vae.dtype)
+        model.vae.encode(picture)
+        side = model.image_encoder.config.image_size
+        model.image_encoder(torch.empty(1, 3, side, side, device="meta", dtype=model.image_encoder.dtype))
+
+    with torch.no_grad():
+        counts["encode"] = count_flops(encode)
+        counts["forward"] = count_flops(lambda: unet(1))
+        counts["denoising step"] = count_flops(lambda: unet(2 if settings.max_guidance > 1 else 1))
+        counts["guided forward"] = count_flops(
+            lambda: extract_features(
+                *(model, work.latents, torch.tensor(work.sigma), given, settings.layers, settings.features)
+            )
+        )
+        latents = torch.empty(frames, channels, h, w, device="meta", dtype=model.vae.dtype)
+        counts["decode"] = count_flops(lambda: model.vae.decode(latents, num_frames=frames))
+    for mode in RECOMPUTED:
+        counts[f"guided iteration, {mode}"] = count_flops(lambda mode=mode: ours(work, mode))
+    with recipe_precision(model):
+        counts["guided iteration, recipe"] = count_flops(lambda: recipe(work))
+    first, last = settings.guided_steps
+    guided = (last - first + 1) * settings.iterations
+    counts["video"] = counts["encode"] + counts["decode"] + settings.num_steps * counts["denoising step"]
+    counts["video"] += guided * counts["guided iteration, fast"]
+    return counts
+
+
+def ours(work: Workload, mode: str) -> Latents:
+    """The gradient of one guided iteration."""
+    frames, _, h, w = work.latents.shape
+    samples = sample_boxes(work.cells, (frames, h, w), work.settings.gaussian_sigma, work.latents.device)
+    return loss_gradient(
+        *(work.model, work.latents.float(), work.sigma, work.conditioning, samples, work.settings, mode)
+    )[1]
+
+
+def recipe(work: Workload) -> Latents:
+    """The same of the reference recipe, whose UNet has to be in fp32."""
+    return recipe_gradient(*(work.model, work.latents, work.sigma, work.conditioning, work.cells, work.settings))
+
+
+def _on_meta(model: Model) -> Model:
+    """The same network without its weights."""
+    if model.device.type == "meta":
+        return model
+    with torch.no_grad():
+        parts = {name: nn.Module.to(_shell(getattr(model, name)), "meta") for name in ("vae", "unet", "image_encoder")}
+    return replace(model, **parts)
+
+
+def _shell(module: nn.Module) -> nn.Module:
+    """A copy whose weights are not copied, but empty."""
+    memo = {id(t): torch.empty_like(t, device="meta") for t in [*module.parameters(), *module.buffers()]}
+    for weight in module.parameters():
+        memo[id(weight)] = nn.Parameter(memo[id(weight)], requires_grad=False)
+    return copy.deepcopy(module, memo)

@@ -1,0 +1,73 @@
+"""The command `sgi2v bench`: what a guided step costs here, beside the reference recipe."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sgi2v_lab.cli_options import Device, Precision, console
+from sgi2v_lab.files import write_text
+from sgi2v_lab.quiet import quiet_libraries
+from sgi2v_lab.setting_options import takes_settings
+
+__all__ = ["bench"]
+
+
+@takes_settings
+def bench(
+    network: Annotated[str, typer.Argument(help="toy, miniature (SVD's topology, small), or svd (full size).")] = (
+        "miniature"
+    ),
+    out: Annotated[Path | None, typer.Option(help="A file for the figures, as JSON.")] = None,
+    boxes: Annotated[int, typer.Option(min=1, help="How many are followed.")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, help="Of everything that is timed; medians count.")] = 5,
+    device: Device = None,
+    dtype: Precision = None,
+    changes: dict | None = None,
+) -> None:
+    """Count, time and weigh each stage, and compare a guided step with the reference recipe, in turns."""
+    quiet_libraries()
+    from sgi2v_lab.bench.report import bench as measure
+
+    record = measure(
+        network,
+        device=device,
+        dtype=dtype,
+        boxes=boxes,
+        repeats=repeats,
+        changes=changes,
+        tell=lambda what: typer.echo(f"{what} ...", err=True),
+    )
+    if out is not None:
+        write_text(out, json.dumps(record, indent=2) + "\n")
+    _show(record)
+    if out is not None:
+        typer.echo(out)
+
+
+def _show(record: dict) -> None:
+    title = (
+        f"{record['bench']} on {record['device_name']}, {record['dtype']}, {record['threads']} threads; "
+        f"a matrix product runs at {record['matmul_tflops']:.3g} TFLOP/s"
+    )
+    table = Table(
+        *("", "TFLOP", "seconds", "of recipe", "peak MiB", "of recipe", "share of rate", "x floor"),
+        title=title,
+        title_justify="left",
+    )
+    rows = {f"guided step, {way}": row for way, row in record["guided_step"].items()} | record["stages"]
+    for name, row in rows.items():
+        ratios = [f"{row[ratio]:.2f}" if ratio in row else "" for ratio in ("time_ratio", "memory_ratio")]
+        table.add_row(
+            *(name, f"{row['tflop']:.4g}", f"{row['seconds']:.3g}", ratios[0], f"{row['peak_mib']:.0f}", ratios[1]),
+            *(f"{row['share']:.2f}", f"{row['floor']:.2f}"),
+        )
+    console().print(table, markup=False)
+    errors = ", ".join(f"{mode} {error:.1e}" for mode, error in record["gradient_error"].items())
+    typer.echo(f"largest difference from the recipe's gradient: {errors}")
+    typer.echo(
+        f"a controlled video takes {record['counts_tflop']['video']:.4g} TFLOP, at that rate "
+        f"{record['floor_of_a_video_seconds']:.3g} s"
+    )
