@@ -29,7 +29,8 @@ MEMORY_MODES = ("fast", "selective", "full", "offload")
 DECODED_AT_ONCE = 4  # frames, where parts are off the GPU
 SPARE = 0.85  # of what is free; the rest is for fragments and what was not thought of
 
-# In units of one activation of each layer; fitted to peaks that `sgi2v bench` measured on the toy and the miniature.
+# In units of one activation of each layer; fitted to one run of a miniature of SVD on a CPU, so rough: where an
+# estimate is too low, memory runs out once and the next mode goes on.
 _KEPT = {"fast": 75, "selective": 45, "full": 15}
 _AT_WORK = 75  # of the largest layer, while it is computed again
 _MAPS = 5  # assembled features, their gradient, and what the loss makes of them

@@ -66,7 +66,7 @@ CORRUPTIONS = [
 @pytest.fixture(scope="module")
 def scene():
     """A true clip with all that can be known of it; its background has something to follow."""
-    chosen = next(s for s in exam_scenes(("single",)) if s.scene(FRAMES).background != "plain")
+    chosen = next(s for s in exam_scenes(("single",)) if s.scene(FRAMES).background == "tiles")
     size = (128, 128)
     video = chosen.clip(size, FRAMES)
     return {"video": video, "image": video[0], "boxes": chosen.asked(size, FRAMES).boxes(FRAMES)}

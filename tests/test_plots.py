@@ -81,6 +81,11 @@ def every_figure(video, boxes):
         "plot_series": plots.plot_series([1, 2, 3], {"error": [3.0, 2.0, 2.5]}, "step", "px", {"here": 2}),
         "plot_magnitudes": plots.plot_magnitudes(video, {"gradient": maps}, boxes),
         "plot_landscape": plots.plot_landscape({"aligned": torch.rand(3, 4)}, [0, 8, 16, 24], [-8, 0, 8], (8, 0)),
+        "plot_cost": plots.plot_cost(
+            [{"axis": "frames", "x": n, "unit": "", "seconds": n / 2, "peak_bytes": n * 2**20} for n in (4, 8)],
+            {"frames": {"seconds": {"at": 0.0, "slope": 0.5, "r2": 1.0}}},
+            "toy, here",
+        ),
     }
 
 

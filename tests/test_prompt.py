@@ -51,9 +51,9 @@ def test_between_and_chains():
 
 
 def test_places_are_kept_and_pull_what_is_related():
-    centres = _centres("a red star left of a blue ring in the top right and a pill at the bottom")
+    centres = _centres("a red circle left of a blue ring in the top right and a pill at the bottom")
     assert centres["blue ring"][0] > 80 > 50 > centres["blue ring"][1]
-    assert centres["red star"][1] == pytest.approx(centres["blue ring"][1])
+    assert centres["red circle"][1] == pytest.approx(centres["blue ring"][1])
     assert centres["pill"][1] > 80
 
 

@@ -225,6 +225,7 @@ def test_cancel_keeps_nothing(studio, monkeypatch, tmp_path):
     assert studio._job["state"] == "cancelled", "there was nothing to stop"
 
 
+@pytest.mark.filterwarnings("ignore:out of memory")  # said before each of the leaner modes is tried
 def test_what_fails_is_said_in_place(studio, monkeypatch):
     studio.trajectories = Trajectories(SIZE, (Trajectory.move((-30, 8, -10, 40), by=(48, 8)),))
     asks(studio, kind="generate")
