@@ -20,8 +20,9 @@ from sgi2v_lab.cli import app
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.film_strips import read_film
 from sgi2v_lab.evaluation.frechet import frechet_distance
+from sgi2v_lab.evaluation.intervals import Interval
 from sgi2v_lab.evaluation.published import PUBLISHED, ratio
-from sgi2v_lab.evaluation.report import write_report
+from sgi2v_lab.evaluation.report import sections, write_report
 from sgi2v_lab.evaluation.report.charts import curves, intervals, trade_offs
 from sgi2v_lab.evaluation.report.folder import read_study
 from sgi2v_lab.evaluation.report.sections import facts, paired_table, published_table, summary_table
@@ -159,6 +160,15 @@ def test_another_reference_may_be_asked_for(tmp_path):
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def test_the_best_is_marked_only_where_all_were_measured_in_the_same_scenes():
+    one, other = Interval(1.0, 0.5, 1.5, 4), Interval(2.0, 1.5, 2.5, 4)
+    marked = lambda *given: [cell.best for cell in sections._column(*given).values()]  # noqa: E731
+    assert marked({"a": one, "b": other}, 1, "lower") == [True, False]
+    assert marked({"a": one, "b": other}, 1, "higher") == [False, True]
+    assert marked({"a": one, "b": replace(other, scenes=3)}, 1, "lower") == [False, False]
+    assert marked({"a": one, "b": other}, 1, "lower", False) == [False, False], "somebody is missing"
 
 
 def test_best_median_and_worst_are_of_different_scenes(tmp_path):

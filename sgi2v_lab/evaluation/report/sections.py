@@ -95,7 +95,7 @@ def summary_table(study: Study, category: str | None = None, sets: SetFigures | 
         values = {label: each[measure.name] for label, each in found.items() if measure.name in each}
         if values:
             head.append(_head(measure))
-            columns.append(_column(values, measure.digits, measure.better))
+            columns.append(_column(values, measure.digits, measure.better, len(values) == len(found)))
         if measure.name == "objmc" and any(ratios.values()):
             known = {label: one for label, one in ratios.items() if one}
             head.append(Cell("ObjMC ratio", f"to no control {ARROWS['lower']}"))
@@ -122,17 +122,20 @@ def _head(measure: Measure) -> Cell:
     return Cell(measure.title, f"{measure.unit} {ARROWS[measure.better]}".strip())
 
 
-def _column(values: Mapping[str, Interval], digits: int, better: str) -> dict[str, Cell]:
-    """The cells of one measure. A mean over fewer scenes than others says over how many, and is never the best one."""
+def _column(values: Mapping[str, Interval], digits: int, better: str, everyone: bool = True) -> dict[str, Cell]:
+    """The cells of one measure. A mean over fewer scenes than others says over how many.
+
+    One is the best only where all are over as many scenes and, as `everyone` says, nobody is missing: scenes in
+    which some could not be measured may be the hard ones.
+    """
     most = max(one.scenes for one in values.values())
-    whole = [one.value for one in values.values() if one.scenes == most]
-    best = (min if better == "lower" else max)(whole)
+    best = (min if better == "lower" else max)(one.value for one in values.values())
+    comparable = everyone and len(values) > 1 and all(one.scenes == most for one in values.values())
     cells = {}
     for label, one in values.items():
         few = [f"n = {one.scenes}"] if one.scenes < most else []
         below = "; ".join(filter(None, [between(one, digits), *few]))
-        wins = len(whole) > 1 and one.scenes == most and one.value == best
-        cells[label] = Cell(plain_number(one.value, digits), below, wins)
+        cells[label] = Cell(plain_number(one.value, digits), below, comparable and one.value == best)
     return cells
 
 
