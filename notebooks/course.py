@@ -4,8 +4,8 @@
     python notebooks/course.py outputs    # run the quickstart, and keep its outputs in its .ipynb
     python notebooks/course.py grade      # build/course/submitted/NAME/CHAPTER/CHAPTER.ipynb -> build/course/grades.csv
 
-`make student`, `make outputs` and `make grade` do the same. Each chapter is one assignment of the course folder, so nbgrader's own
-programs (formgrader, feedback, export) work there too.
+`make student`, `make outputs` and `make grade` do the same. Each chapter is one assignment of the course folder, so
+nbgrader's own programs (formgrader, feedback, export) work there too.
 """
 
 import csv
@@ -22,6 +22,8 @@ from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
+
+from sgi2v_lab.files import write_text
 
 __all__ = ["CHAPTERS", "grade", "keep_outputs", "student_versions"]
 
@@ -99,9 +101,7 @@ def keep_outputs(chapter: Path) -> None:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
-    temporary = chapter.with_suffix(".part")
-    nbformat.write(notebook, temporary)
-    os.replace(temporary, chapter)
+    write_text(chapter, nbformat.writes(notebook) + "\n")
 
 
 def main(arguments: list[str]) -> None:

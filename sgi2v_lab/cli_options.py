@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 __all__ = [
+    "Dask",
     "Device",
     "ModelName",
     "Out",
@@ -29,6 +30,10 @@ Seeds = Annotated[int, typer.Option(min=1, help="Videos of each scene and varian
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Processes, each with the model and one thread; left out: one per core, 1 on a GPU."),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, instead of --workers; all machines share the folder."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; left out: the best there is.")]
 Precision = Annotated[

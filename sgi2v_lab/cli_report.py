@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sgi2v_lab.cli_options import Device, ModelName, Out, Precision, Seeds, Workers, resumable, workers_of
+from sgi2v_lab.cli_options import Dask, Device, ModelName, Out, Precision, Seeds, Workers, resumable, workers_of
 from sgi2v_lab.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -53,12 +53,7 @@ def evaluate(
     ] = None,
     seeds: Seeds = 1,
     workers: Workers = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Of a Dask scheduler, instead of --workers; all machines share the folder."
-        ),
-    ] = None,
+    dask: Dask = None,
     device: Device = None,
     dtype: Precision = None,
 ) -> None:

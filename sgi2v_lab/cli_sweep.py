@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from sgi2v_lab.cli_options import (
+    Dask,
     Device,
     ModelName,
     Out,
@@ -40,12 +41,7 @@ def ablate(
     ] = None,
     seeds: Seeds = 1,
     workers: Workers = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Of a Dask scheduler, instead of --workers; all machines share the folder."
-        ),
-    ] = None,
+    dask: Dask = None,
     device: Device = None,
     dtype: Precision = None,
 ) -> None:

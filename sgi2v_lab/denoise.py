@@ -15,7 +15,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
 from sgi2v_lab.memory import Memory
 from sgi2v_lab.models import Conditioning, Model
-from sgi2v_lab.optimize import OptimizeStep, optimize_at_once
+from sgi2v_lab.optimize import OptimizeStep, optimize_latents
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 
@@ -99,7 +99,7 @@ def denoise(
         if edit is not None:
             latents = edit(index, sigma.item(), latents)
         if index in guided and settings.iterations:
-            iterations = optimize_at_once(model, latents, sigma, conditioning, cells, settings, memory)
+            iterations = tuple(optimize_latents(model, latents, sigma, conditioning, cells, settings, memory))
             optimised = iterations[-1].latents
             latents = mix_frequencies(optimised, latents, mask)
         mixed = latents

@@ -3,11 +3,12 @@
 | mode | what it gives up | what it costs |
 |---|---|---|
 | fast | nothing | |
-| selective | feed-forward networks' insides and convolutions' inputs, until the backward pass | a tenth more time |
-| full | all but what goes into each layer | nearly half as much time again |
+| selective | feed-forward networks' insides and convolutions' inputs, until the backward pass | a sixth more time |
+| full | all but what goes into each layer | half to two thirds as much time again |
 | offload | the same; off the GPU too is what a stage does not use, and frames are decoded four at a time | copies |
 
-The first three compute the same video to rounding. Decoding in pieces lets the temporal decoder see fewer neighbours.
+The first three compute the same video to rounding; their times are those of `sgi2v bench toy` and `miniature` on a CPU.
+Decoding in pieces lets the temporal decoder see fewer neighbours.
 """
 
 import gc

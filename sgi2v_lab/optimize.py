@@ -14,18 +14,27 @@ from sgi2v_lab.models import Conditioning, Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 
-__all__ = ["OptimizeStep", "loss_gradient", "optimize_at_once", "optimize_latents"]
+__all__ = ["OptimizeStep", "loss_gradient", "optimize_latents"]
 
 
 @dataclass(frozen=True)
 class OptimizeStep:
-    """One iteration of the optimiser."""
+    """One iteration of the optimiser. Numbers are read from the device when they are asked for, not before."""
 
     iteration: int
-    loss: float  # before this iteration's update
-    terms: Float[Tensor, "boxes frames"]  # mean error of each box in each frame, before the update; NaN: not counted
+    found: LossTerms  # before this iteration's update, still on the device
     gradient: Latents  # of the loss with respect to the latents
     latents: Latents  # after the update, fp32
+
+    @property
+    def loss(self) -> float:
+        """Before this iteration's update."""
+        return self.found.total.item()
+
+    @property
+    def terms(self) -> Float[Tensor, "boxes frames"]:
+        """Mean error of each box in each frame, before the update; NaN where it does not count."""
+        return self.found.per_box_and_frame.cpu()
 
 
 def optimize_latents(
@@ -42,7 +51,8 @@ def optimize_latents(
     The optimiser is fresh, so that momentum does not leak from one noise level into the next. With
     `settings.relative_rate` the learning rate is in units of sigma: at SVD's guided steps 0.21 is a small nudge (sigma
     is 37 to 374 there), while the same step at a small model's sigma of 5 would be a shove. Latents and loss are fp32,
-    whatever the model's precision. Stop early by leaving the loop.
+    whatever the model's precision. Stop early by leaving the loop. A GPU is given all iterations before it is asked
+    for a number, unless the caller asks in between.
 
     Adam, the paper's choice, moves *every* latent by about the rate, however small its gradient is, since it divides
     each gradient by its own size. Where a model does not forgive that, and the picture changes in places that have
@@ -51,21 +61,24 @@ def optimize_latents(
 
     `memory` says how much is kept for the backward passes; by default all, or little with `settings.checkpointing`.
     """
-    yield from map(_read, _iterate(model, latents, sigma, conditioning, cells, settings, memory))
+    model.check_layers(settings.layers)
+    memory = memory or Memory(model, "full" if settings.checkpointing else "fast")
+    frames, _, h, w = latents.shape
+    samples = sample_boxes(cells, (frames, h, w), settings.gaussian_sigma, latents.device)
+    x = latents.detach().float().clone().requires_grad_(True)
+    rate = settings.learning_rate * (float(sigma) if settings.relative_rate else 1.0)
+    sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)  # sent over once
+    optimizer = _make_optimizer(x, settings, rate)
 
-
-def optimize_at_once(
-    model: Model,
-    latents: Latents,
-    sigma: float | Tensor,
-    conditioning: Conditioning,
-    cells: Int[Tensor, "boxes frames 4"],
-    settings: Settings,
-    memory: Memory | None = None,
-) -> tuple[OptimizeStep, ...]:
-    """All that `optimize_latents` yields. A GPU is given all iterations before the first number is asked of it."""
-    done = list(_iterate(model, latents, sigma, conditioning, cells, settings, memory))
-    return tuple(map(_read, done))
+    for iteration in range(settings.iterations):
+        loss, gradient = memory.attempt(
+            lambda: loss_gradient(model, x, sigma, conditioning, samples, settings, memory.keep)
+        )
+        x.grad = gradient.clone()
+        if settings.optimizer == "normalized":
+            x.grad /= x.grad.abs().max().clamp(min=1e-30)
+        optimizer.step()
+        yield OptimizeStep(iteration, loss, gradient, x.detach().clone())
 
 
 def loss_gradient(
@@ -90,43 +103,6 @@ def loss_gradient(
         loss = compare_samples(assemble(features, tuple(x.shape[-2:])), samples)
         (gradient,) = torch.autograd.grad(loss.total, x)
     return LossTerms(loss.total.detach(), loss.terms.detach(), loss.weights), gradient
-
-
-_Unread = tuple[int, LossTerms, Latents, Latents]  # iteration, loss, gradient, latents, all still on the device
-
-
-def _read(step: _Unread) -> OptimizeStep:
-    iteration, loss, gradient, latents = step
-    return OptimizeStep(iteration, loss.total.item(), loss.per_box_and_frame.cpu(), gradient, latents)
-
-
-def _iterate(
-    model: Model,
-    latents: Latents,
-    sigma: float | Tensor,
-    conditioning: Conditioning,
-    cells: Int[Tensor, "boxes frames 4"],
-    settings: Settings,
-    memory: Memory | None,
-) -> Iterator[_Unread]:
-    model.check_layers(settings.layers)
-    memory = memory or Memory(model, "full" if settings.checkpointing else "fast")
-    frames, _, h, w = latents.shape
-    samples = sample_boxes(cells, (frames, h, w), settings.gaussian_sigma, latents.device)
-    x = latents.detach().float().clone().requires_grad_(True)
-    rate = settings.learning_rate * (float(sigma) if settings.relative_rate else 1.0)
-    sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)  # sent over once
-    optimizer = _make_optimizer(x, settings, rate)
-
-    for iteration in range(settings.iterations):
-        loss, gradient = memory.attempt(
-            lambda: loss_gradient(model, x, sigma, conditioning, samples, settings, memory.keep)
-        )
-        x.grad = gradient.clone()
-        if settings.optimizer == "normalized":
-            x.grad /= x.grad.abs().max().clamp(min=1e-30)
-        optimizer.step()
-        yield iteration, loss, gradient, x.detach().clone()
 
 
 def _make_optimizer(x: Tensor, settings: Settings, rate: float) -> torch.optim.Optimizer:

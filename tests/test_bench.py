@@ -11,7 +11,7 @@ from sgi2v_lab.bench.recipe import recipe_loss, recipe_precision, recipe_step
 from sgi2v_lab.bench.stages import count_stages, ours, recipe, workload
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.optimize import optimize_at_once
+from sgi2v_lab.optimize import optimize_latents
 from sgi2v_lab.shortcuts import RECOMPUTED
 
 TERA = 1e12
@@ -46,7 +46,7 @@ def test_the_toys_gradients_are_those_of_the_recipe():
 def test_a_whole_guided_step_is_that_of_the_recipe(miniature):
     settings = miniature.settings.replace(iterations=2, optimizer="adamw")
     given = (miniature.model, miniature.latents, miniature.sigma, miniature.conditioning, miniature.cells, settings)
-    wanted, done = recipe_step(*given), optimize_at_once(*given)[-1].latents
+    wanted, done = recipe_step(*given), list(optimize_latents(*given))[-1].latents
     moved = wanted - miniature.latents
     # Adam divides by a gradient's size, so where there is next to none its sign is rounding
     assert ((done - wanted).abs() > 0.05 * settings.learning_rate).float().mean() < 0.01

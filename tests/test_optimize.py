@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, features_for_gradient
 from sgi2v_lab.loss import sample_boxes, trajectory_loss
-from sgi2v_lab.optimize import OptimizeStep, loss_gradient, optimize_at_once, optimize_latents
+from sgi2v_lab.optimize import OptimizeStep, loss_gradient, optimize_latents
 from sgi2v_lab.settings import Settings
 from tests.tiny import SETTINGS, conditioning, noisy_latents, tiny_model
 
@@ -97,13 +97,6 @@ def test_nothing_in_an_iteration_waits_for_a_gpu(keep):
         with pytest.raises(AssertionError, match="waits"):
             loss.total.item()
     assert gradient.abs().max() > 0
-
-
-def test_all_iterations_at_once_are_those_one_by_one():
-    given = (tiny_model(), noisy_latents(SIGMA), SIGMA, conditioning(), CELLS, SETTINGS)
-    for one, other in zip(optimize_latents(*given), optimize_at_once(*given), strict=True):
-        assert (one.iteration, one.loss) == (other.iteration, other.loss)
-        assert torch.equal(one.latents, other.latents)
 
 
 def test_the_optimiser_is_fresh_each_time():

@@ -33,6 +33,7 @@ from sgi2v_lab.evaluation.report.tables import results_table
 from sgi2v_lab.evaluation.report.verdict import MECHANISMS, verdict
 from sgi2v_lab.evaluation.report.wording import p_value, plain_number
 from sgi2v_lab.evaluation.sweep_status import sweep_status
+from sgi2v_lab.evaluation.task_folder import VERSION
 from tests import studies
 from tests.studies import FRAMES, SIZE, ablation, exam, methods
 
@@ -275,7 +276,7 @@ def test_each_folder_that_cannot_be_reported_has_its_own_sentence(tmp_path):
     text = path.read_text()
     path.write_text(text.replace(studies.WEIGHTS, "f" * 20))
     refused(two, "results of 2 models")
-    path.write_text(text.replace('"version": 1', '"version": 0'))
+    path.write_text(text.replace(f'"version": {VERSION}', '"version": 0'))
     refused(two, "results of 2 versions")
     old = methods(tmp_path / "old", {"none": [1]})
     document = json.loads((old / "sweep.json").read_text())

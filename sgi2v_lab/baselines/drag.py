@@ -187,5 +187,5 @@ def _optimise(moment: _Moment, latents: Latents, iterations: int, rate: float, k
             (x.grad,) = torch.autograd.grad(total, x)
         gradient = x.grad.clone()
         adam.step()
-        terms = motion.per_box_and_frame.cpu()
-        yield OptimizeStep(iteration, total.item(), terms, gradient, x.detach().clone())
+        found = LossTerms(total.detach(), motion.terms.detach(), motion.weights)
+        yield OptimizeStep(iteration, found, gradient, x.detach().clone())

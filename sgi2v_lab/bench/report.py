@@ -13,7 +13,7 @@ from sgi2v_lab.denoise import euler_step, make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.memory import Memory
 from sgi2v_lab.models import decode_latents
-from sgi2v_lab.optimize import optimize_at_once
+from sgi2v_lab.optimize import optimize_latents
 from sgi2v_lab.run_folder import describe_machine
 from sgi2v_lab.shortcuts import RECOMPUTED
 
@@ -105,7 +105,7 @@ def bench(
 def guided_steps(work: Workload) -> dict[str, Callable[[], object]]:
     """One guided step, all its iterations, in every mode and as the recipe makes it."""
     given = (work.model, work.latents, work.sigma, work.conditioning, work.cells, work.settings)
-    steps = {mode: lambda mode=mode: optimize_at_once(*given, Memory(work.model, mode)) for mode in RECOMPUTED}
+    steps = {mode: lambda mode=mode: list(optimize_latents(*given, Memory(work.model, mode))) for mode in RECOMPUTED}
     return {RECIPE: lambda: recipe_step(*given), **steps}
 
 

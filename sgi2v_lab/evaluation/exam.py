@@ -1,6 +1,6 @@
 """The exam's tasks: videos of fixed scenes that no training has seen, without control and with it, each measured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgi2v_lab.errors import InputError
@@ -12,7 +12,15 @@ from sgi2v_lab.shapes import Video
 from sgi2v_lab.toy.exam_scenes import ExamScene
 from sgi2v_lab.video import as_frames, as_video
 
-__all__ = ["TruthTask", "VideoTask", "truth_tasks", "video_tasks"]
+__all__ = [
+    "TruthTask",
+    "VideoTask",
+    "planned",
+    "scene_identity",
+    "settings_identity",
+    "truth_tasks",
+    "video_tasks",
+]
 
 FIRST_SEED = 1
 
@@ -39,18 +47,13 @@ class VideoTask:
 
     def identity(self) -> dict[str, object]:
         """Scene, seed, variant and the settings that play a part."""
-        settings = self.settings.as_dict()
-        if not self.controlled:
-            settings = {name: value for name, value in settings.items() if name not in CONTROL_FIELDS}
         return {
             "kind": "video",
-            "scene": self.scene.name,
-            "category": self.scene.category,
-            "scene_seed": self.scene.seed,
+            **scene_identity(self.scene),
             "seed": self.seed,
             "variant": "controlled" if self.controlled else "uncontrolled",
             "frames": self.num_frames,
-            "settings": settings,
+            "settings": settings_identity(self.settings, self.controlled),
         }
 
     def run(self, model: Model) -> tuple[dict[str, object], Video]:
@@ -77,9 +80,7 @@ class TruthTask:
         """Scene and size."""
         return {
             "kind": "truth",
-            "scene": self.scene.name,
-            "category": self.scene.category,
-            "scene_seed": self.scene.seed,
+            **scene_identity(self.scene),
             "resolution": list(self.size),
             "frames": self.num_frames,
         }
@@ -94,28 +95,49 @@ def _as_result(measured: ObjMC) -> dict[str, object]:
     return {name: value for name, value in measured.as_dict().items() if name not in ("per_frame", "tracks")}
 
 
+def scene_identity(scene: ExamScene) -> dict[str, object]:
+    """What of a scene a task's result depends on."""
+    return {"scene": scene.name, "category": scene.category, "scene_seed": scene.seed}
+
+
+def settings_identity(settings: Settings, controlled: bool) -> dict[str, object]:
+    """The settings that play a part: without control those of the control do not."""
+    return {name: value for name, value in settings.as_dict().items() if controlled or name not in CONTROL_FIELDS}
+
+
+def planned(
+    model: Model, scenes: Iterable[ExamScene], seeds: int = 1, changes: Mapping[str, object] | None = None
+) -> list[tuple[ExamScene, int, Settings, int]]:
+    """Each scene with each seed (1, 2, ...), the model's own settings with the scene's motion, and how many frames.
+
+    `changes` are made to the settings last. InputError for settings that the model cannot use, or no seed.
+    """
+    if seeds < 1:
+        raise InputError(f"the number of seeds is {seeds}, but must be at least 1")
+    changes = dict(changes or {})
+    base = model.settings.replace(**changes)
+    frames = model.latent_shape(base)[0]
+    model.check_layers(base.layers)
+    return [
+        (scene, seed, base.replace(**scene.motion(frames) | changes), frames)
+        for scene in scenes
+        for seed in range(FIRST_SEED, FIRST_SEED + seeds)
+    ]
+
+
 def video_tasks(
     model: Model,
     scenes: Iterable[ExamScene],
     seeds: int = 1,
-    changes: dict[str, object] | None = None,
+    changes: Mapping[str, object] | None = None,
     variants: Sequence[bool] = (False, True),
 ) -> list[VideoTask]:
-    """A task for each scene, seed (1, 2, ...) and variant, with the model's own settings and the scene's motion.
-
-    `changes` are made to the settings last. InputError for settings that the model cannot use.
-    """
-    if seeds < 1:
-        raise InputError(f"the number of seeds is {seeds}, but must be at least 1")
-    base = model.settings.replace(**changes or {})
-    frames = model.latent_shape(base)[0]
-    model.check_layers(base.layers)
-    tasks = []
-    for scene in scenes:
-        settings = base.replace(**scene.motion(frames) | (changes or {}))
-        for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-            tasks += [VideoTask(scene, seed, settings, controlled, frames) for controlled in variants]
-    return tasks
+    """A task for each scene, seed and variant; arguments and errors as in `planned`."""
+    return [
+        VideoTask(scene, seed, settings, controlled, frames)
+        for scene, seed, settings, frames in planned(model, scenes, seeds, changes)
+        for controlled in variants
+    ]
 
 
 def truth_tasks(model: Model, scenes: Iterable[ExamScene], changes: dict[str, object] | None = None) -> list[TruthTask]:

@@ -12,10 +12,10 @@ import torch
 
 from sgi2v_lab.baselines import BASELINES, generate_with
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.exam import FIRST_SEED
+from sgi2v_lab.evaluation.exam import planned, scene_identity, settings_identity
 from sgi2v_lab.evaluation.metrics import measure
 from sgi2v_lab.models import Model
-from sgi2v_lab.settings import CONTROL_FIELDS, Settings
+from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.toy.exam_scenes import ExamScene
 from sgi2v_lab.toy.scenes import true_boxes
@@ -60,19 +60,14 @@ class MethodTask:
 
     def identity(self) -> dict[str, object]:
         """Scene, seed, method, its own options, and the settings that play a part."""
-        settings = self.settings.as_dict()
-        if self.method == "none":
-            settings = {name: value for name, value in settings.items() if name not in CONTROL_FIELDS}
         return {
             "kind": "method",
             "method": self.method,
             "options": BASELINES[self.method].options,
-            "scene": self.scene.name,
-            "category": self.scene.category,
-            "scene_seed": self.scene.seed,
+            **scene_identity(self.scene),
             "seed": self.seed,
             "frames": self.num_frames,
-            "settings": settings,
+            "settings": settings_identity(self.settings, self.method != "none"),
         }
 
     def run(self, model: Model) -> tuple[dict[str, object], Video]:
@@ -146,14 +141,4 @@ def method_tasks(
         raise InputError(f"unknown method {unknown[0]!r}; choose some of {', '.join(BASELINES)}")
     if not methods:
         raise InputError(f"there is no method to compare; choose some of {', '.join(BASELINES)}")
-    if seeds < 1:
-        raise InputError(f"the number of seeds is {seeds}, but must be at least 1")
-    base = model.settings.replace(**changes or {})
-    frames = model.latent_shape(base)[0]
-    model.check_layers(base.layers)
-    return [
-        MethodTask(method, scene, seed, base.replace(**scene.motion(frames) | dict(changes or {})), frames)
-        for scene in scenes
-        for seed in range(FIRST_SEED, FIRST_SEED + seeds)
-        for method in methods
-    ]
+    return [MethodTask(method, *one) for one in planned(model, scenes, seeds, changes) for method in methods]
