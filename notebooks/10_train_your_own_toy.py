@@ -252,7 +252,7 @@ plot_series([f"{sigma:g}" for sigma in levels], errors, "noise level sigma", "sq
 # And a film from each, from the first frame and noise, in a few Euler steps, drawn by `preview`:
 
 # %%
-one = Batch(*(part[:1] for part in (exam.latents, exam.condition, exam.image, exam.time_ids)))
+one = Batch(*(part[:1] for part in vars(exam).values()))
 with torch.no_grad():
     made = {"yours": sample(denoiser, one, steps=5)[0], "bundled": sample(trained, one, steps=5)[0]}
 frames = {"true": exam.latents[0], **made}

@@ -45,7 +45,7 @@ def test_the_loss_is_that_of_v_prediction():
     torch.manual_seed(0)
     z, n = torch.randn(2, 3, 4, 4, 4), torch.randn(2, 3, 4, 4, 4)
     sigma = torch.tensor([0.5, 7.0])
-    batch = Batch(z, z[:, 0], torch.rand(2, 3, 8, 8), torch.zeros(2, 3))
+    batch = Batch(z, z[:, 0], torch.rand(2, 3, 8, 8), torch.zeros(2, 3), torch.zeros(2, 3, 4, 4, 2))
     oracle = Oracle()
     x, s = z + sigma.view(2, 1, 1, 1, 1) * n, sigma.view(2, 1, 1, 1, 1)
     # the v with which diffusers' scheduler recovers z:  z = x / (s^2 + 1) - v * s / sqrt(s^2 + 1)
@@ -226,7 +226,7 @@ def small_scenes(monkeypatch):
 
 
 def tensors(batch: Batch) -> list[torch.Tensor]:
-    return [batch.latents, batch.condition, batch.image, batch.time_ids]
+    return [batch.latents, batch.condition, batch.image, batch.time_ids, batch.origins.nan_to_num(-1)]
 
 
 def test_a_pool_is_repeatable_and_shaped(small_scenes):
@@ -270,7 +270,7 @@ def test_latents_condition_and_picture_are_of_the_same_frame(small_scenes):
 def test_every_symmetry_and_both_directions_are_drawn(small_scenes):
     pool = ClipPool(start=7, stride=1)
     pool.clips = [encode_clip(12)]
-    latents, ends, ids = pool.clips[0]
+    latents, ends, ids, origins = pool.clips[0]
     samples = [pool._varied(pool.clips[0]) for _ in range(150)]
     firsts = {tuple(s.image.mean(0).flatten().mul(1e4).round().int().tolist()) for s in samples}
     assert len(firsts) == 16  # 8 symmetries of each end
@@ -278,12 +278,14 @@ def test_every_symmetry_and_both_directions_are_drawn(small_scenes):
     backward = [s for s in samples if torch.equal(s.image, ends[1])]
     assert all(torch.equal(s.latents, latents) for s in forward) and forward
     assert all(torch.equal(s.latents, latents.flip(0)) for s in backward) and backward
+    assert all(torch.equal(s.origins.nan_to_num(-1), origins[0].nan_to_num(-1)) for s in forward)
+    assert all(torch.equal(s.origins.nan_to_num(-1), origins[1].flip(0).nan_to_num(-1)) for s in backward)
     assert all(torch.equal(s.time_ids, ids) for s in samples)
 
 
 def test_time_ids_say_how_fast_and_how_much(small_scenes):
     scene = sample_scene(4, NUM_FRAMES)
-    _, _, ids = encode_clip(4)
+    _, _, ids, _ = encode_clip(4)
     assert ids.tolist() == pytest.approx([scene.fps - 1, motion_bucket(scene), 0.02])
 
 
@@ -309,9 +311,10 @@ def test_crops_are_repeatable_pictures(small_scenes):
 
 
 def test_a_stack_of_clips_is_a_batch():
-    clip = Batch(torch.zeros(8, 4, 2, 2), torch.ones(4, 2, 2), torch.zeros(3, 8, 8), torch.zeros(3))
+    shapes = ((8, 4, 2, 2), (4, 2, 2), (3, 8, 8), (3,), (8, 2, 2, 2))
+    clip = Batch(*(torch.full(shape, float(i)) for i, shape in enumerate(shapes)))
     batch = stack([clip, clip, clip])
-    assert [len(x) for x in tensors(batch)] == [3] * 4
+    assert [len(x) for x in tensors(batch)] == [3] * 5
     assert torch.equal(batch.condition[2], clip.condition)
 
 

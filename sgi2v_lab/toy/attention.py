@@ -5,10 +5,12 @@ PyTorch's fused attention kernel is slow in bfloat16 on CPUs, above all backward
 softmax over one key is 1.
 """
 
+import math
+
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
-__all__ = ["ShortAttention"]
+__all__ = ["MatchingAttention", "ShortAttention"]
 
 
 class ShortAttention:
@@ -28,6 +30,32 @@ class ShortAttention:
                 x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
                 for x in (attn.to_q(hidden_states), attn.to_k(source), value)
             )
-            weights = (query * attn.scale @ key.transpose(-1, -2)).softmax(-1)
+            query = query * attn.scale
+            self.look(query, key)
+            weights = (query @ key.transpose(-1, -2)).softmax(-1)
             out = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)
         return attn.to_out[0](out)
+
+    def look(self, query: Tensor, key: Tensor) -> None:
+        """Called with the scaled queries and the keys, (batch, heads, n, head_dim) each, for those who want to see."""
+
+
+class MatchingAttention(ShortAttention):
+    """The same for spatial self-attention; it keeps how the places of each frame attend to the *first* frame's.
+
+    This is the attention of SG-I2V's aligned features: queries of every frame, keys of the first.
+
+    Attributes:
+        log_attention: of the last forward, (clips, frames, n, n): the logarithm of the attention that a place (third
+            axis) pays to each place of the first frame (last axis), averaged over heads; fp32, with its graph.
+    """
+
+    def __init__(self, num_frames: int):
+        self.num_frames = num_frames
+        self.log_attention: Tensor | None = None
+
+    def look(self, query: Tensor, key: Tensor) -> None:
+        """Keep the attention; arguments as in `ShortAttention`, with a batch of clips x frames."""
+        query, key = (x.unflatten(0, (-1, self.num_frames)) for x in (query, key))
+        logits = query @ key[:, :1].transpose(-1, -2)  # (clips, frames, heads, n, n)
+        self.log_attention = logits.float().log_softmax(-1).logsumexp(2) - math.log(logits.shape[2])

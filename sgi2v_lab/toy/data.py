@@ -17,7 +17,9 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
 from torch import Tensor
 
 from sgi2v_lab.toy.architecture import NUM_FRAMES, SIZE
+from sgi2v_lab.toy.correspondence import CELLS
 from sgi2v_lab.toy.latent_code import encode_patches, transformed
+from sgi2v_lab.toy.origins import transformed_origins, true_origins
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import motion_bucket, render
 
@@ -25,7 +27,7 @@ __all__ = ["HELD_OUT", "Batch", "Clip", "ClipPool", "crop_batches", "encode_clip
 
 HELD_OUT = 10_000_000  # scene seeds from here on are never trained on
 NOISE_AUGMENTATION = 0.02
-POOL, REUSE = 256, 4.0  # clips kept, and how often each is used
+POOL, REUSE = 256, 2.0  # clips kept, and how often each is used
 
 _CLIP_MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 _CLIP_STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
@@ -64,20 +66,24 @@ class Batch:
     condition: Tensor  # (batch, channels, h, w): the slightly noised first frame
     image: Tensor  # (batch, 3, SIZE, SIZE) in 0..1: the first frame
     time_ids: Tensor  # (batch, 3): fps - 1, motion bucket, noise augmentation
+    origins: Tensor  # (batch, frames, CELLS, CELLS, 2): where it was in the first frame, from `true_origins`
 
 
-Clip = tuple[Tensor, Tensor, Tensor]  # latents, pictures of both ends, time ids
+Clip = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, pictures of both ends, time ids, origins in both ends
 
 
 def encode_clip(seed: int, simple: float = 0.0) -> Clip:
-    """Latents (frames, channels, h, w), pictures of both ends (2, 3, SIZE, SIZE), and time ids (3,) of one scene.
+    """Latents, pictures of both ends, time ids, and origins in both ends of one scene.
+
+    They are (frames, channels, h, w), (2, 3, SIZE, SIZE), (3,) and (2, frames, CELLS, CELLS, 2).
 
     A `simple` share of the seeds, 0..1, gives scenes of the simple world (see `sample_scene`).
     """
     scene = sample_scene(seed, NUM_FRAMES, simple=Random(seed).random() < simple)
     video = render(scene, SIZE)
     ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION])
-    return encode_patches(video * 2 - 1), video[[0, -1]], ids
+    origins = torch.stack([true_origins(scene, CELLS, end) for end in (0, -1)])
+    return encode_patches(video * 2 - 1), video[[0, -1]], ids, origins
 
 
 class ClipPool:
@@ -134,7 +140,7 @@ class ClipPool:
         return stack([self._varied(clip) for clip in self.dice.sample(self.clips, batch_size)], self.device)
 
     def _varied(self, clip: Clip) -> Batch:
-        latents, ends, ids = clip
+        latents, ends, ids, origins = clip
         mirror, flip, transpose, back = (self.dice.random() < 0.5 for _ in range(4))
         image = ends[-1 if back else 0]
         image = image.flip([d for d, wanted in ((-1, mirror), (-2, flip)) if wanted])
@@ -142,7 +148,10 @@ class ClipPool:
         latents = transformed(latents, mirror=mirror, flip=flip, transpose=transpose)
         noise = NOISE_AUGMENTATION * torch.randn(image.shape, generator=self.generator)
         condition = encode_patches((image * 2 - 1 + noise)[None])[0]
-        return Batch(latents.flip(0) if back else latents, condition, image, ids)
+        origins = transformed_origins(
+            origins[1].flip(0) if back else origins[0], mirror=mirror, flip=flip, transpose=transpose
+        )
+        return Batch(latents.flip(0) if back else latents, condition, image, ids, origins)
 
 
 def stack(samples: Sequence[Batch], device: torch.device | str = "cpu") -> Batch:

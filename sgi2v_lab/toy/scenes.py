@@ -23,7 +23,19 @@ from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.toy.cutouts import cutout_colours, cutout_distance
 from sgi2v_lab.toy.dice import Dice
 
-__all__ = ["BACKGROUNDS", "COLOURS", "SHAPES", "TEXTURES", "Scene", "Sprite", "motion_bucket", "render", "true_boxes"]
+__all__ = [
+    "BACKGROUNDS",
+    "COLOURS",
+    "SHAPES",
+    "TEXTURES",
+    "Scene",
+    "Sprite",
+    "motion_bucket",
+    "outside",
+    "render",
+    "true_boxes",
+    "turned",
+]
 
 SHAPES = ("circle", "square", "diamond", "ring", "triangle", "star", "cross", "pill")
 TEXTURES = ("plain", "striped", "dotted", "checked", "photo")
@@ -112,7 +124,7 @@ def true_boxes(scene: Scene, size: int = 64) -> Boxes:
 def _extent(shape: str, cutout: str, angle: float) -> tuple[float, float, float, float]:
     """The box (x0, y0, x1, y1) of a turned shape, its centre and radius taken as 0 and 1."""
     axis = torch.linspace(-1.15, 1.15, 185)  # a turned square leaves the unit circle
-    points = _turned(torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1), angle)
+    points = turned(torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1), angle)
     inside = (cutout_distance(cutout, points) if shape == "cutout" else _distance(shape, points)) <= 0
     (x0, x1), (y0, y1) = (axis[inside.any(dim=d)][[0, -1]].tolist() for d in (0, 1))
     return x0, y0, x1, y1
@@ -151,18 +163,19 @@ def render(scene: Scene, size: int = 64, frames: slice = slice(None)) -> Video:
     for sprite in scene.sprites:
         offset = (world - sprite.path[:, None, None]) / sprite.radius
         if scene.shadow > 0:
-            cast = _outside(sprite, _turned(offset - torch.tensor(SHADOW_SHIFT), sprite.angle))
+            cast = outside(sprite, turned(offset - torch.tensor(SHADOW_SHIFT), sprite.angle))
             video = video * (1 - scene.shadow * _smooth(0.5 - cast / SHADOW_BLUR))[:, None]
-        local = _turned(offset, sprite.angle)
+        local = turned(offset, sprite.angle)
         pixel = 1 / (size * sprite.radius * zoom[..., 0])  # one pixel in the sprite's own units
-        alpha = (0.5 - _outside(sprite, local) / pixel).clamp(0, 1)[:, None]
+        alpha = (0.5 - outside(sprite, local) / pixel).clamp(0, 1)[:, None]
         video = video + alpha * (_paint(sprite, local, size) - video)
     if scene.light is not None:
         video = video * scene.light[:, :, None, None]
     return video.clamp(0, 1)
 
 
-def _turned(p: torch.Tensor, angle: float) -> torch.Tensor:
+def turned(p: torch.Tensor, angle: float) -> torch.Tensor:
+    """Points (..., 2) as a sprite turned by `angle` radians has them."""
     cos, sin = math.cos(angle), math.sin(angle)
     return torch.stack([cos * p[..., 0] + sin * p[..., 1], cos * p[..., 1] - sin * p[..., 0]], dim=-1)
 
@@ -172,7 +185,8 @@ def _smooth(t: torch.Tensor) -> torch.Tensor:
     return 3 * t**2 - 2 * t**3
 
 
-def _outside(sprite: Sprite, p: torch.Tensor) -> torch.Tensor:
+def outside(sprite: Sprite, p: torch.Tensor) -> torch.Tensor:
+    """Signed distance, negative inside, of points (..., 2) in the sprite's own coordinates; its radius is 1."""
     return cutout_distance(sprite.texture, p) if sprite.shape == "cutout" else _distance(sprite.shape, p)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sgi2v_lab.toy.architecture import make_image_encoder, make_unet
+from sgi2v_lab.toy.architecture import NUM_FRAMES, make_image_encoder, make_unet
 from sgi2v_lab.toy.attention import ShortAttention
+from sgi2v_lab.toy.correspondence import Correspondence
 from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, encode_clip, stack, to_clip_pixels
 from sgi2v_lab.toy.decoder_stage import load_decoder
 from sgi2v_lab.toy.latent_code import preview
@@ -24,6 +25,7 @@ from sgi2v_lab.toy.training import Clock, average_gradients, log_line, resume_tr
 __all__ = ["Denoiser", "denoising_loss", "held_out_batch", "sample", "train"]
 
 DROP_CONDITION = 0.1  # how often the first frame is hidden, so that classifier-free guidance is possible
+CORRESPONDENCE = 0.05  # weight of the correspondence loss beside that of v
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.8, 1.5  # where noise levels are drawn; motion is decided at sigma 1 to 20
 
 FIRST_AND_LAST = ("unet.conv_in", "unet.conv_out", "unet.time_", "unet.add_", "image_encoder")
@@ -65,7 +67,9 @@ def held_out_batch(count: int, device: torch.device | str = "cpu") -> Batch:
     Their condition is the first frame as it is, without the noise that it has in training.
     """
     clips = (encode_clip(HELD_OUT + i, simple=1.0) for i in range(count))
-    return stack([Batch(latents, latents[0], ends[0], ids) for latents, ends, ids in clips], device)
+    return stack(
+        [Batch(latents, latents[0], ends[0], ids, origins[0]) for latents, ends, ids, origins in clips], device
+    )
 
 
 @torch.no_grad()
@@ -84,17 +88,18 @@ def sample(denoiser: Denoiser, batch: Batch, steps: int = 15, seed: int = 0) -> 
 
 
 @torch.no_grad()
-def _validate(denoiser: Denoiser, batch: Batch) -> float:
+def _validate(denoiser: Denoiser, teacher: Correspondence, batch: Batch) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(batch.latents.shape, generator=generator).to(batch.latents)
     sigma = draw_sigmas(len(noise), generator).to(noise)
     keep = torch.ones(len(noise), device=noise.device)
-    return denoising_loss(denoiser, batch, sigma, noise, keep).mean().item()
+    error = denoising_loss(denoiser, batch, sigma, noise, keep).mean().item()
+    return error, teacher.loss(batch.origins).item()
 
 
 @torch.no_grad()
 def _sheet(denoiser: Denoiser, vae, batch: Batch, path: Path) -> None:
-    few = Batch(batch.latents[:4], batch.condition[:4], batch.image[:4], batch.time_ids[:4])
+    few = Batch(*(part[:4] for part in vars(batch).values()))
     rows = []
     for truth, made in zip(few.latents, sample(denoiser, few), strict=True):
         rows += [(vae.decode(z, num_frames=len(z)).sample if vae else preview(z)) / 2 + 0.5 for z in (truth, made)]
@@ -125,6 +130,7 @@ def train(
     if device.type == "cpu":
         denoiser.unet.set_attn_processor(ShortAttention())
         average.unet.set_attn_processor(ShortAttention())
+    teacher, judge = Correspondence(denoiser.unet, NUM_FRAMES), Correspondence(average.unet, NUM_FRAMES)
     optimizer = MuonWithAdamW(denoiser, FIRST_AND_LAST)
     before = resume_training(out / "unet.pt", denoiser, average, optimizer)
     step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
@@ -140,9 +146,9 @@ def train(
             due = clock.elapsed + 300
             vae = load_decoder(out, device)
             with torch.autocast(device.type, torch.bfloat16):
-                validation = _validate(average, held_out)
+                validation, found = _validate(average, judge, held_out)
                 _sheet(average, vae, held_out, out / "sheets" / "unet.png")
-            figures = dict(clips=clips, loss=total / max(1, count), validation=validation)
+            figures = dict(clips=clips, loss=total / max(1, count), validation=validation, correspondence=found)
             log_line(out / "log.jsonl", stage="unet", step=step, minutes=clock.elapsed / 60, **figures)
             total, count = 0.0, 0
             save_training(out / "unet.pt", denoiser, average, optimizer, step=step, clips=clips, elapsed=clock.elapsed)
@@ -155,10 +161,10 @@ def train(
         keep = (torch.rand(batch_size) >= DROP_CONDITION).float().to(device)
         with torch.autocast(device.type, torch.bfloat16):
             loss = denoising_loss(denoiser, batch, sigma, noise, keep).mean()
-        loss.backward()
+        (loss + CORRESPONDENCE * teacher.loss(batch.origins)).backward()
         average_gradients(list(denoiser.parameters()))
         torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
         optimizer.step(clock.learning_rate(peak, step, warmup=100))
-        update_ema(average, denoiser, step)
+        update_ema(average, denoiser, step, decay=0.998)
         total, count = total + loss.item(), count + 1
         step, clips = step + 1, clips + batch_size * processes

@@ -1,0 +1,72 @@
+"""A teacher for attention: while the toy trains, it is told where in the first frame everything came from.
+
+That attention of every frame to the first one finds the same thing again is what SG-I2V builds on. Stable Video
+Diffusion learns it by itself, from hundreds of millions of clips; a toy that sees a hundred thousand must be shown. As
+in representation alignment (REPA: Yu et al. 2025, arXiv 2410.06940), a second loss speaks to layers in the middle of
+the denoiser; here it is the cross-entropy of their attention to the first frame, and of the true origins of every cell.
+It is a term of training only: nothing of it is left in the network.
+"""
+
+import torch
+from diffusers import UNetSpatioTemporalConditionModel
+from jaxtyping import Float
+from torch import Tensor
+
+from sgi2v_lab.toy.attention import MatchingAttention
+
+__all__ = ["CELLS", "MATCHED", "Correspondence", "correspondence_loss"]
+
+CELLS = 16  # along each side of the picture, for which the true origins are worked out
+MATCHED = ((2, 1), (2, 2), (3, 0))  # (up block, transformer): the paper's own layers, and the next finer one
+MOVED = 0.5 / CELLS  # what has gone less far, in sides of the picture, is taken as standing still ...
+STILL_WEIGHT = 0.1  # ... and counts for little, since it is found where it is looked for
+
+
+def correspondence_loss(
+    log_attention: Float[Tensor, "clips frames n n"], origins: Float[Tensor, "clips frames cells cells 2"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy, in nats, of attention to the first frame and of where each cell truly was in it.
+
+    Args:
+        log_attention: from each place (third axis) to each place of the first frame (last axis), row by row of a
+            square grid that may be coarser than the cells.
+        origins: from `true_origins`; NaN for what cannot be seen in the first frame, which does not count.
+
+    An origin between the middles of places belongs to the four around it, in bilinear shares. Cells that moved count
+    ten times as much as those that stand still.
+    """
+    n, cells = log_attention.shape[-1], origins.shape[-2]
+    side = round(n**0.5)
+    middles = (torch.arange(cells, device=origins.device) + 0.5) / cells
+    here = torch.stack(torch.meshgrid(middles, middles, indexing="xy"), dim=-1)
+    seen = ~origins.isnan().any(dim=-1)
+    origins = torch.where(seen[..., None], origins, here)
+    weight = torch.where((origins - here).norm(dim=-1) > MOVED, 1.0, STILL_WEIGHT) * seen
+
+    position = (origins * side - 0.5).clamp(0, side - 1)
+    low = position.long().clamp(max=side - 2)
+    share = position - low
+    coarse = torch.arange(cells, device=origins.device) * side // cells
+    place = (coarse[:, None] * side + coarse).flatten()
+    attention = log_attention[:, :, place]  # (clips, frames, cells * cells, n)
+    likelihood = 0.0
+    for right in (0, 1):
+        for down in (0, 1):
+            source = (low[..., 1] + down) * side + low[..., 0] + right
+            part = (share[..., 0] if right else 1 - share[..., 0]) * (share[..., 1] if down else 1 - share[..., 1])
+            found = attention.gather(-1, source.flatten(2)[..., None])[..., 0]
+            likelihood = likelihood + part.flatten(2) * found
+    return -(weight.flatten(2) * likelihood).sum() / weight.sum().clamp(min=1)
+
+
+class Correspondence:
+    """Looks into layers of a denoiser while it is trained, and says how well their attention finds things again."""
+
+    def __init__(self, unet: UNetSpatioTemporalConditionModel, num_frames: int):
+        self.processors = [MatchingAttention(num_frames) for _ in MATCHED]
+        for (block, transformer), processor in zip(MATCHED, self.processors, strict=True):
+            unet.up_blocks[block].attentions[transformer].transformer_blocks[0].attn1.set_processor(processor)
+
+    def loss(self, origins: Float[Tensor, "clips frames cells cells 2"]) -> Float[Tensor, ""]:
+        """Of the last forward, averaged over the layers; arguments as in `correspondence_loss`."""
+        return torch.stack([correspondence_loss(p.log_attention, origins) for p in self.processors]).mean()
