@@ -1,11 +1,11 @@
-"""The denoising loop: guided Euler steps, some of them after the latents were optimised."""
+"""The denoising loop: guided steps, some of them after the latents were optimised."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from diffusers import EulerDiscreteScheduler
+from diffusers import EDMDPMSolverMultistepScheduler, EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedulerOutput
 from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float, Int
@@ -15,13 +15,23 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
 from sgi2v_lab.memory import Memory
 from sgi2v_lab.models import Conditioning, Model
-from sgi2v_lab.optimize import OptimizeStep, optimize_latents
+from sgi2v_lab.optimize import Carried, OptimizeStep, optimize_latents
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 
-__all__ = ["DenoiseStep", "Edit", "denoise", "draw_noise", "euler_step", "make_schedule", "predict_clean_latents"]
+__all__ = [
+    "DenoiseStep",
+    "Edit",
+    "Schedule",
+    "denoise",
+    "denoising_step",
+    "draw_noise",
+    "make_schedule",
+    "predict_clean_latents",
+]
 
 Kept = Float[Tensor, "_frames channels h w"]  # no frames where a trace did not keep them
+Schedule = EulerDiscreteScheduler | EDMDPMSolverMultistepScheduler
 Edit = Callable[[int, float, Latents], Latents]  # step, its sigma, the latents it found -> those to go on with
 
 
@@ -36,7 +46,7 @@ class DenoiseStep:
     mixed: Kept  # what was denoised: `before` (edited), or the optimised ones with the original high frequencies
     iterations: tuple[OptimizeStep, ...]  # of the optimiser; empty at steps that are not guided
     denoised: Kept  # the model's current guess of the clean latents
-    latents: Kept  # after the Euler step
+    latents: Kept  # after the step
 
     @property
     def losses(self) -> list[float]:
@@ -44,9 +54,24 @@ class DenoiseStep:
         return [step.loss for step in self.iterations]
 
 
-def make_schedule(model: Model, settings: Settings) -> EulerDiscreteScheduler:
-    """A fresh scheduler, its `sigmas` and `timesteps` set for the run (a scheduler counts its own steps)."""
-    scheduler = EulerDiscreteScheduler.from_config(model.scheduler.config)
+def make_schedule(model: Model, settings: Settings) -> Schedule:
+    """A fresh scheduler, its `sigmas` and `timesteps` set for the run (a scheduler counts its own steps).
+
+    "euler" is SVD's own. "dpm++" is DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095) of second order, which needs fewer
+    steps; it goes over the same range of noise levels, and remembers its last step.
+
+    Raises:
+        InputError: "dpm++" for a model that does not predict v, or has no range of Karras noise levels.
+    """
+    known = model.scheduler.config
+    if settings.sampler == "euler":
+        scheduler = EulerDiscreteScheduler.from_config(known)
+    elif not (known.prediction_type == "v_prediction" and known.use_karras_sigmas and known.sigma_max):
+        raise InputError(f"the sampler is dpm++, but {model.name} is no v-prediction model on Karras sigmas; try euler")
+    else:
+        scheduler = EDMDPMSolverMultistepScheduler(
+            sigma_min=known.sigma_min, sigma_max=known.sigma_max, sigma_data=1.0, prediction_type="v_prediction"
+        )
     scheduler.set_timesteps(settings.num_steps, device=model.device)
     return scheduler
 
@@ -92,6 +117,7 @@ def denoise(
     schedule = make_schedule(model, settings)
     guided = range(settings.guided_steps[0], settings.guided_steps[1] + 1) if cells is not None else range(0)
     mask = butterworth_mask(*noise.shape[-2:], settings.cutoff, settings.butterworth_order)
+    carried = Carried()
     latents = noise * (schedule.init_noise_sigma if first_step == 0 else (schedule.sigmas[first_step] ** 2 + 1).sqrt())
     for index in range(first_step, settings.num_steps):
         before, optimised, iterations = latents, None, ()
@@ -99,11 +125,11 @@ def denoise(
         if edit is not None:
             latents = edit(index, sigma.item(), latents)
         if index in guided and settings.iterations:
-            iterations = tuple(optimize_latents(model, latents, sigma, conditioning, cells, settings, memory))
+            iterations = tuple(optimize_latents(model, latents, sigma, conditioning, cells, settings, memory, carried))
             optimised = iterations[-1].latents
             latents = mix_frequencies(optimised, latents, mask)
         mixed = latents
-        result = memory.attempt(partial(euler_step, model, conditioning, latents, settings, schedule, index))
+        result = memory.attempt(partial(denoising_step, model, conditioning, latents, settings, schedule, index))
         latents = result.prev_sample[0]
         yield DenoiseStep(
             index=index,
@@ -130,16 +156,16 @@ def predict_clean_latents(
     """
     if not 0 <= index < settings.num_steps:
         raise InputError(f"the step is {index}, but there are steps 0..{settings.num_steps - 1}")
-    result = euler_step(model, conditioning, latents, settings, make_schedule(model, settings), index)
+    result = denoising_step(model, conditioning, latents, settings, make_schedule(model, settings), index)
     return result.pred_original_sample[0]
 
 
-def euler_step(
+def denoising_step(
     model: Model,
     conditioning: Conditioning,
     latents: Latents,
     settings: Settings,
-    schedule: EulerDiscreteScheduler,
+    schedule: Schedule,
     index: int,
 ) -> EulerDiscreteSchedulerOutput:
     """One step from noisy latents (frames, channels, h, w): those after it, and the guess of the clean ones.
@@ -151,12 +177,17 @@ def euler_step(
     guidance = torch.linspace(settings.min_guidance, settings.max_guidance, len(latents)).view(1, -1, 1, 1, 1)
     guidance = guidance.to(latents) if guidance.max() > 1 else None
     prediction = _predict(model, schedule, latents, timestep, conditioning, guidance)
-    return schedule.step(prediction.to(latents.dtype), timestep, latents[None], return_dict=True)
+    prediction = prediction.to(latents.dtype)
+    if isinstance(schedule, EulerDiscreteScheduler):
+        return schedule.step(prediction, timestep, latents[None], return_dict=True)
+    guess = schedule.precondition_outputs(latents[None], prediction, schedule.sigmas[index].to(latents))
+    after = schedule.step(prediction, timestep, latents[None]).prev_sample
+    return EulerDiscreteSchedulerOutput(prev_sample=after, pred_original_sample=guess)
 
 
 def _predict(
     model: Model,
-    schedule: EulerDiscreteScheduler,
+    schedule: Schedule,
     latents: Latents,
     timestep: Tensor,
     conditioning: Conditioning,

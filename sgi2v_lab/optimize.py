@@ -14,7 +14,7 @@ from sgi2v_lab.models import Conditioning, Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 
-__all__ = ["OptimizeStep", "loss_gradient", "optimize_latents"]
+__all__ = ["Carried", "OptimizeStep", "loss_gradient", "optimize_latents"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,14 @@ class OptimizeStep:
         return self.found.per_box_and_frame.cpu()
 
 
+@dataclass
+class Carried:
+    """What a guided step leaves to the next one of the same run; `optimize_latents` fills it in."""
+
+    first_loss: float | None = None  # of the first iteration of all; where `settings.enough` asks for it
+    optimizer: torch.optim.Optimizer | None = None  # where `settings.carry_optimizer`
+
+
 def optimize_latents(
     model: Model,
     latents: Latents,
@@ -45,10 +53,13 @@ def optimize_latents(
     cells: Int[Tensor, "boxes frames 4"],
     settings: Settings,
     memory: Memory | None = None,
+    carried: Carried | None = None,
 ) -> Iterator[OptimizeStep]:
     """Optimise noisy latents (frames, channels, h, w) at noise level sigma; yields after every iteration.
 
-    The optimiser is fresh, so that momentum does not leak from one noise level into the next. With
+    The optimiser is fresh, so that momentum does not leak from one noise level into the next, unless
+    `settings.carry_optimizer` and the one in `carried` goes on. With `settings.enough`, the step ends once its loss is
+    below that share of the run's first loss: the latents are then left as they are, and the GPU is waited for. With
     `settings.relative_rate` the learning rate is in units of sigma: at SVD's guided steps 0.21 is a small nudge (sigma
     is 37 to 374 there), while the same step at a small model's sigma of 5 would be a shove. Latents and loss are fp32,
     whatever the model's precision. Stop early by leaving the loop. A GPU is given all iterations before it is asked
@@ -65,15 +76,27 @@ def optimize_latents(
     memory = memory or Memory(model, "full" if settings.checkpointing else "fast")
     frames, _, h, w = latents.shape
     samples = sample_boxes(cells, (frames, h, w), settings.gaussian_sigma, latents.device)
+    carried = carried or Carried()
     x = latents.detach().float().clone().requires_grad_(True)
     rate = settings.learning_rate * (float(sigma) if settings.relative_rate else 1.0)
     sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)  # sent over once
     optimizer = _make_optimizer(x, settings, rate)
+    if settings.carry_optimizer:
+        if carried.optimizer is not None:
+            optimizer.load_state_dict(carried.optimizer.state_dict())
+            optimizer.param_groups[0]["lr"] = rate
+        carried.optimizer = optimizer
 
     for iteration in range(settings.iterations):
         loss, gradient = memory.attempt(
             lambda: loss_gradient(model, x, sigma, conditioning, samples, settings, memory.keep)
         )
+        if settings.enough is not None:
+            found = loss.total.item()
+            carried.first_loss = found if carried.first_loss is None else carried.first_loss
+            if found < settings.enough * carried.first_loss:
+                yield OptimizeStep(iteration, loss, gradient, x.detach().clone())
+                return
         x.grad = gradient.clone()
         if settings.optimizer == "normalized":
             x.grad /= x.grad.abs().max().clamp(min=1e-30)

@@ -9,14 +9,24 @@ from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZERS", "Settings"]
+__all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZERS", "SAMPLERS", "Settings"]
 
 FEATURE_KINDS = ("aligned", "ordinary", "query", "key", "value", "temporal", "block")
+SAMPLERS = ("euler", "dpm++")
 OPTIMIZERS = ("adamw", "adam", "sgd", "normalized")
 # the fields of Settings that play no part in a video without control
 CONTROL_FIELDS = (
-    *("guided_steps", "iterations", "learning_rate", "relative_rate", "optimizer", "weight_decay", "features"),
-    *("layers", "gaussian_sigma", "cutoff", "butterworth_order", "checkpointing"),
+    *("guided_steps", "iterations", "learning_rate", "relative_rate", "optimizer", "weight_decay"),
+    *(
+        "carry_optimizer",
+        "enough",
+        "features",
+        "layers",
+        "gaussian_sigma",
+        "cutoff",
+        "butterworth_order",
+        "checkpointing",
+    ),
 )
 
 
@@ -31,13 +41,16 @@ class Settings:
     width: int = 1024  # pixels of the video (SVD's training size)
     height: int = 576  # pixels of the video
     num_frames: int | None = None  # none: what the UNet was trained for (14 for SVD, 25 for SVD-XT)
-    num_steps: int = 50  # Euler steps of the whole denoising run
+    num_steps: int = 50  # denoising steps of the whole run
+    sampler: str = "euler"  # or dpm++, which needs fewer steps
     guided_steps: tuple[int, int] = (5, 20)  # first and last optimised step, 0-indexed, inclusive (count-down 45..30)
     iterations: int = 5  # optimiser iterations per guided step
     learning_rate: float = 0.21  # of the optimiser, in units of the latents (appendix)
     relative_rate: bool = False  # True: the learning rate is multiplied by the step's sigma
-    optimizer: str = "adamw"  # fresh at every guided step
+    optimizer: str = "adamw"  # fresh at every guided step, unless carried
     weight_decay: float = 0.01  # AdamW's default
+    carry_optimizer: bool = False  # from one guided step to the next: what Adam knows of the gradients goes on
+    enough: float | None = None  # share of the first loss of all, below which a guided step ends; none: never
     features: str = "aligned"  # aligned: keys and values of the first frame (section 3.2)
     layers: tuple[tuple[int, int], ...] = ((2, 1), (2, 2))  # (up block, transformer), 0-indexed (section 4.3)
     gaussian_sigma: float | None = 0.4  # in half-sizes of the box; none: every cell weighs the same
@@ -63,6 +76,7 @@ class Settings:
             ("iterations", 0, 1000),
             ("learning_rate", 0, 1e6),
             ("weight_decay", 0, 1e6),
+            ("enough", 0, 1),
             ("cutoff", 0, 1),
             ("butterworth_order", 1, 64),
             ("min_guidance", 0, 100),
@@ -79,6 +93,8 @@ class Settings:
             raise InputError(f"gaussian_sigma is {self.gaussian_sigma}, but must be above 0, or none for equal weights")
         if self.features not in FEATURE_KINDS:
             raise InputError(f"features is {self.features!r}, but must be one of {', '.join(FEATURE_KINDS)}")
+        if self.sampler not in SAMPLERS:
+            raise InputError(f"sampler is {self.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
         if self.optimizer not in OPTIMIZERS:
             raise InputError(f"optimizer is {self.optimizer!r}, but must be one of {', '.join(OPTIMIZERS)}")
         if not self.layers:

@@ -1,8 +1,10 @@
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
+from diffusers import EulerDiscreteScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -207,3 +209,67 @@ def test_sizes_must_divide():
     for name, value in (("width", 136), ("height", 72)):
         with pytest.raises(InputError, match=f"{name} is {value}.*64"):
             draw_noise(tiny_model(), SETTINGS.replace(**{name: value}), torch.Generator())
+
+
+# --- the other sampler -----------------------------------------------------------------------------------------------
+
+
+def test_dpm_goes_over_the_same_noise_levels_and_starts_alike():
+    euler, other = (make_schedule(tiny_model(), SETTINGS.replace(sampler=name)) for name in ("euler", "dpm++"))
+    assert other.sigmas.tolist() == pytest.approx(euler.sigmas.tolist(), rel=1e-4, abs=1e-6)
+    assert other.timesteps.tolist() == pytest.approx(euler.timesteps.tolist(), rel=1e-4, abs=1e-4)
+    assert float(other.init_noise_sigma) == pytest.approx(float(euler.init_noise_sigma), rel=1e-6)
+
+
+def test_dpm_guesses_as_euler_does_and_its_first_step_is_eulers(plain):
+    steps = run(sampler="dpm++")
+    assert torch.allclose(steps[0].denoised, plain[0].denoised, rtol=1e-4, atol=1e-3)
+    assert torch.allclose(steps[0].latents, plain[0].latents, rtol=1e-4, atol=1e-2)  # at a sigma of 700
+    assert not torch.allclose(steps[1].latents, plain[1].latents, rtol=1e-3, atol=1e-2)
+
+
+def test_dpm_needs_fewer_steps():
+    """Both go to the same end; with few steps, DPM-Solver++ is nearer to it."""
+    fine = run(num_steps=120, guided_steps=(0, 0), max_guidance=1.0)[-1].latents
+    errors = {
+        name: (run(num_steps=24, sampler=name, guided_steps=(0, 0), max_guidance=1.0)[-1].latents - fine).norm()
+        for name in ("euler", "dpm++")
+    }
+    assert errors["dpm++"] < 0.9 * errors["euler"]
+
+
+def test_control_works_with_dpm_too():
+    steps = run(CELLS, sampler="dpm++")
+    assert [bool(step.losses) for step in steps] == [bool(step.losses) for step in run(CELLS)]
+    assert all(step.latents.isfinite().all() for step in steps)
+
+
+def test_dpm_is_for_v_prediction_on_karras_sigmas():
+    model = tiny_model()
+    scheduler = EulerDiscreteScheduler.from_config(model.scheduler.config, prediction_type="epsilon")
+    with pytest.raises(InputError, match=r"dpm\+\+, but tiny is no v-prediction model"):
+        make_schedule(replace(model, scheduler=scheduler), SETTINGS.replace(sampler="dpm++"))
+
+
+# --- from one guided step to the next --------------------------------------------------------------------------------
+
+
+def test_a_carried_optimiser_goes_on_where_it_was():
+    changes = {"num_steps": 6, "guided_steps": (1, 3), "iterations": 2}
+    fresh, carried = (run(CELLS, carry_optimizer=carry, **changes) for carry in (False, True))
+    assert torch.equal(carried[1].optimised, fresh[1].optimised)  # nothing to carry yet
+    assert not torch.equal(carried[2].optimised, fresh[2].optimised)
+    again = run(CELLS, carry_optimizer=True, **changes)
+    assert torch.equal(again[-1].latents, carried[-1].latents)  # nothing is left over from one run to another
+
+
+def test_guided_steps_end_when_the_loss_is_low_enough():
+    changes = {"num_steps": 6, "guided_steps": (1, 4), "iterations": 4}
+    first = run(CELLS, **changes)[1].losses[0]
+    for share in (0.0, 0.6, 1.0):
+        for step in run(CELLS, enough=share, **changes)[1:5]:
+            ended = step.losses[-1] < share * first
+            assert all(loss >= share * first for loss in step.losses[:-1])
+            assert ended or len(step.losses) == 4
+            if len(step.losses) == 1 and ended:
+                assert torch.allclose(step.optimised, step.before)

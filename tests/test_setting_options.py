@@ -21,7 +21,7 @@ def test_every_setting_is_an_option_with_the_papers_value():
     found = options()
     assert set(found) == {"other"} | {field.name for field in dataclasses.fields(Settings)}
     assert all("(paper: " in option.help for name, option in found.items() if name != "other")
-    assert "Euler steps" in found["num_steps"].help and found["num_steps"].help.endswith("(paper: 50)")
+    assert "denoising steps" in found["num_steps"].help and found["num_steps"].help.endswith("(paper: 50)")
     assert found["layers"].help.endswith("(paper: 2,1 2,2)") and found["guided_steps"].help.endswith("(paper: 5-20)")
     assert "first frame and of the last" in found["max_guidance"].help
     assert all(option.default is None for name, option in found.items() if name != "other")

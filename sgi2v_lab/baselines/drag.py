@@ -33,7 +33,7 @@ from torch import Tensor
 
 from sgi2v_lab.baselines.regions import covered, nearest_cells
 from sgi2v_lab.boxes import Trajectories
-from sgi2v_lab.denoise import DenoiseStep, denoise, euler_step, make_schedule
+from sgi2v_lab.denoise import DenoiseStep, denoise, denoising_step, make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, record_features
 from sgi2v_lab.loss import LossTerms
@@ -163,7 +163,7 @@ class _Moment:
             record_features(unet, plain.layers, "block", num_frames=len(latents), size=size) as recorded,
             recomputing(unet, "full" if plain.checkpointing else "fast"),
         ):
-            result = euler_step(self.model, self.conditioning, latents, plain, schedule, self.index)
+            result = denoising_step(self.model, self.conditioning, latents, plain, schedule, self.index)
             yield assemble(recorded, size), result.prev_sample[0].float() / unit
 
     def free(self, h: int, w: int) -> Bool[Tensor, "frames 1 h w"]:

@@ -9,7 +9,7 @@ from sgi2v_lab.bench.meters import matmul_rate, once, peak_memory
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.recipe import recipe_precision, recipe_step
 from sgi2v_lab.bench.stages import Workload, count_stages, ours, recipe, workload
-from sgi2v_lab.denoise import euler_step, make_schedule
+from sgi2v_lab.denoise import denoising_step, make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.memory import Memory
 from sgi2v_lab.models import decode_latents
@@ -137,7 +137,7 @@ def _stages(work: Workload, repeats: int, counts: dict[str, int], rate: float) -
 
     @torch.no_grad()
     def step() -> None:
-        euler_step(model, work.conditioning, work.latents, settings, make_schedule(model, settings), index)
+        denoising_step(model, work.conditioning, work.latents, settings, make_schedule(model, settings), index)
 
     clean = work.latents / work.sigma
     ways = {

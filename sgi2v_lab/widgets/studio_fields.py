@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sgi2v_lab.settings import FEATURE_KINDS, OPTIMIZERS, Settings
+from sgi2v_lab.settings import FEATURE_KINDS, OPTIMIZERS, SAMPLERS, Settings
 
 __all__ = ["FIELDS", "Field", "groups", "plain"]
 
@@ -30,9 +30,8 @@ class Field:
 
 FIELDS: dict[str, tuple[Field, ...]] = {
     "Where in time": (
-        Field(
-            "num_steps", "Denoising steps", "T", "Euler steps from noise to video; more are slower.", high=100, low=1
-        ),
+        Field("num_steps", "Denoising steps", "T", "From noise to video; more are slower.", high=100, low=1),
+        Field("sampler", "Sampler", "", "DPM-Solver++ needs fewer steps.", kind="choice", choices=SAMPLERS),
         Field(
             "guided_steps",
             "Guided steps",
@@ -51,7 +50,16 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             "Multiply the learning rate by the step's noise level.",
             kind="switch",
         ),
-        Field("optimizer", "Optimiser", "", "Fresh at every guided step.", kind="choice", choices=OPTIMIZERS),
+        Field("optimizer", "Optimiser", "", "Takes the latents down the gradient.", kind="choice", choices=OPTIMIZERS),
+        Field("carry_optimizer", "Carry it on", "", "From one guided step to the next.", kind="switch"),
+        Field(
+            "enough",
+            "Enough",
+            "",
+            "A guided step ends once its loss is below this share of the first loss. Off: never.",
+            step=0.05,
+            none="off",
+        ),
         Field("weight_decay", "Weight decay", "λ", "Of AdamW: pulls the latents towards zero.", high=0.1, step=0.005),
     ),
     "Features and loss": (
