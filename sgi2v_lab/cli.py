@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from sgi2v_lab.cli_bench import bench
 from sgi2v_lab.cli_exam import exam, findings
 from sgi2v_lab.cli_look import cost, diagnose
+from sgi2v_lab.cli_options import Preset
 from sgi2v_lab.cli_report import evaluate, report
 from sgi2v_lab.cli_sweep import ablate, sweep
 from sgi2v_lab.errors import InputError
@@ -142,6 +143,7 @@ def generate(
     ] = False,
     model: ModelName = "toy",
     seed: Annotated[int, typer.Option(help="Of all noise.")] = 817,
+    preset: Preset = "paper",
     memory: Annotated[str, typer.Option(help="auto, or how little to take: fast, selective, full, offload.")] = "auto",
     device: Device = None,
     dtype: Precision = None,
@@ -176,7 +178,7 @@ def generate(
     with result_folder(out) as folder:
         _say(f"loading {model}")
         loaded = load_model(model, device, dtype)
-        settings = loaded.settings.replace(**changes or {})
+        settings = loaded.preset(preset).replace(**changes or {})
         if prompt is not None:
             size = max(settings.width, settings.height) if prompt_model == "toy" else (settings.width, settings.height)
             options = {} if prompt_model == "toy" else {"device": str(loaded.device)}

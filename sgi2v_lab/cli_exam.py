@@ -15,6 +15,7 @@ from sgi2v_lab.cli_options import (
     ModelName,
     Out,
     Precision,
+    Preset,
     Seeds,
     Workers,
     console,
@@ -39,6 +40,7 @@ def exam(
         list[str] | None, typer.Option(help="single, two, pinned, pan, hard, photo; may be repeated; left out: all.")
     ] = None,
     seeds: Seeds = 1,
+    preset: Preset = "paper",
     workers: Workers = None,
     device: Device = None,
     dtype: Precision = None,
@@ -55,6 +57,7 @@ def exam(
             categories=category or None,
             scenes=scenes,
             seeds=seeds,
+            preset=preset,
             changes=changes,
             workers=workers_of(workers, device),
             device=device,

@@ -16,6 +16,7 @@ __all__ = [
     "ModelName",
     "Out",
     "Precision",
+    "Preset",
     "Seeds",
     "Workers",
     "console",
@@ -38,6 +39,10 @@ Dask = Annotated[
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; left out: the best there is.")]
 Precision = Annotated[
     str | None, typer.Option("--dtype", help="fp32, bf16 or fp16; left out: fp32 on a CPU, else fp16.")
+]
+
+Preset = Annotated[
+    str, typer.Option(help="fast, paper (the model's own settings) or best; settings given by themselves come on top.")
 ]
 
 

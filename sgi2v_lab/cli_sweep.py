@@ -32,7 +32,7 @@ SHOWN = 10  # failures, in the terminal; all of them are in results.json
 
 
 def ablate(
-    grid: Annotated[str, typer.Option(help="What is tried: a TOML or JSON file, or: paper, the paper's ablations.")],
+    grid: Annotated[str, typer.Option(help="What is tried: a TOML or JSON file, or: paper (its ablations), presets.")],
     out: Out = Path("out/ablation"),
     model: ModelName = "toy",
     scenes: Annotated[int, typer.Option(min=1, help="Scenes of each category, from the exam.")] = 8,
@@ -64,11 +64,12 @@ def ablate(
             progress=sys.stderr.isatty(),
         )
     size = f"{len(report['scenes'])} scenes, {seeds} seed(s), 95% intervals"
-    table = Table("setting", "ObjMC, px", "minus base", "ratio", "PSNR, dB", title=f"{report['title']}: {size}")
+    table = Table("setting", "ObjMC, px", "minus base", "ratio", "PSNR, dB", "s", title=f"{report['title']}: {size}")
     for row in report["summary"]:
         mean, difference = row["mean"], row["difference"]
         cells = [mean.get("objmc"), difference.get("objmc"), row["ratio"], mean.get("psnr")]
-        table.add_row(row["setting"], *(_written(cell, k) for k, cell in enumerate(cells)))
+        seconds = "—" if row["seconds"] is None else f"{row['seconds']:.3g}"
+        table.add_row(row["setting"], *(_written(cell, k) for k, cell in enumerate(cells)), seconds)
     console().print(table, markup=False)
     if report["replaced"]:
         typer.echo(f"sgi2v: {len(report['replaced'])} damaged or deleted results were made again", err=True)

@@ -5,7 +5,7 @@ all; `encode_image`, `encode_video` and `decode_latents` are the ways in and out
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,13 +18,14 @@ from diffusers import (
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
 from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.presets import PRESETS, SVD_PRESETS, Presets, read_presets
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents, Video
+from sgi2v_lab.weights import fetch_pipeline
 
 __all__ = [
     "MODELS",
@@ -58,9 +59,12 @@ class Model:
     scheduler: EulerDiscreteScheduler
     feature_extractor: CLIPImageProcessor
     settings: Settings
+    presets: Presets = field(default_factory=lambda: SVD_PRESETS)
 
     @classmethod
-    def from_pipeline(cls, pipeline: StableVideoDiffusionPipeline, name: str, settings: Settings) -> "Model":
+    def from_pipeline(
+        cls, pipeline: StableVideoDiffusionPipeline, name: str, settings: Settings, presets: Presets = SVD_PRESETS
+    ) -> "Model":
         """Take the parts of a diffusers pipeline; their weights are frozen."""
         for part in (pipeline.vae, pipeline.unet, pipeline.image_encoder):
             part.eval().requires_grad_(False)
@@ -72,7 +76,14 @@ class Model:
             scheduler=pipeline.scheduler,
             feature_extractor=pipeline.feature_extractor,
             settings=settings,
+            presets=presets,
         )
+
+    def preset(self, name: str) -> Settings:
+        """The settings of a preset: "fast", "paper" (the model's own) or "best"; InputError for another name."""
+        if name not in self.presets:
+            raise InputError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
+        return self.settings.replace(**self.presets[name])
 
     @property
     def device(self) -> torch.device:
@@ -149,7 +160,8 @@ def load_model(
 
     Only safetensors are read and no remote code is run. `device` defaults to the best there is, `dtype` ("fp32",
     "bf16", "fp16" or a torch dtype) to fp32 on CPU and fp16 elsewhere. A `settings.json` in the folder gives the
-    model's own default settings. InputError says which weights cannot be had, and what to do.
+    model's own default settings, a `presets.json` its presets. InputError says which weights cannot be had, and what to
+    do.
     """
     device = pick_device(device)
     if dtype is None:
@@ -170,55 +182,13 @@ def load_model(
             )
     if not local and (folder.exists() or os.sep == source[:1] or source.count("/") != 1 or source[0] in ".~"):
         raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
-    pipeline = _fetch(name, source, dtype)
+    pipeline = fetch_pipeline(name, source, dtype)
     try:
         pipeline.to(device)
     except torch.OutOfMemoryError as error:
         raise InputError(f"{name} does not fit into the memory of {device}; try dtype fp16, or device cpu") from error
     settings = Settings.load(folder / "settings.json") if (folder / "settings.json").is_file() else Settings()
-    return Model.from_pipeline(pipeline, name, settings)
-
-
-def _fetch(name: str, source: str, dtype: torch.dtype) -> StableVideoDiffusionPipeline:
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    # the hub keeps a half-precision copy of SVD's weights, half the download
-    variants = ["fp16", None] if not Path(source).is_dir() and dtype != torch.float32 else [None]
-    for variant in variants:
-        try:
-            pipeline = StableVideoDiffusionPipeline.from_pretrained(
-                source, torch_dtype=dtype, variant=variant, use_safetensors=True
-            )
-        except GatedRepoError as error:
-            raise InputError(
-                f"{source} is gated: accept its licence on https://huggingface.co/{source}, then run `hf auth login`"
-            ) from error
-        except RepositoryNotFoundError as error:
-            raise InputError(f"the hub knows no model {source!r}; check the name, or run `hf auth login`") from error
-        except (LocalEntryNotFoundError, HfHubHTTPError, ConnectionError) as error:
-            raise _unavailable(source) from error
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise InputError(f"{name} does not fit into memory; try dtype fp16 or model toy") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-            if variant is not None:
-                continue
-            if not Path(source).is_dir() and isinstance(error, OSError):
-                raise _unavailable(source) from error
-            reason = " ".join(str(error).split())[:300]
-            raise InputError(
-                f"{source} is no complete StableVideoDiffusionPipeline in safetensors: {reason}"
-            ) from error
-        if not isinstance(pipeline, StableVideoDiffusionPipeline):
-            raise InputError(f"{source} is a {type(pipeline).__name__}, but a StableVideoDiffusionPipeline is needed")
-        return pipeline
-    raise AssertionError("unreachable")
-
-
-def _unavailable(source: str) -> InputError:
-    return InputError(
-        f"the weights of {source} are not in the local cache and cannot be downloaded; go online once and run "
-        f"`hf download {source}`, or give the folder of a local copy, or use the bundled model toy"
-    )
+    return Model.from_pipeline(pipeline, name, settings, read_presets(folder / "presets.json", settings))
 
 
 @torch.no_grad()

@@ -24,10 +24,10 @@ PACKAGE = "sgi2v_lab"
 
 # The way the data goes. A module imports only from those before it; a folder counts as one module, and has no cycles.
 ORDER = (
-    *("errors", "quiet", "files", "shapes", "settings"),
+    *("errors", "quiet", "files", "shapes", "settings", "presets"),
     *("fit", "paths", "trajectory", "camera", "boxes", "trajectory_json", "images", "trajectory_files"),
     "photographs",
-    *("toy", "scene_language", "scene_layout", "prompt", "models"),
+    *("toy", "scene_language", "scene_layout", "prompt", "weights", "models"),
     *("shortcuts", "memory", "features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline"),
     *(
         "video",

@@ -40,6 +40,7 @@ def take_exam(
     categories: Iterable[str] | None = None,
     scenes: int | None = None,
     seeds: int = 1,
+    preset: str = "paper",
     changes: dict[str, object] | None = None,
     workers: int = 1,
     device: str | None = None,
@@ -54,7 +55,8 @@ def take_exam(
         categories: some of `CATEGORIES`; None for all.
         scenes: at most so many of each category, for a short exam; None for all.
         seeds: videos of each scene.
-        changes: to the model's own settings.
+        preset: of the model: "fast", "paper" (its own settings) or "best".
+        changes: to the preset's settings.
         workers: processes of one thread each.
         device: as in `load_model`.
         dtype: as in `load_model`.
@@ -68,8 +70,9 @@ def take_exam(
     """
     categories = None if categories is None else list(categories)
     chosen = exam_scenes(categories, scenes)
-    asked = {"model": model, "category": categories, "scenes": scenes, "seeds": seeds}
+    asked = {"model": model, "category": categories, "scenes": scenes, "seeds": seeds, "preset": preset}
     loaded = load_model(model, device, dtype)
+    loaded.settings = loaded.preset(preset)
     tasks = [*truth_tasks(loaded, chosen, changes), *video_tasks(loaded, chosen, seeds, changes)]
     options = {"workers": workers, "device": device, "dtype": dtype, "progress": progress, "label": "exam"}
     records = run_tasks(tasks, out / "tasks", loaded, **options)

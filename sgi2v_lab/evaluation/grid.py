@@ -36,9 +36,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.presets import Presets
 from sgi2v_lab.settings import Settings
 
-__all__ = ["BASE", "Grid", "Variant", "grids", "read_grid"]
+__all__ = ["BASE", "Grid", "Variant", "grids", "preset_grid", "read_grid"]
 
 BASE = "base"
 PARTS = {"title": str, "description": str, "base": dict, "vary": dict, "product": dict, "setting": list}
@@ -109,6 +110,12 @@ class Grid:
             return settings.replace(**changes)
         except InputError as error:
             raise InputError(f"{self.name}, {label!r}: {error}") from error
+
+
+def preset_grid(presets: Presets) -> Grid:
+    """A model's presets as a grid: the base is "paper", the model's own settings."""
+    rows = (Variant(name, "setting", dict(changes)) for name, changes in presets.items() if changes)
+    return Grid("presets", "The presets", {}, tuple(rows))
 
 
 def grids() -> dict[str, Path]:

@@ -12,11 +12,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.exam import VideoTask, video_tasks
-from sgi2v_lab.evaluation.grid import BASE, Variant, read_grid
+from sgi2v_lab.evaluation.grid import BASE, Variant, preset_grid, read_grid
 from sgi2v_lab.evaluation.intervals import difference_of_means, mean_of, ratio_of_means
 from sgi2v_lab.evaluation.remake import command_line
 from sgi2v_lab.evaluation.sweep_status import JOURNAL, PLAN, TASKS
@@ -59,7 +59,7 @@ def ablate(
 
     Args:
         out: the folder; what an earlier start finished there is used again.
-        grid: a file, see `grid`, or the name of one that comes with the package.
+        grid: a file, see `grid`, the name of one that comes with the package, or "presets" for the model's own.
         model: as in `load_model`.
         categories: of the exam's scenes.
         scenes: at most so many of each category; None for all.
@@ -79,7 +79,8 @@ def ablate(
             failed. What was finished is kept.
     """
     loaded = load_model(model, device, dtype)
-    variants = read_grid(grid).variants(loaded.settings)
+    wanted = preset_grid(loaded.presets) if grid == "presets" else read_grid(grid)
+    variants = wanted.variants(loaded.settings)
     categories = list(categories)
     chosen = exam_scenes(categories, scenes)
     options = {"grid": grid, "model": model, "category": categories, "scenes": scenes, "seeds": seeds}
@@ -87,8 +88,8 @@ def ablate(
     weights = fingerprint(loaded)
     plan = {
         "sweep": "sgi2v_lab",
-        "title": read_grid(grid).title,
-        "grid": read_grid(grid).name,
+        "title": wanted.title,
+        "grid": wanted.name,
         "model": model,
         "fingerprint": weights,
         "scenes": [scene.name for scene in chosen],
@@ -187,7 +188,8 @@ def summarise_rows(rows: Sequence[Mapping[str, object]]) -> list[dict[str, objec
 
     Returns:
         [{"setting", "group", "videos", "failed", "mean": {figure: interval}, "difference": {figure: interval},
-        "ratio": interval or None}], intervals as in `Interval.as_dict`; "difference" is empty for the base.
+        "ratio": interval or None, "seconds": median of a video or None}], intervals as in `Interval.as_dict`;
+        "difference" is empty for the base.
 
     Raises:
         InputError: there is no row, or every video of the base failed.
@@ -225,6 +227,7 @@ def summarise_rows(rows: Sequence[Mapping[str, object]]) -> list[dict[str, objec
                 "mean": mean,
                 "difference": difference,
                 "ratio": ratio,
+                "seconds": median(times) if (times := [row["seconds"] for row in own if row.get("seconds")]) else None,
             }
         )
     return summary
@@ -251,6 +254,7 @@ def _flat(row: Mapping[str, object]) -> dict[str, object]:
     figures = {name: found for name, found in row["mean"].items()}
     figures |= {f"{name} minus {BASE}": found for name, found in row["difference"].items()}
     figures |= {"ratio": row["ratio"]} if row["ratio"] else {}
+    flat["seconds"] = row["seconds"]
     for name, found in figures.items():
         flat |= {name: found["value"], f"{name}, low": found["low"], f"{name}, high": found["high"]}
     return flat

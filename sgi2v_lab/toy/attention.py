@@ -41,21 +41,23 @@ class ShortAttention:
 
 
 class MatchingAttention(ShortAttention):
-    """The same for spatial self-attention; it keeps how the places of each frame attend to the *first* frame's.
+    """The same for spatial self-attention; it keeps how places attend to places.
 
-    This is the attention of SG-I2V's aligned features: queries of every frame, keys of the first.
+    With `aligned`, to those of the *first* frame: queries of every frame on the first one's keys, the attention of
+    SG-I2V's aligned features. Without, to those of their own frame, as the network does.
 
     Attributes:
         log_attention: of the last forward, (clips, frames, n, n): the logarithm of the attention that a place (third
-            axis) pays to each place of the first frame (last axis), averaged over heads; fp32, with its graph.
+            axis) pays to each place (last axis), averaged over heads; fp32, with its graph.
     """
 
-    def __init__(self, num_frames: int):
-        self.num_frames = num_frames
+    def __init__(self, num_frames: int, aligned: bool = True):
+        self.num_frames, self.aligned = num_frames, aligned
         self.log_attention: Tensor | None = None
 
     def look(self, query: Tensor, key: Tensor) -> None:
         """Keep the attention; arguments as in `ShortAttention`, with a batch of clips x frames."""
         query, key = (x.unflatten(0, (-1, self.num_frames)) for x in (query, key))
-        logits = query @ key[:, :1].transpose(-1, -2)  # (clips, frames, heads, n, n)
+        key = key[:, :1] if self.aligned else key
+        logits = query @ key.transpose(-1, -2)  # (clips, frames, heads, n, n)
         self.log_attention = logits.float().log_softmax(-1).logsumexp(2) - math.log(logits.shape[2])

@@ -5,6 +5,9 @@ Diffusion learns it by itself, from hundreds of millions of clips; a toy that se
 in representation alignment (REPA: Yu et al. 2025, arXiv 2410.06940), a second loss speaks to layers in the middle of
 the denoiser; here it is the cross-entropy of their attention to the first frame, and of the true origins of every cell.
 It is a term of training only: nothing of it is left in the network.
+
+In the finest level, attention within a frame is told the same. The picture of the first frame is among the inputs of
+*every* frame, so that a place that finds its origin there can copy what it looks like.
 """
 
 import torch
@@ -17,7 +20,9 @@ from sgi2v_lab.toy.attention import MatchingAttention
 __all__ = ["CELLS", "MATCHED", "Correspondence", "correspondence_loss"]
 
 CELLS = 16  # along each side of the picture, for which the true origins are worked out
-MATCHED = ((2, 1), (2, 2), (3, 0))  # (up block, transformer): the paper's own layers, and the next finer one
+# (up block, transformer): whether its attention to the first frame is told, or that to its own frame. The paper's own
+# layers, from which it takes features, and the one that comes after them.
+MATCHED = {(2, 1): "aligned", (2, 2): "aligned", (3, 0): "ordinary"}
 MOVED = 0.5 / CELLS  # what has gone less far, in sides of the picture, is taken as standing still ...
 STILL_WEIGHT = 0.1  # ... and counts for little, since it is found where it is looked for
 
@@ -25,11 +30,11 @@ STILL_WEIGHT = 0.1  # ... and counts for little, since it is found where it is l
 def correspondence_loss(
     log_attention: Float[Tensor, "clips frames n n"], origins: Float[Tensor, "clips frames cells cells 2"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy, in nats, of attention to the first frame and of where each cell truly was in it.
+    """Cross-entropy, in nats, of attention and of where in the first frame each cell truly was.
 
     Args:
-        log_attention: from each place (third axis) to each place of the first frame (last axis), row by row of a
-            square grid that may be coarser than the cells.
+        log_attention: from each place (third axis) to each place (last axis), row by row of a square
+            grid that may be coarser than the cells.
         origins: from `true_origins`; NaN for what cannot be seen in the first frame, which does not count.
 
     An origin between the middles of places belongs to the four around it, in bilinear shares. Cells that moved count
@@ -63,7 +68,7 @@ class Correspondence:
     """Looks into layers of a denoiser while it is trained, and says how well their attention finds things again."""
 
     def __init__(self, unet: UNetSpatioTemporalConditionModel, num_frames: int):
-        self.processors = [MatchingAttention(num_frames) for _ in MATCHED]
+        self.processors = [MatchingAttention(num_frames, kind == "aligned") for kind in MATCHED.values()]
         for (block, transformer), processor in zip(MATCHED, self.processors, strict=True):
             unet.up_blocks[block].attentions[transformer].transformer_blocks[0].attn1.set_processor(processor)
 

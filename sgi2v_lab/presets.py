@@ -1,0 +1,54 @@
+"""Presets: three trades of control for time, by name.
+
+"paper" is the model's own settings, which for Stable Video Diffusion are the paper's. "fast" takes a fraction of the
+time, "best" takes more of it for closer control. A model's own presets lie beside its weights, in `presets.json`:
+
+    {"fast": {"num_steps": 10, "sampler": "dpm++"}, "best": {"iterations": 10}}
+
+Each names what it changes of `settings.json`. A model without that file has those for Stable Video Diffusion below.
+They carry over what was measured on the toy (`sgi2v ablate --grid presets`); on Stable Video Diffusion itself they have
+not been measured.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.settings import Settings
+
+__all__ = ["PRESETS", "SVD_PRESETS", "Presets", "read_presets"]
+
+PRESETS = ("fast", "paper", "best")
+Presets = Mapping[str, Mapping[str, object]]  # name -> changes to the model's own settings
+
+SVD_PRESETS: Presets = {
+    "fast": {"num_steps": 25, "sampler": "dpm++", "guided_steps": (2, 7), "iterations": 3, "learning_rate": 0.35},
+    "paper": {},
+    "best": {"iterations": 10},
+}
+
+
+def read_presets(path: Path, own: Settings) -> Presets:
+    """A model's presets from its `presets.json`, or Stable Video Diffusion's where there is no such file.
+
+    Raises:
+        InputError: the file is no JSON object of presets, names another one than `PRESETS`, or a setting that cannot
+            be used.
+    """
+    if not path.is_file():
+        return SVD_PRESETS
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no file of presets ({error}); expected one JSON object") from error
+    if not isinstance(given, dict) or not all(isinstance(changes, dict) for changes in given.values()):
+        raise InputError(f"{path} does not hold an object of settings for each preset")
+    if unknown := [name for name in given if name not in PRESETS]:
+        raise InputError(f"{path}: unknown preset {unknown[0]!r}; the presets are {', '.join(PRESETS)}")
+    for name, changes in given.items():
+        try:
+            own.replace(**changes)
+        except InputError as error:
+            raise InputError(f"{path}, preset {name!r}: {error}") from error
+    return {name: given.get(name, {}) for name in PRESETS}

@@ -1,0 +1,81 @@
+"""Presets: read from beside the weights, checked, and within reach from Python and the command line."""
+
+import json
+
+import pytest
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.grid import BASE, preset_grid
+from sgi2v_lab.models import TOY, load_model
+from sgi2v_lab.presets import PRESETS, SVD_PRESETS, read_presets
+from sgi2v_lab.settings import CONTROL_FIELDS, Settings
+from tests.tiny import tiny_model
+
+
+def written(tmp_path, content):
+    path = tmp_path / "presets.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_without_a_file_they_are_those_for_svd(tmp_path):
+    assert read_presets(tmp_path / "presets.json", Settings()) is SVD_PRESETS
+    assert tuple(SVD_PRESETS) == PRESETS
+    for changes in SVD_PRESETS.values():
+        Settings().replace(**changes)  # all can be used
+    assert Settings().replace(**SVD_PRESETS["paper"]) == Settings()
+
+
+def test_a_file_changes_the_models_own_settings(tmp_path):
+    own = Settings(num_steps=20, guided_steps=(2, 7))
+    found = read_presets(written(tmp_path, {"fast": {"num_steps": 10}}), own)
+    assert found == {"fast": {"num_steps": 10}, "paper": {}, "best": {}}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "no file of presets"),
+        ("[1]", "does not hold an object"),
+        ({"fast": 3}, "does not hold an object"),
+        ({"quick": {}}, "unknown preset 'quick'; the presets are fast, paper, best"),
+        ({"fast": {"speed": 2}}, "preset 'fast'.*unknown setting 'speed'"),
+        ({"best": {"num_steps": 3}}, "preset 'best'.*guided steps|guided_steps ends at"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path, content, complaint):
+    with pytest.raises(InputError, match=complaint):
+        read_presets(written(tmp_path, content), Settings())
+
+
+def test_a_model_gives_its_presets():
+    model = tiny_model()
+    for name in PRESETS:
+        if name != "fast":  # its steps are more than the tiny model makes
+            assert model.preset(name) == model.settings.replace(**SVD_PRESETS[name])
+    with pytest.raises(InputError, match="unknown preset 'slow'; the presets are fast, paper, best"):
+        model.preset("slow")
+
+
+def test_the_toys_fast_preset_computes_less_and_its_best_more():
+    model = load_model("toy", "cpu")
+    assert (TOY / "presets.json").is_file()
+    assert model.preset("paper") == model.settings
+
+    def passes(settings: Settings) -> float:
+        first, last = settings.guided_steps
+        return settings.num_steps + 1.5 * (last - first + 1) * settings.iterations
+
+    fast, paper, best = (passes(model.preset(name)) for name in PRESETS)
+    assert fast < paper / 2.5 and best > paper
+
+
+def test_presets_are_a_grid_around_the_models_own_settings():
+    grid = preset_grid({"fast": {"iterations": 1}, "paper": {}, "best": {"iterations": 9}})
+    found = {variant.label: variant.changes for variant in grid.variants(Settings())}
+    assert found == {BASE: {}, "fast": {"iterations": 1}, "best": {"iterations": 9}}
+
+
+def test_the_papers_own_steps_are_svds_default():
+    """What plays no part without control is all that "best" changes, so that both share their uncontrolled videos."""
+    assert set(SVD_PRESETS["best"]) <= set(CONTROL_FIELDS)
