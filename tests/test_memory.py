@@ -1,12 +1,15 @@
 import copy
 import dataclasses
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 import torch
 
 import sgi2v_lab.memory
+from sgi2v_lab.boxes import Trajectories, Trajectory
 from sgi2v_lab.denoise import denoise, draw_noise
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.memory import MEMORY_MODES, Memory, choose_mode, estimate_bytes, free_bytes
@@ -184,3 +187,20 @@ def test_generate_takes_the_mode_and_refuses_others():
     small = Settings.replace(QUICK, num_steps=2, guided_steps=(1, 1), decode_chunk=4)
     videos = [generate(model, picture(), settings=small, memory=m, progress=False).video for m in ("auto", "offload")]
     assert torch.equal(*videos)
+
+
+def test_twenty_runs_in_one_process_take_no_more_memory_than_five():
+    """Neither tensors that somebody still holds, nor memory that nobody gives back."""
+    boxes = Trajectories((128, 64), (Trajectory.move((16, 8, 48, 40), by=(40, 8)),))
+    seen = []
+    for number in range(1, 21):
+        result = generate(tiny_model(), picture(), boxes, QUICK, seed=number, trace=("latents",), progress=False)
+        assert len(result.trace) == QUICK.num_steps
+        del result
+        gc.collect()
+        if number in (5, 20):
+            alive = sum(isinstance(each, torch.Tensor) for each in gc.get_objects())
+            seen.append((alive, psutil.Process().memory_info().rss))
+    (few, early), (many, late) = seen
+    assert many == few
+    assert late - early < 24 * 2**20  # a run takes more than that while it goes on
