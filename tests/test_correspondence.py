@@ -19,13 +19,13 @@ def here(frames: int = 3) -> torch.Tensor:
 
 
 def pointing(places: torch.Tensor, n: int) -> torch.Tensor:
-    """Log-attention that is all at `places` (clips, frames, n)."""
-    return torch.full((*places.shape, n), -30.0).scatter(-1, places[..., None], 0.0)
+    """Attention of one head that is all at `places` (clips, frames, n)."""
+    return torch.zeros(*places.shape, n).scatter(-1, places[..., None], 1.0)[:, :, None]
 
 
 @pytest.mark.parametrize("side", [4, 8, 16])
 def test_attention_that_knows_nothing_costs_the_logarithm_of_the_places(side):
-    blind = torch.full((1, 3, side**2, side**2), -math.log(side**2))
+    blind = torch.full((1, 3, 2, side**2, side**2), 1 / side**2)
     assert correspondence_loss(blind, here()).item() == pytest.approx(math.log(side**2), rel=1e-4)
 
 
@@ -43,11 +43,11 @@ def test_an_origin_between_places_belongs_to_its_neighbours():
     origins = here(1)
     origins[..., 0] = (origins[..., 0] + 0.5 / CELLS).clamp(max=1 - 0.5 / CELLS)
     n = CELLS**2
-    shared = torch.full((n, n), -30.0)
+    shared = torch.zeros(n, n)
     for place in range(n):
         right = min(place % CELLS + 1, CELLS - 1) + place // CELLS * CELLS
-        shared[place, place] = shared[place, right] = math.log(0.5) if right != place else 0.0
-    loss = correspondence_loss(shared[None, None], origins).item()
+        shared[place, place] = shared[place, right] = 0.5 if right != place else 1.0
+    loss = correspondence_loss(shared[None, None, None], origins).item()
     assert loss == pytest.approx(math.log(2) * 15 / 16, rel=0.02)  # the last column has only one neighbour
 
 
@@ -80,12 +80,16 @@ def test_matching_attention_changes_nothing_and_looks_at_the_first_frame():
     mine = attention(x)
     attention.set_processor(ShortAttention())
     assert torch.equal(mine, attention(x))
-    found = processor.log_attention.exp()
-    assert found.shape == (2, 3, 9, 9)
-    assert torch.allclose(found.sum(-1), torch.ones(2, 3, 9), atol=1e-5)
+    found = processor.attention
+    assert found.shape == (2, 3, 2, 9, 9)
     q, k = (f(x).view(2, 3, 9, 2, 16) for f in (attention.to_q, attention.to_k))
-    expected = torch.einsum("cfphd,cqhd->cfhpq", q, k[:, 0]).mul(0.25).softmax(-1).mean(2)
+    expected = torch.einsum("cfphd,cqhd->cfhpq", q, k[:, 0]).mul(0.25).softmax(-1)
     assert torch.allclose(found, expected, atol=1e-5)
+    own = MatchingAttention(3, aligned=False)
+    attention.set_processor(own)
+    assert torch.equal(mine, attention(x))
+    expected = torch.einsum("cfphd,cfqhd->cfhpq", q, k).mul(0.25).softmax(-1)
+    assert torch.allclose(own.attention, expected, atol=1e-5)
 
 
 def test_a_few_steps_teach_attention_where_things_came_from():

@@ -5,8 +5,6 @@ PyTorch's fused attention kernel is slow in bfloat16 on CPUs, above all backward
 softmax over one key is 1.
 """
 
-import math
-
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
@@ -31,13 +29,13 @@ class ShortAttention:
                 for x in (attn.to_q(hidden_states), attn.to_k(source), value)
             )
             query = query * attn.scale
-            self.look(query, key)
             weights = (query @ key.transpose(-1, -2)).softmax(-1)
+            self.look(query, key, weights)
             out = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)
         return attn.to_out[0](out)
 
-    def look(self, query: Tensor, key: Tensor) -> None:
-        """Called with the scaled queries and the keys, (batch, heads, n, head_dim) each, for those who want to see."""
+    def look(self, query: Tensor, key: Tensor, weights: Tensor) -> None:
+        """For those who want to see: scaled queries and keys (batch, heads, n, head_dim), and attention (..., n, n)."""
 
 
 class MatchingAttention(ShortAttention):
@@ -47,17 +45,15 @@ class MatchingAttention(ShortAttention):
     SG-I2V's aligned features. Without, to those of their own frame, as the network does.
 
     Attributes:
-        log_attention: of the last forward, (clips, frames, n, n): the logarithm of the attention that a place (third
-            axis) pays to each place (last axis), averaged over heads; fp32, with its graph.
+        attention: of the last forward, (clips, frames, heads, n, n): what a place (last axis but one) pays to each
+            place (last axis); with its graph.
     """
 
     def __init__(self, num_frames: int, aligned: bool = True):
         self.num_frames, self.aligned = num_frames, aligned
-        self.log_attention: Tensor | None = None
+        self.attention: Tensor | None = None
 
-    def look(self, query: Tensor, key: Tensor) -> None:
+    def look(self, query: Tensor, key: Tensor, weights: Tensor) -> None:
         """Keep the attention; arguments as in `ShortAttention`, with a batch of clips x frames."""
-        query, key = (x.unflatten(0, (-1, self.num_frames)) for x in (query, key))
-        key = key[:, :1] if self.aligned else key
-        logits = query @ key.transpose(-1, -2)  # (clips, frames, heads, n, n)
-        self.log_attention = logits.float().log_softmax(-1).logsumexp(2) - math.log(logits.shape[2])
+        query, key, weights = (x.unflatten(0, (-1, self.num_frames)) for x in (query, key, weights))
+        self.attention = (query @ key[:, :1].transpose(-1, -2)).softmax(-1) if self.aligned else weights

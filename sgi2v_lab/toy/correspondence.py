@@ -28,20 +28,19 @@ STILL_WEIGHT = 0.1  # ... and counts for little, since it is found where it is l
 
 
 def correspondence_loss(
-    log_attention: Float[Tensor, "clips frames n n"], origins: Float[Tensor, "clips frames cells cells 2"]
+    attention: Float[Tensor, "clips frames heads n n"], origins: Float[Tensor, "clips frames cells cells 2"]
 ) -> Float[Tensor, ""]:
     """Cross-entropy, in nats, of attention and of where in the first frame each cell truly was.
 
     Args:
-        log_attention: from each place (third axis) to each place (last axis), row by row of a square
-            grid that may be coarser than the cells.
+        attention: from each place (last axis but one) to each place (last axis), row by row of a square grid that may
+            be coarser than the cells; its mean over heads is judged.
         origins: from `true_origins`; NaN for what cannot be seen in the first frame, which does not count.
 
     An origin between the middles of places belongs to the four around it, in bilinear shares. Cells that moved count
     ten times as much as those that stand still.
     """
-    n, cells = log_attention.shape[-1], origins.shape[-2]
-    side = round(n**0.5)
+    side, cells = round(attention.shape[-1] ** 0.5), origins.shape[-2]
     middles = (torch.arange(cells, device=origins.device) + 0.5) / cells
     here = torch.stack(torch.meshgrid(middles, middles, indexing="xy"), dim=-1)
     seen = ~origins.isnan().any(dim=-1)
@@ -51,16 +50,19 @@ def correspondence_loss(
     position = (origins * side - 0.5).clamp(0, side - 1)
     low = position.long().clamp(max=side - 2)
     share = position - low
-    coarse = torch.arange(cells, device=origins.device) * side // cells
-    place = (coarse[:, None] * side + coarse).flatten()
-    attention = log_attention[:, :, place]  # (clips, frames, cells * cells, n)
-    likelihood = 0.0
+    corners, parts = [], []  # the four places around each origin, and their shares
     for right in (0, 1):
         for down in (0, 1):
-            source = (low[..., 1] + down) * side + low[..., 0] + right
-            part = (share[..., 0] if right else 1 - share[..., 0]) * (share[..., 1] if down else 1 - share[..., 1])
-            found = attention.gather(-1, source.flatten(2)[..., None])[..., 0]
-            likelihood = likelihood + part.flatten(2) * found
+            corners.append((low[..., 1] + down) * side + low[..., 0] + right)
+            parts.append(
+                (share[..., 0] if right else 1 - share[..., 0]) * (share[..., 1] if down else 1 - share[..., 1])
+            )
+    source, part = (torch.stack(x, dim=-1).flatten(2, 3) for x in (corners, parts))  # (clips, frames, cells^2, 4)
+    if side != cells:
+        coarse = torch.arange(cells, device=origins.device) * side // cells
+        attention = attention[..., (coarse[:, None] * side + coarse).flatten(), :]
+    found = attention.gather(-1, source[:, :, None].expand(-1, -1, attention.shape[2], -1, -1)).float().mean(dim=2)
+    likelihood = (part * found.clamp(min=1e-12).log()).sum(dim=-1)
     return -(weight.flatten(2) * likelihood).sum() / weight.sum().clamp(min=1)
 
 
@@ -74,4 +76,4 @@ class Correspondence:
 
     def loss(self, origins: Float[Tensor, "clips frames cells cells 2"]) -> Float[Tensor, ""]:
         """Of the last forward, averaged over the layers; arguments as in `correspondence_loss`."""
-        return torch.stack([correspondence_loss(p.log_attention, origins) for p in self.processors]).mean()
+        return torch.stack([correspondence_loss(p.attention, origins) for p in self.processors]).mean()
