@@ -184,6 +184,7 @@ def test_without_control_the_fields_of_control_play_no_part(plain):
     other = Settings(width=WIDTH, height=HEIGHT, num_steps=SETTINGS.num_steps, guided_steps=(0, 3), iterations=7)
     other = other.replace(learning_rate=0.5, relative_rate=True, optimizer="sgd", weight_decay=0.5, features="query")
     other = other.replace(layers=((1, 0),), gaussian_sigma=None, cutoff=0.1, butterworth_order=2, checkpointing=True)
+    other = other.replace(carry_optimizer=True, enough=0.5)
     changed = {name for name, value in other.as_dict().items() if value != SETTINGS.as_dict()[name]}
     assert changed == set(CONTROL_FIELDS)
     assert torch.equal(run(settings=other).video, plain.video)
