@@ -267,7 +267,12 @@ plot_gallery(
 # %% [markdown]
 # ## The bundled toy's own training
 #
-# It is the same code, for hours instead of seconds, and its model card says how long, on what, and how well it did:
+# It is the same code, for hours instead of seconds, and with a second loss that our loop left out. Nothing in the error
+# of $v$ says that attention should find the same thing again, and a small network takes very long to come upon it. So
+# training tells three of its attention layers where everything came from, which a drawn world knows exactly
+# ([origins.py](../sgi2v_lab/toy/origins.py), [correspondence.py](../sgi2v_lab/toy/correspondence.py)). SVD was not told:
+# it saw thousands of times as many films. The model card says how long the toy was trained, on what, and how well it
+# does:
 
 # %%
 card = (Path(MODELS["toy"]) / "README.md").read_text(encoding="utf-8")
@@ -277,7 +282,7 @@ Markdown("\n".join(line.replace("# ", "### ", 1) if line.startswith("#") else li
 # To train one of your own, in a terminal:
 #
 #     python -m sgi2v_lab.toy.train decoder --minutes 45
-#     python -m sgi2v_lab.toy.train unet --minutes 180 --processes 2
+#     python -m sgi2v_lab.toy.train unet --minutes 105 --processes 2 --batch-size 8 --learning-rate 2e-3
 #     python -m sgi2v_lab.toy.train export --to my_toy
 #
 # A killed run goes on where it was. It writes `log.jsonl`, with the loss and the error on held-out films, and sample
