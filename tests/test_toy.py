@@ -141,6 +141,16 @@ def test_a_hard_seed_is_a_scene_of_its_own():
         sample_scene(1, simple=True, hard=True)
 
 
+def test_a_moving_camera_can_be_asked_for():
+    often, always = (
+        [(sample_scene(seed, moving=moving).camera.diff(dim=0) != 0).any().item() for seed in range(100)]
+        for moving in (False, True)
+    )
+    assert all(always) and 0.2 < sum(often) / len(often) < 0.55
+    with pytest.raises(InputError, match="simple=True and moving=True"):
+        sample_scene(1, simple=True, moving=True)
+
+
 @pytest.mark.parametrize("name", CUTOUTS)
 def test_a_cut_out_fills_the_unit_circle_and_shows_its_photograph(name):
     axis = (torch.arange(96) + 0.5) / 48 - 1

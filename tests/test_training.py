@@ -289,6 +289,17 @@ def test_time_ids_say_how_fast_and_how_much(small_scenes):
     assert ids.tolist() == pytest.approx([scene.fps - 1, motion_bucket(scene), 0.02])
 
 
+def test_shares_of_simple_and_of_moving_scenes(small_scenes):
+    def moves(clip) -> bool:
+        """Whether the far corners came from elsewhere: only a camera does that to most of the picture."""
+        last = clip[3][0, -1]
+        still = data.true_origins(sample_scene(0), data.CELLS)[0]
+        return ((last - still).norm(dim=-1).nan_to_num(1) > 0.01).float().mean().item() > 0.6
+
+    assert all(moves(encode_clip(seed, moving=1.0)) for seed in range(6))
+    assert not any(moves(encode_clip(seed, simple=1.0, moving=1.0)) for seed in range(6))
+
+
 def test_training_never_draws_a_held_out_scene(small_scenes, monkeypatch):
     drawn = []
 
@@ -503,7 +514,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(getattr(train, f"{stage}_stage"), "train", lambda **options: given.update(options))
     options = ["--minutes", "0.5", "--batch-size", "3", "--learning-rate", "0.01", "--out", str(tmp_path)]
-    options += ["--seed", "70", "--simple", "0.25", "--workers", "2"] if stage == "unet" else []
+    options += ["--seed", "70", "--simple", "0.25", "--moving", "0.5", "--workers", "2"] if stage == "unet" else []
     result = CliRunner().invoke(train.app, [stage, *options])
     assert result.exit_code == 0, result.output
     expected = {
@@ -515,7 +526,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
         "processes": 1,
         "device": CPU,
     }
-    expected |= {"first_seed": 70, "simple": 0.25, "workers": 2} if stage == "unet" else {}
+    expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2} if stage == "unet" else {}
     assert given == expected
 
 

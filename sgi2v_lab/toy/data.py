@@ -72,14 +72,17 @@ class Batch:
 Clip = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, pictures of both ends, time ids, origins in both ends
 
 
-def encode_clip(seed: int, simple: float = 0.0) -> Clip:
+def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
     """Latents, pictures of both ends, time ids, and origins in both ends of one scene.
 
     They are (frames, channels, h, w), (2, 3, SIZE, SIZE), (3,) and (2, frames, CELLS, CELLS, 2).
 
-    A `simple` share of the seeds, 0..1, gives scenes of the simple world (see `sample_scene`).
+    A `simple` share of the seeds, 0..1, gives scenes of the simple world, and a `moving` share of the others surely has
+    a camera that moves (see `sample_scene`).
     """
-    scene = sample_scene(seed, NUM_FRAMES, simple=Random(seed).random() < simple)
+    dice = Random(seed)
+    is_simple, is_moving = dice.random() < simple, dice.random() < moving
+    scene = sample_scene(seed, NUM_FRAMES, simple=is_simple, moving=is_moving and not is_simple)
     video = render(scene, SIZE)
     ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION])
     origins = torch.stack([true_origins(scene, CELLS, end) for end in (0, -1)])
@@ -90,17 +93,23 @@ class ClipPool:
     """A pool of encoded clips, renewed a little at every batch.
 
     A clip is used `REUSE` times on average, each time with its own noise, mirrored, turned and played backwards at
-    random: a reversed clip is a valid clip with another first frame. A `simple` share of the scenes comes from the
-    simple world.
+    random: a reversed clip is a valid clip with another first frame. Shares `simple` and `moving` as in `encode_clip`.
 
     Drawing a clip takes a CPU core about 50 ms. Beside a GPU, which would wait for that, `workers` processes draw
     ahead; the clips and their order are the same. `close` ends them.
     """
 
     def __init__(
-        self, *, start: int, stride: int, simple: float = 0.0, device: torch.device | str = "cpu", workers: int = 0
+        self,
+        *,
+        start: int,
+        stride: int,
+        simple: float = 0.0,
+        moving: float = 0.0,
+        device: torch.device | str = "cpu",
+        workers: int = 0,
     ):
-        self.device, self.draw = torch.device(device), partial(encode_clip, simple=simple)
+        self.device, self.draw = torch.device(device), partial(encode_clip, simple=simple, moving=moving)
         self.seed, self.stride = start, stride
         self.dice = Random(start)
         self.generator = torch.Generator().manual_seed(start)

@@ -13,7 +13,9 @@ from sgi2v_lab.toy.scenes import BACKGROUNDS, COLOURS, PHOTOGRAPHS, SHAPES, TEXT
 __all__ = ["sample_scene"]
 
 
-def sample_scene(seed: int, num_frames: int = 8, simple: bool = False, hard: bool = False) -> Scene:
+def sample_scene(
+    seed: int, num_frames: int = 8, simple: bool = False, hard: bool = False, moving: bool = False
+) -> Scene:
     """Draw a random scene.
 
     One or two sprites (rarely none) travel up to 0.7 of the picture, straight or bent, evenly or easing in and out;
@@ -21,18 +23,21 @@ def sample_scene(seed: int, num_frames: int = 8, simple: bool = False, hard: boo
 
     The `simple` world is a curriculum's first part: one sprite, no photographs, and a camera that stands still.
 
+    With `moving`, the camera always pans or zooms.
+
     The `hard` world is for examination: things cut out of photographs (one at least), drop shadows, light that changes
     during the clip, and sprites that pass over others, each in more than half of the scenes.
 
     Raises:
-        InputError: Both `simple` and `hard` are asked for.
+        InputError: `simple` is asked for together with `hard` or with `moving`.
     """
-    if simple and hard:
-        raise InputError("simple=True and hard=True: a scene is of one world; give one of them")
+    if simple and (hard or moving):
+        other = "hard" if hard else "moving"
+        raise InputError(f"simple=True and {other}=True: a scene is of one world; give one of them")
     dice = Dice(seed)
     if hard:
         return _sample_hard(dice, seed, num_frames)
-    camera = _sample_camera(dice, num_frames)
+    camera = _sample_camera(dice, num_frames, still=0.0 if moving else 0.65)
     count = dice.choice((0, 1, 2), (0.04, 0.62, 0.34))
     if simple:
         camera, count = torch.tensor([0.0, 0.0, 1.0]).repeat(num_frames, 1), 1
@@ -110,11 +115,10 @@ def _timing(dice: Dice, num_frames: int) -> torch.Tensor:
     return t if dice.uniform() < 0.7 else 3 * t**2 - 2 * t**3
 
 
-def _sample_camera(dice: Dice, num_frames: int) -> torch.Tensor:
+def _sample_camera(dice: Dice, num_frames: int, still: float = 0.65) -> torch.Tensor:
     t = _timing(dice, num_frames)
-    still = torch.tensor([0.0, 0.0, 1.0]).expand(num_frames, 3)
-    if dice.uniform() < 0.65:
-        return still.clone()
+    if dice.uniform() < still:
+        return torch.tensor([0.0, 0.0, 1.0]).repeat(num_frames, 1)
     angle, length = dice.uniform(0, 2 * math.pi), dice.uniform(0.05, 0.45)
     zoom = math.exp(dice.uniform(-0.35, 0.35)) if dice.uniform() < 0.35 else 1.0
     move = torch.tensor([length * math.cos(angle), length * math.sin(angle)])

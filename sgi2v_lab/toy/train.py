@@ -85,6 +85,9 @@ def unet(
     simple: Annotated[
         float, typer.Option(help="Share of scenes of one sprite, without photographs and camera.", min=0, max=1)
     ] = 0.5,
+    moving: Annotated[
+        float, typer.Option(help="Of the other scenes, share with a camera that surely moves.", min=0, max=1)
+    ] = 0.0,
     workers: Annotated[
         int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
     ] = 0,
@@ -100,6 +103,7 @@ def unet(
         peak=learning_rate,
         first_seed=seed,
         simple=simple,
+        moving=moving,
         workers=workers,
     )
 

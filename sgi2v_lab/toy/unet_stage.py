@@ -117,6 +117,7 @@ def train(
     peak: float,
     first_seed: int,
     simple: float = 0.0,
+    moving: float = 0.0,
     workers: int = 0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
@@ -135,7 +136,14 @@ def train(
     before = resume_training(out / "unet.pt", denoiser, average, optimizer)
     step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
     torch.manual_seed(rank + 2 + step)
-    pool = ClipPool(start=first_seed + rank + clips, stride=processes, simple=simple, device=device, workers=workers)
+    pool = ClipPool(
+        start=first_seed + rank + clips,
+        stride=processes,
+        simple=simple,
+        moving=moving,
+        device=device,
+        workers=workers,
+    )
     held_out = held_out_batch(16, device) if rank == 0 else None
     total, count = 0.0, 0
     clock, due = Clock(seconds, spent), spent + 60
