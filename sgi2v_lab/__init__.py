@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "frequency": ["butterworth_mask", "mix_frequencies", "radial_spectrum"],
         "denoise": ["denoise", "draw_noise", "make_schedule", "predict_clean_latents"],
         "pipeline": ["Run", "generate", "generate_steps"],
+        "batch": ["generate_batch"],
         "video": ["read_video", "show_video", "write_video"],
         "evaluation.metrics": ["objmc"],
     },

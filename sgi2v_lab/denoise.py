@@ -1,6 +1,6 @@
 """The denoising loop: guided steps, some of them after the latents were optimised."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -88,7 +88,7 @@ def denoise(
     conditioning: Conditioning,
     noise: Latents,
     settings: Settings,
-    cells: Int[Tensor, "boxes frames 4"] | None = None,
+    cells: Int[Tensor, "boxes frames 4"] | Sequence[Int[Tensor, "_boxes _frames 4"]] | None = None,
     *,
     edit: Edit | None = None,
     first_step: int = 0,
@@ -130,7 +130,7 @@ def denoise(
             latents = mix_frequencies(optimised, latents, mask)
         mixed = latents
         result = memory.attempt(partial(denoising_step, model, conditioning, latents, settings, schedule, index))
-        latents = result.prev_sample[0]
+        latents = result.prev_sample.flatten(0, 1)
         yield DenoiseStep(
             index=index,
             sigma=sigma.item(),
@@ -138,7 +138,7 @@ def denoise(
             optimised=optimised,
             mixed=mixed,
             iterations=iterations,
-            denoised=result.pred_original_sample[0],
+            denoised=result.pred_original_sample.flatten(0, 1),
             latents=latents,
         )
 
@@ -157,7 +157,7 @@ def predict_clean_latents(
     if not 0 <= index < settings.num_steps:
         raise InputError(f"the step is {index}, but there are steps 0..{settings.num_steps - 1}")
     result = denoising_step(model, conditioning, latents, settings, make_schedule(model, settings), index)
-    return result.pred_original_sample[0]
+    return result.pred_original_sample.flatten(0, 1)
 
 
 def denoising_step(
@@ -170,39 +170,40 @@ def denoising_step(
 ) -> EulerDiscreteSchedulerOutput:
     """One step from noisy latents (frames, channels, h, w): those after it, and the guess of the clean ones.
 
-    Both come with a batch axis, (1, frames, channels, h, w), and carry gradients where these are on. The schedule is
-    one from `make_schedule` that has not yet made this step or a later one.
+    Both come with a batch axis, (videos, frames, channels, h, w), and carry gradients where these are on. The schedule
+    is one from `make_schedule` that has not yet made this step or a later one.
     """
     timestep = schedule.timesteps[index]
-    guidance = torch.linspace(settings.min_guidance, settings.max_guidance, len(latents)).view(1, -1, 1, 1, 1)
+    videos = latents.unflatten(0, (conditioning.videos, -1))
+    guidance = torch.linspace(settings.min_guidance, settings.max_guidance, videos.shape[1]).view(1, -1, 1, 1, 1)
     guidance = guidance.to(latents) if guidance.max() > 1 else None
-    prediction = _predict(model, schedule, latents, timestep, conditioning, guidance)
+    prediction = _predict(model, schedule, videos, timestep, conditioning, guidance)
     prediction = prediction.to(latents.dtype)
     if isinstance(schedule, EulerDiscreteScheduler):
-        return schedule.step(prediction, timestep, latents[None], return_dict=True)
-    guess = schedule.precondition_outputs(latents[None], prediction, schedule.sigmas[index].to(latents))
-    after = schedule.step(prediction, timestep, latents[None]).prev_sample
+        return schedule.step(prediction, timestep, videos, return_dict=True)
+    guess = schedule.precondition_outputs(videos, prediction, schedule.sigmas[index].to(latents))
+    after = schedule.step(prediction, timestep, videos).prev_sample
     return EulerDiscreteSchedulerOutput(prev_sample=after, pred_original_sample=guess)
 
 
 def _predict(
     model: Model,
     schedule: Schedule,
-    latents: Latents,
+    videos: Float[Tensor, "videos frames channels h w"],
     timestep: Tensor,
     conditioning: Conditioning,
     guidance: Tensor | None,
 ) -> Tensor:
-    """The UNet's v-prediction (1, frames, channels, h, w), guided away from the unconditional one."""
-    embedding, image, ids = conditioning.embedding, conditioning.image_latents[None], conditioning.time_ids
-    video = latents[None]
+    """The UNet's v-prediction (videos, frames, channels, h, w), guided away from the unconditional one."""
+    embedding, ids = conditioning.embedding, conditioning.time_ids
+    image = conditioning.image_latents.unflatten(0, (len(videos), -1))
     if guidance is not None:
         # the unconditional branch sees neither the first frame's token nor its latents
-        video = torch.cat([video] * 2)
+        videos = torch.cat([videos] * 2)
         embedding = torch.cat([torch.zeros_like(embedding), embedding])
         image = torch.cat([torch.zeros_like(image), image])
         ids = torch.cat([ids, ids])
-    scaled = schedule.scale_model_input(video, timestep).to(model.dtype)
+    scaled = schedule.scale_model_input(videos, timestep).to(model.dtype)
     prediction = model.unet(
         torch.cat([scaled, image], dim=2),
         timestep,

@@ -44,6 +44,7 @@ def record_features(
     num_frames: int,
     size: tuple[int, int],
     stop: bool = False,
+    videos: int = 1,
 ) -> Iterator[LayerMaps]:
     """While open, every forward of the UNet puts its features into the dictionary that this yields.
 
@@ -53,14 +54,15 @@ def record_features(
         kind: "aligned" (queries of each frame on keys and values of the first, which carry no gradient), "ordinary"
             (the self-attention's own output), both before the output projection; "query", "key", "value" (its
             projections); "temporal" (the temporal self-attention's output); "block" (the whole transformer's output).
-        num_frames: frames per video. Of a batch of several videos the last one is recorded, which under classifier-free
-            guidance is the conditional one.
+        num_frames: frames per video.
         size: (h, w) of the latents; a layer's map has them halved as often as its level demands.
         stop: raise a private exception after the last layer, for `extract_features`.
+        videos: how many of a batch are recorded, one after the other: the last ones, which under classifier-free
+            guidance are the conditional ones.
 
     Yields:
-        {layer: (frames, heads * head_dim, h', w')}; the graph is kept where gradients are on. Close the recorder only
-        after `backward()` where activations are computed again then, since that runs the layers again.
+        {layer: (videos * frames, heads * head_dim, h', w')}; the graph is kept where gradients are on. Close the
+        recorder only after `backward()` where activations are computed again then, since that runs the layers again.
     """
     if kind not in FEATURE_KINDS:
         raise InputError(f"unknown feature kind {kind!r}; expected one of {', '.join(FEATURE_KINDS)}")
@@ -84,14 +86,15 @@ def record_features(
             block = unet.up_blocks[layer[0]].attentions[layer[1]]
             if kind == "block":
                 hook = block.register_forward_hook(
-                    lambda _module, _args, output, layer=layer: keep(layer, output[0][-num_frames:])
+                    lambda _module, _args, output, layer=layer: keep(layer, output[0][-videos * num_frames :])
                 )
                 undo.append(hook.remove)
                 continue
             transformer = block.temporal_transformer_blocks if kind == "temporal" else block.transformer_blocks
             attention = transformer[0].attn1
             last = stop and layer == order[-1]
-            tap = _Tap(attention.processor, kind, num_frames, size, lambda x, layer=layer: keep(layer, x), last)
+            shape = videos, num_frames, size
+            tap = _Tap(attention.processor, kind, shape, lambda x, layer=layer: keep(layer, x), last)
             undo.append(lambda attention=attention, before=attention.processor: setattr(attention, "processor", before))
             attention.processor = tap
         yield recorded
@@ -107,9 +110,9 @@ class _Tap:
     layer's own projections, which are there anyway.
     """
 
-    def __init__(self, processor, kind: str, num_frames: int, size: tuple[int, int], keep, last: bool):
-        self.processor, self.kind, self.num_frames, self.size = processor, kind, num_frames, size
-        self.keep, self.last = keep, last
+    def __init__(self, processor, kind: str, shape: tuple[int, int, tuple[int, int]], keep, last: bool):
+        self.processor, self.kind, self.keep, self.last = processor, kind, keep, last
+        self.videos, self.num_frames, self.size = shape
 
     def __call__(self, attention: nn.Module, hidden_states: Tensor, *args, **kwargs) -> Tensor:
         if self.last:
@@ -120,11 +123,11 @@ class _Tap:
         return output
 
     def feature(self, attention: nn.Module, hidden: Tensor, projected: dict[str, Tensor]) -> Features:
-        """(frames, channels, h, w) from (videos * frames, h * w, c), or, temporal, (videos * h * w, frames, c)."""
+        """(videos * frames, channels, h, w) from (all * frames, h * w, c), or, temporal, (all * h * w, frames, c)."""
         tokens = len(hidden) if self.kind == "temporal" else hidden.shape[1]
         cells = _cells(self.size, tokens)
-        rows = cells[0] * cells[1] if self.kind == "temporal" else self.num_frames
-        mine = slice(len(hidden) - rows, None)  # the last video's
+        rows = self.videos * (cells[0] * cells[1] if self.kind == "temporal" else self.num_frames)
+        mine = slice(len(hidden) - rows, None)  # the last videos'
 
         def project(name: str, where: slice = mine, source: Tensor = hidden) -> Tensor:
             return projected[name][where] if name in projected else getattr(attention, name)(source[where])
@@ -133,14 +136,15 @@ class _Tap:
             case "query" | "key" | "value":
                 tokens = project(f"to_{self.kind[0]}")
             case "aligned":
-                first = slice(mine.start, mine.start + 1)
+                first = slice(mine.start, None, self.num_frames)
                 k, v = (project(name, first, hidden.detach()).detach() for name in ("to_k", "to_v"))
                 # all frames' queries as those of one long frame: keys and values need no copies
-                tokens = _attend(attention, project("to_q").flatten(0, 1)[None], k, v).unflatten(1, (rows, -1))[0]
+                q = project("to_q").unflatten(0, (self.videos, -1)).flatten(1, 2)
+                tokens = _attend(attention, q, k, v).unflatten(1, (self.num_frames, -1)).flatten(0, 1)
             case _:
                 tokens = _attend(attention, project("to_q"), project("to_k"), project("to_v"))
         if self.kind == "temporal":
-            return tokens.permute(1, 2, 0).unflatten(2, cells)
+            return tokens.unflatten(0, (self.videos, -1)).permute(0, 2, 3, 1).flatten(0, 1).unflatten(2, cells)
         return tokens.transpose(1, 2).unflatten(2, cells)
 
 
@@ -184,7 +188,7 @@ def _run(model: Model, latents: Latents, sigma: float | Tensor, conditioning: Co
     scaled = (latents / (sigma**2 + 1).sqrt()).to(model.dtype)
     with suppress(_Stop):
         model.unet(
-            torch.cat([scaled, conditioning.image_latents], dim=1)[None],
+            torch.cat([scaled, conditioning.image_latents], dim=1).unflatten(0, (conditioning.videos, -1)),
             0.25 * sigma.log(),
             encoder_hidden_states=conditioning.embedding,
             added_time_ids=conditioning.time_ids,
@@ -209,10 +213,11 @@ def features_for_gradient(
     the block.
     """
     unet = model.unet
-    frames, size = len(latents), tuple(latents.shape[-2:])
+    videos, size = conditioning.videos, tuple(latents.shape[-2:])
+    frames = len(latents) // videos
     with (
         one_image_token(unet),
-        record_features(unet, layers, kind, num_frames=frames, size=size, stop=True) as recorded,
+        record_features(unet, layers, kind, num_frames=frames, size=size, stop=True, videos=videos) as recorded,
         recomputing(unet, keep),
     ):
         _run(model, latents, sigma, conditioning)

@@ -7,6 +7,7 @@ Where to look depends on the boxes alone: `sample_boxes` works it out once for a
 then a few operations on all cells of all boxes and frames at once, which a GPU does without asking back.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,15 @@ from torch import Tensor
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.shapes import Features, Mask
 
-__all__ = ["BoxSamples", "LossTerms", "compare_samples", "gaussian_weight", "sample_boxes", "trajectory_loss"]
+__all__ = [
+    "BoxSamples",
+    "LossTerms",
+    "compare_samples",
+    "gaussian_weight",
+    "join_samples",
+    "sample_boxes",
+    "trajectory_loss",
+]
 
 
 def gaussian_weight(h: int, w: int, sigma: float | None = 0.4) -> Mask:
@@ -42,6 +51,7 @@ class LossTerms:
     total: Float[Tensor, ""]  # sum of `terms` over the sum of `weights`
     terms: Float[Tensor, "boxes frames"]  # weighted squared error; zero in frame 0 and where a box is out of sight
     weights: Float[Tensor, "boxes frames"]  # the sum of the weights behind each term
+    per_video: Float[Tensor, " videos"] | None = None  # of several videos, each one's own loss, detached
 
     @property
     def per_box_and_frame(self) -> Float[Tensor, "boxes frames"]:
@@ -74,13 +84,15 @@ class BoxSamples:
     """Every cell of every box and later frame that counts, one after the other, and what it is compared with."""
 
     frame: Int[Tensor, " cells"]
+    first: Int[Tensor, " cells"]  # the first frame of the same video
     place: Int[Tensor, " cells"]  # in the map, row * w + column
     sources: Int[Tensor, "corners cells"]  # places in the first frame; four where a target was resized, else one
     shares: Float[Tensor, "corners cells"]  # of each source in the target; they sum to one
     weight: Float[Tensor, " cells"]
     box: Int[Tensor, " cells"]
     weights: Float[Tensor, "boxes frames"]  # summed by box and frame
-    whole: Float[Tensor, ""]  # summed over all
+    whole: Float[Tensor, " videos"]  # summed over all boxes and frames of each video
+    video: Int[Tensor, " boxes"]  # which each box belongs to
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "BoxSamples":
         """The same on a device, with the weights in the features' precision."""
@@ -119,22 +131,47 @@ def sample_boxes(
         raise InputError("no box is inside the picture in any frame after the first, so there is nothing to follow")
     if (shares[0] == 1).all():  # every target is made of whole cells
         sources, shares = sources[:1], shares[:1]
-    return BoxSamples(frame, place, sources, shares, weight, numbers, weights, weights.sum()).to(device, dtype)
+    first, video = torch.zeros_like(frame), torch.zeros(len(cells), dtype=torch.long)
+    whole = weights.sum()[None]
+    return BoxSamples(frame, first, place, sources, shares, weight, numbers, weights, whole, video).to(device, dtype)
+
+
+def join_samples(samples: Sequence[BoxSamples]) -> BoxSamples:
+    """Those of several videos of as many frames each, whose features lie one after the other."""
+    corners = max(len(each.sources) for each in samples)
+    parts, boxes = [], 0
+    for number, each in enumerate(samples):
+        start, missing = number * each.weights.shape[1], corners - len(each.sources)
+        moved = {"frame": each.frame + start, "first": each.first + start, "box": each.box + boxes}
+        moved["video"] = each.video + number
+        if missing:  # a target of whole cells, beside another video's resized ones
+            moved["sources"] = torch.cat([each.sources, each.sources.new_zeros(missing, each.sources.shape[1])])
+            moved["shares"] = torch.cat([each.shares, each.shares.new_zeros(missing, each.shares.shape[1])])
+        parts.append(vars(each) | moved)
+        boxes += len(each.weights)
+    along = {"sources": 1, "shares": 1}
+    return BoxSamples(**{name: torch.cat([p[name] for p in parts], along.get(name, 0)) for name in parts[0]})
 
 
 def compare_samples(features: Features, samples: BoxSamples) -> LossTerms:
     """The loss of `trajectory_loss` at places from `sample_boxes`; nothing in it waits for a GPU."""
     maps = features.flatten(2).transpose(0, 1)  # (channels, frames, places)
-    first = maps[:, 0].detach()
-    target = first[:, samples.sources[0]]
+    first = maps.detach()
+    target = first[:, samples.first, samples.sources[0]]
     if len(samples.sources) > 1:
         target = samples.shares[0] * target
         for source, share in zip(samples.sources[1:], samples.shares[1:], strict=True):
-            target = target + share * first[:, source]
+            target = target + share * first[:, samples.first, source]
     # plain indexing, since its backward pass adds up in the same order every time, on a GPU too
     error = samples.weight * (maps[:, samples.frame, samples.place] - target).square().mean(dim=0)
-    terms = torch.zeros_like(samples.weights).index_put((samples.box, samples.frame), error, accumulate=True)
-    return LossTerms(error.sum() / samples.whole, terms, samples.weights)
+    terms = torch.zeros_like(samples.weights).index_put(
+        (samples.box, samples.frame - samples.first), error, accumulate=True
+    )
+    if len(samples.whole) == 1:
+        return LossTerms(error.sum() / samples.whole[0], terms, samples.weights)
+    each = torch.zeros_like(samples.whole).index_put((samples.video,), terms.sum(dim=1), accumulate=True)
+    each = each / samples.whole
+    return LossTerms(each.sum(), terms, samples.weights, each.detach())
 
 
 def _sample_box(

@@ -133,11 +133,19 @@ class Model:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the UNet is told about the first frame (conditional branch)."""
+    """What the UNet is told about the first frame (conditional branch).
 
-    embedding: Float[Tensor, "1 1 embedding"]
+    Of several videos in one pass, one after the other; they have one picture, and so the same token.
+    """
+
+    embedding: Float[Tensor, "videos 1 embedding"]
     image_latents: Latents  # the first frame's latents, repeated over frames, not scaled (as SVD was trained)
-    time_ids: Float[Tensor, "1 3"]  # fps - 1, motion bucket, noise augmentation
+    time_ids: Float[Tensor, "videos 3"]  # fps - 1, motion bucket, noise augmentation
+
+    @property
+    def videos(self) -> int:
+        """How many videos this is of."""
+        return len(self.embedding)
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:

@@ -1,14 +1,14 @@
 """Latent optimisation: nudge the noisy latents until the features follow the path (section 3.2, algorithm 1)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from sgi2v_lab.features import assemble, features_for_gradient
-from sgi2v_lab.loss import BoxSamples, LossTerms, compare_samples, sample_boxes
+from sgi2v_lab.loss import BoxSamples, LossTerms, compare_samples, join_samples, sample_boxes
 from sgi2v_lab.memory import Memory
 from sgi2v_lab.models import Conditioning, Model
 from sgi2v_lab.settings import Settings
@@ -50,12 +50,15 @@ def optimize_latents(
     latents: Latents,
     sigma: float | Tensor,
     conditioning: Conditioning,
-    cells: Int[Tensor, "boxes frames 4"],
+    cells: Int[Tensor, "boxes frames 4"] | Sequence[Int[Tensor, "_boxes _frames 4"]],
     settings: Settings,
     memory: Memory | None = None,
     carried: Carried | None = None,
 ) -> Iterator[OptimizeStep]:
     """Optimise noisy latents (frames, channels, h, w) at noise level sigma; yields after every iteration.
+
+    Of several videos in one pass, whose frames lie one after the other, `cells` are those of each; each has its own
+    loss, and their sum is what is reported as the loss.
 
     The optimiser is fresh, so that momentum does not leak from one noise level into the next, unless
     `settings.carry_optimizer` and the one in `carried` goes on. With `settings.enough`, the step ends once its loss is
@@ -74,8 +77,10 @@ def optimize_latents(
     """
     model.check_layers(settings.layers)
     memory = memory or Memory(model, "full" if settings.checkpointing else "fast")
-    frames, _, h, w = latents.shape
-    samples = sample_boxes(cells, (frames, h, w), settings.gaussian_sigma, latents.device)
+    each = [cells] if isinstance(cells, Tensor) else list(cells)
+    videos, (_, _, h, w) = len(each), latents.shape
+    shape = len(latents) // videos, h, w
+    samples = join_samples([sample_boxes(one, shape, settings.gaussian_sigma, latents.device) for one in each])
     carried = carried or Carried()
     x = latents.detach().float().clone().requires_grad_(True)
     rate = settings.learning_rate * (float(sigma) if settings.relative_rate else 1.0)
@@ -99,7 +104,8 @@ def optimize_latents(
                 return
         x.grad = gradient.clone()
         if settings.optimizer == "normalized":
-            x.grad /= x.grad.abs().max().clamp(min=1e-30)
+            own = x.grad.view(videos, -1)  # a video does not move less because another one pulls more
+            own /= own.abs().amax(dim=1, keepdim=True).clamp(min=1e-30)
         optimizer.step()
         yield OptimizeStep(iteration, loss, gradient, x.detach().clone())
 
@@ -125,7 +131,7 @@ def loss_gradient(
     ):
         loss = compare_samples(assemble(features, tuple(x.shape[-2:])), samples)
         (gradient,) = torch.autograd.grad(loss.total, x)
-    return LossTerms(loss.total.detach(), loss.terms.detach(), loss.weights), gradient
+    return replace(loss, total=loss.total.detach(), terms=loss.terms.detach()), gradient
 
 
 def _make_optimizer(x: Tensor, settings: Settings, rate: float) -> torch.optim.Optimizer:

@@ -28,7 +28,7 @@ ORDER = (
     *("fit", "paths", "trajectory", "camera", "boxes", "trajectory_json", "images", "trajectory_files"),
     "photographs",
     *("toy", "scene_language", "scene_layout", "prompt", "weights", "models"),
-    *("shortcuts", "memory", "features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline"),
+    *("shortcuts", "memory", "features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline", "batch"),
     *(
         "video",
         "baselines",
