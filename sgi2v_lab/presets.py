@@ -6,8 +6,7 @@ time, "best" takes more of it for closer control. A model's own presets lie besi
     {"fast": {"num_steps": 10, "sampler": "dpm++"}, "best": {"iterations": 10}}
 
 Each names what it changes of `settings.json`. A model without that file has those for Stable Video Diffusion below.
-They carry over what was measured on the toy (`sgi2v ablate --grid presets`); on Stable Video Diffusion itself they have
-not been measured.
+Those have not been measured on Stable Video Diffusion; `sgi2v ablate --grid presets` measures any model's.
 """
 
 import json
