@@ -19,7 +19,7 @@ import pytest
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation import executors
 from sgi2v_lab.evaluation import journal as journal_module
-from sgi2v_lab.evaluation.executors import HOPELESS, dask_executor, in_processes
+from sgi2v_lab.evaluation.executors import HOPELESS, Lost, dask_executor, in_processes, on_executor
 from sgi2v_lab.evaluation.journal import Journal
 from sgi2v_lab.evaluation.resumable import finish_tasks
 from sgi2v_lab.evaluation.task_folder import State, TaskFolder
@@ -258,6 +258,28 @@ def test_any_executor_will_do_and_one_that_is_closed_is_one_sentence(tmp_path):
         assert finish(tasks, tmp_path / "a", executor=pool) == finish(tasks, tmp_path / "b")
     with pytest.raises(InputError, match="executor broke or was closed"):
         finish([*tasks, Quick(7)], tmp_path / "a", executor=pool)
+
+
+class Unlucky(ThreadPoolExecutor):
+    """Loses what is submitted among others, and whatever is deadly; as a cluster does whose worker is ended."""
+
+    def __init__(self, crowd: int):
+        super().__init__(1)
+        self.crowd = crowd
+
+    def submit(self, work, job):
+        self.crowd -= 1
+        if self.crowd >= 0 or job < 0:
+            return super().submit(os.getenv, None)  # a TypeError, from outside the work
+        return super().submit(work, job)
+
+
+def test_what_was_lost_beside_something_deadly_is_tried_again_alone():
+    jobs = {"good": 3, "deadly": -1, "better": 4}
+    with Unlucky(crowd=3) as pool:
+        found = dict(on_executor(abs, jobs, pool))
+    assert (found["good"], found["better"]) == (3, 4)
+    assert isinstance(found["deadly"], Lost) and "TypeError" in found["deadly"].why
 
 
 def test_a_model_that_cannot_be_loaded_stops_the_run_when_it_is_bad_input(tmp_path):

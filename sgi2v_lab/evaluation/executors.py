@@ -129,17 +129,28 @@ def _end_with(sentinel: int) -> None:
 def on_executor(work: Callable[[object], object], jobs: Mapping[str, object], executor: Executor) -> Outcomes:
     """Do `work(job)` for each job on an executor of any kind, and yield (key, outcome) as they finish.
 
-    Work that the executor cannot get done (Dask's KilledWorker, after its own attempts) is given up, as `Lost`.
+    What the executor does not get done (Dask's KilledWorker, after its own attempts) is tried once more, one by one: a
+    worker that is ended takes the work that waited for it along, which then looks as guilty as what ended it. What
+    fails alone too is given up, as `Lost`.
 
     Raises:
         InputError: the executor broke or was closed; and what `work` itself raises as such.
     """
     futures: dict[Future, str] = {}
+    suspects: list[str] = []
     try:
         for key, job in jobs.items():
             futures[executor.submit(work, job)] = key
         for future in as_completed(futures):
-            yield futures[future], _outcome(future)
+            outcome = _outcome(future)
+            if isinstance(outcome, Lost):
+                suspects.append(futures[future])
+            else:
+                yield futures[future], outcome
+        for key in suspects:
+            alone = executor.submit(work, jobs[key])
+            futures[alone] = key
+            yield key, _outcome(alone)
     except (CancelledError, RuntimeError) as error:  # as executors say that they are broken, or take no more
         raise InputError(
             "the executor broke or was closed; run the same again with a new one: what was finished is kept"
