@@ -218,7 +218,7 @@ def features_for_gradient(
     with (
         one_image_token(unet),
         record_features(unet, layers, kind, num_frames=frames, size=size, stop=True, videos=videos) as recorded,
-        recomputing(unet, keep),
+        recomputing(unet, keep, max(layers)),
     ):
         _run(model, latents, sigma, conditioning)
         yield recorded

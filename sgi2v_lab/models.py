@@ -25,6 +25,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.presets import PRESETS, SVD_PRESETS, Presets, read_presets
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents, Video
+from sgi2v_lab.shortcuts import without_identities
 from sgi2v_lab.weights import fetch_pipeline
 
 __all__ = [
@@ -249,7 +250,7 @@ def decode_latents(model: Model, latents: Latents, chunk: int | None = None) -> 
     `chunk` frames are decoded at a time; fewer take less memory, but the temporal decoder sees fewer neighbours.
     """
     pieces = []
-    with _full_precision_vae(model):
+    with _full_precision_vae(model), without_identities(model.vae.decoder):
         scaled = (1 / model.vae.config.scaling_factor * latents).to(model.vae.dtype)
         for piece in scaled.split(chunk or len(scaled)):
             pieces.append(model.vae.decode(piece, num_frames=len(piece)).sample.float().cpu())

@@ -1,7 +1,7 @@
-"""A UNet's forward pass for the gradient of its input: without what frozen weights and a single token make needless.
+"""Forward passes without what is needless: frozen weights' gradients, a single token's attention, identities.
 
 All of this is put in place for the length of a `with` block and changes results by rounding at most. How much memory
-the pass keeps for its backward is a choice, since what is not kept has to be computed again:
+the UNet's pass keeps for its backward is a choice, since what is not kept has to be computed again:
 
 | mode | kept | computed again |
 |---|---|---|
@@ -16,14 +16,14 @@ from contextlib import ExitStack, contextmanager
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
 from diffusers.models.attention import BasicTransformerBlock, FeedForward, TemporalBasicTransformerBlock
-from diffusers.models.resnet import SpatioTemporalResBlock
+from diffusers.models.resnet import SpatioTemporalResBlock, TemporalResnetBlock
 from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["RECOMPUTED", "one_image_token", "recomputing"]
+__all__ = ["RECOMPUTED", "one_image_token", "recomputing", "without_identities"]
 
 RECOMPUTED = {
     "fast": (),
@@ -33,17 +33,26 @@ RECOMPUTED = {
 
 
 @contextmanager
-def recomputing(unet: UNetSpatioTemporalConditionModel, mode: str) -> Iterator[None]:
+def recomputing(
+    unet: UNetSpatioTemporalConditionModel, mode: str, last: tuple[int, int] | None = None
+) -> Iterator[None]:
     """Keep less for the backward pass, which must be made inside the block too; modes as above.
+
+    Where the forward pass ends in the transformer `last` (up block, transformer in it), "full" keeps the insides of
+    this layer all the same: they would be computed again first thing, when all that is kept of the others is there too.
 
     Raises:
         InputError: an unknown mode.
     """
     if mode not in RECOMPUTED:
         raise InputError(f"unknown way to keep activations {mode!r}; expected one of {', '.join(RECOMPUTED)}")
+    spared = ()
+    if last is not None and mode == "full":
+        block = unet.up_blocks[last[0]]
+        spared = block.resnets[last[1]], block.attentions[last[1]]
     with ExitStack() as stack:
         for module in unet.modules():
-            if isinstance(module, RECOMPUTED[mode]):
+            if isinstance(module, RECOMPUTED[mode]) and module not in spared:
                 stack.enter_context(_forward_as(module, _checkpointed(module.forward)))
             elif mode != "fast" and isinstance(module, nn.Conv2d | nn.Conv3d) and _is_frozen(module):
                 stack.enter_context(_forward_as(module, _frozen_convolution(module)))
@@ -65,6 +74,23 @@ def one_image_token(unet: UNetSpatioTemporalConditionModel) -> Iterator[None]:
             block.attn2.processor = _OneToken()
             stack.enter_context(_forward_as(block.norm2, lambda hidden: hidden))  # only queries are made of it
         yield
+
+
+@contextmanager
+def without_identities(network: nn.Module) -> Iterator[None]:
+    """Leave out the temporal residual blocks that add nothing, as in a decoder trained on single frames; to the bit.
+
+    Such a block's last convolution is all zeros, and what it is given has as many channels as what it returns.
+    """
+    with ExitStack() as stack:
+        for module in network.modules():
+            if isinstance(module, TemporalResnetBlock) and module.conv_shortcut is None and _is_zero(module.conv2):
+                stack.enter_context(_forward_as(module, lambda hidden, *_, **__: hidden))
+        yield
+
+
+def _is_zero(convolution: nn.Module) -> bool:
+    return not any(weight.any() for weight in convolution.parameters())
 
 
 class _OneToken:

@@ -3,11 +3,12 @@ import dataclasses
 
 import pytest
 import torch
+from diffusers.models.resnet import TemporalResnetBlock
 from torch import nn
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models import Model
-from sgi2v_lab.shortcuts import RECOMPUTED, one_image_token, recomputing
+from sgi2v_lab.shortcuts import RECOMPUTED, one_image_token, recomputing, without_identities
 from tests.tiny import FRAMES, noisy_latents, tiny_model
 
 
@@ -56,6 +57,34 @@ def test_what_is_computed_again_is_the_same(mode, plain):
     for a, b in zip(again, plain, strict=True):
         assert (a - b).norm() < 1e-9 * b.norm()
     assert not any("forward" in vars(module) for module in model.unet.modules())
+
+
+def test_the_layer_in_which_a_forward_ends_is_not_computed_again():
+    model = double_model()
+    block, runs = model.unet.up_blocks[2], []
+    for number, layer in enumerate(block.resnets):
+        layer.spatial_res_block.register_forward_hook(lambda *_, number=number: runs.append(number))
+    with recomputing(model.unet, "full", (2, 1)):
+        forward(model)
+    assert sorted(runs) == [0, 0, 1, 2, 2]
+
+
+def test_temporal_blocks_that_add_nothing_are_left_out_to_the_bit():
+    decoder = copy.deepcopy(tiny_model().vae.decoder)
+    blocks = [block for block in decoder.modules() if isinstance(block, TemporalResnetBlock)]
+    for block in blocks[1:]:
+        nn.init.zeros_(block.conv2.weight)
+        nn.init.zeros_(block.conv2.bias)
+    computed = []
+    for block in blocks:
+        block.conv1.register_forward_hook(lambda *_, block=block: computed.append(block))
+    latents, only = torch.randn(FRAMES, 4, 4, 8), torch.zeros(1, FRAMES)
+    whole = decoder(latents, image_only_indicator=only, num_frames=FRAMES)
+    computed.clear()
+    with without_identities(decoder):
+        short = decoder(latents, image_only_indicator=only, num_frames=FRAMES)
+    assert computed == blocks[:1] and torch.equal(whole, short)
+    assert not any("forward" in vars(block) for block in blocks)
 
 
 def test_another_librarys_forward_comes_back():
