@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from sgi2v_lab.cli_bench import bench
+from sgi2v_lab.cli_bench import bench, precision
 from sgi2v_lab.cli_exam import exam, findings
 from sgi2v_lab.cli_look import cost, diagnose
 from sgi2v_lab.cli_options import Preset
@@ -209,7 +209,7 @@ def generate(
     _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
 
 
-for command in (bench, exam, findings, ablate, evaluate, report, diagnose, cost):
+for command in (bench, precision, exam, findings, ablate, evaluate, report, diagnose, cost):
     app.command()(command)
 app.add_typer(sweep, name="sweep")
 

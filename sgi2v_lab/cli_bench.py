@@ -1,18 +1,20 @@
-"""The command `sgi2v bench`: what a guided step costs here, beside the reference recipe."""
+"""The commands `sgi2v bench` and `sgi2v precision`: what a guided step costs here, and what half precision changes."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from sgi2v_lab.cli_options import Device, Precision, console
+from sgi2v_lab.cli_options import Device, ModelName, Out, Precision, Workers, console, finish, resumable, workers_of
+from sgi2v_lab.evaluation.intervals import Interval
 from sgi2v_lab.files import write_text
 from sgi2v_lab.quiet import quiet_libraries
 from sgi2v_lab.setting_options import takes_settings
 
-__all__ = ["bench"]
+__all__ = ["bench", "precision"]
 
 
 @takes_settings
@@ -71,3 +73,41 @@ def _show(record: dict) -> None:
         f"a controlled video takes {record['counts_tflop']['video']:.4g} TFLOP, at that rate "
         f"{record['floor_of_a_video_seconds']:.3g} s"
     )
+
+
+@takes_settings
+def precision(
+    out: Out = Path("out/precision"),
+    model: ModelName = "toy",
+    dtype: Annotated[list[str], typer.Option(help="bf16 or fp16, compared with fp32; may be repeated.")] = ["bf16"],  # noqa: B006
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes with one object, from the exam.")] = 8,
+    workers: Workers = None,
+    device: Device = None,
+    changes: dict | None = None,
+) -> None:
+    """Make the same videos in single and in half precision: does control, does the picture stay the same?"""
+    quiet_libraries()
+    from sgi2v_lab.evaluation.precision import compare_precisions
+
+    with resumable():
+        rows = compare_precisions(
+            *(out, model, dtype),
+            scenes=scenes,
+            changes=changes,
+            workers=workers_of(workers, device),
+            device=device,
+            progress=sys.stderr.isatty(),
+        )
+    table = Table("precision", "ObjMC", "of uncontrolled", "beyond fp32's", "PSNR to fp32", "uncontrolled", "seconds")
+    for row in rows:
+        figures = (row.objmc, row.ratio, row.more_objmc, row.psnr, row.psnr_uncontrolled)
+        formats = ("{:.2f} px", "{:.3f}", "{:+.2f} px", "{:.1f} dB", "{:.1f} dB")
+        words = ("—" if f is None else _typed(f, form) for f, form in zip(figures, formats, strict=True))
+        table.add_row(row.dtype, *words, f"{row.seconds:.1f}")
+    console().print(table, markup=False)
+    finish(out / "precision.json", [])
+
+
+def _typed(figure: Interval, form: str) -> str:
+    ends = "" if figure.low is None else f" ({figure.low:.3g} to {figure.high:.3g})"
+    return form.format(figure.value) + ends
