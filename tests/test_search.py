@@ -23,8 +23,8 @@ def test_choices_are_different_valid_and_fixed_by_the_seed():
 
 
 def test_the_score_prefers_control_but_not_at_any_price():
-    assert score(0.4, 30) == 0.4 < score(0.5, 30)
-    assert score(0.4, 14) > score(0.6, 24)
+    assert score({"single": 0.2, "pan": 0.6}, 30) == 0.4 < score({"single": 0.2, "pan": 0.8}, 30)
+    assert score({"single": 0.4}, 14) > score({"single": 0.6}, 24)
 
 
 def test_halving_keeps_the_better_half_and_spends_more_scenes_on_it(tmp_path, monkeypatch):
@@ -36,11 +36,12 @@ def test_halving_keeps_the_better_half_and_spends_more_scenes_on_it(tmp_path, mo
     tasks_made = []
 
     def video_tasks(model, scenes, changes, variants):
-        return [(scene.seed, changes.get("learning_rate") if variants == (True,) else None) for scene in scenes]
+        return [(scene, changes.get("learning_rate") if variants == (True,) else None) for scene in scenes]
 
     def run_tasks(tasks, *_, **__):
         tasks_made.append(len(tasks))
-        return [{"result": {"objmc": 20.0 if rate is None else 100 * rate, "psnr": 30.0}} for _, rate in tasks]
+        found = [(20.0 if rate is None else 100 * rate, scene.category) for scene, rate in tasks]
+        return [{"result": {"objmc": o * (2 if c == "pan" else 1), "psnr": 30.0, "seconds": 1.0}} for o, c in found]
 
     monkeypatch.setattr(module, "load_model", lambda name: Model())
     monkeypatch.setattr(module, "find_seeds", lambda category, count, start: tuple(range(start, start + count)))
@@ -53,12 +54,13 @@ def test_halving_keeps_the_better_half_and_spends_more_scenes_on_it(tmp_path, mo
         [0.01, 0.02],
         [0.01],
     ]
-    assert tasks_made == [2 * 5, 4 * 3, 8 * 2]
-    assert rounds[2][0].ratio == pytest.approx(0.05)
+    assert tasks_made == [4 * 5, 8 * 3, 16 * 2]
+    assert rounds[2][0].ratios == pytest.approx({"single": 0.05, "pan": 0.05})
     assert rounds[2][0].scenes == 8
     record = json.loads((tmp_path / "search.json").read_text())
     assert len(record["rounds"]) == 3
-    assert all(seed < HELD_OUT for seed in record["rounds"][2]["scenes"])
+    assert record["rounds"][2]["uncontrolled"] == {"single": 20, "pan": 40}
+    assert all(max(seeds) < HELD_OUT for seeds in record["rounds"][2]["scenes"].values())
     monkeypatch.setattr(module, "run_tasks", lambda tasks, *_, **__: [{"error": "ValueError: no"} for _ in tasks])
     with pytest.raises(InputError, match="ValueError: no"):
         list(search(tmp_path, trials=1, scenes=1, rounds=1, grid=grid))

@@ -7,15 +7,16 @@ Settings are drawn at random from a grid. All are tried on a few scenes, the bet
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, median
 from typing import Annotated
 
 import typer
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.exam import VideoTask, video_tasks
+from sgi2v_lab.evaluation.exam import video_tasks
 from sgi2v_lab.evaluation.tasks import run_tasks
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models import load_model
@@ -27,31 +28,33 @@ __all__ = ["GRID", "Trial", "draw_settings", "score", "search"]
 
 FIRST_SCENE = HELD_OUT - 1_000_000  # training may draw these; the exam never does
 LEAST_PSNR = 24.0  # dB to the first frame, as in the exam
+CATEGORIES = ("single", "pan")  # one object, and the camera, which ask for different settings
 GRID: dict[str, tuple] = {
-    "layers": (((2, 1),), ((2, 0), (2, 1)), ((1, 1), (2, 1)), ((2, 1), (2, 2)), ((1, 1), (2, 0), (2, 1))),
-    "guided_steps": ((2, 8), (3, 10), (4, 12)),
+    "layers": (((2, 1), (2, 2), (3, 0)), ((1, 1), (2, 1), (2, 2), (3, 0)), ((2, 2), (3, 0))),
+    "guided_steps": ((2, 8), (1, 10), (3, 12)),
     "iterations": (5, 8),
     "optimizer": ("normalized",),  # Adam's steps, the same everywhere, stir up the whole of a small model's picture
-    "learning_rate": (0.2, 0.4, 0.8),  # in units of sigma
+    "learning_rate": (0.15, 0.25, 0.4),  # in units of sigma
+    "gaussian_sigma": (0.4, None),
     "cutoff": (0.5, 0.75, 1.0),
 }
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What one choice of settings gave, over so many scenes."""
+    """What one choice of settings gave, over so many scenes of each category."""
 
     settings: dict[str, object]
     scenes: int
-    objmc: float  # pixels of the video, with control
-    ratio: float  # to the mean without control, on the same scenes
+    ratios: dict[str, float]  # category -> mean ObjMC with control / without, on the same scenes
     psnr: float  # of the first frame, dB
+    seconds: float  # of a controlled video, median
     score: float
 
 
-def score(ratio: float, psnr: float) -> float:
-    """What the search makes small: the ObjMC ratio, and 0.05 for every dB that the first frame lacks of 24."""
-    return ratio + 0.05 * max(0.0, LEAST_PSNR - psnr)
+def score(ratios: Mapping[str, float], psnr: float) -> float:
+    """What the search makes small: the ObjMC ratios' mean, and 0.05 for every dB that the first frame lacks of 24."""
+    return fmean(ratios.values()) + 0.05 * max(0.0, LEAST_PSNR - psnr)
 
 
 def draw_settings(count: int, seed: int = 0, grid: dict[str, tuple] | None = None) -> list[dict[str, object]]:
@@ -90,7 +93,7 @@ def search(
         folder: for the tasks and the record.
         model_name: as in `load_model`.
         trials: choices of settings in the first round.
-        scenes: scenes of one object in the first round; each further round has twice as many, and half the trials.
+        scenes: of each of `CATEGORIES` in the first round; each further round has twice as many, and half the trials.
         rounds: at least 1.
         seed: of the choices.
         workers: processes.
@@ -110,30 +113,40 @@ def search(
     record = []
     for number in range(rounds):
         count = scenes * 2**number
-        where = [ExamScene("single", k) for k in find_seeds("single", count, FIRST_SCENE)]
-        tasks: list[VideoTask] = video_tasks(model, where, changes=changes, variants=(False,))
+        where = [ExamScene(name, k) for name in CATEGORIES for k in find_seeds(name, count, FIRST_SCENE)]
+        tasks = video_tasks(model, where, changes=changes, variants=(False,))
         for choice in choices:
             tasks += video_tasks(model, where, changes=changes | choice, variants=(True,))
-        results = run_tasks(
+        records = run_tasks(
             tasks, folder / "tasks", model, workers=workers, progress=progress, label=f"round {number + 1}"
         )
-        if failed := [r for r in results if "error" in r]:
+        if failed := [r for r in records if "error" in r]:
             raise InputError(f"{len(failed)} videos of the search failed, the first with {failed[0]['error']}")
-        means = [
-            {key: sum(r["result"][key] for r in results[k : k + count]) / count for key in ("objmc", "psnr")}
-            for k in range(0, len(results), count)
-        ]
+        results = [r["result"] for r in records]
+        each = [results[k : k + len(where)] for k in range(0, len(results), len(where))]
+        uncontrolled = {name: fmean(r["objmc"] for r in part) for name, part in _by_category(each[0], count)}
         ranked = []
-        for choice, mean in zip(choices, means[1:], strict=True):
-            ratio = mean["objmc"] / means[0]["objmc"]
-            ranked.append(Trial(choice, count, mean["objmc"], ratio, mean["psnr"], score(ratio, mean["psnr"])))
+        for choice, found in zip(choices, each[1:], strict=True):
+            ratios = {
+                name: fmean(r["objmc"] for r in part) / uncontrolled[name] for name, part in _by_category(found, count)
+            }
+            psnr, seconds = fmean(r["psnr"] for r in found), median(r["seconds"] for r in found)
+            ranked.append(Trial(choice, count, ratios, psnr, seconds, score(ratios, psnr)))
         ranked.sort(key=lambda trial: trial.score)
         record.append(
-            {"scenes": [s.seed for s in where], "uncontrolled": means[0], "trials": [vars(t) for t in ranked]}
+            {
+                "scenes": {name: [s.seed for s in part] for name, part in _by_category(where, count)},
+                "uncontrolled": uncontrolled,
+                "trials": [vars(trial) for trial in ranked],
+            }
         )
         write_text(folder / "search.json", json.dumps({"model": model_name, "rounds": record}, indent=1))
         yield ranked
         choices = [trial.settings for trial in ranked[: max(1, len(ranked) // 2)]]
+
+
+def _by_category(values: list, count: int) -> list[tuple[str, list]]:
+    return [(name, values[k * count : (k + 1) * count]) for k, name in enumerate(CATEGORIES)]
 
 
 def _main(
@@ -152,7 +165,8 @@ def _main(
         out, model, trials=trials, scenes=scenes, rounds=rounds, seed=seed, workers=workers, progress=True
     ):
         for trial in ranked[:8]:
-            figures = f"ratio {trial.ratio:.3f}  first frame {trial.psnr:.1f} dB  score {trial.score:.3f}"
+            ratios = "  ".join(f"{name} {ratio:.3f}" for name, ratio in trial.ratios.items())
+            figures = f"{ratios}  first frame {trial.psnr:.1f} dB  {trial.seconds:.1f} s  score {trial.score:.3f}"
             typer.echo(f"{figures}  {trial.settings}")
 
 
