@@ -145,6 +145,9 @@ def generate(
     seed: Annotated[int, typer.Option(help="Of all noise.")] = 817,
     preset: Preset = "paper",
     memory: Annotated[str, typer.Option(help="auto, or how little to take: fast, selective, full, offload.")] = "auto",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the UNet's layers first: minutes, for long videos on a GPU.")
+    ] = False,
     device: Device = None,
     dtype: Precision = None,
     changes: dict | None = None,
@@ -178,6 +181,10 @@ def generate(
     with result_folder(out) as folder:
         _say(f"loading {model}")
         loaded = load_model(model, device, dtype)
+        if compiled:
+            from sgi2v_lab.compilation import compile_layers  # takes long to import
+
+            loaded = compile_layers(loaded)
         settings = loaded.preset(preset).replace(**changes or {})
         if prompt is not None:
             size = max(settings.width, settings.height) if prompt_model == "toy" else (settings.width, settings.height)

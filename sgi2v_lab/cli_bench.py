@@ -25,6 +25,9 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="A file for the figures, as JSON.")] = None,
     boxes: Annotated[int, typer.Option(min=1, help="How many are followed.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Of everything that is timed; medians count.")] = 5,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Also with torch.compile: minutes before it begins.")
+    ] = False,
     device: Device = None,
     dtype: Precision = None,
     changes: dict | None = None,
@@ -40,6 +43,7 @@ def bench(
         boxes=boxes,
         repeats=repeats,
         changes=changes,
+        compiled=compiled,
         tell=lambda what: typer.echo(f"{what} ...", err=True),
     )
     if out is not None:

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from sgi2v_lab.bench import report
 from sgi2v_lab.bench.report import alternate, bench, guided_steps
 from sgi2v_lab.bench.stages import workload
+from sgi2v_lab.compilation import compile_layers
 from sgi2v_lab.errors import InputError
 from tests.tiny import SETTINGS, tiny_model
 
@@ -38,6 +39,15 @@ def test_the_record_says_what_was_measured_and_can_be_written(tiny):
     assert record["guided_step"]["fast"]["operations_ratio"] < 0.8
     assert all(error < 1e-4 for error in record["gradient_error"].values())
     assert set(record["stages"]) == {"denoising step", "decode"}
+
+
+def test_compiled_layers_are_one_more_way(tiny, monkeypatch):
+    monkeypatch.setattr(report, "compile_layers", lambda model: compile_layers(model, backend="eager"))
+    record = bench("tiny", device="cpu", repeats=1, changes=QUICK, compiled=True)
+    row = record["guided_step"]["compiled"]
+    assert row["tflop"] == record["guided_step"]["fast"]["tflop"]
+    assert row["time_ratio"] > 0 and record["gradient_error"]["compiled"] < 1e-4
+    assert record["stages"]["denoising step, compiled"]["tflop"] == record["stages"]["denoising step"]["tflop"]
 
 
 def test_every_way_has_its_turn_and_begins_once():

@@ -1,6 +1,7 @@
 """`sgi2v bench`: operations, seconds and memory of each stage, beside the reference recipe, in one record."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -9,17 +10,18 @@ from sgi2v_lab.bench.meters import matmul_rate, once, peak_memory
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.recipe import recipe_precision, recipe_step
 from sgi2v_lab.bench.stages import Workload, count_stages, ours, recipe, workload
+from sgi2v_lab.compilation import compile_layers
 from sgi2v_lab.denoise import denoising_step, make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.memory import Memory
-from sgi2v_lab.models import decode_latents
+from sgi2v_lab.models import Model, decode_latents
 from sgi2v_lab.optimize import optimize_latents
 from sgi2v_lab.run_folder import describe_machine
 from sgi2v_lab.shortcuts import RECOMPUTED
 
 __all__ = ["DEFINITIONS", "bench"]
 
-RECIPE = "recipe"
+RECIPE, COMPILED = "recipe", "compiled"
 DEFINITIONS = {
     "tflop": "operations of matrix products, convolutions and attention; forwards, backwards and computed again",
     "seconds": "median of the repeats; in every repeat each way has its turn, the first of them a different one",
@@ -39,6 +41,7 @@ def bench(
     boxes: int = 2,
     repeats: int = 5,
     changes: dict | None = None,
+    compiled: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, object]:
     """Measure a network; the record is made of plain values, for JSON, and explains itself.
@@ -50,6 +53,7 @@ def bench(
         boxes: how many are followed.
         repeats: of everything that is timed.
         changes: settings that differ from the network's own.
+        compiled: measure the mode "fast" with compiled layers too (`compilation`), once they are.
         tell: is told what comes next.
 
     Raises:
@@ -61,11 +65,15 @@ def bench(
     model = network(name, device, dtype)
     settings = model.settings.replace(**changes or {})
     work = workload(model, settings, boxes)
+    twin = replace(work, model=compile_layers(model)) if compiled else None
     tell("counting operations")
     counts = count_stages(model, settings, boxes)
     rate = matmul_rate(model.device, model.dtype)
     tell("one guided step in each way, one after the other")
     steps = guided_steps(work)
+    if twin is not None:
+        steps[COMPILED] = guided_steps(twin)["fast"]
+        counts[f"guided iteration, {COMPILED}"] = counts["guided iteration, fast"]
     seconds = alternate(steps, repeats, model.device)
     necessary = settings.iterations * counts["guided iteration, fast"]
     guided = {}
@@ -83,7 +91,7 @@ def bench(
         row["memory_ratio"] = round(row["peak_mib"] / max(guided[RECIPE]["peak_mib"], 1e-9), 4)
         row["operations_ratio"] = round(row["tflop"] / guided[RECIPE]["tflop"], 4)
     tell("the other stages")
-    stages = _stages(work, repeats, counts, rate)
+    stages = _stages(work, twin, repeats, counts, rate)
     return {
         "bench": name,
         **describe_machine(str(model.device)),
@@ -94,7 +102,7 @@ def bench(
         "repeats": repeats,
         "matmul_tflops": rate / 1e12,
         "guided_step": guided,
-        "gradient_error": gradient_errors(work),
+        "gradient_error": gradient_errors(work, twin),
         "stages": stages,
         "counts_tflop": {stage: count / 1e12 for stage, count in counts.items()},
         "floor_of_a_video_seconds": counts["video"] / rate,
@@ -124,34 +132,40 @@ def alternate(
     return {way: median(found) for way, found in times.items()}
 
 
-def gradient_errors(work: Workload) -> dict[str, float]:
-    """How far each mode's gradient is from the recipe's, which is made in fp32 whatever the model's precision."""
+def gradient_errors(work: Workload, twin: Workload | None = None) -> dict[str, float]:
+    """How far each mode's gradient is from the recipe's, which is made in fp32 whatever the model's precision.
+
+    `twin` is the same work with compiled layers.
+    """
     with recipe_precision(work.model):
         wanted = recipe(work)
-    return {mode: ((ours(work, mode) - wanted).abs().max() / wanted.abs().max()).item() for mode in RECOMPUTED}
+    found = {mode: ours(work, mode) for mode in RECOMPUTED}
+    if twin is not None:
+        found[COMPILED] = ours(twin, "fast")
+    return {way: ((one - wanted).abs().max() / wanted.abs().max()).item() for way, one in found.items()}
 
 
-def _stages(work: Workload, repeats: int, counts: dict[str, int], rate: float) -> dict[str, dict]:
+def _stages(
+    work: Workload, twin: Workload | None, repeats: int, counts: dict[str, int], rate: float
+) -> dict[str, dict]:
     model, settings, device = work.model, work.settings, work.model.device
     index = settings.guided_steps[0]
 
     @torch.no_grad()
-    def step() -> None:
+    def step(model: Model = model) -> None:
         denoising_step(model, work.conditioning, work.latents, settings, make_schedule(model, settings), index)
 
     clean = work.latents / work.sigma
-    ways = {
-        "denoising step": step,
-        "decode": lambda: decode_latents(model, clean, settings.decode_chunk),
-    }
+    ways = {"denoising step": step, "decode": lambda: decode_latents(model, clean, settings.decode_chunk)}
+    if twin is not None:
+        ways[f"denoising step, {COMPILED}"] = lambda: step(twin.model)
     times = alternate(ways, repeats, device)
     rows = {}
     for stage, run in ways.items():
         with peak_memory(device) as peak:
             run()
-        rows[stage] = _row(times[stage], counts[stage], rate, counts[stage]) | {
-            "peak_mib": round(peak.bytes / 2**20, 1)
-        }
+        count = counts[stage.split(",")[0]]
+        rows[stage] = _row(times[stage], count, rate, count) | {"peak_mib": round(peak.bytes / 2**20, 1)}
     return rows
 
 
