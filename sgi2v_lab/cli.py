@@ -6,29 +6,21 @@ What takes seconds to import is imported inside the commands, so that `--help` a
 
 import signal
 import sys
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
 from sgi2v_lab.cli_bench import bench, precision
 from sgi2v_lab.cli_exam import exam, findings
+from sgi2v_lab.cli_generate import demo, generate
 from sgi2v_lab.cli_look import cost, diagnose
-from sgi2v_lab.cli_options import Preset
+from sgi2v_lab.cli_options import Device, console
 from sgi2v_lab.cli_report import evaluate, report
 from sgi2v_lab.cli_sweep import ablate, sweep
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.quiet import quiet_libraries
-from sgi2v_lab.setting_options import takes_settings
-
-if TYPE_CHECKING:
-    import PIL.Image
-
-    from sgi2v_lab.boxes import Trajectories
 
 __all__ = ["app", "main"]
 
@@ -64,12 +56,6 @@ app = typer.Typer(
     help="Draw boxes and paths on a picture, see it move: SG-I2V, self-guided image-to-video diffusion.",
 )
 
-ModelName = Annotated[str, typer.Option("--model", help="toy, svd, svd-xt, a checkpoint's folder, or a hub id.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; left out: the best there is.")]
-Precision = Annotated[
-    str | None, typer.Option("--dtype", help="fp32, bf16 or fp16; left out: fp32 on a CPU, else fp16.")
-]
-
 
 def main() -> None:
     """Run the command line; this is what the console script `sgi2v` calls."""
@@ -85,138 +71,10 @@ def _complain(sentence: str) -> None:
     typer.echo("sgi2v: " + " ".join(sentence.split()), err=True)
 
 
-def _say(line: str) -> None:
-    # a path must not be wrapped, coloured or read as markup: people copy it
-    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
-
-
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-@app.command("demo")
-def run_demo(
-    out: Annotated[Path, typer.Option(help="Folder for the result; an earlier result there is replaced.")] = Path(
-        "out/demo"
-    ),
-    model: ModelName = "toy",
-    seed: Annotated[int | None, typer.Option(help="Of all noise; left out: the examples' own.")] = None,
-    device: Device = None,
-    dtype: Precision = None,
-) -> None:
-    """Make a first video: a drawn scene and a photograph, each without and with control, and what went on inside."""
-    _check_seed(seed)
-    quiet_libraries()
-    from sgi2v_lab.demo import demo
-
-    record = demo(out, model=model, seed=seed, device=device, dtype=dtype, progress=sys.stderr.isatty(), tell=_say)
-    rows = {
-        "drawn scene": _control_row(record["objmc"]),
-        "photograph": _control_row(record["photo"]["objmc"]),
-    }
-    _print_control(rows, record["objmc"])
-    _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
-
-
-@app.command()
-@takes_settings
-def generate(
-    image: Annotated[Path | None, typer.Argument(help="The picture that becomes the first frame.")] = None,
-    boxes: Annotated[
-        Path | None, typer.Option(help="Trajectories on it, .json or .npy, in pixels of the picture as it is.")
-    ] = None,
-    prompt: Annotated[str | None, typer.Option(help="Words instead of a picture; see --prompt-model.")] = None,
-    prompt_model: Annotated[
-        str, typer.Option(help="What draws the prompt: toy (its scene language), or a text-to-image model.")
-    ] = "toy",
-    example: Annotated[
-        Path | None, typer.Option(help="A folder with img.png and traj.npy instead, as the paper's code reads.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the result, by default out/NAME; an earlier one is replaced.")
-    ] = None,
-    control: Annotated[bool, typer.Option("--control/--no-control", help="Move along the boxes, or not.")] = True,
-    compare: Annotated[bool, typer.Option("--compare", help="Also without control, side by side, measured.")] = False,
-    frames: Annotated[bool, typer.Option("--frames", help="Also every frame as a PNG.")] = False,
-    fit: Annotated[str, typer.Option(help="How the picture gets the model's size: stretch, crop or pad.")] = "stretch",
-    resample: Annotated[
-        bool, typer.Option("--resample", help="Allow boxes made for another number of frames.")
-    ] = False,
-    model: ModelName = "toy",
-    seed: Annotated[int, typer.Option(help="Of all noise.")] = 817,
-    preset: Preset = "paper",
-    memory: Annotated[str, typer.Option(help="auto, or how little to take: fast, selective, full, offload.")] = "auto",
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the UNet's layers first: minutes, for long videos on a GPU.")
-    ] = False,
-    device: Device = None,
-    dtype: Precision = None,
-    changes: dict | None = None,
-) -> None:
-    """Make a video in which the boxes on a picture follow their paths."""
-    if sum(source is not None for source in (image, prompt, example)) != 1:
-        raise InputError("give exactly one of a picture, --prompt and --example")
-    if example is not None and boxes is not None:
-        raise InputError("--example brings its own boxes, so leave out --boxes")
-    if control and boxes is None and example is None:
-        raise InputError("there are no boxes to follow: give --boxes FILE, or --no-control")
-    if compare and not control:
-        raise InputError("--compare shows a video with control next to one without, so leave out --no-control")
-    _check_seed(seed)
-    if out is None:
-        out = Path("out") / (next(p for p in (example, image, Path("prompt")) if p is not None).absolute().stem)
-    quiet_libraries()
-    from sgi2v_lab.fit import Fit
-    from sgi2v_lab.models import load_model
-    from sgi2v_lab.pipeline import generate as make
-    from sgi2v_lab.prompt import reference_image
-    from sgi2v_lab.results import run_record, write_comparison, write_run
-    from sgi2v_lab.run_folder import describe_machine, peak_memory, result_folder, write_record
-    from sgi2v_lab.video import write_frames
-
-    started = time.perf_counter()
-    Fit.plan((1, 1), (1, 1), fit)  # an unknown way is noticed before anything is loaded
-    picture = asked = None
-    if prompt is None:
-        picture, asked = _read_input(image, boxes, example, resample)
-    with result_folder(out) as folder:
-        _say(f"loading {model}")
-        loaded = load_model(model, device, dtype)
-        if compiled:
-            from sgi2v_lab.compilation import compile_layers  # takes long to import
-
-            loaded = compile_layers(loaded)
-        settings = loaded.preset(preset).replace(**changes or {})
-        if prompt is not None:
-            size = max(settings.width, settings.height) if prompt_model == "toy" else (settings.width, settings.height)
-            options = {} if prompt_model == "toy" else {"device": str(loaded.device)}
-            picture = reference_image(prompt, prompt_model, size, seed=seed, **options)
-            asked = _read_boxes(boxes, picture, resample)
-        options = {"settings": settings, "seed": seed, "fit": fit, "memory": memory, "progress": sys.stderr.isatty()}
-        runs = {}
-        if compare:
-            runs["uncontrolled"] = make(loaded, picture, None, **options)
-        runs["controlled" if control else "uncontrolled"] = run = make(
-            loaded, picture, asked if control else None, **options
-        )
-        picture.save(folder / "image.png")
-        write_run(folder, run, run.boxes, asked)
-        if frames:
-            write_frames(folder / "frames", run.video)
-        record = {"command": "generate", **run_record(run), "fit": fit}
-        if prompt is not None:
-            record |= {"prompt": prompt, "prompt_model": prompt_model}
-        if compare:
-            record["objmc"] = write_comparison(folder, runs["uncontrolled"], run)
-        record |= describe_machine(str(loaded.device)) | {"dtype": str(loaded.dtype).removeprefix("torch.")}
-        seconds = {name: run_record(one)["seconds"] for name, one in runs.items()}
-        record["seconds"] = {"total": round(time.perf_counter() - started, 3), **seconds}
-        write_record(folder, record | {"peak_memory": peak_memory()})
-    if compare:
-        _print_control({"video": _control_row(record["objmc"])}, record["objmc"])
-    _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
-
-
-for command in (bench, precision, exam, findings, ablate, evaluate, report, diagnose, cost):
+for command in (demo, generate, bench, precision, exam, findings, ablate, evaluate, report, diagnose, cost):
     app.command()(command)
 app.add_typer(sweep, name="sweep")
 
@@ -239,7 +97,7 @@ def models(
         count = f"{found.parameters / 1e6:,.1f} M" if found.parameters else "—"
         here = "yes" if found.here else "no"
         table.add_row(name, found.source, here, size, str(found.frames or "—"), count)
-    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
+    console().print(table, markup=False)
 
 
 @app.command()
@@ -257,50 +115,4 @@ def info(device: Device = None) -> None:
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
         table.add_row(name, str(value))
-    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
-
-
-# --- parts of commands -----------------------------------------------------------------------------------------------
-
-
-def _check_seed(seed: int | None) -> None:
-    if seed is not None and not 0 <= seed < 2**63:
-        raise InputError(f"seed is {seed}, but must be a whole number from 0 to 2^63 - 1")
-
-
-def _read_input(
-    image: Path | None, boxes: Path | None, example: Path | None, resample: bool
-) -> "tuple[PIL.Image.Image, Trajectories | None]":
-    from sgi2v_lab.images import read_image
-    from sgi2v_lab.trajectory_files import read_example
-
-    if example is not None:
-        return read_example(example, resample=resample)
-    picture = read_image(image)
-    return picture, _read_boxes(boxes, picture, resample)
-
-
-def _read_boxes(boxes: Path | None, picture: "PIL.Image.Image", resample: bool) -> "Trajectories | None":
-    from sgi2v_lab.trajectory_files import load_trajectories
-
-    if boxes is None:
-        return None
-    return load_trajectories(boxes, picture.size, resample=resample)
-
-
-def _control_row(objmc: dict) -> list[str]:
-    ratio = "—" if objmc["ratio"] is None else f"{objmc['ratio']:.2f}"
-    return [f"{objmc['uncontrolled']:.1f} px", f"{objmc['controlled']:.1f} px", ratio]
-
-
-def _print_control(rows: dict[str, list[str]], objmc: dict) -> None:
-    width, height = objmc["resolution"]
-    title = f"Distance from the path asked for (ObjMC, {objmc['tracker']} tracker, {width} × {height} px)"
-    table = Table("", "without control", "with control", "ratio", title=title, title_justify="left")
-    for name, row in rows.items():
-        table.add_row(name, *row)
-    Console().print(table, markup=False)
-
-
-def _finish(out: Path, how: str) -> None:
-    typer.echo(f"{out}  ({how})")
+    console().print(table, markup=False)

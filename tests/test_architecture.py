@@ -27,8 +27,8 @@ ORDER = (
     *("errors", "quiet", "files", "shapes", "settings", "presets"),
     *("fit", "paths", "trajectory", "camera", "boxes", "trajectory_json", "images", "trajectory_files"),
     "photographs",
-    *("toy", "scene_language", "scene_layout", "prompt", "weights", "models"),
-    *("shortcuts", "memory", "features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline", "batch"),
+    *("toy", "scene_language", "scene_layout", "prompt", "weights", "shortcuts", "models"),
+    *("compilation", "memory", "features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline", "batch"),
     *(
         "video",
         "baselines",
@@ -52,6 +52,7 @@ ORDER = (
         "cli_look",
         "cli_sweep",
         "cli_bench",
+        "cli_generate",
         "cli",
         "__main__",
     ),
@@ -68,6 +69,7 @@ MAY_IMPORT_TOY = (
     "demo",
     "paper_figures",
     "cli_exam",
+    "cli_generate",
     "cli",
     "__main__",
 )
