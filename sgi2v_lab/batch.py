@@ -4,6 +4,7 @@ A GPU that one video does not fill makes several in hardly more time; on a CPU n
 own noise, loss and optimiser step, so that it is the one that `generate` makes, up to rounding.
 """
 
+import math
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -51,13 +52,11 @@ def generate_batch(
 
     Raises:
         InputError: as in `generate`, for any of the videos, before anything is computed; no seed; another number of
-            trajectories than seeds; `settings.enough`, which would end one video's guided step with another's.
+            trajectories than seeds.
     """
     settings, seeds = settings or model.settings, list(seeds)
     if not seeds:
         raise InputError("there are no seeds, but a batch needs one for each video")
-    if settings.enough is not None:
-        raise InputError(f"enough is {settings.enough}, but videos of a batch cannot end their steps apart; use none")
     paths = list(trajectories) if isinstance(trajectories, Sequence) else [trajectories] * len(seeds)
     if len(paths) != len(seeds):
         raise InputError(f"there are {len(paths)} trajectories for {len(seeds)} seeds; give one, or as many as seeds")
@@ -101,7 +100,8 @@ def _together(model: Model, prepared: Sequence[Prepared], memory: Memory, bar: t
             sigmas.append(step.sigma)
             for number, found in enumerate(losses if step.iterations else ()):
                 terms = [iteration.found for iteration in step.iterations]
-                found[step.index] = [(t.total if t.per_video is None else t.per_video[number]).item() for t in terms]
+                own = [(t.total if t.per_video is None else t.per_video[number]).item() for t in terms]
+                found[step.index] = [loss for loss in own if not math.isnan(loss)]  # NaN: it had ended its step
             bar.update(len(prepared))
         denoised = perf_counter()
         latents = step.latents.unflatten(0, (len(prepared), -1))

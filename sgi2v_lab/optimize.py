@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sgi2v_lab.features import assemble, features_for_gradient
@@ -41,7 +41,9 @@ class OptimizeStep:
 class Carried:
     """What a guided step leaves to the next one of the same run; `optimize_latents` fills it in."""
 
-    first_loss: float | None = None  # of the first iteration of all; where `settings.enough` asks for it
+    first_loss: Float[Tensor, " videos"] | None = (
+        None  # of the first iteration of all, if `settings.enough` asks for it
+    )
     optimizer: torch.optim.Optimizer | None = None  # where `settings.carry_optimizer`
 
 
@@ -58,7 +60,8 @@ def optimize_latents(
     """Optimise noisy latents (frames, channels, h, w) at noise level sigma; yields after every iteration.
 
     Of several videos in one pass, whose frames lie one after the other, `cells` are those of each; each has its own
-    loss, and their sum is what is reported as the loss.
+    loss, and their sum is what is reported as the loss. Where one has ended its step before the others, its own loss
+    is NaN from then on, and its latents stay.
 
     The optimiser is fresh, so that momentum does not leak from one noise level into the next, unless
     `settings.carry_optimizer` and the one in `carried` goes on. With `settings.enough`, the step ends once its loss is
@@ -92,22 +95,37 @@ def optimize_latents(
             optimizer.param_groups[0]["lr"] = rate
         carried.optimizer = optimizer
 
+    ended = torch.zeros(videos, dtype=torch.bool, device=x.device)
     for iteration in range(settings.iterations):
         loss, gradient = memory.attempt(
             lambda: loss_gradient(model, x, sigma, conditioning, samples, settings, memory.keep)
         )
         if settings.enough is not None:
-            found = loss.total.item()
-            carried.first_loss = found if carried.first_loss is None else carried.first_loss
-            if found < settings.enough * carried.first_loss:
+            loss, ended = _judge(loss, ended, carried, settings.enough)
+            if ended.all():
                 yield OptimizeStep(iteration, loss, gradient, x.detach().clone())
                 return
+        before = x.detach().clone() if settings.enough is not None else None
         x.grad = gradient.clone()
         if settings.optimizer == "normalized":
             own = x.grad.view(videos, -1)  # a video does not move less because another one pulls more
             own /= own.abs().amax(dim=1, keepdim=True).clamp(min=1e-30)
         optimizer.step()
+        if before is not None:  # momentum would move what has ended, too
+            x.data = torch.where(ended.repeat_interleave(len(x) // videos).view(-1, 1, 1, 1), before, x.data)
         yield OptimizeStep(iteration, loss, gradient, x.detach().clone())
+
+
+def _judge(
+    loss: LossTerms, ended: Bool[Tensor, " videos"], carried: Carried, enough: float
+) -> tuple[LossTerms, Bool[Tensor, " videos"]]:
+    """The loss, without what had ended before, and which videos have ended now."""
+    found = loss.total[None] if loss.per_video is None else loss.per_video
+    if carried.first_loss is None:
+        carried.first_loss = found
+    if loss.per_video is not None:
+        loss = replace(loss, per_video=found.masked_fill(ended, torch.nan))
+    return loss, ended | (found < enough * carried.first_loss)
 
 
 def loss_gradient(
