@@ -41,7 +41,7 @@ def alike(one, other):
         {"features": "block"},
         {"max_guidance": 1.0},
         {"sampler": "dpm++", "carry_optimizer": True},
-        {"enough": 0.94, "iterations": 4},
+        {"enough": 0.95, "iterations": 4},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())) or "paper",
 )
