@@ -70,8 +70,8 @@ from sgi2v_lab.widgets.explore import place_norms, subject_of_run
 
 model = load_model(model_name, device)
 settings = model.settings
-if settings.optimizer != "adamw":  # this chapter is about the paper's, which wants a gentler rate
-    settings = settings.replace(optimizer="adamw", learning_rate=settings.learning_rate / 10)
+if settings.optimizer != "adamw":  # this chapter is about the paper's, with five iterations, at a gentler rate
+    settings = settings.replace(optimizer="adamw", learning_rate=settings.learning_rate / 5, iterations=5, enough=None)
 if num_steps:  # the same stretch of the run is guided, in fewer steps
     scaled = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
     settings = settings.replace(num_steps=num_steps, guided_steps=scaled)

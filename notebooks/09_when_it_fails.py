@@ -74,7 +74,9 @@ from sgi2v_lab.widgets.explore import subject_of_latents
 from sgi2v_lab.widgets.remarks import remarks_on
 
 model = load_model(model_name, device)
-settings = model.settings.replace(iterations=iterations)
+settings = model.settings.replace(iterations=iterations, enough=None)
+if settings.iterations < model.settings.iterations:  # fewer steps, longer ones
+    settings = settings.replace(learning_rate=2 * settings.learning_rate)
 if num_steps:  # the same stretch of the run is guided, in fewer steps
     guided = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
     settings = settings.replace(num_steps=num_steps, guided_steps=guided)
