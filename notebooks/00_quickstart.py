@@ -164,13 +164,15 @@ plot_losses([controlled.losses[step] for step in steps], [controlled.sigmas[step
 # to the path than it would have been by itself.
 
 # %%
-fell = [controlled.losses[step][-1] < controlled.losses[step][0] for step in steps]
-assert sum(fell) > len(fell) / 2, "the trajectory loss did not fall at most of the guided steps"
+worked = [losses for losses in controlled.losses.values() if len(losses) > 1]  # in others it was low enough at once
+fell = [losses[-1] < losses[0] for losses in worked]
+assert sum(fell) > len(fell) / 2, "the trajectory loss did not fall in most guided steps"
 assert not torch.equal(*videos.values()), "control changed nothing"
 assert torch.equal(boxes[0, 0], ball), "the box does not start on the ball"
 without, along = (result.value for result in measured.values())
 assert along < without, f"the ball is no closer to the path: {along:.1f} px, and {without:.1f} px by itself"
-print(f"The loss fell at {sum(fell)} of {len(fell)} guided steps; ObjMC went from {without:.1f} to {along:.1f} px.")
+print(f"The loss fell in {sum(fell)} of the {len(fell)} guided steps that worked on it.")
+print(f"ObjMC went from {without:.1f} to {along:.1f} px.")
 
 # %% [markdown]
 # ## Exercises

@@ -230,7 +230,8 @@ for index in run.losses:
     step = run.trace[index]
     error = (mix_frequencies(step.optimised, step.before, mask) - step.mixed).abs().max().item()
     assert error < (1e-5 if model.dtype == torch.float32 else 1e-2) * step.sigma, f"equation 4 is off in step {index}"
-begin, end = ([losses[k] for losses in run.losses.values()] for k in (0, -1))
+worked = [losses for losses in run.losses.values() if len(losses) > 1]  # in others it was low enough at once
+begin, end = ([losses[k] for losses in worked] for k in (0, -1))
 fell = sum(b > e for b, e in zip(begin, end, strict=True))
 assert sum(end) < sum(begin), "over all guided steps the loss should fall"
 assert 2 * fell > len(begin), f"the loss fell in only {fell} of {len(begin)} guided steps"

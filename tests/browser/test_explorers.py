@@ -11,7 +11,7 @@ from sgi2v_lab.trajectory import Trajectory
 from sgi2v_lab.widgets import FeatureExplorer, FrequencyExplorer, LossExplorer
 
 model = load_model("toy", "cpu")
-settings = model.settings.replace(num_steps=6, guided_steps=(1, 3), iterations=3)
+settings = model.settings.replace(num_steps=6, guided_steps=(1, 3), iterations=3, enough=None)
 scene = "a large yellow circle at the left on blue clouds"
 picture = reference_image(scene, "toy", 128)
 ball = next(iter(prompt_boxes(scene, 128).values())).tolist()
