@@ -174,6 +174,10 @@ plot_gallery(panels, boxes=run.boxes[:, -1])
 plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
 
 # %% [markdown]
+# Each line is one guided step. The paper makes five iterations in each; with `enough`, which the toy's settings have, a
+# step ends once its loss is below that share of the first one, and may be a single point.
+
+# %% [markdown]
 # ## What it costs
 #
 # A step by itself is one forward pass of the UNet (two with classifier-free guidance). Each iteration adds a forward
