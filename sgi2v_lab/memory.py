@@ -3,7 +3,7 @@
 | mode | what it gives up | what it costs |
 |---|---|---|
 | fast | nothing | |
-| selective | feed-forward networks' insides and convolutions' inputs, until the backward pass | a sixth more time |
+| selective | feed-forward networks' insides and convolutions' inputs, until the backward pass | a fifth more time |
 | full | all but what goes into each layer | half to two thirds as much time again |
 | offload | the same; off the GPU too is what a stage does not use, and frames are decoded four at a time | copies |
 
