@@ -10,7 +10,7 @@ the UNet's pass keeps for its backward is a choice, since what is not kept has t
 | full | what goes into each layer (residual block or transformer) | everything |
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["RECOMPUTED", "one_image_token", "recomputing", "without_identities"]
+__all__ = ["RECOMPUTED", "identities", "one_image_token", "recomputing", "without_identities"]
 
 RECOMPUTED = {
     "fast": (),
@@ -77,16 +77,27 @@ def one_image_token(unet: UNetSpatioTemporalConditionModel) -> Iterator[None]:
 
 
 @contextmanager
-def without_identities(network: nn.Module) -> Iterator[None]:
+def without_identities(network: nn.Module, names: Sequence[str] | None = None) -> Iterator[None]:
     """Leave out the temporal residual blocks that add nothing, as in a decoder trained on single frames; to the bit.
+
+    `names` are those of `identities` of another network that is built alike, where this one has no weights.
+    """
+    with ExitStack() as stack:
+        for name in identities(network) if names is None else names:
+            stack.enter_context(_forward_as(network.get_submodule(name), lambda hidden, *_, **__: hidden))
+        yield
+
+
+def identities(network: nn.Module) -> list[str]:
+    """The names of the temporal residual blocks that return what they are given.
 
     Such a block's last convolution is all zeros, and what it is given has as many channels as what it returns.
     """
-    with ExitStack() as stack:
-        for module in network.modules():
-            if isinstance(module, TemporalResnetBlock) and module.conv_shortcut is None and _is_zero(module.conv2):
-                stack.enter_context(_forward_as(module, lambda hidden, *_, **__: hidden))
-        yield
+    return [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, TemporalResnetBlock) and module.conv_shortcut is None and _is_zero(module.conv2)
+    ]
 
 
 def _is_zero(convolution: nn.Module) -> bool:
