@@ -168,14 +168,11 @@ plot_gallery(panels, boxes=run.boxes[:, -1])
 #
 # One line for each guided step, a point for each iteration, before its update. *Look at* which lines fall. A line may
 # rise: Adam's first step is as large as its later ones wherever it goes, and at the highest noise the features hardly
-# know what the film will be. The filter and the denoiser come between the lines.
+# know what the film will be. The filter and the denoiser come between the lines. With `enough`, which the toy's settings
+# have and the paper has not, a step ends once its loss is below that share of the first one: it may be a single point.
 
 # %%
 plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
-
-# %% [markdown]
-# Each line is one guided step. The paper makes five iterations in each; with `enough`, which the toy's settings have, a
-# step ends once its loss is below that share of the first one, and may be a single point.
 
 # %% [markdown]
 # ## What it costs

@@ -41,9 +41,7 @@ class OptimizeStep:
 class Carried:
     """What a guided step leaves to the next one of the same run; `optimize_latents` fills it in."""
 
-    first_loss: Float[Tensor, " videos"] | None = (
-        None  # of the first iteration of all, if `settings.enough` asks for it
-    )
+    first_loss: Float[Tensor, " videos"] | None = None  # of the first iteration of all; for `settings.enough`
     optimizer: torch.optim.Optimizer | None = None  # where `settings.carry_optimizer`
 
 
