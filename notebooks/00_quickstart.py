@@ -165,7 +165,7 @@ plot_losses([controlled.losses[step] for step in steps], [controlled.sigmas[step
 # to the path than it would have been by itself.
 
 # %%
-worked = [losses for losses in controlled.losses.values() if len(losses) > 1]  # in others it was low enough at once
+worked = [controlled.losses[step] for step in controlled.working_steps]  # in others it was low enough at once
 fell = [losses[-1] < losses[0] for losses in worked]
 assert sum(fell) > len(fell) / 2, "the trajectory loss did not fall in most guided steps"
 assert not torch.equal(*videos.values()), "control changed nothing"

@@ -61,7 +61,7 @@ from sgi2v_lab.plots import plot_gallery, plot_magnitudes, plot_mask, plot_serie
 from sgi2v_lab.widgets.explore import place_norms, subject_of_run
 
 model = load_model(model_name, device)
-settings = model.settings
+settings = model.settings.replace(enough=None)  # so that every guided step changes the latents
 if num_steps:  # the same stretch of the run is guided, in fewer steps
     scaled = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
     settings = settings.replace(num_steps=num_steps, guided_steps=scaled)

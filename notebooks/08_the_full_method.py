@@ -231,7 +231,7 @@ for index in run.losses:
     step = run.trace[index]
     error = (mix_frequencies(step.optimised, step.before, mask) - step.mixed).abs().max().item()
     assert error < (1e-5 if model.dtype == torch.float32 else 1e-2) * step.sigma, f"equation 4 is off in step {index}"
-worked = [losses for losses in run.losses.values() if len(losses) > 1]  # in others it was low enough at once
+worked = [run.losses[step] for step in run.working_steps]  # in others it was low enough at once
 begin, end = ([losses[k] for losses in worked] for k in (0, -1))
 fell = sum(b > e for b, e in zip(begin, end, strict=True))
 assert sum(end) < sum(begin), "over all guided steps the loss should fall"

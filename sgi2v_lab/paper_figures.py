@@ -104,7 +104,7 @@ def draw_run(folder: Path, model: Model, seed: int = 1) -> None:
     steps = sorted(run.losses)
     figure = plot_losses([run.losses[k] for k in steps], [run.sigmas[k] for k in steps])
     save_figure(figure, folder / "optimisation.png")
-    step = run.trace[steps[len(steps) // 2]]
+    step = run.trace[run.working_steps[len(run.working_steps) // 2]]
     stages = {"before": step.before, "optimised": step.optimised, "mixed": step.mixed}
     bins = max(4, min(run.latents.shape[-2:]) // 2)
     spectra = {label: radial_spectrum(latents, bins=bins) for label, latents in stages.items()}

@@ -51,6 +51,12 @@ class Run:
     seconds: dict[str, float]  # by stage: encode, denoise (with the optimisation), decode
     trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with what was asked to be kept
 
+    @property
+    def working_steps(self) -> list[int]:
+        """The guided steps that changed the latents: with `settings.enough`, others end before their first update."""
+        enough, first = self.settings.enough, next(iter(self.losses.values()), [0.0])[0]
+        return [step for step, losses in self.losses.items() if enough is None or losses[0] >= enough * first]
+
     def diagnose(
         self,
         uncontrolled: "Run | None" = None,

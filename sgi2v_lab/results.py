@@ -113,7 +113,7 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
     """
     settings, boxes = controlled.settings, controlled.boxes
     index = sum(settings.guided_steps) // 2
-    step, sigma = controlled.trace[index], controlled.sigmas[index]
+    sigma, working = controlled.sigmas[index], controlled.working_steps
     _, _, h, w = model.latent_shape(settings)
 
     # the same first draw from the same seed as in the run, so the same conditioning
@@ -130,7 +130,8 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
     similar = {kind: similarity_maps(features, point=point, picture=picture) for kind, features in maps.items()}
     save_figure(plot_similarity(uncontrolled.video, similar, point), folder / "similarity.png")
 
-    if step.optimised is not None:
+    if working:  # the middle one of the guided steps may have found nothing left to do
+        step = controlled.trace[working[len(working) // 2]]
         stages = {"before": step.before, "optimised": step.optimised, "mixed": step.mixed}
         spectra = {label: radial_spectrum(x, bins=max(4, min(h, w) // 2)) for label, x in stages.items()}
         radii = spectra["before"][0]

@@ -97,6 +97,7 @@ class FrequencyExplorer(Explorer):
             self._stages = {k: (each.before, each.optimised) for k, each in guided_latents(run).items()}
             self._subject = None if model is None else subject_of_run(model, run)
         settings = run.settings if run is not None else None
+        telling = list(self._stages) if run is None else [k for k in self._stages if k in run.working_steps]
         cutoff = cutoff if cutoff is not None else settings.cutoff if settings else 0.5
         order = order if order is not None else settings.butterworth_order if settings else 4
         frames, _, h, w = next(iter(self._stages.values()))[0].shape
@@ -111,7 +112,7 @@ class FrequencyExplorer(Explorer):
             },
             steps=[] if run is None else [{"index": k, "sigma": run.sigmas[k]} for k in self._stages],
             grid=[w, h],
-            step=list(self._stages)[len(self._stages) // 2],
+            step=telling[len(telling) // 2],
             frame=frames // 2,
             cutoff=float(cutoff),
             order=order,
