@@ -348,6 +348,6 @@ for bucket in (10, 240):
 # %% [markdown]
 # ## Further
 #
-# - [models.py](../sgi2v_lab/models.py) encodes and decodes, [denoise.py](../sgi2v_lab/denoise.py) is the loop. Without
+# - [codec.py](../sgi2v_lab/codec.py) encodes and decodes, [denoise.py](../sgi2v_lab/denoise.py) is the loop. Without
 #   control it does what diffusers' own pipeline does.
 # - [Chapter 2](02_boxes_and_trajectories.ipynb) says what should move, and where to.

@@ -13,10 +13,11 @@ import torch
 from tqdm.auto import tqdm
 
 from sgi2v_lab.boxes import Trajectories
+from sgi2v_lab.codec import Conditioning, encode_image
 from sgi2v_lab.denoise import denoise, draw_noise
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.memory import SPARE, Memory, choose_mode, estimate_bytes, free_bytes
-from sgi2v_lab.models import Conditioning, Model, encode_image
+from sgi2v_lab.models import Model
 from sgi2v_lab.pipeline import Prepared, Run, prepare
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image
@@ -63,6 +64,7 @@ def generate_batch(
     prepared = [
         prepare(model, image, path, settings, seed=seed, fit=fit) for path, seed in zip(paths, seeds, strict=True)
     ]
+    model = model.in_precision(settings.precision)
     mode, runs = choose_mode(model, settings, memory), []
     at_once = fits_at_once(model, settings, mode)
     with tqdm(total=settings.num_steps * len(seeds), desc="batch", disable=not progress, leave=False) as bar:

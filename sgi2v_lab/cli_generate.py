@@ -108,11 +108,12 @@ def generate(
     with result_folder(out) as folder:
         _say(f"loading {model}")
         loaded = load_model(model, device, dtype)
+        settings = loaded.preset(preset).replace(**changes or {})
+        loaded = loaded.in_precision(settings.precision)
         if compiled:
             from sgi2v_lab.compilation import compile_layers  # takes long to import
 
             loaded = compile_layers(loaded)
-        settings = loaded.preset(preset).replace(**changes or {})
         if prompt is not None:
             size = max(settings.width, settings.height) if prompt_model == "toy" else (settings.width, settings.height)
             options = {} if prompt_model == "toy" else {"device": str(loaded.device)}

@@ -11,10 +11,11 @@ from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sgi2v_lab.codec import Conditioning
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
 from sgi2v_lab.memory import Memory
-from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.models import Model
 from sgi2v_lab.optimize import Carried, OptimizeStep, optimize_latents
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents

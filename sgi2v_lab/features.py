@@ -14,8 +14,9 @@ from diffusers import UNetSpatioTemporalConditionModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sgi2v_lab.codec import Conditioning
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.models import Model
 from sgi2v_lab.settings import FEATURE_KINDS
 from sgi2v_lab.shapes import Features, Latents
 from sgi2v_lab.shortcuts import one_image_token, recomputing

@@ -19,8 +19,9 @@ from typing import TypeVar
 import psutil
 import torch
 
+from sgi2v_lab.codec import decode_latents
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models import Model, decode_latents
+from sgi2v_lab.models import Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents, Video
 

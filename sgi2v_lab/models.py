@@ -1,11 +1,12 @@
-"""Models: any image-to-video checkpoint in the format of diffusers' StableVideoDiffusionPipeline, and its codecs.
+"""Models: any image-to-video checkpoint in the format of diffusers' StableVideoDiffusionPipeline.
 
 SVD has five parts: a VAE, a UNet, a CLIP image encoder with its pre-processing, and a scheduler. `load_model` gets them
-all; `encode_image`, `encode_video` and `decode_latents` are the ways in and out of latent space.
+all; `sgi2v_lab.codec` has the ways in and out of latent space.
 """
 
 import os
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,26 +16,16 @@ from diffusers import (
     StableVideoDiffusionPipeline,
     UNetSpatioTemporalConditionModel,
 )
-from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
-from diffusers.utils.torch_utils import randn_tensor
-from jaxtyping import Float
-from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.presets import PRESETS, SVD_PRESETS, Presets, read_presets
 from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Image, Latents, Video
-from sgi2v_lab.shortcuts import without_identities
 from sgi2v_lab.weights import fetch_pipeline
 
 __all__ = [
     "MODELS",
-    "Conditioning",
     "Model",
-    "decode_latents",
-    "encode_image",
-    "encode_video",
     "load_model",
     "pick_device",
 ]
@@ -61,6 +52,7 @@ class Model:
     feature_extractor: CLIPImageProcessor
     settings: Settings
     presets: Presets = field(default_factory=lambda: SVD_PRESETS)
+    copies: dict[torch.dtype, "Model"] = field(default_factory=dict, init=False, repr=False)  # in other precisions
 
     @classmethod
     def from_pipeline(
@@ -85,6 +77,16 @@ class Model:
         if name not in self.presets:
             raise InputError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
         return self.settings.replace(**self.presets[name])
+
+    def in_precision(self, name: str) -> "Model":
+        """The model with its networks in a precision of `settings.PRECISIONS`: itself, or a copy, which it keeps."""
+        dtype = self.dtype if name == "own" else DTYPES[name]
+        if dtype == self.dtype:
+            return self
+        if dtype not in self.copies:
+            parts = {part: deepcopy(getattr(self, part)).to(dtype) for part in ("vae", "unet", "image_encoder")}
+            self.copies[dtype] = replace(self, **parts)
+        return self.copies[dtype]
 
     @property
     def device(self) -> torch.device:
@@ -130,23 +132,6 @@ class Model:
         for layer in layers:
             if tuple(layer) not in have:
                 raise InputError(f"{self.name} has no layer {tuple(layer)}; it has {', '.join(map(str, have))}")
-
-
-@dataclass(frozen=True)
-class Conditioning:
-    """What the UNet is told about the first frame (conditional branch).
-
-    Of several videos in one pass, one after the other; they have one picture, and so the same token.
-    """
-
-    embedding: Float[Tensor, "videos 1 embedding"]
-    image_latents: Latents  # the first frame's latents, repeated over frames, not scaled (as SVD was trained)
-    time_ids: Float[Tensor, "videos 3"]  # fps - 1, motion bucket, noise augmentation
-
-    @property
-    def videos(self) -> int:
-        """How many videos this is of."""
-        return len(self.embedding)
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
@@ -198,76 +183,3 @@ def load_model(
         raise InputError(f"{name} does not fit into the memory of {device}; try dtype fp16, or device cpu") from error
     settings = Settings.load(folder / "settings.json") if (folder / "settings.json").is_file() else Settings()
     return Model.from_pipeline(pipeline, name, settings, read_presets(folder / "presets.json", settings))
-
-
-@torch.no_grad()
-def encode_image(model: Model, image: Image, settings: Settings, generator: torch.Generator) -> Conditioning:
-    """Encode the first frame (3, height, width), values 0..1, as SVD's pipeline does.
-
-    CLIP turns it into one token; the VAE turns it, with a little noise, into latents. The noise is drawn from
-    `generator` (on the CPU, so that a seed means the same on every device), before the video's own noise.
-    """
-    # the memory layout that diffusers' pipeline arrives at; convolutions round differently in another one
-    image = image[None].float().clone(memory_format=torch.channels_last)
-    small = (_resize_with_antialiasing(image * 2 - 1, (224, 224)) + 1) / 2
-    pixels = model.feature_extractor(
-        images=small, do_normalize=True, do_center_crop=False, do_resize=False, do_rescale=False, return_tensors="pt"
-    ).pixel_values
-    embedding = model.image_encoder(pixels.to(model.device, model.dtype)).image_embeds[:, None]
-
-    noise = randn_tensor(image.shape, generator=generator, dtype=image.dtype)
-    noisy = (2.0 * image - 1.0) + settings.noise_augmentation * noise
-    with _full_precision_vae(model):
-        latents = model.vae.encode(noisy.to(model.device, model.vae.dtype)).latent_dist.mode()
-    frames = model.num_frames(settings)
-    ids = [settings.fps - 1, settings.motion_bucket, settings.noise_augmentation]
-    return Conditioning(
-        embedding=embedding,
-        image_latents=latents.to(model.dtype).repeat(frames, 1, 1, 1),
-        time_ids=torch.tensor([ids], dtype=model.dtype, device=model.device),
-    )
-
-
-@torch.no_grad()
-def encode_video(model: Model, video: Video, chunk: int | None = None) -> Latents:
-    """Encode a video (frames, 3, height, width), values 0..1, to clean latents (frames, channels, h, w).
-
-    They are scaled as the UNet knows them, so `decode_latents` is the way back. Every frame is encoded by itself;
-    `chunk` frames at a time take less memory.
-    """
-    pieces = []
-    with _full_precision_vae(model):
-        pixels = (2.0 * video - 1.0).to(model.device, model.vae.dtype)
-        for piece in pixels.split(chunk or len(pixels)):
-            pieces.append(model.vae.encode(piece).latent_dist.mode())
-    return (model.vae.config.scaling_factor * torch.cat(pieces)).to(model.dtype)
-
-
-@torch.no_grad()
-def decode_latents(model: Model, latents: Latents, chunk: int | None = None) -> Video:
-    """Decode latents (frames, channels, h, w) to a video (frames, 3, height, width), values 0..1, on the CPU.
-
-    `chunk` frames are decoded at a time; fewer take less memory, but the temporal decoder sees fewer neighbours.
-    """
-    pieces = []
-    with _full_precision_vae(model), without_identities(model.vae.decoder):
-        scaled = (1 / model.vae.config.scaling_factor * latents).to(model.vae.dtype)
-        for piece in scaled.split(chunk or len(scaled)):
-            pieces.append(model.vae.decode(piece, num_frames=len(piece)).sample.float().cpu())
-    return (torch.cat(pieces) / 2 + 0.5).clamp(0, 1)
-
-
-class _full_precision_vae:
-    """SVD's VAE overflows in fp16 and says so in its configuration (`force_upcast`)."""
-
-    def __init__(self, model: Model):
-        self.vae = model.vae
-        self.upcast = self.vae.dtype == torch.float16 and self.vae.config.force_upcast
-
-    def __enter__(self) -> None:
-        if self.upcast:
-            self.vae.to(dtype=torch.float32)
-
-    def __exit__(self, *_: object) -> None:
-        if self.upcast:
-            self.vae.to(dtype=torch.float16)

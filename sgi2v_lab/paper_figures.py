@@ -22,12 +22,13 @@ from typing import Annotated
 import torch
 import typer
 
+from sgi2v_lab.codec import encode_image, encode_video
 from sgi2v_lab.demo import demo
 from sgi2v_lab.evaluation.exam_page import take_exam
 from sgi2v_lab.evaluation.findings import find
 from sgi2v_lab.features import assemble, extract_features, layers_of
 from sgi2v_lab.frequency import radial_spectrum
-from sgi2v_lab.models import Model, encode_image, encode_video, load_model
+from sgi2v_lab.models import Model, load_model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.plots import plot_losses, plot_spectra, save_figure

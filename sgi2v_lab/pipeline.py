@@ -16,13 +16,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sgi2v_lab.boxes import Trajectories, latent_cells
+from sgi2v_lab.codec import Conditioning, encode_image
 from sgi2v_lab.denoise import DenoiseStep, denoise, draw_noise
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.fit import Fit
 from sgi2v_lab.images import fit_image, read_image, to_pil, to_tensor
 from sgi2v_lab.loss import trajectory_loss
 from sgi2v_lab.memory import Memory, choose_mode
-from sgi2v_lab.models import Conditioning, Model, encode_image
+from sgi2v_lab.models import Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image, Latents, Video
 
@@ -163,6 +164,7 @@ def generate_steps(
     Arguments and errors are those of `generate`; all is checked at this call, before the first step is asked for.
     """
     prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
+    model = model.in_precision(prepared.settings.precision)
     chosen = Memory(model, choose_mode(model, prepared.settings, memory))
 
     def denoising(conditioning: Conditioning, noise: Latents) -> Iterator[DenoiseStep]:

@@ -5,11 +5,12 @@ from pathlib import Path
 import torch
 
 from sgi2v_lab.boxes import Trajectories, latent_cells
+from sgi2v_lab.codec import encode_image
 from sgi2v_lab.evaluation.metrics import ObjMC, objmc
 from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.frequency import butterworth_mask, radial_spectrum
 from sgi2v_lab.loss import gaussian_weight
-from sgi2v_lab.models import Model, encode_image
+from sgi2v_lab.models import Model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.plots import (

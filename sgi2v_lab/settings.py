@@ -9,10 +9,11 @@ from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZERS", "SAMPLERS", "Settings"]
+__all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZERS", "PRECISIONS", "SAMPLERS", "Settings"]
 
 FEATURE_KINDS = ("aligned", "ordinary", "query", "key", "value", "temporal", "block")
 SAMPLERS = ("euler", "dpm++")
+PRECISIONS = ("own", "fp32", "bf16", "fp16")
 OPTIMIZERS = ("adamw", "adam", "sgd", "normalized")
 # the fields of Settings that play no part in a video without control
 CONTROL_FIELDS = (
@@ -61,6 +62,7 @@ class Settings:
     fps: int = 7  # what the model is told about the frame rate (SVD's default)
     motion_bucket: int = 127  # how much motion the model is asked for, 0..255 (SVD's default)
     noise_augmentation: float = 0.02  # noise added to the first frame before it is encoded (SVD's default)
+    precision: str = "own"  # in which the networks compute: as the model was loaded, or another; the loss is fp32
     decode_chunk: int | None = None  # frames decoded at a time; none: all
     checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
 
@@ -95,6 +97,8 @@ class Settings:
             raise InputError(f"features is {self.features!r}, but must be one of {', '.join(FEATURE_KINDS)}")
         if self.sampler not in SAMPLERS:
             raise InputError(f"sampler is {self.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision is {self.precision!r}, but must be one of {', '.join(PRECISIONS)}")
         if self.optimizer not in OPTIMIZERS:
             raise InputError(f"optimizer is {self.optimizer!r}, but must be one of {', '.join(OPTIMIZERS)}")
         if not self.layers:

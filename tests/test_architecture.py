@@ -27,7 +27,7 @@ ORDER = (
     *("errors", "quiet", "files", "shapes", "settings", "presets"),
     *("fit", "paths", "trajectory", "camera", "boxes", "trajectory_json", "images", "trajectory_files"),
     "photographs",
-    *("toy", "scene_language", "scene_layout", "prompt", "weights", "shortcuts", "models"),
+    *("toy", "scene_language", "scene_layout", "prompt", "weights", "shortcuts", "models", "codec"),
     *("compilation", "memory", "features", "pca", "loss", "optimize", "frequency", "denoise", "pipeline", "batch"),
     *(
         "video",
@@ -64,6 +64,7 @@ MAY_IMPORT_TOY = (
     "toy",
     *READS_PROMPTS,
     "models",
+    "codec",
     "datasets",
     "evaluation",
     "demo",

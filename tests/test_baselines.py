@@ -10,9 +10,10 @@ from sgi2v_lab.baselines import BASELINES, flow_noise, generate_with, paste_alon
 from sgi2v_lab.baselines.drag import motion_supervision
 from sgi2v_lab.baselines.regions import covered, nearest_cells, paint_order
 from sgi2v_lab.boxes import Trajectories, Trajectory
+from sgi2v_lab.codec import decode_latents, encode_video
 from sgi2v_lab.denoise import denoise
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models import TOY, decode_latents, encode_video, load_model
+from sgi2v_lab.models import TOY, load_model
 from sgi2v_lab.pipeline import Run, generate
 from tests.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, conditioning, noisy_latents, picture, tiny_model
 

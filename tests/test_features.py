@@ -7,9 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sgi2v_lab.codec import Conditioning
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, extract_features, features_for_gradient, layers_of, record_features
-from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.models import Model
 from sgi2v_lab.shortcuts import RECOMPUTED
 from tests.tiny import FRAMES, conditioning, noisy_latents, tiny_model
 

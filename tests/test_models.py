@@ -5,8 +5,9 @@ import shutil
 import pytest
 import torch
 
+from sgi2v_lab.codec import decode_latents, encode_image, encode_video
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models import MODELS, Model, decode_latents, encode_image, encode_video, load_model, pick_device
+from sgi2v_lab.models import MODELS, Model, load_model, pick_device
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.toy.data import HELD_OUT
 from sgi2v_lab.toy.random_scenes import sample_scene

@@ -6,6 +6,8 @@ import PIL.Image
 import pytest
 import torch
 
+from sgi2v_lab.baselines import generate_with
+from sgi2v_lab.batch import generate_batch
 from sgi2v_lab.boxes import Trajectories, Trajectory
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models import TOY, Model, load_model
@@ -110,6 +112,28 @@ def test_in_half_precision_too():
     whole = run(MOVING, settings, seed=1)
     assert (guided.latents - whole.latents).norm() < 0.1 * whole.latents.norm()
     assert guided.losses[0] == pytest.approx(whole.losses[0], rel=0.1)
+
+
+def test_the_precision_is_a_setting():
+    """A model loaded in full precision makes what the same one loaded in half makes, and stays as it is."""
+    settings = SETTINGS.replace(num_steps=2, guided_steps=(0, 0))
+    half = Model.from_pipeline(tiny_pipeline().to(torch.bfloat16), "half", settings)
+    full = Model.from_pipeline(frozen(tiny_pipeline()), "full", settings)
+    asked = settings.replace(precision="bf16")
+    for path in (None, MOVING):
+        expected = generate(half, picture(), path, settings, seed=1, progress=False)
+        for made in (
+            generate(full, picture(), path, asked, seed=1, progress=False),
+            generate_batch(full, picture(), path, [1], asked, progress=False)[0],
+        ):
+            assert torch.equal(made.latents, expected.latents)
+            assert torch.equal(made.video, expected.video)
+    method = generate_with("none", full, picture(), MOVING, asked, seed=1, progress=False)
+    assert torch.equal(method.video, generate(half, picture(), None, settings, seed=1, progress=False).video)
+    assert full.dtype == torch.float32
+    assert full.in_precision("bf16") is full.in_precision("bf16"), "the copy is made once"
+    assert full.in_precision("own") is full.in_precision("fp32") is full
+    assert half.in_precision("fp32").dtype == torch.float32
 
 
 @pytest.mark.skipif(not TOY.is_dir(), reason="the toy's trained checkpoint is not in this folder")

@@ -11,7 +11,8 @@ from diffusers import (
 )
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from sgi2v_lab.models import Conditioning, Model, encode_image
+from sgi2v_lab.codec import Conditioning, encode_image
+from sgi2v_lab.models import Model
 from sgi2v_lab.settings import Settings
 
 FRAMES = 3

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from sgi2v_lab.baselines.regions import covered, paint_order
 from sgi2v_lab.boxes import Trajectories
-from sgi2v_lab.models import Model, decode_latents, encode_video
+from sgi2v_lab.codec import decode_latents, encode_video
+from sgi2v_lab.models import Model
 from sgi2v_lab.pipeline import Run, prepare
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image

@@ -33,11 +33,12 @@ from torch import Tensor
 
 from sgi2v_lab.baselines.regions import covered, nearest_cells
 from sgi2v_lab.boxes import Trajectories
+from sgi2v_lab.codec import Conditioning
 from sgi2v_lab.denoise import DenoiseStep, denoise, denoising_step, make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, record_features
 from sgi2v_lab.loss import LossTerms
-from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.models import Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pipeline import Run, finish, prepare, run_steps
 from sgi2v_lab.settings import Settings

@@ -29,9 +29,10 @@ from torch import Tensor
 
 from sgi2v_lab.baselines.regions import nearest_cells, paint_order
 from sgi2v_lab.boxes import Trajectories
+from sgi2v_lab.codec import Conditioning
 from sgi2v_lab.denoise import DenoiseStep, denoise
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
-from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.models import Model
 from sgi2v_lab.pipeline import Run, finish, prepare, run_steps
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents

@@ -95,4 +95,5 @@ def generate_with(
         raise InputError(f"{name} has no option {unknown[0]!r}; it has {known}")
     if trajectories is None:
         raise InputError("there are no trajectories: expected at least one box to move, so draw or load one")
+    model = model.in_precision((settings or model.settings).precision)
     return baseline.function(model, image, trajectories, settings, seed=seed, fit=fit, progress=progress, **options)

@@ -25,9 +25,10 @@ import PIL.Image
 from sgi2v_lab.baselines.copy_paste import paste_along
 from sgi2v_lab.baselines.regions import covered
 from sgi2v_lab.boxes import Trajectories
+from sgi2v_lab.codec import Conditioning, encode_video
 from sgi2v_lab.denoise import DenoiseStep, denoise
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models import Conditioning, Model, encode_video
+from sgi2v_lab.models import Model
 from sgi2v_lab.pipeline import Run, finish, prepare, run_steps
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from sgi2v_lab.codec import Conditioning
 from sgi2v_lab.features import assemble
 from sgi2v_lab.loss import gaussian_weight
-from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.models import Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features, Latents
 

@@ -10,11 +10,12 @@ from sgi2v_lab.bench.meters import matmul_rate, once, peak_memory
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.recipe import recipe_precision, recipe_step
 from sgi2v_lab.bench.stages import Workload, count_stages, ours, recipe, workload
+from sgi2v_lab.codec import decode_latents
 from sgi2v_lab.compilation import compile_layers
 from sgi2v_lab.denoise import denoising_step, make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.memory import Memory
-from sgi2v_lab.models import Model, decode_latents
+from sgi2v_lab.models import Model
 from sgi2v_lab.optimize import optimize_latents
 from sgi2v_lab.run_folder import describe_machine
 from sgi2v_lab.shortcuts import RECOMPUTED

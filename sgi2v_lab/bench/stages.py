@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from sgi2v_lab.bench.meters import count_flops
 from sgi2v_lab.bench.recipe import recipe_gradient, recipe_precision
 from sgi2v_lab.boxes import Trajectories, Trajectory, latent_cells
+from sgi2v_lab.codec import Conditioning
 from sgi2v_lab.features import extract_features
 from sgi2v_lab.loss import sample_boxes
-from sgi2v_lab.models import Conditioning, Model
+from sgi2v_lab.models import Model
 from sgi2v_lab.optimize import loss_gradient
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents

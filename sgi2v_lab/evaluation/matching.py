@@ -13,10 +13,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sgi2v_lab.boxes import latent_cells
+from sgi2v_lab.codec import encode_image, encode_video
 from sgi2v_lab.denoise import make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, extract_features
-from sgi2v_lab.models import Model, encode_image, encode_video
+from sgi2v_lab.models import Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features
 from sgi2v_lab.toy.exam_scenes import ExamScene

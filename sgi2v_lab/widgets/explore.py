@@ -11,12 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.boxes import latent_cells
+from sgi2v_lab.codec import Conditioning, decode_latents, encode_image
 from sgi2v_lab.denoise import DenoiseStep, make_schedule
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import Layer, extract_features
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies, radial_spectrum
 from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.models import Conditioning, Model, decode_latents, encode_image
+from sgi2v_lab.models import Model
 from sgi2v_lab.optimize import OptimizeStep, optimize_latents
 from sgi2v_lab.pca import fit_pca
 from sgi2v_lab.pipeline import Run

@@ -4,10 +4,11 @@ from typing import Any
 
 import traitlets
 
+from sgi2v_lab.codec import decode_latents
 from sgi2v_lab.denoise import predict_clean_latents
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import butterworth_mask
-from sgi2v_lab.models import Model, decode_latents
+from sgi2v_lab.models import Model
 from sgi2v_lab.pca import fit_pca
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.shapes import Latents

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sgi2v_lab.settings import FEATURE_KINDS, OPTIMIZERS, SAMPLERS, Settings
+from sgi2v_lab.settings import FEATURE_KINDS, OPTIMIZERS, PRECISIONS, SAMPLERS, Settings
 
 __all__ = ["FIELDS", "Field", "groups", "plain"]
 
@@ -104,6 +104,14 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("width", "Width", "W", "Pixels of the video.", low=64, high=1280, step=64),
         Field("height", "Height", "H", "Pixels of the video.", low=64, high=1280, step=64),
         Field("num_frames", "Frames", "F", "Empty: what the model was trained for.", low=2, high=32, none="model's"),
+        Field(
+            "precision",
+            "Precision",
+            "",
+            "In which the networks compute. Half precision is faster where the hardware has it.",
+            kind="choice",
+            choices=PRECISIONS,
+        ),
         Field("decode_chunk", "Decode at a time", "", "Frames; fewer need less memory.", low=1, high=32, none="all"),
         Field(
             "checkpointing",
