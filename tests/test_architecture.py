@@ -64,7 +64,6 @@ MAY_IMPORT_TOY = (
     "toy",
     *READS_PROMPTS,
     "models",
-    "codec",
     "datasets",
     "evaluation",
     "demo",
