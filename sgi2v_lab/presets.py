@@ -1,7 +1,7 @@
 """Presets: three trades of control for time, by name.
 
 "paper" is the model's own settings, which for Stable Video Diffusion are the paper's. "fast" takes a fraction of the
-time, "best" takes more of it for closer control. A model's own presets lie beside its weights, in `presets.json`:
+time, "best" is for the closest control, whatever it takes. A model's own lie beside its weights, in `presets.json`:
 
     {"fast": {"num_steps": 10, "sampler": "dpm++"}, "best": {"iterations": 10}}
 

@@ -1,6 +1,7 @@
 """Methods compared on a real, tiny model: what is measured of each, the plan, going on, and the report at the end."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -128,6 +129,11 @@ def test_in_a_pan_the_sprites_are_no_background_and_the_camera_is_asked_to_move(
     boxes = scene.asked(task.size, task.num_frames).boxes(task.num_frames)
     still = task._still(boxes)
     assert torch.equal(still["camera"], boxes) and len(still["boxes"]) == len(scene.scene(task.num_frames).sprites)
+    (empty,) = (one for one in exam_scenes(["pan"]) if not one.scene(task.num_frames).sprites)
+    clip = empty.clip(task.size, task.num_frames)
+    alone = replace(task, scene=empty)
+    found = alone._measured(clip, clip[0], empty.asked(task.size, task.num_frames).boxes(task.num_frames))
+    assert found["background_drift"] < 0.5, "a true pan over which nothing else moves"
     single = MethodTask("none", *exam_scenes(["single"], 1), 1, task.settings, task.num_frames)
     assert list(single._still(boxes)) == ["boxes"]
 

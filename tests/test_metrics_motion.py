@@ -54,6 +54,11 @@ def test_a_camera_that_nobody_asked_for_is_drift(wandering, tracker):
     assert background_drift(video, tracker=tracker).value == pytest.approx(expected, abs=1)
 
 
+def test_no_object_at_all_leaves_the_whole_picture(wandering):
+    video, _ = wandering
+    assert background_drift(video, torch.zeros(0, len(video), 4)) == background_drift(video)
+
+
 def test_a_camera_that_was_asked_for_is_none(wandering):
     video, shift = wandering
     start = torch.tensor([[20.0, 20.0, 40.0, 40.0], [80.0, 70.0, 110.0, 90.0]])

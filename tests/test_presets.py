@@ -57,7 +57,7 @@ def test_a_model_gives_its_presets():
         model.preset("slow")
 
 
-def test_the_toys_fast_preset_computes_less_and_its_best_more():
+def test_the_toys_fast_preset_computes_least():
     model = load_model("toy", "cpu")
     assert (TOY / "presets.json").is_file()
     assert model.preset("paper") == model.settings
@@ -67,8 +67,7 @@ def test_the_toys_fast_preset_computes_less_and_its_best_more():
         return settings.num_steps + 1.5 * (last - first + 1) * settings.iterations
 
     assert passes(model.preset("fast")) < passes(model.settings) / 2.5
-    best = model.preset("best")
-    assert passes(best) >= passes(model.settings) and best.enough < model.settings.enough, "its steps go on for longer"
+    assert passes(model.preset("fast")) < passes(model.preset("best"))
 
 
 def test_presets_are_a_grid_around_the_models_own_settings():

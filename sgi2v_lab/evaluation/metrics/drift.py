@@ -56,7 +56,7 @@ def background_drift(
 
     Args:
         video: (frames, 3, h, w) in 0..1.
-        boxes: of the objects (boxes, frames, 4) as asked for, in pixels of the video; None if there are none.
+        boxes: of the objects (boxes, frames, 4) as asked for, in pixels of the video; None, or no box, without any.
         camera: boxes on the background that were asked to move as the camera does (`sgi2v_lab.camera`); None for a
             camera that stays.
         tracker: a name in `tracking.TRACKERS`, or a `PointTracker`.
@@ -108,7 +108,7 @@ def background_points(video: Video, boxes: Float[Tensor, "boxes steps 4"] | None
     height, width = video.shape[-2:]
     axis = (torch.arange(PER_SIDE) + 0.5) / PER_SIDE
     grid = torch.stack(torch.meshgrid(axis * width, axis * height, indexing="xy"), dim=-1).flatten(0, 1)
-    if boxes is None:
+    if boxes is None or len(boxes) == 0:
         return grid
     margin = MARGIN * min(height, width)
     low, high = check_boxes(video, boxes, "the background's drift").flatten(0, 1).split(2, dim=1)

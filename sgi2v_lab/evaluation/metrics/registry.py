@@ -153,8 +153,9 @@ def measure(video: Video, names: Iterable[str] | None = None, **known: object) -
         raise InputError(f"nothing is to be known of a video as {unknown[0]!r}; expected some of {', '.join(offered)}")
     sample = replace(Sample(video), **known)
     for name in ("boxes", "camera"):
-        if getattr(sample, name) is not None:
-            check_boxes(video, getattr(sample, name), name)
+        boxes = getattr(sample, name)
+        if boxes is not None and len(boxes):  # no box at all is for each metric to judge
+            check_boxes(video, boxes, name)
     for name in ("image", "reference"):
         other = getattr(sample, name)
         if other is not None and other.shape[-2:] != video.shape[-2:]:
