@@ -48,7 +48,7 @@ def plot_losses(losses: Sequence[Sequence[float | int]], sigmas: Sequence[float 
         axes.grid(axis="y")
         bounds = np.arange(count + 1) + 0.5
         mappable = ScalarMappable(BoundaryNorm(bounds, count), ListedColormap(colours))
-        ticks = sorted({round(i) for i in np.linspace(1, count, min(count, 6)).tolist()})
+        ticks = sorted({round(i) for i in np.linspace(1, count, min(count, 8)).tolist()})
         bar = figure.colorbar(mappable, ax=axes, ticks=ticks, label="guided step", aspect=25)
         if sigmas is not None:
             bar.set_ticks(ticks, labels=[f"{float(sigmas[i - 1]):.3g}" for i in ticks])
