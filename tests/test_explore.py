@@ -144,6 +144,16 @@ def test_the_optimisation_is_computed_again_where_the_trace_kept_only_latents():
             assert torch.allclose(mine.gradient, truth.gradient, rtol=1e-2, atol=1e-3 * truth.gradient.abs().max())
 
 
+def test_what_is_computed_again_ends_where_the_run_did_and_in_its_precision():
+    settings = SETTINGS.replace(enough=0.9, iterations=6, precision="bf16")
+    run = generate(tiny_model(), picture(), ASKED, settings, seed=3, trace=["latents"], progress=False)
+    assert len({len(losses) for losses in run.losses.values()}) > 1, "steps end at different times"
+    for step in run.losses:
+        again = explore.iterations_of(run, step, tiny_model())
+        assert [each.loss for each in again] == pytest.approx(run.losses[step], rel=1e-4)
+    assert explore.subject_of_run(tiny_model(), run).model.dtype == torch.bfloat16
+
+
 def test_runs_that_cannot_say_more_are_refused():
     with pytest.raises(InputError, match="without trajectories"):
         explore.optimised_steps(traced(controlled=False))

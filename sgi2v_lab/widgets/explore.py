@@ -18,7 +18,7 @@ from sgi2v_lab.features import Layer, extract_features
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies, radial_spectrum
 from sgi2v_lab.loss import trajectory_loss
 from sgi2v_lab.models import Model
-from sgi2v_lab.optimize import OptimizeStep, optimize_latents
+from sgi2v_lab.optimize import Carried, OptimizeStep, optimize_latents
 from sgi2v_lab.pca import fit_pca
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import Settings
@@ -69,7 +69,7 @@ def subject_of_run(model: Model, run: Run) -> Subject:
 
     `run.trace` holds the former if the run was generated with `trace=["latents"]`. InputError for another model's run.
     """
-    check_model(model, run)
+    model = model_of(model, run)
     if not run.trace or not len(run.trace[0].before):
         subject = subject_of_latents(model, run.image, run.latents, run.settings, seed=run.seed, video=run.video)
         return replace(subject, boxes=run.boxes)
@@ -109,6 +109,7 @@ def subject_of_latents(
         InputError: the image or the latents have another size than the settings say.
     """
     settings = settings or model.settings
+    model = model.in_precision(settings.precision)
     if tuple(image.shape) != (3, settings.height, settings.width):
         raise InputError(
             f"the image has shape {tuple(image.shape)}, but the settings ask for (3, {settings.height}, "
@@ -136,13 +137,14 @@ def subject_of_latents(
     )
 
 
-def check_model(model: Model, run: Run) -> None:
-    """InputError where a run's latents cannot be this model's."""
+def model_of(model: Model, run: Run) -> Model:
+    """The model in the precision in which it made the run; InputError where the run's latents cannot be its own."""
     if tuple(run.latents.shape[1:]) != model.latent_shape(run.settings)[1:]:
         raise InputError(
             f"the run's latents have shape {tuple(run.latents.shape)}, but {model.name} makes "
             f"{model.latent_shape(run.settings)}; give the model that made the run ({run.model})"
         )
+    return model.in_precision(run.settings.precision)
 
 
 def _conditioning(model: Model, image: Image, settings: Settings, seed: int) -> Conditioning:
@@ -206,10 +208,13 @@ def iterations_of(run: Run, step: int, model: Model | None = None) -> tuple[Opti
             "the run did not keep its optimisation; generate it with trace=['optimisation'], or with "
             "trace=['latents'] and give the model here"
         )
-    check_model(model, run)
+    model = model_of(model, run)
     cells = _cells(run).to(model.device)
+    first = next(iter(run.losses.values()))[0]  # of the whole run: what `settings.enough` is a share of
+    carried = Carried(first_loss=torch.tensor([first], device=model.device))
     conditioning = _conditioning(model, run.image, run.settings, run.seed)
-    again = optimize_latents(model, kept.before.to(model.device), run.sigmas[step], conditioning, cells, run.settings)
+    before = kept.before.to(model.device)
+    again = optimize_latents(model, before, run.sigmas[step], conditioning, cells, run.settings, carried=carried)
     return tuple(replace(i, gradient=i.gradient.cpu(), latents=i.latents.cpu()) for i in again)
 
 
