@@ -34,7 +34,7 @@ import os
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
-num_steps = 12  # fewer than the model's own, to save time; None takes those
+num_steps = 12  # fewer than the recipe's, to save time; None takes those
 
 # %%
 import torch
@@ -69,7 +69,7 @@ from sgi2v_lab.plots import (
 from sgi2v_lab.widgets.explore import place_norms, subject_of_run
 
 model = load_model(model_name, device)
-settings = model.settings
+settings = model.preset("paper")  # the paper's recipe; for SVD these are its own settings
 if settings.optimizer != "adamw":  # this chapter is about the paper's, with five iterations, at a gentler rate
     settings = settings.replace(optimizer="adamw", learning_rate=settings.learning_rate / 5, iterations=5, enough=None)
 if num_steps:  # the same stretch of the run is guided, in fewer steps
@@ -260,7 +260,7 @@ print(f"mean distance from the path: {without:.1f} px without control, {with_con
 # %% [markdown]
 # *Look at* the lower row: does the ball stay in its box to the end? This is a shortened run of a small model, one
 # seed, one picture; if the two rows look much alike, set `num_steps = None` and run the notebook again. `objmc`
-# measures how far a tracker finds the ball from the path; chapter 8 gives the method its full number of steps.
+# measures how far a tracker finds the ball from the path; chapter 8 takes the settings that suit the model best.
 
 # %% [markdown]
 # ## Quick check

@@ -34,7 +34,7 @@ import os
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
-num_steps = 12  # fewer than the model's own, to save time; None takes those
+num_steps = 12  # fewer than the recipe's, to save time; None takes those
 cutoff = 0.5  # r, the paper's
 
 # %%
@@ -61,7 +61,7 @@ from sgi2v_lab.plots import plot_gallery, plot_magnitudes, plot_mask, plot_serie
 from sgi2v_lab.widgets.explore import place_norms, subject_of_run
 
 model = load_model(model_name, device)
-settings = model.settings.replace(enough=None)  # so that every guided step changes the latents
+settings = model.preset("paper").replace(enough=None)  # so that every guided step changes the latents
 if num_steps:  # the same stretch of the run is guided, in fewer steps
     scaled = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
     settings = settings.replace(num_steps=num_steps, guided_steps=scaled)

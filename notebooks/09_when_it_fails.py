@@ -34,7 +34,7 @@ import os
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
-num_steps = 6  # of the short runs below; None takes the model's own number
+num_steps = 6  # of the short runs below; None takes the recipe's number
 iterations = 3  # of the optimiser, in these runs
 noise_level = 0.2  # sigma at which we look at features
 
@@ -74,8 +74,9 @@ from sgi2v_lab.widgets.explore import subject_of_latents
 from sgi2v_lab.widgets.remarks import remarks_on
 
 model = load_model(model_name, device)
-settings = model.settings.replace(iterations=iterations, enough=None)
-if settings.iterations < model.settings.iterations:  # fewer steps, longer ones
+recipe = model.preset("paper")
+settings = recipe.replace(iterations=iterations, enough=None)
+if settings.iterations < recipe.iterations:  # fewer steps, longer ones
     settings = settings.replace(learning_rate=2 * settings.learning_rate)
 if num_steps:  # the same stretch of the run is guided, in fewer steps
     guided = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]

@@ -225,11 +225,11 @@ print("largest difference by frame:", [f"{value:.4f}" for value in (whole - piec
 # ## The run
 #
 # With SVD: 50 steps, 16 of them guided, five iterations each; about 4 minutes on an A6000 with the paper's own code, by
-# its authors' figure. On a small model: the same in fewer steps.
+# its authors' figure. On a small model: the same in a few steps.
 
 # %%
 settings = model.settings
-if not real and num_steps:
+if not real and num_steps and num_steps < settings.num_steps:
     guided = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
     settings = settings.replace(num_steps=num_steps, guided_steps=guided, iterations=min(3, settings.iterations))
 plot_trajectories(to_tensor(picture), asked.boxes(frames), names=["ball"])

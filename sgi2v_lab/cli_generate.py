@@ -70,7 +70,7 @@ def generate(
     ] = False,
     model: ModelName = "toy",
     seed: Annotated[int, typer.Option(help="Of all noise.")] = 817,
-    preset: Preset = "paper",
+    preset: Preset = "own",
     memory: Annotated[str, typer.Option(help="auto, or how little to take: fast, selective, full, offload.")] = "auto",
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the UNet's layers first: minutes, for long videos on a GPU.")

@@ -73,7 +73,7 @@ class Model:
         )
 
     def preset(self, name: str) -> Settings:
-        """The settings of a preset: "fast", "paper" (the model's own) or "best"; InputError for another name."""
+        """The settings of a preset: "own", "fast", "paper" or "best"; InputError for another name."""
         if name not in self.presets:
             raise InputError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
         return self.settings.replace(**self.presets[name])

@@ -1,7 +1,8 @@
-"""Presets: three trades of control for time, by name.
+"""Presets: trades of control for time, by name.
 
-"paper" is the model's own settings, which for Stable Video Diffusion are the paper's. "fast" takes a fraction of the
-time, "best" is for the closest control, whatever it takes. A model's own lie beside its weights, in `presets.json`:
+"own" is what `settings.json` says: what suits the model. "paper" is the paper's recipe, or what comes nearest to it on
+another model than Stable Video Diffusion, whose own settings they are. "fast" takes a fraction of that recipe's time,
+"best" is for the closest control, whatever it takes. A model's presets lie beside its weights, in `presets.json`:
 
     {"fast": {"num_steps": 10, "sampler": "dpm++"}, "best": {"iterations": 10}}
 
@@ -18,10 +19,11 @@ from sgi2v_lab.settings import Settings
 
 __all__ = ["PRESETS", "SVD_PRESETS", "Presets", "read_presets"]
 
-PRESETS = ("fast", "paper", "best")
+PRESETS = ("own", "fast", "paper", "best")
 Presets = Mapping[str, Mapping[str, object]]  # name -> changes to the model's own settings
 
 SVD_PRESETS: Presets = {
+    "own": {},
     "fast": {"num_steps": 25, "sampler": "dpm++", "guided_steps": (2, 7), "iterations": 3, "learning_rate": 0.35},
     "paper": {},
     "best": {"iterations": 10},
@@ -32,8 +34,8 @@ def read_presets(path: Path, own: Settings) -> Presets:
     """A model's presets from its `presets.json`, or Stable Video Diffusion's where there is no such file.
 
     Raises:
-        InputError: the file is no JSON object of presets, names another one than `PRESETS`, or a setting that cannot
-            be used.
+        InputError: the file is no JSON object of presets, names another one than `PRESETS`, changes something for
+            "own", or names a setting that cannot be used.
     """
     if not path.is_file():
         return SVD_PRESETS
@@ -45,6 +47,8 @@ def read_presets(path: Path, own: Settings) -> Presets:
         raise InputError(f"{path} does not hold an object of settings for each preset")
     if unknown := [name for name in given if name not in PRESETS]:
         raise InputError(f"{path}: unknown preset {unknown[0]!r}; the presets are {', '.join(PRESETS)}")
+    if given.get("own"):
+        raise InputError(f"{path} changes settings for 'own', which are those of settings.json; change them there")
     for name, changes in given.items():
         try:
             own.replace(**changes)

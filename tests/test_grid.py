@@ -8,6 +8,7 @@ import pytest
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.grid import BASE, grids, read_grid
 from sgi2v_lab.models import MODELS
+from sgi2v_lab.presets import read_presets
 from sgi2v_lab.settings import Settings
 
 OWN = Settings(num_steps=20, guided_steps=(2, 7), learning_rate=0.03)
@@ -85,7 +86,9 @@ def test_the_papers_grid_is_at_hand_and_suits_every_model():
     assert "paper" in grids()
     grid = read_grid("paper")
     every = {"features", "layers", "guided_steps", "iterations", "learning_rate", "gaussian_sigma", "cutoff"}
-    toy = Settings.load(Path(MODELS["toy"]) / "settings.json")
+    assert grid.preset == "paper"
+    own = Settings.load(Path(MODELS["toy"]) / "settings.json")
+    toy = own.replace(**read_presets(Path(MODELS["toy"]) / "presets.json", own)["paper"])
     for own in (Settings(), toy):
         found = grid.variants(own)
         assert {variant.group for variant in found} == every | {"optimizer", BASE}
@@ -108,6 +111,7 @@ def test_the_papers_grid_is_at_hand_and_suits_every_model():
         ("[vary]\nfeatures = ['alined']", "features is 'alined', but must be one of aligned, "),
         ("[base]\niterations = 'many'", "'base': iterations is 'many', but must be a whole number"),
         ("[varry]\ncutoff = [0]", "unknown key 'varry'; a grid has title, "),
+        ("preset = 'quick'", "preset is 'quick', but must be one of own, fast, paper, best"),
         ("title = 3", "title is 3, but must be text"),
         ("[setting]\ncutoff = 0", r"setting is .* but must be a list of tables, \[\[setting\]\]"),
         ("setting = [3]", "number 1 is 3, but must be a table"),

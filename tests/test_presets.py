@@ -29,7 +29,7 @@ def test_without_a_file_they_are_those_for_svd(tmp_path):
 def test_a_file_changes_the_models_own_settings(tmp_path):
     own = Settings(num_steps=20, guided_steps=(2, 7))
     found = read_presets(written(tmp_path, {"fast": {"num_steps": 10}}), own)
-    assert found == {"fast": {"num_steps": 10}, "paper": {}, "best": {}}
+    assert found == {"own": {}, "fast": {"num_steps": 10}, "paper": {}, "best": {}}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,8 @@ def test_a_file_changes_the_models_own_settings(tmp_path):
         ("{", "no file of presets"),
         ("[1]", "does not hold an object"),
         ({"fast": 3}, "does not hold an object"),
-        ({"quick": {}}, "unknown preset 'quick'; the presets are fast, paper, best"),
+        ({"quick": {}}, "unknown preset 'quick'; the presets are own, fast, paper, best"),
+        ({"own": {"iterations": 3}}, "changes settings for 'own', which are those of settings.json"),
         ({"fast": {"speed": 2}}, "preset 'fast'.*unknown setting 'speed'"),
         ({"best": {"num_steps": 3}}, "preset 'best'.*guided steps|guided_steps ends at"),
     ],
@@ -53,27 +54,34 @@ def test_a_model_gives_its_presets():
     for name in PRESETS:
         if name != "fast":  # its steps are more than the tiny model makes
             assert model.preset(name) == model.settings.replace(**SVD_PRESETS[name])
-    with pytest.raises(InputError, match="unknown preset 'slow'; the presets are fast, paper, best"):
+    with pytest.raises(InputError, match="unknown preset 'slow'; the presets are own, fast, paper, best"):
         model.preset("slow")
 
 
 def test_the_toys_fast_preset_computes_least():
     model = load_model("toy", "cpu")
     assert (TOY / "presets.json").is_file()
-    assert model.preset("paper") == model.settings
+    assert model.preset("own") == model.settings
 
     def passes(settings: Settings) -> float:
         first, last = settings.guided_steps
         return settings.num_steps + 1.5 * (last - first + 1) * settings.iterations
 
-    assert passes(model.preset("fast")) < passes(model.settings) / 2.5
+    assert passes(model.preset("fast")) < passes(model.preset("paper")) / 2.5
     assert passes(model.preset("fast")) < passes(model.preset("best"))
 
 
-def test_presets_are_a_grid_around_the_models_own_settings():
-    grid = preset_grid({"fast": {"iterations": 1}, "paper": {}, "best": {"iterations": 9}})
-    found = {variant.label: variant.changes for variant in grid.variants(Settings())}
-    assert found == {BASE: {}, "fast": {"iterations": 1}, "best": {"iterations": 9}}
+def test_presets_are_a_grid_around_the_papers_recipe():
+    own = Settings(num_steps=6, guided_steps=(1, 2), cutoff=1.0)
+    presets = {"own": {}, "fast": {"iterations": 1}, "paper": {"num_steps": 20, "cutoff": 0.5}, "best": {}}
+    grid, paper = preset_grid(presets, own), own.replace(num_steps=20, cutoff=0.5)
+    assert grid.preset == "paper"
+    found = {variant.label: paper.replace(**variant.changes) for variant in grid.variants(paper)}
+    assert found == {  # "best" is the same as "own"
+        BASE: paper,
+        "own": own,
+        "fast": own.replace(iterations=1),
+    }
 
 
 def test_the_papers_own_steps_are_svds_default():

@@ -1,5 +1,6 @@
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from sgi2v_lab.settings import Settings
 from sgi2v_lab.trajectory_json import to_json
 from sgi2v_lab.video import read_video
 from sgi2v_lab.widgets import Studio
-from sgi2v_lab.widgets.studio_fields import FIELDS, groups
+from sgi2v_lab.widgets.studio_fields import FIELDS, groups, usable_presets
 from sgi2v_lab.widgets.studio_job import Job, Stopped, plain_sentence
 from sgi2v_lab.widgets.studio_pictures import SAMPLES, drawn_scene, sample_picture
 from sgi2v_lab.widgets.studio_runs import Gallery
@@ -164,6 +165,25 @@ def test_the_browser_changes_a_setting_and_hears_why_not(studio):
     asks(studio, kind="reset")
     assert studio.settings == tiny_model().settings
     assert studio._refused == {}
+
+
+def test_presets_are_at_hand_and_one_is_named_while_it_is_in_use(studio):
+    assert studio._presets == ["own", "fast", "paper", "best"]
+    assert studio._preset == ""  # this one was opened with settings of its own
+    asks(studio, kind="preset", name="best")
+    assert studio.settings == studio.model.preset("best")
+    assert studio._preset == "best"
+    asks(studio, kind="setting", name="cutoff", value=0.25)
+    assert studio._preset == ""
+    asks(studio, kind="preset", name="quick")
+    assert "has no preset 'quick'; choose one of own, fast, paper, best" in studio.error
+    asks(studio, kind="preset", name="own")
+    assert (studio.settings, studio._preset, studio.error) == (studio.model.settings, "own", "")
+
+
+def test_presets_that_the_model_cannot_have_are_not_offered():
+    model = replace(tiny_model(), presets={"own": {}, "fast": {"layers": ((9, 9),)}, "best": {"iterations": 9}})
+    assert list(usable_presets(model)) == ["own", "best"]
 
 
 def test_the_editor_follows_the_settings(studio):

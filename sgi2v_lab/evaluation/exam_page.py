@@ -40,7 +40,7 @@ def take_exam(
     categories: Iterable[str] | None = None,
     scenes: int | None = None,
     seeds: int = 1,
-    preset: str = "paper",
+    preset: str = "own",
     changes: dict[str, object] | None = None,
     workers: int = 1,
     device: str | None = None,
@@ -55,7 +55,7 @@ def take_exam(
         categories: some of `CATEGORIES`; None for all.
         scenes: at most so many of each category, for a short exam; None for all.
         seeds: videos of each scene.
-        preset: of the model: "fast", "paper" (its own settings) or "best".
+        preset: of the model: "own", "fast", "paper" or "best".
         changes: to the preset's settings.
         workers: processes of one thread each.
         device: as in `load_model`.

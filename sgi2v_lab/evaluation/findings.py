@@ -65,6 +65,7 @@ def find(
     *,
     scenes: int = 8,
     seeds: int = 1,
+    preset: str = "paper",
     changes: dict[str, object] | None = None,
     workers: int = 1,
     device: str | None = None,
@@ -74,12 +75,13 @@ def find(
     """Measure the findings, or go on with it, and write findings.json, findings.md, findings.png and matching.png.
 
     The arguments are those of `take_exam`; given the same folder, the two share what they have in common. `scenes` is
-    the number of scenes with one object.
+    the number of scenes with one object. The paper's recipe is the base, if no other preset is asked for.
 
     Raises:
         InputError: settings or a number that cannot be used, or a table without a single scene that did not fail.
     """
     loaded = load_model(model, device, dtype)
+    loaded.settings = loaded.preset(preset)
     base = loaded.settings.replace(**changes or {})
     chosen = exam_scenes(["single"], scenes)
     tables = variants(loaded, base)
@@ -112,6 +114,7 @@ def find(
         "fingerprint": fingerprint(loaded),
         "scenes": len(chosen),
         "seeds": seeds,
+        "preset": preset,
         **{name: made[0]["result"][name] for name in ("tracker", "resolution", "frames") if "result" in made[0]},
         "settings": base.as_dict(),
         "claims": _claims(pairs, matched, list(tables["steps"]), f"{first} to {last}"),

@@ -2,8 +2,9 @@
 
     title = "Which features?"      # what the tables are called; may be left out
     description = "..."            # for readers; may be left out
+    preset = "paper"               # where the settings start: one of the model's presets; left out: its own settings
 
-    [base]                         # changes to the model's own settings that all share; may be left out
+    [base]                         # changes to those that all share; may be left out
     iterations = 3
 
     [vary]                         # one thing at a time: each value is tried with everything else as in the base
@@ -36,13 +37,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.presets import Presets
+from sgi2v_lab.presets import PRESETS, Presets
 from sgi2v_lab.settings import Settings
 
 __all__ = ["BASE", "Grid", "Variant", "grids", "preset_grid", "read_grid"]
 
 BASE = "base"
-PARTS = {"title": str, "description": str, "base": dict, "vary": dict, "product": dict, "setting": list}
+PARTS = {"title": str, "description": str, "preset": str, "base": dict, "vary": dict, "product": dict, "setting": list}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 OPTIONAL = (int | None, float | None)
 SHARES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*-\s*(\d+(?:\.\d+)?)\s*%\s*")
@@ -66,9 +67,10 @@ class Grid:
     title: str
     base: dict[str, object]
     rows: tuple[Variant, ...]  # their changes are those to the base, in the file's own words
+    preset: str = "own"  # of the model, to which all of this is added
 
     def variants(self, own: Settings) -> tuple[Variant, ...]:
-        """What is tried on a model with these settings of its own: the base, then each row that differs.
+        """What is tried on a model: the base, then each row that differs. Its settings in this grid's preset are `own`.
 
         Raises:
             InputError: a value that its setting does not take, with its place in the file.
@@ -112,10 +114,11 @@ class Grid:
             raise InputError(f"{self.name}, {label!r}: {error}") from error
 
 
-def preset_grid(presets: Presets) -> Grid:
-    """A model's presets as a grid: the base is "paper", the model's own settings."""
-    rows = (Variant(name, "setting", dict(changes)) for name, changes in presets.items() if changes)
-    return Grid("presets", "The presets", {}, tuple(rows))
+def preset_grid(presets: Presets, own: Settings) -> Grid:
+    """A model's presets as a grid around the paper's recipe; those that are the same as it are left out."""
+    back = {name: getattr(own, name) for name in presets["paper"]}  # presets are changes to the model's own settings
+    rows = (Variant(name, "setting", back | dict(changes)) for name, changes in presets.items() if name != "paper")
+    return Grid("presets", "The presets", {}, tuple(rows), preset="paper")
 
 
 def grids() -> dict[str, Path]:
@@ -159,7 +162,11 @@ def _grid(name: str, document: dict) -> Grid:
         for key, values in table.items():
             if not isinstance(values, list) or not values:
                 raise InputError(f"{name}, [{part}]: {key} is {values!r}, but must be a list of values to try")
-    return Grid(name, document.get("title", name), base, tuple(_rows(name, vary, product, document.get("setting", []))))
+    preset = document.get("preset", "own")
+    if preset not in PRESETS:
+        raise InputError(f"{name}: preset is {preset!r}, but must be one of {', '.join(PRESETS)}")
+    rows = tuple(_rows(name, vary, product, document.get("setting", [])))
+    return Grid(name, document.get("title", name), base, rows, preset)
 
 
 def _check_names(place: str, table: Mapping[str, object]) -> None:

@@ -79,7 +79,8 @@ def ablate(
             failed. What was finished is kept.
     """
     loaded = load_model(model, device, dtype)
-    wanted = preset_grid(loaded.presets) if grid == "presets" else read_grid(grid)
+    wanted = preset_grid(loaded.presets, loaded.settings) if grid == "presets" else read_grid(grid)
+    loaded.settings = loaded.preset(wanted.preset)
     variants = wanted.variants(loaded.settings)
     categories = list(categories)
     chosen = exam_scenes(categories, scenes)

@@ -88,6 +88,12 @@ def unet(
     moving: Annotated[
         float, typer.Option(help="Of the other scenes, share with a camera that surely moves.", min=0, max=1)
     ] = 0.0,
+    log_sigma: Annotated[
+        float, typer.Option(help="Mean logarithm of the noise levels; more of it for motion, less for detail.")
+    ] = unet_stage.LOG_SIGMA_MEAN,
+    correspondence: Annotated[
+        float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)
+    ] = unet_stage.CORRESPONDENCE,
     workers: Annotated[
         int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
     ] = 0,
@@ -104,6 +110,8 @@ def unet(
         first_seed=seed,
         simple=simple,
         moving=moving,
+        log_sigma=log_sigma,
+        correspondence=correspondence,
         workers=workers,
     )
 

@@ -55,10 +55,13 @@ def denoising_loss(denoiser: nn.Module, batch: Batch, sigma: Tensor, noise: Tens
     return (predicted.float() - target).pow(2).mean(dim=(1, 2, 3, 4))
 
 
-def draw_sigmas(count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Log-normal noise levels, one from each of `count` equal slices of the distribution (less noise in the loss)."""
+def draw_sigmas(count: int, generator: torch.Generator | None = None, mean: float = LOG_SIGMA_MEAN) -> Tensor:
+    """Log-normal noise levels, one from each of `count` equal slices of the distribution (less noise in the loss).
+
+    `mean` is that of their logarithm.
+    """
     u = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    return torch.exp(LOG_SIGMA_MEAN + LOG_SIGMA_STD * math.sqrt(2) * torch.erfinv(2 * u - 1))
+    return torch.exp(mean + LOG_SIGMA_STD * math.sqrt(2) * torch.erfinv(2 * u - 1))
 
 
 def held_out_batch(count: int, device: torch.device | str = "cpu") -> Batch:
@@ -118,6 +121,8 @@ def train(
     first_seed: int,
     simple: float = 0.0,
     moving: float = 0.0,
+    log_sigma: float = LOG_SIGMA_MEAN,
+    correspondence: float = CORRESPONDENCE,
     workers: int = 0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
@@ -165,11 +170,11 @@ def train(
             return
         batch = pool.batch(batch_size)
         noise = torch.randn(batch.latents.shape).to(device)
-        sigma = draw_sigmas(batch_size).to(device)
+        sigma = draw_sigmas(batch_size, mean=log_sigma).to(device)
         keep = (torch.rand(batch_size) >= DROP_CONDITION).float().to(device)
         with torch.autocast(device.type, torch.bfloat16):
             loss = denoising_loss(denoiser, batch, sigma, noise, keep).mean()
-        (loss + CORRESPONDENCE * teacher.loss(batch.origins)).backward()
+        (loss + correspondence * teacher.loss(batch.origins)).backward()
         average_gradients(list(denoiser.parameters()))
         torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
         optimizer.step(clock.learning_rate(peak, step, warmup=100))

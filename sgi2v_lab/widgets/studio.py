@@ -27,7 +27,7 @@ from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.pictures import Picture
 from sgi2v_lab.widgets.studio_diagnosis import diagnosed
-from sgi2v_lab.widgets.studio_fields import groups, plain
+from sgi2v_lab.widgets.studio_fields import groups, plain, usable_presets
 from sgi2v_lab.widgets.studio_job import Background, Job, Progress, plain_sentence
 from sgi2v_lab.widgets.studio_pictures import SAMPLES, drawn_scene, sample_picture
 from sgi2v_lab.widgets.studio_runs import Gallery, finite
@@ -67,6 +67,8 @@ class Studio(Background, TrajectoryEditor):
     _defaults = traitlets.Dict().tag(sync=True)  # the model's
     _refused = traitlets.Dict().tag(sync=True)  # setting -> why its last value was not taken
     _groups = traitlets.List().tag(sync=True)  # of controls
+    _presets = traitlets.List().tag(sync=True)  # names of those that the model can use
+    _preset = traitlets.Unicode("").tag(sync=True)  # the one that the settings are; empty: none of them
     _loaded = traitlets.Dict().tag(sync=True)  # name, device and device's name of the model in use
     _offered = traitlets.Dict().tag(sync=True)  # models, devices, fits, sample pictures
     _losses = traitlets.List().tag(sync=True)  # [step, [loss, ...]] of the run under way, or of the last one
@@ -122,19 +124,22 @@ class Studio(Background, TrajectoryEditor):
             self._loaded = {"name": name, "device": model.device.type}
             self._defaults = plain(model.settings)
             self._groups = groups(layers_of(model.unet))
+            self._ready = usable_presets(model)
+            self._presets = list(self._ready)
             self.factor = model.vae_factor
             self.settings = model.settings
             self._follow()
 
     @traitlets.observe("settings")
     def _follow(self, _change: Any = None) -> None:
-        if not hasattr(self, "model"):  # while the widget is being made
+        if not hasattr(self, "_ready"):  # while the widget is being made
             return
         own = self.settings
         with self.hold_sync():
             self._values, self._refused = plain(own), {}
             self.num_frames, self.width, self.height = self.model.num_frames(own), own.width, own.height
             self.motion_bucket, self.fps = own.motion_bucket, own.fps
+            self._preset = next((name for name, preset in self._ready.items() if preset == own), "")
 
     def change(self, **values: Any) -> None:
         """Change settings by name; InputError, and nothing changed, for a value that cannot be."""
@@ -142,6 +147,12 @@ class Studio(Background, TrajectoryEditor):
         self.model.latent_shape(new)
         self.model.check_layers(new.layers)
         self.settings = new
+
+    def use_preset(self, name: str) -> None:
+        """Take the settings of a preset: "own", "fast", "paper" or "best"; InputError for one that cannot be had."""
+        if name not in self._ready:
+            raise InputError(f"{self.model.name} has no preset {name!r}; choose one of {', '.join(self._ready)}")
+        self.settings = self._ready[name]
 
     def reset(self) -> None:
         """Back to the model's own settings."""
@@ -251,6 +262,8 @@ class Studio(Background, TrajectoryEditor):
                         self._refused = {**self._refused, name: plain_sentence(error)}
                 case {"kind": "reset"}:
                     self.reset()
+                case {"kind": "preset", "name": name}:
+                    self.use_preset(name)
                 case {"kind": "generate"}:
                     self.generate()
                 case {"kind": "cancel"}:
@@ -270,7 +283,7 @@ class Studio(Background, TrajectoryEditor):
                 case _:
                     super()._answer(widget, message, buffers)
                     return
-            if message["kind"] in ("sample", "scene", "reopen", "delete", "reset"):
+            if message["kind"] in ("sample", "scene", "reopen", "delete", "reset", "preset"):
                 self.error = ""
         except InputError as error:
             self.error = plain_sentence(error)

@@ -4,12 +4,15 @@ A slider's ends are those of what is worth trying; a number typed beyond them is
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.models import Model
 from sgi2v_lab.settings import FEATURE_KINDS, OPTIMIZERS, PRECISIONS, SAMPLERS, Settings
 
-__all__ = ["FIELDS", "Field", "groups", "plain"]
+__all__ = ["FIELDS", "Field", "groups", "plain", "usable_presets"]
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,17 @@ def groups(layers: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
             row["choices"] = list(layers) if row["kind"] == "layers" else list(row["choices"])
             row["paper"] = getattr(Settings, row["name"])
         found.append({"title": title, "fields": rows})
+    return found
+
+
+def usable_presets(model: Model) -> dict[str, Settings]:
+    """The model's presets by name, without those that ask for what it has not got."""
+    found = {}
+    for name in model.presets:
+        with suppress(InputError):
+            preset = model.preset(name)
+            model.check_layers(preset.layers)
+            found[name] = preset
     return found
 
 

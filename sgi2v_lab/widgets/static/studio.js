@@ -239,7 +239,8 @@ class StudioView {
     this.groupsNode = h("div", { class: "st-groups" });
     this.resetAll = h("button", { type: "button", class: "sg-button is-outlined", "data-testid": "reset", onclick: () => this.send({ kind: "reset" }) }, "Reset all to the model's");
     this.changedCount = h("span", { class: "st-count" });
-    return h("section", { class: "st-section", "aria-label": "Settings" }, h("div", { class: "st-title" }, h("h4", {}, "Settings"), this.changedCount, this.resetAll), this.groupsNode);
+    this.presetMenu = h("select", { "data-testid": "preset", title: "own: what suits the model; paper: the paper's recipe; fast: in a fraction of its time; best: closest control", onchange: () => this.send({ kind: "preset", name: this.presetMenu.value }) });
+    return h("section", { class: "st-section", "aria-label": "Settings" }, h("div", { class: "st-title" }, h("h4", {}, "Settings"), labelled("Preset", this.presetMenu), this.changedCount, this.resetAll), this.groupsNode);
   }
 
   buildSettings() {
@@ -316,6 +317,10 @@ class StudioView {
     const changed = this.controls.filter(({ node }) => node.classList.contains("is-changed")).length;
     this.changedCount.textContent = changed ? `${changed} changed` : "the model's own";
     this.resetAll.disabled = !changed;
+    const preset = this.model.get("_preset");
+    const names = [...(preset ? [] : [["", "changed"]]), ...this.model.get("_presets")]; // a mix of one's own is none of them
+    this.presetMenu.replaceChildren(...names.map((name) => h("option", { value: [name].flat()[0] }, [name].flat().at(-1))));
+    this.presetMenu.value = preset;
   }
 
   drawJob() {
@@ -463,7 +468,7 @@ function render({ model, el }) {
   const heard = {
     "change:_loaded change:num_frames change:width change:height change:fit": () => studio.drawHead(),
     "change:_groups": () => { studio.buildSettings(); studio.drawSettings(); },
-    "change:_values change:_defaults change:_refused": () => studio.drawSettings(),
+    "change:_values change:_defaults change:_refused change:_preset change:_presets": () => studio.drawSettings(),
     "change:_job change:error change:seed change:compare": () => { studio.drawJob(); studio.drawLosses(); },
     "change:_losses": () => studio.drawLosses(),
     "change:_shown change:_beside": () => { studio.drawResult(); studio.drawCards(); },
