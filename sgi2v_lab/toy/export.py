@@ -19,8 +19,8 @@ __all__ = ["export", "unpack"]
 def export(run: Path, to: Path, settings: dict | None = None) -> None:
     """Write the averaged weights of a training run as half-precision safetensors, and its settings, into a new folder.
 
-    An existing folder is replaced as a whole once the new one is complete; its `settings.json`, `presets.json` and
-    `README.md` (the model card) are carried over, unless `settings` are given. InputError where a stage has not been
+    An existing folder is replaced as a whole once the new one is complete; its `settings.json`, `presets.json`,
+    `search.json` and `README.md` (the model card) are carried over, unless `settings` are given. InputError where a stage has not been
     trained.
     """
     states = {}
@@ -44,7 +44,7 @@ def export(run: Path, to: Path, settings: dict | None = None) -> None:
     pipeline.save_pretrained(partial, safe_serialization=True)
     if settings is not None:
         (partial / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
-    for name in ("settings.json", "presets.json", "README.md"):
+    for name in ("settings.json", "presets.json", "search.json", "README.md"):
         if (to / name).is_file() and not (partial / name).exists():
             shutil.copy(to / name, partial / name)
     old = to.with_name(to.name + ".old")
