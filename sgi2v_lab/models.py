@@ -26,6 +26,7 @@ from sgi2v_lab.weights import fetch_pipeline
 __all__ = [
     "MODELS",
     "Model",
+    "devices",
     "load_model",
     "pick_device",
 ]
@@ -134,10 +135,16 @@ class Model:
                 raise InputError(f"{self.name} has no layer {tuple(layer)}; it has {', '.join(map(str, have))}")
 
 
+def devices() -> list[str]:
+    """The devices that are here, the best first: "cuda" and "mps" where PyTorch finds them, and "cpu"."""
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, there in here.items() if there]
+
+
 def pick_device(device: str | torch.device | None = None) -> torch.device:
     """The device asked for, or the best there is: CUDA, MPS, CPU. InputError for one that is not there."""
     if device is None:
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = devices()[0]
     try:
         device = torch.device(device)
         torch.zeros(1, device=device)

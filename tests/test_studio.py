@@ -162,7 +162,7 @@ def test_the_browser_changes_a_setting_and_hears_why_not(studio):
     assert "no layer (9, 9)" in studio._refused["layers"]
     asks(studio, kind="setting", name="width", value=100)
     assert "multiple of" in studio._refused["width"]
-    asks(studio, kind="reset")
+    asks(studio, kind="preset", name="own")
     assert studio.settings == tiny_model().settings
     assert studio._refused == {}
 

@@ -514,7 +514,9 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(getattr(train, f"{stage}_stage"), "train", lambda **options: given.update(options))
     options = ["--minutes", "0.5", "--batch-size", "3", "--learning-rate", "0.01", "--out", str(tmp_path)]
-    options += ["--seed", "70", "--simple", "0.25", "--moving", "0.5", "--workers", "2"] if stage == "unet" else []
+    more = ["--log-sigma", "1.5", "--correspondence", "0.2"]
+    more += ["--seed", "70", "--simple", "0.25", "--moving", "0.5", "--workers", "2"]
+    options += more if stage == "unet" else []
     result = CliRunner().invoke(train.app, [stage, *options])
     assert result.exit_code == 0, result.output
     expected = {
@@ -526,7 +528,9 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
         "processes": 1,
         "device": CPU,
     }
-    expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2} if stage == "unet" else {}
+    if stage == "unet":
+        expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2}
+        expected |= {"log_sigma": 1.5, "correspondence": 0.2}
     assert given == expected
 
 

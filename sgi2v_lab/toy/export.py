@@ -20,8 +20,8 @@ def export(run: Path, to: Path, settings: dict | None = None) -> None:
     """Write the averaged weights of a training run as half-precision safetensors, and its settings, into a new folder.
 
     An existing folder is replaced as a whole once the new one is complete; its `settings.json`, `presets.json`,
-    `search.json` and `README.md` (the model card) are carried over, unless `settings` are given. InputError where a stage has not been
-    trained.
+    `search.json` and `README.md` (the model card) are carried over, unless `settings` are given. InputError where a
+    stage has not been trained.
     """
     states = {}
     for stage in ("decoder", "unet"):

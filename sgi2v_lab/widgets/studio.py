@@ -14,14 +14,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 import traitlets
 
 from sgi2v_lab.boxes import Trajectories
 from sgi2v_lab.diagnosis import Diagnosis
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import layers_of
-from sgi2v_lab.models import MODELS, Model, load_model
+from sgi2v_lab.models import MODELS, Model, devices, load_model
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.widgets.bundle import script, style
@@ -104,9 +103,7 @@ class Studio(Background, TrajectoryEditor):
         self.gallery = Gallery(folder)
         loaded = load_model(model, device) if isinstance(model, str) else model
         own = traits.pop("settings", loaded.settings)
-        devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-        devices += ["mps"] if torch.backends.mps.is_available() else []
-        offered = {"models": list(MODELS), "devices": devices, "fits": list(FITS), "samples": list(SAMPLES)}
+        offered = {"models": list(MODELS), "devices": devices(), "fits": list(FITS), "samples": list(SAMPLES)}
         super().__init__(None, None, model=loaded, settings=loaded.settings, _offered=offered, **traits)
         self._adopt(loaded, model if isinstance(model, str) else loaded.name)
         self.settings = own
@@ -260,8 +257,6 @@ class Studio(Background, TrajectoryEditor):
                         self.change(**{name: value})
                     except InputError as error:
                         self._refused = {**self._refused, name: plain_sentence(error)}
-                case {"kind": "reset"}:
-                    self.reset()
                 case {"kind": "preset", "name": name}:
                     self.use_preset(name)
                 case {"kind": "generate"}:
@@ -283,7 +278,7 @@ class Studio(Background, TrajectoryEditor):
                 case _:
                     super()._answer(widget, message, buffers)
                     return
-            if message["kind"] in ("sample", "scene", "reopen", "delete", "reset", "preset"):
+            if message["kind"] in ("sample", "scene", "reopen", "delete", "preset"):
                 self.error = ""
         except InputError as error:
             self.error = plain_sentence(error)

@@ -237,7 +237,7 @@ class StudioView {
 
   settings() {
     this.groupsNode = h("div", { class: "st-groups" });
-    this.resetAll = h("button", { type: "button", class: "sg-button is-outlined", "data-testid": "reset", onclick: () => this.send({ kind: "reset" }) }, "Reset all to the model's");
+    this.resetAll = h("button", { type: "button", class: "sg-button is-outlined", "data-testid": "reset", onclick: () => this.send({ kind: "preset", name: "own" }) }, "Reset all to the model's");
     this.changedCount = h("span", { class: "st-count" });
     this.presetMenu = h("select", { "data-testid": "preset", title: "own: what suits the model; paper: the paper's recipe; fast: in a fraction of its time; best: closest control", onchange: () => this.send({ kind: "preset", name: this.presetMenu.value }) });
     return h("section", { class: "st-section", "aria-label": "Settings" }, h("div", { class: "st-title" }, h("h4", {}, "Settings"), labelled("Preset", this.presetMenu), this.changedCount, this.resetAll), this.groupsNode);
