@@ -34,7 +34,7 @@ test: $(DEVELOPMENT) ## install everything, check the style, run the tests with 
 
 # These take half an hour or more, and go on where they were when they are interrupted.
 exam: $(RUNTIME) ## examine the bundled toy on held-out scenes, into out/exam
-	$(BIN)/sgi2v exam --out out/exam
+	$(BIN)/sgi2v exam --seeds 2 --out out/exam
 
 evaluate: $(RUNTIME) ## compare SG-I2V with every baseline on held-out scenes and write the report, into out/evaluation
 	$(BIN)/sgi2v evaluate --out out/evaluation

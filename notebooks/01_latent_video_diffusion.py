@@ -320,7 +320,7 @@ assert torch.allclose(mine, theirs, rtol=exact, atol=exact), f"off by up to {(mi
 print("Your guidance is the library's. Strength 3 changes the last guess by", f"{(mine - told)[-1].abs().mean():.3f}.")
 
 # %% [markdown]
-# (SVD is run with guidance from 1 to 3. The toy's own settings leave it out, which saves half of its time.)
+# (SVD is run with guidance from 1 to 3, and so is the toy: two passes a step, and clearer videos.)
 #
 # ### 3. How much moves?
 #

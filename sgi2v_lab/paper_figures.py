@@ -119,6 +119,7 @@ def make_figures(
     model: str = "toy",
     *,
     scenes: int | None = None,
+    seeds: int = 1,
     compared: int = 8,
     workers: int = 1,
     progress: bool = False,
@@ -131,6 +132,7 @@ def make_figures(
         work: the exam's folder; what is finished there is used again. The demo's is `demo` beside it.
         model: as in `load_model`.
         scenes: exam scenes of each category, at most; None for all.
+        seeds: of each exam scene.
         compared: scenes on which choices of settings are compared.
         workers: processes of one thread each.
         progress: show progress bars.
@@ -144,7 +146,7 @@ def make_figures(
     draw_features(folder, loaded)
     draw_run(folder, loaded)
     tell("the exam")
-    take_exam(work, model, scenes=scenes, workers=workers, progress=progress)
+    take_exam(work, model, scenes=scenes, seeds=seeds, workers=workers, progress=progress)
     tell("comparisons of settings")
     find(work, model, scenes=compared, workers=workers, progress=progress)
     tell("the demo")
@@ -159,12 +161,14 @@ def _main(
     work: Annotated[Path, typer.Option(help="The exam's folder.")] = Path("out/exam"),
     model: Annotated[str, typer.Option(help="toy, or a checkpoint's folder.")] = "toy",
     scenes: Annotated[int | None, typer.Option(help="Exam scenes of each category; left out: all.")] = None,
+    seeds: Annotated[int, typer.Option(help="Videos of each exam scene.")] = 2,
     compared: Annotated[int, typer.Option(help="Scenes on which settings are compared.")] = 8,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
     """Make the figures again."""
     quiet_libraries()
-    make_figures(out, work, model, scenes=scenes, compared=compared, workers=workers, progress=True, tell=typer.echo)
+    options = {"scenes": scenes, "seeds": seeds, "compared": compared, "workers": workers}
+    make_figures(out, work, model, **options, progress=True, tell=typer.echo)
 
 
 if __name__ == "__main__":
