@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import PIL.Image
 import torch
 import typer
 
@@ -42,9 +43,9 @@ __all__ = ["draw_features", "draw_run", "make_figures"]
 
 SCENE = 0  # of the exam's scenes with one object: the one that is looked into
 SIGMA = 1.0  # at which features are shown, in units of the clean latents: the object is hidden, but not lost
+README_WIDTH = 1280  # pixels of the largest picture that the README shows
 COPIED = {  # from the exam's folder
     "exam.png": "results.png",
-    "photos.png": "photographs.png",
     "marks.png": "marks.png",
     "findings.png": "ablations.png",
     "matching.png": "matching.png",
@@ -154,6 +155,14 @@ def make_figures(
     shutil.copyfile(work.parent / "demo" / "film_strip.png", folder / "demo_film_strip.png")
     for name, copy in COPIED.items():
         shutil.copyfile(work / name, folder / copy)
+    _shrink(work / "photos.png", folder / "photographs.png")
+
+
+def _shrink(large: Path, small: Path) -> None:
+    """A sheet of photographs in the width and in the 256 colours that a README needs: a sixth of its bytes."""
+    picture = PIL.Image.open(large).convert("RGB")
+    height = round(picture.height * README_WIDTH / picture.width)
+    picture.resize((README_WIDTH, height), PIL.Image.Resampling.LANCZOS).quantize(256).save(small, optimize=True)
 
 
 def _main(

@@ -47,6 +47,7 @@ def test_all_figures_and_the_exam_behind_them(checkpoint, tmp_path, monkeypatch)
         work.mkdir()
         for name in COPIED:
             (work / name).write_text(name)
+        Image.new("RGB", (1920, 1500), "orange").save(work / "photos.png")
 
     monkeypatch.setattr(paper_figures, "take_exam", take_exam)
 
@@ -58,9 +59,10 @@ def test_all_figures_and_the_exam_behind_them(checkpoint, tmp_path, monkeypatch)
     monkeypatch.setattr(paper_figures, "demo", demo)
     out, work, told = tmp_path / "figures", tmp_path / "exam", []
     make_figures(out, work, str(checkpoint), scenes=2, compared=3, workers=1, tell=told.append)
-    assert asked["exam"] == (work, str(checkpoint), {"scenes": 2, "workers": 1, "progress": False})
+    assert asked["exam"] == (work, str(checkpoint), {"scenes": 2, "seeds": 1, "workers": 1, "progress": False})
     assert asked["find"] == (work, str(checkpoint), {"scenes": 3, "workers": 1, "progress": False})
     assert {copy: (out / copy).read_text() for copy in COPIED.values()} == {v: k for k, v in COPIED.items()}
+    assert Image.open(out / "photographs.png").size == (1280, 1000)
     assert (out / "demo_film_strip.png").read_text() == f"strip of {checkpoint}"
     assert (out / "alignment.png").is_file() and len(told) == 4
 

@@ -152,6 +152,17 @@ def test_draw_set_generate_and_look(notebook, hand):
     assert notebook.page.locator("[data-testid=loss-curve] polyline").count() == 2
 
 
+def test_a_preset_from_the_menu(notebook, hand):
+    menu = notebook.find("preset")
+    menu.select_option("best")
+    notebook.wait_for("studio.settings == studio.model.preset('best')")
+    notebook.evaluate("studio.change(cutoff=0.25)")
+    notebook.page.wait_for_function("() => document.querySelector('[data-testid=preset]').value === ''")
+    assert menu.locator("option").all_text_contents() == ["changed", *notebook.evaluate("studio._presets")]
+    notebook.find("reset").click()
+    notebook.wait_for("studio.settings == studio.model.settings")
+
+
 def test_a_run_outlives_the_page_and_is_cancelled(notebook, hand):
     draw(notebook, hand)
     kept = notebook.evaluate("len(studio._runs)")
