@@ -42,7 +42,7 @@ Precision = Annotated[
 ]
 
 Preset = Annotated[
-    str, typer.Option(help="own, fast, paper (its recipe) or best; settings given by themselves come on top.")
+    str, typer.Option(help="own, fast, paper (the paper's recipe) or best; settings given by themselves come on top.")
 ]
 
 

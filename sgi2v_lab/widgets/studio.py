@@ -153,7 +153,7 @@ class Studio(Background, TrajectoryEditor):
 
     def reset(self) -> None:
         """Back to the model's own settings."""
-        self.settings = self.model.settings
+        self.use_preset("own")
 
     def choose_model(self, name: str, device: str | None = None) -> None:
         """Load another model, in the background; its settings replace those chosen. What fails is shown in place."""
