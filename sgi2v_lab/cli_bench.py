@@ -28,24 +28,30 @@ def bench(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Also with torch.compile: minutes before it begins.")
     ] = False,
+    count_only: Annotated[
+        bool, typer.Option("--count-only", help="Count operations and memory, and compute nothing: seconds, even svd.")
+    ] = False,
     device: Device = None,
     dtype: Precision = None,
     changes: dict | None = None,
 ) -> None:
     """Count, time and weigh each stage, and compare a guided step with the reference recipe, in turns."""
     quiet_libraries()
-    from sgi2v_lab.bench.report import bench as measure
+    from sgi2v_lab.bench import report
 
-    record = measure(
-        network,
-        device=device,
-        dtype=dtype,
-        boxes=boxes,
-        repeats=repeats,
-        changes=changes,
-        compiled=compiled,
-        tell=lambda what: typer.echo(f"{what} ...", err=True),
-    )
+    if count_only:
+        record = report.count(network, dtype=dtype, boxes=boxes, changes=changes)
+    else:
+        record = report.bench(
+            network,
+            device=device,
+            dtype=dtype,
+            boxes=boxes,
+            repeats=repeats,
+            changes=changes,
+            compiled=compiled,
+            tell=lambda what: typer.echo(f"{what} ...", err=True),
+        )
     if out is not None:
         write_text(out, json.dumps(record, indent=2) + "\n")
     _show(record)
@@ -53,30 +59,47 @@ def bench(
         typer.echo(out)
 
 
+# heading -> field of a row, and how it is written
+_COUNTED = {
+    "TFLOP": ("tflop", "{:.4g}"),
+    "of recipe": ("operations_ratio", "{:.2f}"),
+    "tensors MiB": ("tensors_mib", "{:.0f}"),
+    "of recipe ": ("tensors_ratio", "{:.2f}"),
+}
+_MEASURED = {
+    "TFLOP": ("tflop", "{:.4g}"),
+    "seconds": ("seconds", "{:.3g}"),
+    "of recipe": ("time_ratio", "{:.2f}"),
+    "tensors MiB": ("tensors_mib", "{:.0f}"),
+    "peak MiB": ("peak_mib", "{:.0f}"),
+    "of recipe ": ("memory_ratio", "{:.2f}"),
+    "share of rate": ("share", "{:.2f}"),
+    "x floor": ("floor", "{:.2f}"),
+}
+
+
 def _show(record: dict) -> None:
-    title = (
-        f"{record['bench']} on {record['device_name']}, {record['dtype']}, {record['threads']} threads; "
-        f"a matrix product runs at {record['matmul_tflops']:.3g} TFLOP/s"
-    )
-    table = Table(
-        *("", "TFLOP", "seconds", "of recipe", "peak MiB", "of recipe", "share of rate", "x floor"),
-        title=title,
-        title_justify="left",
-    )
+    measured = "matmul_tflops" in record
+    title = f"{record['bench']}, {record['dtype']}, weights of {record['weights_mib']:.0f} MiB; "
+    if measured:
+        title += (
+            f"on {record['device_name']}, {record['threads']} threads; a matrix product runs at "
+            f"{record['matmul_tflops']:.3g} TFLOP/s"
+        )
+    else:
+        title += "counted, nothing computed"
+    columns = _MEASURED if measured else _COUNTED
+    table = Table("", *columns, title=title, title_justify="left")
     rows = {f"guided step, {way}": row for way, row in record["guided_step"].items()} | record["stages"]
     for name, row in rows.items():
-        ratios = [f"{row[ratio]:.2f}" if ratio in row else "" for ratio in ("time_ratio", "memory_ratio")]
-        table.add_row(
-            *(name, f"{row['tflop']:.4g}", f"{row['seconds']:.3g}", ratios[0], f"{row['peak_mib']:.0f}", ratios[1]),
-            *(f"{row['share']:.2f}", f"{row['floor']:.2f}"),
-        )
+        table.add_row(name, *(form.format(row[field]) if field in row else "" for field, form in columns.values()))
     console().print(table, markup=False)
-    errors = ", ".join(f"{mode} {error:.1e}" for mode, error in record["gradient_error"].items())
-    typer.echo(f"largest difference from the recipe's gradient: {errors}")
-    typer.echo(
-        f"a controlled video takes {record['counts_tflop']['video']:.4g} TFLOP, at that rate "
-        f"{record['floor_of_a_video_seconds']:.3g} s"
-    )
+    whole = f"a controlled video takes {record['counts_tflop']['video']:.4g} TFLOP"
+    if measured:
+        errors = ", ".join(f"{mode} {error:.1e}" for mode, error in record["gradient_error"].items())
+        typer.echo(f"largest difference from the recipe's gradient: {errors}")
+        whole += f", at that rate {record['floor_of_a_video_seconds']:.3g} s"
+    typer.echo(whole)
 
 
 @takes_settings

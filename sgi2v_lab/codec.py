@@ -1,5 +1,7 @@
 """In and out of latent space: a picture becomes what the UNet is told, a video latents, and latents a video."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +15,7 @@ from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents, Video
 from sgi2v_lab.shortcuts import without_identities
 
-__all__ = ["Conditioning", "decode_latents", "encode_image", "encode_video"]
+__all__ = ["Conditioning", "decode_latents", "encode_image", "encode_video", "precise_vae", "vae_precision"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def encode_image(model: Model, image: Image, settings: Settings, generator: torc
 
     noise = randn_tensor(image.shape, generator=generator, dtype=image.dtype)
     noisy = (2.0 * image - 1.0) + settings.noise_augmentation * noise
-    with _full_precision_vae(model):
+    with precise_vae(model):
         latents = model.vae.encode(noisy.to(model.device, model.vae.dtype)).latent_dist.mode()
     frames = model.num_frames(settings)
     ids = [settings.fps - 1, settings.motion_bucket, settings.noise_augmentation]
@@ -69,7 +71,7 @@ def encode_video(model: Model, video: Video, chunk: int | None = None) -> Latent
     `chunk` frames at a time take less memory.
     """
     pieces = []
-    with _full_precision_vae(model):
+    with precise_vae(model):
         pixels = (2.0 * video - 1.0).to(model.device, model.vae.dtype)
         for piece in pixels.split(chunk or len(pixels)):
             pieces.append(model.vae.encode(piece).latent_dist.mode())
@@ -83,24 +85,28 @@ def decode_latents(model: Model, latents: Latents, chunk: int | None = None) -> 
     `chunk` frames are decoded at a time; fewer take less memory, but the temporal decoder sees fewer neighbours.
     """
     pieces = []
-    with _full_precision_vae(model), without_identities(model.vae.decoder):
+    with precise_vae(model), without_identities(model.vae.decoder):
         scaled = (1 / model.vae.config.scaling_factor * latents).to(model.vae.dtype)
         for piece in scaled.split(chunk or len(scaled)):
             pieces.append(model.vae.decode(piece, num_frames=len(piece)).sample.float().cpu())
     return (torch.cat(pieces) / 2 + 0.5).clamp(0, 1)
 
 
-class _full_precision_vae:
-    """SVD's VAE overflows in fp16 and says so in its configuration (`force_upcast`)."""
+def vae_precision(model: Model) -> torch.dtype:
+    """What the VAE computes in: SVD's overflows in fp16 and says so in its configuration (`force_upcast`)."""
+    overflows = model.vae.dtype == torch.float16 and model.vae.config.force_upcast
+    return torch.float32 if overflows else model.vae.dtype
 
-    def __init__(self, model: Model):
-        self.vae = model.vae
-        self.upcast = self.vae.dtype == torch.float16 and self.vae.config.force_upcast
 
-    def __enter__(self) -> None:
-        if self.upcast:
-            self.vae.to(dtype=torch.float32)
-
-    def __exit__(self, *_: object) -> None:
-        if self.upcast:
-            self.vae.to(dtype=torch.float16)
+@contextmanager
+def precise_vae(model: Model) -> Iterator[None]:
+    """While open, the VAE's weights are in `vae_precision`."""
+    before, needed = model.vae.dtype, vae_precision(model)
+    if needed == before:
+        yield
+        return
+    model.vae.to(dtype=needed)
+    try:
+        yield
+    finally:
+        model.vae.to(dtype=before)

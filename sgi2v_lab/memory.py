@@ -3,7 +3,7 @@
 | mode | what it gives up | what it costs |
 |---|---|---|
 | fast | nothing | |
-| selective | feed-forward networks' insides and convolutions' inputs, until the backward pass | a fifth more time |
+| selective | insides of feed-forward networks and temporal residual blocks, convolutions' inputs | a third more time |
 | full | all but what goes into each layer | half to two thirds as much time again |
 | offload | the same; off the GPU too is what a stage does not use, and frames are decoded four at a time | copies |
 
@@ -19,23 +19,23 @@ from typing import TypeVar
 import psutil
 import torch
 
-from sgi2v_lab.codec import decode_latents
+from sgi2v_lab.codec import decode_latents, vae_precision
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models import Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents, Video
 
-__all__ = ["MEMORY_MODES", "Memory", "choose_mode", "estimate_bytes", "free_bytes"]
+__all__ = ["MEMORY_MODES", "Memory", "choose_mode", "estimate_bytes", "estimate_decoded_bytes", "free_bytes"]
 
 MEMORY_MODES = ("fast", "selective", "full", "offload")
 DECODED_AT_ONCE = 4  # frames, where parts are off the GPU
 SPARE = 0.85  # of what is free; the rest is for fragments and what was not thought of
 
-# In units of one activation of each layer; fitted to one run of a miniature of SVD on a CPU, so rough: where an
-# estimate is too low, memory runs out once and the next mode goes on.
-_KEPT = {"fast": 75, "selective": 45, "full": 15}
-_AT_WORK = 75  # of the largest layer, while it is computed again
+# In units of one activation of each layer; fitted to what `bench.stages.count_memory` counts for SVD, its miniature and
+# the toy, on the high side. Where an estimate is too low nevertheless, memory runs out once and the next mode goes on.
+_KEPT = {"fast": 56, "selective": 19, "full": 9}
 _MAPS = 5  # assembled features, their gradient, and what the loss makes of them
+_DECODER = (6, 1)  # of the channels of the VAE's first and second level, at every pixel
 
 Result = TypeVar("Result")
 
@@ -84,29 +84,34 @@ class Memory:
 
     def decode(self, latents: Latents, chunk: int | None) -> Video:
         """`decode_latents`; where memory runs out, of half as many frames at a time, with a warning."""
-        model, device = self.model, self.model.device
+        model, device, whole = self.model, self.model.device, len(latents)
         away = self.mode == "offload" and device.type != "cpu"
         if away:
             model.unet.to("cpu")
             _let_go()
             model.vae.to(device)
-        if self.mode == "offload":
-            chunk = min(chunk or DECODED_AT_ONCE, DECODED_AT_ONCE)
+        at_once = min(chunk or whole, whole, DECODED_AT_ONCE if self.mode == "offload" else whole)
+        if (fit := self._frames_that_fit(latents)) < at_once:
+            at_once = fit
+            _say(f"decoding {fit} of {whole} frames at a time, as many as fit; decode_chunk={fit} asks for the same")
         try:
             while True:
                 try:
-                    return decode_latents(model, latents, chunk)
+                    return decode_latents(model, latents, at_once)
                 except (RuntimeError, MemoryError) as error:
-                    frames = min(chunk or len(latents), len(latents))
-                    if not _is_out_of_memory(error) or frames == 1:
+                    if not _is_out_of_memory(error) or at_once == 1:
                         raise
                     reason = _first_line(error)
-                chunk = frames // 2
-                _say(f"out of memory ({reason}); decoding {chunk} frames at a time")
+                at_once //= 2
+                _say(f"out of memory ({reason}); decoding {at_once} frames at a time")
                 _let_go()
         finally:
             if away:
                 self.restore(device)
+
+    def _frames_that_fit(self, latents: Latents) -> int:
+        needed = estimate_decoded_bytes(self.model, *latents.shape[-2:])
+        return max(1, int(SPARE * free_bytes(self.model.device) // needed))
 
     def restore(self, device: torch.device) -> None:
         """Bring every part back to the device, for the next run; nothing to do where none was taken away."""
@@ -145,7 +150,10 @@ def free_bytes(device: torch.device) -> int:
 
 
 def estimate_bytes(model: Model, settings: Settings, mode: str) -> int:
-    """About how much a guided iteration takes beyond the weights, on the high side: some tens of percent are usual."""
+    """About how much a guided iteration takes beyond the weights, on the high side: some tens of percent are usual.
+
+    A CPU's lean modes may take twice that, since what is freed does not go back to the system at once.
+    """
     frames, _, h, w = model.latent_shape(settings)
     unet, last = model.unet, max(block for block, _ in settings.layers)
     layers = []  # channels times cells of each, down and up again to the last block that is run
@@ -160,7 +168,7 @@ def estimate_bytes(model: Model, settings: Settings, mode: str) -> int:
     for block, channels, level in blocks:
         layers += [channels * (h * w / 4**level)] * len(block.resnets)
     keep = "full" if mode == "offload" else mode
-    units = _KEPT[keep] * sum(layers) + (_AT_WORK * max(layers) if keep == "full" else 0)
+    units = _KEPT[keep] * sum(layers)
     recorded = sum(widths[-1 - block] for block, _ in settings.layers)
     maps = _MAPS * 4 * frames * recorded * h * w  # in fp32
     weights = sum(
@@ -170,6 +178,13 @@ def estimate_bytes(model: Model, settings: Settings, mode: str) -> int:
     )
     gained = weights if mode == "offload" and model.device.type != "cpu" else 0
     return max(0, int(units * frames * model.dtype.itemsize + maps) - gained)
+
+
+def estimate_decoded_bytes(model: Model, h: int, w: int) -> int:
+    """About how much decoding takes for each frame of (h, w) latents that is decoded at a time."""
+    channels = model.vae.config.block_out_channels
+    each = sum(times * channels[min(level, len(channels) - 1)] for level, times in enumerate(_DECODER))
+    return each * h * w * model.vae_factor**2 * vae_precision(model).itemsize
 
 
 def _is_out_of_memory(error: Exception) -> bool:

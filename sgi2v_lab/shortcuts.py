@@ -6,7 +6,7 @@ the UNet's pass keeps for its backward is a choice, since what is not kept has t
 | mode | kept | computed again |
 |---|---|---|
 | fast | all | nothing |
-| selective | all but the feed-forward networks' insides and the convolutions' inputs | the feed-forward networks |
+| selective | all but feed-forward networks, temporal residual blocks, convolutions' inputs | these networks, blocks |
 | full | what goes into each layer (residual block or transformer) | everything |
 """
 
@@ -27,7 +27,7 @@ __all__ = ["RECOMPUTED", "identities", "one_image_token", "recomputing", "withou
 
 RECOMPUTED = {
     "fast": (),
-    "selective": (FeedForward,),
+    "selective": (FeedForward, TemporalResnetBlock),
     "full": (SpatioTemporalResBlock, TransformerSpatioTemporalModel),
 }
 

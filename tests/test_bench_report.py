@@ -1,24 +1,36 @@
 import json
+from contextlib import contextmanager
+from functools import cache
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from sgi2v_lab.bench import report
-from sgi2v_lab.bench.report import alternate, bench, guided_steps
+from sgi2v_lab.bench.meters import MemoryPeak
+from sgi2v_lab.bench.report import alternate, alternate_memory, bench, count, guided_steps
 from sgi2v_lab.bench.stages import workload
 from sgi2v_lab.compilation import compile_layers
 from sgi2v_lab.errors import InputError
-from tests.tiny import SETTINGS, tiny_model
+from tests.tiny import FRAMES, SETTINGS, tiny_model
 
 QUICK = {"iterations": 1}
 
 
+@cache
+def counts_of_tiny(count, settings, boxes):
+    """Counting takes longer than computing where a model is this small."""
+    return count(tiny_model(), settings, boxes)
+
+
 @pytest.fixture
 def tiny(monkeypatch):
-    """The tiny model in the place of those that are measured, which take longer."""
+    """The tiny model in the place of those that are measured, which take longer; counted once for all tests."""
     monkeypatch.setattr(report, "network", lambda *_: tiny_model())
     monkeypatch.setattr(report, "matmul_rate", lambda *_: 1e9)
+    for counter in (report.count_stages, report.count_memory):
+        once = lambda _, settings, boxes, counter=counter: dict(counts_of_tiny(counter, settings, boxes))  # noqa: E731
+        monkeypatch.setattr(report, counter.__name__, once)
 
 
 def test_the_record_says_what_was_measured_and_can_be_written(tiny):
@@ -81,7 +93,48 @@ def test_the_command_prints_a_table_and_writes_the_figures(tiny, tmp_path):
     done = CliRunner().invoke(app, ["bench", "toy", "--repeats", "1", "--iterations", "1", "--out", str(out)])
     assert done.exit_code == 0, done.output
     record = json.loads(out.read_text())
-    for expected in ("guided step, recipe", "guided step, fast", "decode", "x floor", str(out)):
+    for expected in ("guided step, recipe", "guided step, fast", "decode", "x floor", "peak MiB", str(out)):
         assert expected in done.stdout
     assert f"{record['guided_step']['fast']['time_ratio']:.2f}" in done.stdout
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_network_is_counted_without_being_computed(tiny):
+    record = count("tiny", changes=QUICK)
+    ways = record["guided_step"]
+    assert list(ways) == ["recipe", "fast", "selective", "full"]
+    assert ways["recipe"]["operations_ratio"] == ways["recipe"]["tensors_ratio"] == 1
+    assert ways["full"]["tensors_mib"] < ways["selective"]["tensors_mib"] < ways["fast"]["tensors_mib"]
+    assert ways["fast"]["tflop"] < ways["selective"]["tflop"] < ways["full"]["tflop"]
+    for stage in record["stages"].values():
+        assert stage["tflop"] > 0 and stage["tensors_mib"] > 0
+    assert record["dtype"] == "float32" and record["boxes"] == 2 and record["frames"] == FRAMES
+    with pytest.raises(InputError, match="boxes is 0"):
+        count("miniature", boxes=0)
+
+
+def test_the_command_only_counts_if_asked(tiny, monkeypatch):
+    from sgi2v_lab.cli import app
+
+    monkeypatch.setattr(report, "guided_steps", lambda _: pytest.fail("computed"))
+    done = CliRunner().invoke(app, ["bench", "svd", "--count-only", "--iterations", "1"])
+    assert done.exit_code == 0, done.output
+    for expected in ("nothing computed", "guided step, selective", "tensors MiB", "denoising step"):
+        assert expected in done.stdout
+    assert "seconds" not in done.stdout and "peak" not in done.stdout
+
+
+def test_memory_is_the_median_of_turns_unless_it_is_exact(monkeypatch):
+    peaks, turns = iter([5, 50, 1, 70, 3, 60]), []
+
+    @contextmanager
+    def meter(_device):
+        yield MemoryPeak(next(peaks), 0, meter.how)
+
+    monkeypatch.setattr(report, "peak_memory", meter)
+    ways = {name: lambda name=name: turns.append(name) for name in "ab"}
+    meter.how = "kernel"
+    assert alternate_memory(ways, 3) == ({"a": 3, "b": 60}, "kernel")
+    assert "".join(turns) == "ababab"
+    meter.how, peaks = "allocator", iter([7, 8])
+    assert alternate_memory(ways, 3) == ({"a": 7, "b": 8}, "allocator")

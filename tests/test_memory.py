@@ -3,6 +3,7 @@ import dataclasses
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -12,7 +13,15 @@ import sgi2v_lab.memory
 from sgi2v_lab.boxes import Trajectories, Trajectory
 from sgi2v_lab.denoise import denoise, draw_noise
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.memory import MEMORY_MODES, Memory, choose_mode, estimate_bytes, free_bytes
+from sgi2v_lab.memory import (
+    MEMORY_MODES,
+    SPARE,
+    Memory,
+    choose_mode,
+    estimate_bytes,
+    estimate_decoded_bytes,
+    free_bytes,
+)
 from sgi2v_lab.models import Model
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.settings import Settings
@@ -109,11 +118,38 @@ def test_decoding_takes_fewer_frames_at_a_time_where_it_must(monkeypatch):
     latents = torch.zeros(8, 4, 1, 1)
     with pytest.warns(RuntimeWarning, match="decoding [421] frames at a time"):
         assert len(Memory(tiny_model()).decode(latents, None)) == 8
-    assert asked == [None, 4, 2, 1]
+    assert asked == [8, 4, 2, 1]
     asked.clear()
     with pytest.warns(RuntimeWarning, match="decoding [21] frames"):
         Memory(tiny_model(), "offload").decode(latents, None)
     assert asked == [4, 2, 1]
+
+
+@pytest.mark.parametrize(("fit", "chunk", "expected"), [(0, None, 1), (3, None, 3), (5, 4, 4), (20, None, 8)])
+def test_decoding_takes_as_many_frames_at_a_time_as_fit(fit, chunk, expected, monkeypatch, recwarn):
+    model, latents, asked = tiny_model(), torch.zeros(8, 4, 2, 4), []
+    free = estimate_decoded_bytes(model, 2, 4) * (fit + 0.5) / SPARE
+    monkeypatch.setattr(sgi2v_lab.memory, "free_bytes", lambda _: int(free))
+
+    def decode(_model, latents, chunk):
+        asked.append(chunk)
+        return torch.zeros(len(latents), 3, 16, 32)
+
+    monkeypatch.setattr(sgi2v_lab.memory, "decode_latents", decode)
+    Memory(model).decode(latents, chunk)
+    assert asked == [expected]
+    said = [str(warning.message) for warning in recwarn if "frames at a time" in str(warning.message)]
+    assert bool(said) == (expected not in (chunk, len(latents)))
+    assert all(f"decoding {expected} of 8 frames" in text and f"decode_chunk={expected}" in text for text in said)
+
+
+def test_the_vae_of_svd_in_half_precision_is_estimated_in_single():
+    half = dataclasses.replace(tiny_model(), vae=copy.deepcopy(tiny_model().vae).half())
+    assert not half.vae.config.force_upcast
+    least = estimate_decoded_bytes(half, 8, 16)
+    assert estimate_decoded_bytes(tiny_model(), 8, 16) == 2 * least
+    half.vae.register_to_config(force_upcast=True)
+    assert estimate_decoded_bytes(half, 8, 16) == 2 * least
 
 
 def test_parts_not_in_use_leave_the_gpu_and_come_back(monkeypatch):
@@ -122,6 +158,9 @@ def test_parts_not_in_use_leave_the_gpu_and_come_back(monkeypatch):
 
     class Part:
         device = torch.device("meta")
+
+        config = SimpleNamespace(block_out_channels=(1, 1))
+        dtype = torch.float32
 
         def __init__(self, name):
             self.name = name

@@ -1,4 +1,7 @@
-"""`sgi2v bench`: operations, seconds and memory of each stage, beside the reference recipe, in one record."""
+"""`sgi2v bench`: operations, seconds and memory of each stage, beside the reference recipe, in one record.
+
+`bench` computes; `count` only counts, on the device "meta", so that SVD at full size takes seconds on any machine.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +12,7 @@ import torch
 from sgi2v_lab.bench.meters import matmul_rate, once, peak_memory
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.recipe import recipe_precision, recipe_step
-from sgi2v_lab.bench.stages import Workload, count_stages, ours, recipe, workload
+from sgi2v_lab.bench.stages import Workload, count_memory, count_stages, ours, recipe, workload
 from sgi2v_lab.codec import decode_latents
 from sgi2v_lab.compilation import compile_layers
 from sgi2v_lab.denoise import denoising_step, make_schedule
@@ -20,13 +23,14 @@ from sgi2v_lab.optimize import optimize_latents
 from sgi2v_lab.run_folder import describe_machine
 from sgi2v_lab.shortcuts import RECOMPUTED
 
-__all__ = ["DEFINITIONS", "bench"]
+__all__ = ["DEFINITIONS", "bench", "count"]
 
 RECIPE, COMPILED = "recipe", "compiled"
 DEFINITIONS = {
     "tflop": "operations of matrix products, convolutions and attention; forwards, backwards and computed again",
     "seconds": "median of the repeats; in every repeat each way has its turn, the first of them a different one",
-    "peak_mib": "most memory in use beyond the weights and what else was there before (`meters.peak_memory`)",
+    "peak_mib": "most memory in use beyond the weights and what else was there before (`meters.peak_memory`); median",
+    "tensors_mib": "most tensors alive at once, beyond the weights: counted, not measured (`ledger.count_bytes`)",
     "share": "operations per second, of those of a large matrix product in the same precision on the same machine",
     "floor": "seconds divided by those in which that rate would do the operations that cannot be left out",
     "ratio": "seconds, or memory, divided by the reference recipe's in the same run",
@@ -60,39 +64,40 @@ def bench(
     Raises:
         InputError: an unknown network, a setting that cannot be used, or less than one box or repeat.
     """
-    for word, number in (("boxes", boxes), ("repeats", repeats)):
-        if number < 1:
-            raise InputError(f"{word} is {number}, but must be 1 at least")
+    _check(boxes=boxes, repeats=repeats)
     model = network(name, device, dtype)
     settings = model.settings.replace(**changes or {})
     work = workload(model, settings, boxes)
     twin = replace(work, model=compile_layers(model)) if compiled else None
-    tell("counting operations")
-    counts = count_stages(model, settings, boxes)
+    tell("counting operations and memory")
+    counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
     rate = matmul_rate(model.device, model.dtype)
     tell("one guided step in each way, one after the other")
     steps = guided_steps(work)
     if twin is not None:
         steps[COMPILED] = guided_steps(twin)["fast"]
         counts[f"guided iteration, {COMPILED}"] = counts["guided iteration, fast"]
+        tensors[f"guided step, {COMPILED}"] = tensors["guided step, fast"]
     seconds = alternate(steps, repeats, model.device)
     necessary = settings.iterations * counts["guided iteration, fast"]
     guided = {}
-    for way, run in steps.items():
-        tell(f"memory of {way}")
-        with peak_memory(model.device) as peak:
-            run()
+    tell("memory of the same")
+    peaks, how = alternate_memory(steps, repeats, model.device)
+    for way in steps:
         flops = settings.iterations * counts[f"guided iteration, {way}"]
         guided[way] = _row(seconds[way], flops, rate, necessary) | {
-            "peak_mib": round(peak.bytes / 2**20, 1),
-            "memory_measured_by": peak.how,
+            "peak_mib": _mib(peaks[way]),
+            "memory_measured_by": how,
+            "tensors_mib": _mib(tensors[f"guided step, {way}"]),
         }
     for row in guided.values():
         row["time_ratio"] = round(row["seconds"] / guided[RECIPE]["seconds"], 4)
         row["memory_ratio"] = round(row["peak_mib"] / max(guided[RECIPE]["peak_mib"], 1e-9), 4)
-        row["operations_ratio"] = round(row["tflop"] / guided[RECIPE]["tflop"], 4)
+    _compare_counts(guided)
     tell("the other stages")
     stages = _stages(work, twin, repeats, counts, rate)
+    for stage, row in stages.items():
+        row["tensors_mib"] = _mib(tensors[stage.split(",")[0]])
     return {
         "bench": name,
         **describe_machine(str(model.device)),
@@ -102,12 +107,48 @@ def bench(
         "boxes": boxes,
         "repeats": repeats,
         "matmul_tflops": rate / 1e12,
+        "weights_mib": _mib(tensors["weights"]),
         "guided_step": guided,
         "gradient_error": gradient_errors(work, twin),
         "stages": stages,
         "counts_tflop": {stage: count / 1e12 for stage, count in counts.items()},
         "floor_of_a_video_seconds": counts["video"] / rate,
         "definitions": DEFINITIONS,
+    }
+
+
+def count(
+    name: str = "svd", *, dtype: str | None = None, boxes: int = 2, changes: dict | None = None
+) -> dict[str, object]:
+    """Operations and memory of a network that is never computed; a record like that of `bench`, without measurements.
+
+    `dtype` is "fp16" for "svd" if left out, as on a GPU, else "fp32". Raises InputError as `bench` does.
+    """
+    _check(boxes=boxes)
+    # the toy's own weights are read nevertheless: they say which of its decoder's blocks do nothing
+    model = network(name, "cpu" if name == "toy" else "meta", dtype or ("fp16" if name == "svd" else "fp32"))
+    settings = model.settings.replace(**changes or {})
+    counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
+
+    def row(operations: int, memory: str) -> dict[str, float]:
+        return {"tflop": operations / 1e12, "tensors_mib": _mib(tensors[memory])}
+
+    guided = {
+        way: row(settings.iterations * counts[f"guided iteration, {way}"], f"guided step, {way}")
+        for way in (RECIPE, *RECOMPUTED)
+    }
+    _compare_counts(guided)
+    return {
+        "bench": name,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "settings": settings.as_dict(),
+        "frames": model.num_frames(settings),
+        "boxes": boxes,
+        "weights_mib": _mib(tensors["weights"]),
+        "guided_step": guided,
+        "stages": {stage: row(counts[stage], stage) for stage in ("denoising step", "decode")},
+        "counts_tflop": {stage: operations / 1e12 for stage, operations in counts.items()},
+        "definitions": {name: DEFINITIONS[name] for name in ("tflop", "tensors_mib", "ratio")},
     }
 
 
@@ -131,6 +172,27 @@ def alternate(
         for way in names[first:] + names[:first]:
             times[way].append(once(ways[way], device))
     return {way: median(found) for way, found in times.items()}
+
+
+def alternate_memory(
+    ways: dict[str, Callable[[], object]], repeats: int, device: torch.device | str = "cpu"
+) -> tuple[dict[str, float], str]:
+    """Median peak of each way in bytes, and how it was measured.
+
+    A device's allocator gives the same figure each time, so it is asked once. A computer's resident pages depend on
+    what the C library keeps for later, so there all ways take turns.
+    """
+    peaks: dict[str, list[int]] = {way: [] for way in ways}
+    how = ""
+    for _ in range(repeats):
+        for way, run in ways.items():
+            with peak_memory(device) as peak:
+                run()
+            peaks[way].append(peak.bytes)
+            how = peak.how
+        if how == "allocator":
+            break
+    return {way: median(found) for way, found in peaks.items()}, how
 
 
 def gradient_errors(work: Workload, twin: Workload | None = None) -> dict[str, float]:
@@ -161,13 +223,28 @@ def _stages(
     if twin is not None:
         ways[f"denoising step, {COMPILED}"] = lambda: step(twin.model)
     times = alternate(ways, repeats, device)
+    peaks, _ = alternate_memory(ways, repeats, device)
     rows = {}
-    for stage, run in ways.items():
-        with peak_memory(device) as peak:
-            run()
+    for stage in ways:
         count = counts[stage.split(",")[0]]
-        rows[stage] = _row(times[stage], count, rate, count) | {"peak_mib": round(peak.bytes / 2**20, 1)}
+        rows[stage] = _row(times[stage], count, rate, count) | {"peak_mib": _mib(peaks[stage])}
     return rows
+
+
+def _check(**numbers: int) -> None:
+    for word, number in numbers.items():
+        if number < 1:
+            raise InputError(f"{word} is {number}, but must be 1 at least")
+
+
+def _compare_counts(guided: dict[str, dict]) -> None:
+    for row in guided.values():
+        row["operations_ratio"] = round(row["tflop"] / guided[RECIPE]["tflop"], 4)
+        row["tensors_ratio"] = round(row["tensors_mib"] / guided[RECIPE]["tensors_mib"], 4)
+
+
+def _mib(size: float) -> float:
+    return round(size / 2**20, 1)
 
 
 def _row(seconds: float, flops: int, rate: float, necessary: int) -> dict[str, float]:

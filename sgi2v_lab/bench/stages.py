@@ -8,19 +8,21 @@ from diffusers import EulerDiscreteScheduler
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from sgi2v_lab.bench.ledger import count_bytes
 from sgi2v_lab.bench.meters import count_flops
-from sgi2v_lab.bench.recipe import recipe_gradient, recipe_precision
+from sgi2v_lab.bench.recipe import recipe_gradient, recipe_precision, recipe_step
 from sgi2v_lab.boxes import Trajectories, Trajectory, latent_cells
-from sgi2v_lab.codec import Conditioning
+from sgi2v_lab.codec import Conditioning, precise_vae
 from sgi2v_lab.features import extract_features
 from sgi2v_lab.loss import sample_boxes
+from sgi2v_lab.memory import Memory
 from sgi2v_lab.models import Model
-from sgi2v_lab.optimize import loss_gradient
+from sgi2v_lab.optimize import loss_gradient, optimize_latents
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.shortcuts import RECOMPUTED, identities, without_identities
 
-__all__ = ["Workload", "count_stages", "ours", "recipe", "workload"]
+__all__ = ["Workload", "count_memory", "count_stages", "on_meta", "ours", "recipe", "workload"]
 
 
 @dataclass(frozen=True)
@@ -78,18 +80,10 @@ def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1)
         "video" (all of a controlled one, in the mode that computes nothing twice).
     """
     needless = [] if model.device.type == "meta" else identities(model.vae.decoder)
-    work = workload(_on_meta(model), settings, boxes)
+    work = workload(on_meta(model), settings, boxes)
     model, settings, given = work.model, work.settings, work.conditioning
     frames, channels, h, w = work.latents.shape
     counts = {}
-
-    def unet(videos: int) -> None:
-        both = torch.cat([work.latents, given.image_latents], dim=1).expand(videos, -1, -1, -1, -1)
-        more = {
-            "encoder_hidden_states": given.embedding.expand(videos, -1, -1),
-            "added_time_ids": given.time_ids.expand(videos, -1),
-        }
-        model.unet(both, torch.zeros((), device="meta"), **more)
 
     def encode() -> None:
         picture = torch.empty(1, 3, settings.height, settings.width, device="meta", dtype=model.vae.dtype)
@@ -99,8 +93,8 @@ def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1)
 
     with torch.no_grad():
         counts["encode"] = count_flops(encode)
-        counts["forward"] = count_flops(lambda: unet(1))
-        counts["denoising step"] = count_flops(lambda: unet(2 if settings.max_guidance > 1 else 1))
+        counts["forward"] = count_flops(lambda: _forward(work, 1))
+        counts["denoising step"] = count_flops(lambda: _forward(work, _videos_at_once(settings)))
         counts["guided forward"] = count_flops(
             lambda: extract_features(
                 *(model, work.latents, torch.tensor(work.sigma), given, settings.layers, settings.features)
@@ -120,6 +114,59 @@ def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1)
     return counts
 
 
+def count_memory(model: Model, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
+    """Bytes of tensors that each stage has at once beyond the weights, counted on "meta" (see `ledger`).
+
+    Returns:
+        "weights" (of all parts, in the model's precision), and, beyond them: "guided step, MODE" for each mode of
+        `shortcuts`, "guided step, recipe" (with its copies of weights), "denoising step", and "decode" (of
+        `decode_chunk` frames at a time; with the VAE's weights in fp32 where it has to be).
+    """
+    needless = [] if model.device.type == "meta" else identities(model.vae.decoder)
+    work = workload(on_meta(model), settings, boxes)
+    model, settings = work.model, work.settings
+    weights = [t for part in (model.vae, model.unet, model.image_encoder) for t in _tensors(part)]
+    counts = {"weights": sum(tensor.nbytes for tensor in weights)}
+    # nothing that is computed can be looked at here, so no step can end early
+    settings = settings.replace(enough=None, iterations=1)
+    given = (model, work.latents, work.sigma, work.conditioning, work.cells, settings)
+    for mode in RECOMPUTED:
+        step = count_bytes(lambda mode=mode: list(optimize_latents(*given, Memory(model, mode))))
+        counts[f"guided step, {mode}"] = step
+    counts["guided step, recipe"] = count_bytes(lambda: recipe_step(*given), _tensors(model.unet))
+
+    @torch.no_grad()
+    def decode() -> None:
+        with precise_vae(model), without_identities(model.vae.decoder, needless):
+            piece = work.latents[: settings.decode_chunk].to(model.vae.dtype)
+            model.vae.decode(piece, num_frames=len(piece)).sample.float()
+
+    with torch.no_grad():
+        counts["denoising step"] = count_bytes(lambda: _forward(work, _videos_at_once(settings)))
+    counts["decode"] = count_bytes(decode, _tensors(model.vae))
+    return counts
+
+
+def _forward(work: Workload, videos: int) -> None:
+    """The whole UNet on "meta", for the same video several times."""
+    given = work.conditioning
+    both = torch.cat([work.latents, given.image_latents], dim=1).to(work.model.dtype)
+    work.model.unet(
+        both.expand(videos, -1, -1, -1, -1),
+        torch.zeros((), device="meta"),
+        encoder_hidden_states=given.embedding.expand(videos, -1, -1),
+        added_time_ids=given.time_ids.expand(videos, -1),
+    )
+
+
+def _videos_at_once(settings: Settings) -> int:
+    return 2 if settings.max_guidance > 1 else 1  # guidance compares with one that is told nothing
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
 def ours(work: Workload, mode: str) -> Latents:
     """The gradient of one guided iteration."""
     frames, _, h, w = work.latents.shape
@@ -134,7 +181,7 @@ def recipe(work: Workload) -> Latents:
     return recipe_gradient(*(work.model, work.latents, work.sigma, work.conditioning, work.cells, work.settings))
 
 
-def _on_meta(model: Model) -> Model:
+def on_meta(model: Model) -> Model:
     """The same network without its weights."""
     if model.device.type == "meta":
         return model
