@@ -222,6 +222,34 @@ whole, pieces = (decode_latents(model, small, chunk) for chunk in (None, 2))
 print("largest difference by frame:", [f"{value:.4f}" for value in (whole - pieces).abs().amax(dim=(1, 2, 3)).tolist()])
 
 # %% [markdown]
+# ## Memory 4: SVD's own, counted on this computer
+#
+# On the device `meta` a tensor has a shape and no numbers: 1.5 billion weights take no memory there, and a forward and
+# backward pass of SVD at full size takes seconds, since nothing is computed. What can be done is to count the bytes of
+# all tensors that are alive at once. *Predict:* which of the memory modes (`--memory`) would fit a card of 16 GB?
+
+# %%
+from sgi2v_lab.bench.ledger import count_bytes
+from sgi2v_lab.bench.networks import network
+from sgi2v_lab.bench.stages import one_iteration, workload
+from sgi2v_lab.shortcuts import RECOMPUTED
+
+full_size = network("svd", "meta", "fp16")
+work = workload(full_size)  # noise, a picture's conditioning, one box: all without numbers
+weights = sum(
+    weight.nbytes for part in (full_size.unet, full_size.vae, full_size.image_encoder) for weight in part.parameters()
+)
+counted = {mode: weights + count_bytes(lambda mode=mode: one_iteration(work, mode)) for mode in RECOMPUTED}
+for mode, total in counted.items():
+    card = next(card for card in (8, 12, 16, 24, 48, 80) if total < 0.9 * card * 1e9)
+    print(f"{mode:10}{total / 1e9:6.1f} GB with the weights: a card of {card} GB")
+
+# %% [markdown]
+# *Look at* how little `full` needs, and remember what it costs: half as much time again, since all but the layers'
+# inputs is computed twice. `offload` also takes from the GPU what a stage does not use. Left to itself, `generate` takes
+# the first of them that fits into what is free.
+
+# %% [markdown]
 # ## The run
 #
 # With SVD: 50 steps, 16 of them guided, five iterations each; about 4 minutes on an A6000 with the paper's own code, by
@@ -267,11 +295,12 @@ for name, one in (("by itself", alone), ("asked", run)):
 # %% [markdown]
 # ## Quick check
 #
-# Checkpointing keeps less and gives the same gradient; SVD's latents and its number of passes are the paper's; the
+# Checkpointing keeps less, at full size too, and gives the same gradient; SVD's latents and its number of passes are the paper's; the
 # precision of weights is what was asked for.
 
 # %%
 assert little < everything, "checkpointing should keep less"
+assert counted["full"] < counted["selective"] < counted["fast"], "what keeps less should need less"
 error = ((gradient - same_gradient).abs().max() / gradient.abs().max()).item()
 assert error < (1e-4 if model.dtype == torch.float32 else 0.1), f"checkpointing changed the gradient by {error:.2g}"
 svd = Settings()

@@ -29,7 +29,8 @@ def bench(
         bool, typer.Option("--compile", help="Also with torch.compile: minutes before it begins.")
     ] = False,
     count_only: Annotated[
-        bool, typer.Option("--count-only", help="Count operations and memory, and compute nothing: seconds, even svd.")
+        bool,
+        typer.Option("--count-only", help="Count operations and memory, compute nothing: half a minute, even for svd."),
     ] = False,
     device: Device = None,
     dtype: Precision = None,

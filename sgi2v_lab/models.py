@@ -189,4 +189,4 @@ def load_model(
     except torch.OutOfMemoryError as error:
         raise InputError(f"{name} does not fit into the memory of {device}; try dtype fp16, or device cpu") from error
     settings = Settings.load(folder / "settings.json") if (folder / "settings.json").is_file() else Settings()
-    return Model.from_pipeline(pipeline, name, settings, read_presets(folder / "presets.json", settings))
+    return Model.from_pipeline(pipeline, name, settings, read_presets(folder / "presets.json", settings, device))

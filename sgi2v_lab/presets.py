@@ -6,20 +6,24 @@ another model than Stable Video Diffusion, whose own settings they are. "fast" t
 
     {"fast": {"num_steps": 10, "sampler": "dpm++"}, "best": {"iterations": 10}}
 
-Each names what it changes of `settings.json`. A model without that file has those for Stable Video Diffusion below.
-Those have not been measured on Stable Video Diffusion; `sgi2v ablate --grid presets` measures any model's.
+Each names what it changes of `settings.json`; "precision" may be "auto" there, which is bf16 on a CPU that multiplies
+it and the model's own precision elsewhere. A model without that file has those for Stable Video Diffusion below. Those
+have not been measured on Stable Video Diffusion; `sgi2v ablate --grid presets` measures any model's.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.settings import Settings
 
-__all__ = ["PRESETS", "SVD_PRESETS", "Presets", "read_presets"]
+__all__ = ["PRESETS", "SVD_PRESETS", "Presets", "fast_precision", "read_presets"]
 
 PRESETS = ("own", "fast", "paper", "best")
+BF16 = ("avx512_bf16", "amx_bf16")  # instructions of CPUs by Intel and AMD; on ARM nothing was measured
 Presets = Mapping[str, Mapping[str, object]]  # name -> changes to the model's own settings
 
 SVD_PRESETS: Presets = {
@@ -30,8 +34,10 @@ SVD_PRESETS: Presets = {
 }
 
 
-def read_presets(path: Path, own: Settings) -> Presets:
+def read_presets(path: Path, own: Settings, device: str | torch.device = "cpu") -> Presets:
     """A model's presets from its `presets.json`, or Stable Video Diffusion's where there is no such file.
+
+    A precision of "auto" is decided here, for the device, so that settings and records say what was used.
 
     Raises:
         InputError: the file is no JSON object of presets, names another one than `PRESETS`, changes something for
@@ -50,8 +56,21 @@ def read_presets(path: Path, own: Settings) -> Presets:
     if given.get("own"):
         raise InputError(f"{path} changes settings for 'own', which are those of settings.json; change them there")
     for name, changes in given.items():
+        if changes.get("precision") == "auto":
+            changes["precision"] = fast_precision(device)
         try:
             own.replace(**changes)
         except InputError as error:
             raise InputError(f"{path}, preset {name!r}: {error}") from error
     return {name: given.get(name, {}) for name in PRESETS}
+
+
+def fast_precision(device: str | torch.device) -> str:
+    """The precision in which a device computes a video soonest, as `settings.precision` has it: "bf16" or "own".
+
+    A CPU without instructions for bf16 emulates them, which takes twice the time of fp32. On a GPU a model is loaded in
+    half precision anyway.
+    """
+    asked = getattr(torch.cpu, "get_capabilities", dict)  # an older PyTorch cannot tell
+    has_bf16 = torch.device(device).type == "cpu" and any(asked().get(name) for name in BF16)
+    return "bf16" if has_bf16 else "own"

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from sgi2v_lab.bench.meters import count_flops
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.recipe import recipe_loss, recipe_precision, recipe_step
-from sgi2v_lab.bench.stages import count_stages, ours, recipe, workload
+from sgi2v_lab.bench.stages import count_stages, one_iteration, recipe, workload
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.loss import trajectory_loss
 from sgi2v_lab.optimize import optimize_latents
@@ -30,7 +30,7 @@ def reference(miniature):
 
 @pytest.mark.parametrize("mode", RECOMPUTED)
 def test_gradients_are_those_of_the_recipe(mode, miniature, reference):
-    gradient = ours(miniature, mode)
+    gradient = one_iteration(miniature, mode)
     assert reference.abs().max() > 0
     assert (gradient - reference).norm() < 1e-5 * reference.norm()
     assert (gradient - reference).abs().max() < 1e-5 * reference.abs().max()
@@ -40,7 +40,7 @@ def test_the_toys_gradients_are_those_of_the_recipe():
     work = workload(network("toy", "cpu"), boxes=3)
     with recipe_precision(work.model):
         wanted = recipe(work)
-    assert (ours(work, "fast") - wanted).norm() < 1e-5 * wanted.norm()
+    assert (one_iteration(work, "fast") - wanted).norm() < 1e-5 * wanted.norm()
 
 
 def test_a_whole_guided_step_is_that_of_the_recipe(miniature):

@@ -38,7 +38,7 @@ def test_the_record_says_what_was_measured_and_can_be_written(tiny):
     record = bench("tiny", device="cpu", repeats=1, changes=QUICK, tell=told.append)
     assert json.loads(json.dumps(record))["guided_step"] == record["guided_step"]
     assert record["settings"] == SETTINGS.replace(**QUICK).as_dict()
-    assert told
+    assert told and not any("hours" in what for what in told)
     assert list(record["guided_step"]) == ["recipe", "fast", "selective", "full"]
     recipe, counts = record["guided_step"]["recipe"], record["counts_tflop"]
     assert (recipe["time_ratio"], recipe["memory_ratio"], recipe["operations_ratio"]) == (1, 1, 1)
@@ -60,6 +60,15 @@ def test_compiled_layers_are_one_more_way(tiny, monkeypatch):
     assert row["tflop"] == record["guided_step"]["fast"]["tflop"]
     assert row["time_ratio"] > 0 and record["gradient_error"]["compiled"] < 1e-4
     assert record["stages"]["denoising step, compiled"]["tflop"] == record["stages"]["denoising step"]["tflop"]
+
+
+def test_a_machine_that_is_too_slow_is_told_so(tiny, monkeypatch):
+    told = []
+    monkeypatch.setattr(report, "matmul_rate", lambda *_: 1e4)
+    monkeypatch.setattr(report, "alternate", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        bench("tiny", device="cpu", repeats=1, changes=QUICK, tell=told.append)
+    assert "hours at the least" in told[-1] and "--count-only" in told[-1]
 
 
 def test_every_way_has_its_turn_and_begins_once():

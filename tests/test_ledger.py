@@ -4,7 +4,7 @@ from torch import nn
 
 from sgi2v_lab.bench.ledger import count_bytes
 from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.stages import count_memory, on_meta, ours, workload
+from sgi2v_lab.bench.stages import count_memory, on_meta, one_iteration, workload
 from sgi2v_lab.memory import MEMORY_MODES, estimate_bytes, estimate_decoded_bytes
 from sgi2v_lab.shortcuts import RECOMPUTED
 
@@ -62,14 +62,14 @@ def test_what_a_backward_pass_needs_is_kept():
 def test_what_is_counted_on_meta_is_what_pytorchs_allocator_hands_out(mode):
     work = workload(network("toy", "cpu"), boxes=2)
     with torch.profiler.profile(profile_memory=True) as profile:
-        ours(work, mode)
+        one_iteration(work, mode)
     now = highest = 0
     for event in profile.profiler.kineto_results.events():
         if event.name() == "[memory]":
             now += event.nbytes()
             highest = max(highest, now)
     weightless = workload(on_meta(work.model), boxes=2)
-    assert count_bytes(lambda: ours(weightless, mode)) == pytest.approx(highest, rel=0.05)
+    assert count_bytes(lambda: one_iteration(weightless, mode)) == pytest.approx(highest, rel=0.05)
 
 
 def test_svd_at_full_size_fits_into_16_gigabytes():

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+import torch
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.grid import BASE, preset_grid
 from sgi2v_lab.models import TOY, load_model
-from sgi2v_lab.presets import PRESETS, SVD_PRESETS, read_presets
+from sgi2v_lab.presets import PRESETS, SVD_PRESETS, fast_precision, read_presets
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from tests.tiny import tiny_model
 
@@ -30,6 +31,27 @@ def test_a_file_changes_the_models_own_settings(tmp_path):
     own = Settings(num_steps=20, guided_steps=(2, 7))
     found = read_presets(written(tmp_path, {"fast": {"num_steps": 10}}), own)
     assert found == {"own": {}, "fast": {"num_steps": 10}, "paper": {}, "best": {}}
+
+
+@pytest.mark.parametrize(
+    ("device", "able", "expected"),
+    [
+        ("cpu", {"avx512_bf16": True}, "bf16"),
+        ("cpu", {"amx_bf16": True}, "bf16"),
+        ("cpu", {"avx2": True}, "own"),
+        ("cuda", {"avx512_bf16": True}, "own"),
+    ],
+)
+def test_half_precision_where_the_cpu_has_it(tmp_path, monkeypatch, device, able, expected):
+    """Emulated it would take twice the time, and be called fast."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    found = read_presets(written(tmp_path, {"fast": {"precision": "auto"}}), Settings(), device)
+    assert found["fast"] == {"precision": expected}
+    assert Settings().replace(**found["fast"]).precision == expected
+
+
+def test_what_the_toys_fast_preset_computes_in_is_said():
+    assert load_model("toy", "cpu").preset("fast").precision == fast_precision("cpu")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 from sgi2v_lab.bench.meters import matmul_rate, once, peak_memory
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.recipe import recipe_precision, recipe_step
-from sgi2v_lab.bench.stages import Workload, count_memory, count_stages, ours, recipe, workload
+from sgi2v_lab.bench.stages import Workload, count_memory, count_stages, one_iteration, recipe, workload
 from sgi2v_lab.codec import decode_latents
 from sgi2v_lab.compilation import compile_layers
 from sgi2v_lab.denoise import denoising_step, make_schedule
@@ -26,6 +26,7 @@ from sgi2v_lab.shortcuts import RECOMPUTED
 __all__ = ["DEFINITIONS", "bench", "count"]
 
 RECIPE, COMPILED = "recipe", "compiled"
+LONG = 1800  # seconds, after which a machine is not made for the network
 DEFINITIONS = {
     "tflop": "operations of matrix products, convolutions and attention; forwards, backwards and computed again",
     "seconds": "median of the repeats; in every repeat each way has its turn, the first of them a different one",
@@ -78,6 +79,9 @@ def bench(
         steps[COMPILED] = guided_steps(twin)["fast"]
         counts[f"guided iteration, {COMPILED}"] = counts["guided iteration, fast"]
         tensors[f"guided step, {COMPILED}"] = tensors["guided step, fast"]
+    at_best = sum(settings.iterations * counts[f"guided iteration, {way}"] for way in steps) * (1 + 2 * repeats) / rate
+    if at_best > LONG:
+        tell(f"this takes {at_best / 3600:.1f} hours at the least here; `count` (--count-only) takes half a minute")
     seconds = alternate(steps, repeats, model.device)
     necessary = settings.iterations * counts["guided iteration, fast"]
     guided = {}
@@ -202,9 +206,9 @@ def gradient_errors(work: Workload, twin: Workload | None = None) -> dict[str, f
     """
     with recipe_precision(work.model):
         wanted = recipe(work)
-    found = {mode: ours(work, mode) for mode in RECOMPUTED}
+    found = {mode: one_iteration(work, mode) for mode in RECOMPUTED}
     if twin is not None:
-        found[COMPILED] = ours(twin, "fast")
+        found[COMPILED] = one_iteration(twin, "fast")
     return {way: ((one - wanted).abs().max() / wanted.abs().max()).item() for way, one in found.items()}
 
 

@@ -22,7 +22,7 @@ from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.shortcuts import RECOMPUTED, identities, without_identities
 
-__all__ = ["Workload", "count_memory", "count_stages", "on_meta", "ours", "recipe", "workload"]
+__all__ = ["Workload", "count_memory", "count_stages", "on_meta", "one_iteration", "recipe", "workload"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1)
         with without_identities(model.vae.decoder, needless):
             counts["decode"] = count_flops(lambda: model.vae.decode(latents, num_frames=frames))
     for mode in RECOMPUTED:
-        counts[f"guided iteration, {mode}"] = count_flops(lambda mode=mode: ours(work, mode))
+        counts[f"guided iteration, {mode}"] = count_flops(lambda mode=mode: one_iteration(work, mode))
     with recipe_precision(model):
         counts["guided iteration, recipe"] = count_flops(lambda: recipe(work))
     first, last = settings.guided_steps
@@ -167,7 +167,7 @@ def _tensors(module: nn.Module) -> list[Tensor]:
     return [*module.parameters(), *module.buffers()]
 
 
-def ours(work: Workload, mode: str) -> Latents:
+def one_iteration(work: Workload, mode: str) -> Latents:
     """The gradient of one guided iteration."""
     frames, _, h, w = work.latents.shape
     samples = sample_boxes(work.cells, (frames, h, w), work.settings.gaussian_sigma, work.latents.device)
