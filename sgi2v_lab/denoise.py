@@ -100,7 +100,7 @@ def denoise(
     With boxes in latent `cells`, the latents of the guided steps are optimised first, and their high frequencies put
     back. Without, this is diffusers' own pipeline, to the bit where its weights are frozen too (PyTorch multiplies some
     matrices in another order if one requires gradients). Classifier-free guidance rises over the frames; it is left
-    out, as there, where its largest value is 1 or less.
+    out, as there, where its largest value is 1 or less, and before and after the steps that the settings name.
 
     Other ways to control a video need no loop of their own: `edit` is called before every step and may replace the
     latents; `first_step` begins later, with the same noise at that step's level.
@@ -177,7 +177,7 @@ def denoising_step(
     timestep = schedule.timesteps[index]
     videos = latents.unflatten(0, (conditioning.videos, -1))
     guidance = torch.linspace(settings.min_guidance, settings.max_guidance, videos.shape[1]).view(1, -1, 1, 1, 1)
-    guidance = guidance.to(latents) if guidance.max() > 1 else None
+    guidance = guidance.to(latents) if settings.has_guidance(index) else None
     prediction = _predict(model, schedule, videos, timestep, conditioning, guidance)
     prediction = prediction.to(latents.dtype)
     if isinstance(schedule, EulerDiscreteScheduler):

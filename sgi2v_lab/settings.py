@@ -59,6 +59,8 @@ class Settings:
     butterworth_order: int = 4  # how steeply the low-pass falls
     min_guidance: float = 1.0  # classifier-free guidance of the first frame ...
     max_guidance: float = 3.0  # ... and of the last, linear in between (SVD's defaults)
+    guidance_first_step: int = 0  # first step with classifier-free guidance; few are enough (arXiv 2404.07724)
+    guidance_last_step: int | None = None  # last step with classifier-free guidance; none: that of the run
     fps: int = 7  # what the model is told about the frame rate (SVD's default)
     motion_bucket: int = 127  # how much motion the model is asked for, 0..255 (SVD's default)
     noise_augmentation: float = 0.02  # noise added to the first frame before it is encoded (SVD's default)
@@ -83,6 +85,8 @@ class Settings:
             ("butterworth_order", 1, 64),
             ("min_guidance", 0, 100),
             ("max_guidance", 0, 100),
+            ("guidance_first_step", 0, 999),
+            ("guidance_last_step", 0, 999),
             ("fps", 1, 240),
             ("motion_bucket", 0, 255),
             ("noise_augmentation", 0, 10),
@@ -105,11 +109,22 @@ class Settings:
             raise InputError("layers is empty, but must hold at least one pair (up block, transformer), such as (2, 1)")
         if len(set(self.layers)) != len(self.layers):
             raise InputError(f"layers is {self.layers}, but a layer may be named only once")
+        if self.guidance_last_step is not None and self.guidance_last_step < self.guidance_first_step:
+            raise InputError(
+                f"guidance_last_step is {self.guidance_last_step}, but the first is {self.guidance_first_step}; "
+                "for none at all make max_guidance 1"
+            )
         first, last = self.guided_steps
         if not 0 <= first <= last:
             raise InputError(f"guided_steps is {first}..{last}, but must be first..last with 0 <= first <= last")
         if last >= self.num_steps:
             raise InputError(f"guided_steps ends at {last}, but there are only steps 0..{self.num_steps - 1}")
+
+    def has_guidance(self, step: int) -> bool:
+        """Whether a denoising step, 0-indexed, has classifier-free guidance, and so takes two forward passes."""
+        last = self.num_steps - 1 if self.guidance_last_step is None else self.guidance_last_step
+        within = self.guidance_first_step <= step <= last
+        return within and max(self.min_guidance, self.max_guidance) > 1
 
     def replace(self, **changes) -> "Settings":
         """A copy with some fields changed; InputError for an unknown field, another type or a value out of range."""

@@ -84,6 +84,23 @@ def test_steps_are_eulers(low, high):
     assert torch.allclose(steps[-1].denoised, steps[-1].latents, atol=1e-3)  # nothing is left to remove
 
 
+def test_guidance_is_for_the_steps_that_have_it():
+    batches = []
+    handle = tiny_model().unet.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
+    try:
+        some = run(guidance_first_step=1, guidance_last_step=2)
+        assert batches == [1, 2, 2, 1]
+        late = run(guidance_first_step=3)
+        assert batches[4:] == [1, 1, 1, 2]
+        assert [len(run(guidance_first_step=9)), batches[8:]] == [4, [1] * 4]
+    finally:
+        handle.remove()
+    without, everywhere = run(max_guidance=1.0), run()
+    assert torch.equal(some[0].latents, without[0].latents) and not torch.equal(some[0].latents, everywhere[0].latents)
+    assert not torch.equal(some[1].latents, without[1].latents)
+    assert torch.equal(late[2].latents, without[2].latents) and not torch.equal(late[3].latents, without[3].latents)
+
+
 def test_denoised_is_the_guess_that_the_euler_step_goes_towards(plain):
     for step, following in zip(plain, karras(4)[1:], strict=True):
         towards = (step.denoised * (step.sigma - following) + step.mixed * following) / step.sigma

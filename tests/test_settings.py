@@ -52,6 +52,8 @@ def test_the_defaults_are_the_papers():
         ("butterworth_order", 0),
         ("min_guidance", -1),
         ("max_guidance", math.inf),
+        ("guidance_first_step", -1),
+        ("guidance_last_step", -1),
         ("fps", 0),
         ("motion_bucket", 256),
         ("noise_augmentation", -0.02),
@@ -105,6 +107,15 @@ def test_numbers_of_other_libraries_become_pythons():
     assert type(settings.num_steps) is int
     assert type(settings.cutoff) is float
     assert json.loads(json.dumps(settings.as_dict()))["num_steps"] == 30
+
+
+def test_guidance_has_its_steps():
+    everywhere, some = Settings(), Settings(guidance_first_step=2, guidance_last_step=4)
+    assert [step for step in range(50) if some.has_guidance(step)] == [2, 3, 4]
+    assert all(everywhere.has_guidance(step) for step in range(50)) and not everywhere.has_guidance(50)
+    assert not some.replace(max_guidance=1).has_guidance(3)
+    with pytest.raises(InputError, match="guidance_last_step is 1, but the first is 2.*max_guidance 1"):
+        some.replace(guidance_last_step=1)
 
 
 def test_the_ends_of_the_ranges_are_good():

@@ -216,7 +216,7 @@ def _stages(
     work: Workload, twin: Workload | None, repeats: int, counts: dict[str, int], rate: float
 ) -> dict[str, dict]:
     model, settings, device = work.model, work.settings, work.model.device
-    index = settings.guided_steps[0]
+    index = next(filter(settings.has_guidance, range(settings.num_steps)), 0)  # one that costs most
 
     @torch.no_grad()
     def step(model: Model = model) -> None:

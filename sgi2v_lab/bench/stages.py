@@ -74,10 +74,10 @@ def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1)
     """Operations of each stage, counted on "meta" without computing any; attention's own products count.
 
     Returns:
-        "encode" and "decode" (VAE and image encoder, once a video), "denoising step" (the UNet, with guidance for two
-        videos at once), "forward" (the UNet, of one video), "guided forward" (up to the last recorded attention),
-        "guided iteration, MODE" (with its backward pass, for each mode of `shortcuts`), "guided iteration, recipe", and
-        "video" (all of a controlled one, in the mode that computes nothing twice).
+        "encode" and "decode" (VAE and image encoder, once a video), "denoising step" (the UNet, for two videos at
+        once if any step has guidance), "forward" (the UNet, of one video), "guided forward" (up to the last recorded
+        attention), "guided iteration, MODE" (with its backward pass, for each mode of `shortcuts`), "guided iteration,
+        recipe", and "video" (all of a controlled one, in the mode that computes nothing twice).
     """
     needless = [] if model.device.type == "meta" else identities(model.vae.decoder)
     work = workload(on_meta(model), settings, boxes)
@@ -109,7 +109,11 @@ def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1)
         counts["guided iteration, recipe"] = count_flops(lambda: recipe(work))
     first, last = settings.guided_steps
     guided = (last - first + 1) * settings.iterations
-    counts["video"] = counts["encode"] + counts["decode"] + settings.num_steps * counts["denoising step"]
+    counts["video"] = (
+        counts["encode"]
+        + counts["decode"]
+        + sum((1 + settings.has_guidance(step)) * counts["forward"] for step in range(settings.num_steps))
+    )
     counts["video"] += guided * counts["guided iteration, fast"]
     return counts
 
@@ -160,7 +164,8 @@ def _forward(work: Workload, videos: int) -> None:
 
 
 def _videos_at_once(settings: Settings) -> int:
-    return 2 if settings.max_guidance > 1 else 1  # guidance compares with one that is told nothing
+    """Two where a step has guidance, which compares with a video that is told nothing."""
+    return 2 if any(map(settings.has_guidance, range(settings.num_steps))) else 1
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:

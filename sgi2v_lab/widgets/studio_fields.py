@@ -102,6 +102,8 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("noise_augmentation", "Noise on the picture", "", "Added before it is encoded.", high=0.5, step=0.01),
         Field("min_guidance", "Guidance, first frame", "w₁", "Classifier-free guidance; 1 is none.", high=8, step=0.1),
         Field("max_guidance", "Guidance, last frame", "w_F", "Linear in between.", high=8, step=0.1),
+        Field("guidance_first_step", "Guidance from step", "", "Steps before it take half the time.", high=49),
+        Field("guidance_last_step", "Guidance to step", "", "Empty: to the end.", high=49, none="end"),
     ),
     "Size and memory": (
         Field("width", "Width", "W", "Pixels of the video.", low=64, high=1280, step=64),

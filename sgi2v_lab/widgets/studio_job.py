@@ -92,10 +92,8 @@ class Job:
         """What a video costs, in forward passes of one branch."""
         first, last = self.settings.guided_steps
         guided = (last - first + 1) * self.settings.iterations if controlled else 0
-        return self.settings.num_steps * self._step_cost() + guided * (FORWARD + BACKWARD)
-
-    def _step_cost(self) -> float:
-        return 2 * FORWARD if max(self.settings.min_guidance, self.settings.max_guidance) > 1 else FORWARD
+        branches = sum(1 + self.settings.has_guidance(step) for step in range(self.settings.num_steps))
+        return branches * FORWARD + guided * (FORWARD + BACKWARD)
 
     def _generate(self, stage: str, trajectories: Trajectories | None) -> Run:
         losses: dict[int, list[float]] = {}
@@ -131,12 +129,12 @@ class Job:
         """Count this thread's calls of the UNet, each of which is a chance to stop: one iteration makes one."""
         mine = threading.get_ident()
 
-        def look(*_: Any) -> None:
+        def look(_: Any, given: tuple) -> None:
             if threading.get_ident() != mine:  # somebody else uses the model at the same time
                 return
             if self._stop.is_set():
                 raise Stopped
-            count(FORWARD + BACKWARD if torch.is_grad_enabled() else self._step_cost())
+            count(FORWARD + BACKWARD if torch.is_grad_enabled() else FORWARD * len(given[0]))
 
         hook = self.model.unet.register_forward_pre_hook(look)
         try:
