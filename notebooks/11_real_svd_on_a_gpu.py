@@ -245,7 +245,7 @@ for mode, total in counted.items():
     print(f"{mode:10}{total / 1e9:6.1f} GB with the weights: a card of {card} GB")
 
 # %% [markdown]
-# *Look at* how little `full` needs, and remember what it costs: half as much time again, since all but the layers'
+# *Look at* how little `full` needs, and remember what it costs: two thirds as much time again, since all but the layers'
 # inputs is computed twice. `offload` also takes from the GPU what a stage does not use. Left to itself, `generate` takes
 # the first of them that fits into what is free.
 

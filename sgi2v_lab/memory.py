@@ -3,8 +3,8 @@
 | mode | what it gives up | what it costs |
 |---|---|---|
 | fast | nothing | |
-| selective | insides of feed-forward networks and temporal residual blocks, convolutions' inputs | a third more time |
-| full | all but what goes into each layer | half to two thirds as much time again |
+| selective | insides of feed-forward networks and temporal residual blocks, convolutions' inputs | a third to a half more time |
+| full | all but what goes into each layer | two thirds as much time again |
 | offload | the same; off the GPU too is what a stage does not use, and frames are decoded four at a time | copies |
 
 The first three compute the same video to rounding; their times are those of `sgi2v bench toy` and `miniature` on a CPU.
