@@ -3,7 +3,7 @@
 | mode | what it gives up | what it costs |
 |---|---|---|
 | fast | nothing | |
-| selective | insides of feed-forward networks and temporal residual blocks, convolutions' inputs | a third to a half more time |
+| selective | feed-forward networks' and temporal residual blocks' insides, convolutions' inputs | a third to half more |
 | full | all but what goes into each layer | two thirds as much time again |
 | offload | the same; off the GPU too is what a stage does not use, and frames are decoded four at a time | copies |
 
