@@ -1,11 +1,11 @@
 """Memory modes: how much a run keeps at hand, chosen by what is free, and one less where that was too much.
 
-| mode | what it gives up | what it costs |
+| mode | what it gives up | what it costs in time |
 |---|---|---|
 | fast | nothing | |
-| selective | feed-forward networks' and temporal residual blocks' insides, convolutions' inputs | a third to half more |
-| full | all but what goes into each layer | two thirds as much time again |
-| offload | the same; off the GPU too is what a stage does not use, and frames are decoded four at a time | copies |
+| selective | insides of feed-forward networks and temporal residual blocks, convolutions' inputs | a third to half |
+| full | all but what goes into each layer | two thirds |
+| offload | the same; off the GPU too is what a stage does not use, and frames are decoded four at a time | copying |
 
 The first three compute the same video to rounding; their times are those of `sgi2v bench toy` and `miniature` on a CPU.
 Decoding in pieces lets the temporal decoder see fewer neighbours.
