@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from sgi2v_lab.bench.stages import ours, workload
+from sgi2v_lab.bench.stages import one_iteration, workload
 from sgi2v_lab.compilation import COMPILED, compile_layers
 from sgi2v_lab.shortcuts import RECOMPUTED
 from tests.tiny import tiny_model
@@ -17,7 +17,7 @@ def compiled():
 
 @pytest.mark.parametrize("mode", RECOMPUTED)
 def test_gradients_are_the_same_in_every_memory_mode(compiled, mode):
-    wanted, found = ours(workload(tiny_model()), mode), ours(workload(compiled), mode)
+    wanted, found = one_iteration(workload(tiny_model()), mode), one_iteration(workload(compiled), mode)
     assert (found - wanted).norm() < 1e-5 * wanted.norm()
 
 
@@ -32,8 +32,8 @@ def test_layers_of_one_size_are_compiled_once_for_all_and_never_again():
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("eager")
     model = compile_layers(tiny_model(), backend=counter)
-    ours(workload(model), "fast")
+    one_iteration(workload(model), "fast")
     first = counter.frame_count
     assert 0 < first < sum(isinstance(module, COMPILED) for module in model.unet.modules())
-    ours(workload(model), "fast")
+    one_iteration(workload(model), "fast")
     assert counter.frame_count == first
