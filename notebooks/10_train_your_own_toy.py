@@ -61,7 +61,7 @@ from sgi2v_lab.toy.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import render, true_boxes
 from sgi2v_lab.toy.smoke import learn_decoder
-from sgi2v_lab.toy.training import update_ema
+from sgi2v_lab.toy.training import mixed_precision, update_ema
 from sgi2v_lab.toy.unet_stage import FIRST_AND_LAST, Denoiser, denoising_loss, draw_sigmas, held_out_batch, sample
 
 torch.manual_seed(seed)
@@ -198,7 +198,7 @@ losses = []
 for step in range(unet_steps):
     batch = pool.batch(2)
     noise = torch.randn(batch.latents.shape)
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed_precision():
         loss = denoising_loss(denoiser, batch, draw_sigmas(2), noise, torch.ones(2)).mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)

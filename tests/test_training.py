@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images import to_pil
-from sgi2v_lab.toy import data, decoder_stage, smoke, train, unet_stage
+from sgi2v_lab.toy import data, decoder_stage, smoke, train, training, unet_stage
 from sgi2v_lab.toy.architecture import LATENT_CHANNELS, NUM_FRAMES, make_unet, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.attention import ShortAttention
 from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, crop_batches, encode_clip, stack, to_clip_pixels
@@ -539,6 +539,15 @@ def test_the_commands_of_a_whole_training():
     assert listed.exit_code == 0
     assert all(command in listed.output for command in ("decoder", "unet", "unpack", "export"))
     assert CliRunner().invoke(train.app, ["decoder", "--minutes", "0"]).exit_code == 2
+
+
+@pytest.mark.parametrize(("fast", "expected"), [("bf16", True), ("own", False)])
+def test_training_is_in_bf16_where_the_cpu_has_it(fast, expected, monkeypatch):
+    monkeypatch.setattr(training, "fast_precision", lambda _: fast)
+    with training.mixed_precision():
+        assert torch.is_autocast_enabled("cpu") == expected
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert (product.dtype == torch.bfloat16) == expected
 
 
 # --- the smoke test --------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.toy.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import BACKGROUNDS, SHAPES, TEXTURES, Scene, render, true_boxes
-from sgi2v_lab.toy.training import Clock, log_line, update_ema
+from sgi2v_lab.toy.training import Clock, log_line, mixed_precision, update_ema
 
 __all__ = ["FEATURES", "HARMS", "ClipNetwork", "harm", "load_clip_network", "scene_truth", "to_network_pixels", "train"]
 
@@ -281,7 +281,7 @@ def train(out: Path, *, minutes: float | None = None, steps: int | None = None, 
             _write(rounded, out, steps=step, batch=_BATCH, seed=seed)
         if done >= 1:
             break
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             answers = network(clips)
         _loss({name: answer.float() for name, answer in answers.items()}, wanted).backward()
         optimiser.step(_RATE * min(1.0, (step + 1) / 20, 0.02 + 1.2 * (1 - done)))

@@ -18,6 +18,7 @@ from sgi2v_lab.toy.training import (
     average_gradients,
     load_checkpoint,
     log_line,
+    mixed_precision,
     resume_training,
     save_training,
     update_ema,
@@ -85,7 +86,7 @@ def train(
             return
         for group in optimizer.param_groups:
             group["lr"] = clock.learning_rate(peak, step, warmup=200)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             loss = decoder_loss(vae, next(batches).to(device))
         loss.backward()
         average_gradients(trained)

@@ -25,6 +25,7 @@ from sgi2v_lab.toy.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.random_scenes import sample_scene
 from sgi2v_lab.toy.scenes import render
 from sgi2v_lab.toy.sheets import write_sheet
+from sgi2v_lab.toy.training import mixed_precision
 from sgi2v_lab.toy.unet_stage import FIRST_AND_LAST, Denoiser, denoising_loss, draw_sigmas, held_out_batch
 
 __all__ = ["LEAST_FALL", "Learned", "app", "learn_decoder", "learn_unet"]
@@ -75,7 +76,7 @@ def learn_decoder(steps: int, sheet: Path | None = None) -> Learned:
     batches = crop_batches(DECODER_BATCH, CROP)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = DECODER_RATE * min(1.0, (step + 1) / DECODER_WARMUP)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             loss = decoder_loss(vae, next(batches))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -100,7 +101,7 @@ def learn_unet(steps: int) -> Learned:
     exam_sigma = draw_sigmas(EXAM, generator)
 
     def loss_on(batch: Batch, sigma: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             return denoising_loss(denoiser, batch, sigma, noise, torch.ones(len(noise))).mean()
 
     def examine() -> float:

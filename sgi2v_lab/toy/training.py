@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sgi2v_lab.presets import fast_precision
 from sgi2v_lab.toy.optimizers import MuonWithAdamW
 
 __all__ = [
@@ -18,11 +19,18 @@ __all__ = [
     "average_gradients",
     "load_checkpoint",
     "log_line",
+    "mixed_precision",
     "resume_training",
     "save_checkpoint",
     "save_training",
     "update_ema",
 ]
+
+
+def mixed_precision(device: str | torch.device = "cpu") -> torch.autocast:
+    """A context in which matrix products are in bf16; on CPUs that would only emulate it, nothing changes in it."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or fast_precision(kind) == "bf16")
 
 
 class Clock:

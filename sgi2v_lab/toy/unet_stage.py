@@ -20,7 +20,15 @@ from sgi2v_lab.toy.decoder_stage import load_decoder
 from sgi2v_lab.toy.latent_code import preview
 from sgi2v_lab.toy.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.sheets import write_sheet
-from sgi2v_lab.toy.training import Clock, average_gradients, log_line, resume_training, save_training, update_ema
+from sgi2v_lab.toy.training import (
+    Clock,
+    average_gradients,
+    log_line,
+    mixed_precision,
+    resume_training,
+    save_training,
+    update_ema,
+)
 
 __all__ = ["Denoiser", "denoising_loss", "held_out_batch", "sample", "train"]
 
@@ -158,7 +166,7 @@ def train(
         if rank == 0 and (over or clock.elapsed >= due):
             due = clock.elapsed + 300
             vae = load_decoder(out, device)
-            with torch.autocast(device.type, torch.bfloat16):
+            with mixed_precision(device):
                 validation, found = _validate(average, judge, held_out)
                 _sheet(average, vae, held_out, out / "sheets" / "unet.png")
             figures = dict(clips=clips, loss=total / max(1, count), validation=validation, correspondence=found)
@@ -172,7 +180,7 @@ def train(
         noise = torch.randn(batch.latents.shape).to(device)
         sigma = draw_sigmas(batch_size, mean=log_sigma).to(device)
         keep = (torch.rand(batch_size) >= DROP_CONDITION).float().to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             loss = denoising_loss(denoiser, batch, sigma, noise, keep).mean()
         (loss + correspondence * teacher.loss(batch.origins)).backward()
         average_gradients(list(denoiser.parameters()))
