@@ -83,7 +83,7 @@ class Memory:
             _let_go()
 
     def decode(self, latents: Latents, chunk: int | None) -> Video:
-        """`decode_latents`; where memory runs out, of half as many frames at a time, with a warning."""
+        """`decode_latents`, of as many frames at a time as fit, or half as many where memory runs out; warns of it."""
         model, device, whole = self.model, self.model.device, len(latents)
         away = self.mode == "offload" and device.type != "cpu"
         if away:
@@ -91,10 +91,10 @@ class Memory:
             _let_go()
             model.vae.to(device)
         at_once = min(chunk or whole, whole, DECODED_AT_ONCE if self.mode == "offload" else whole)
-        if (fit := self._frames_that_fit(latents)) < at_once:
-            at_once = fit
-            _say(f"decoding {fit} of {whole} frames at a time, as many as fit; decode_chunk={fit} asks for the same")
         try:
+            if (fit := self._frames_that_fit(latents)) < at_once:
+                at_once = fit
+                _say(f"decoding {fit} of {whole} frames at a time, as many as fit; decode_chunk={fit} asks for that")
             while True:
                 try:
                     return decode_latents(model, latents, at_once)

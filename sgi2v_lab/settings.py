@@ -59,7 +59,7 @@ class Settings:
     butterworth_order: int = 4  # how steeply the low-pass falls
     min_guidance: float = 1.0  # classifier-free guidance of the first frame ...
     max_guidance: float = 3.0  # ... and of the last, linear in between (SVD's defaults)
-    guidance_first_step: int = 0  # first step with classifier-free guidance; few are enough (arXiv 2404.07724)
+    guidance_first_step: int = 0  # first step with classifier-free guidance (an interval: arXiv 2404.07724)
     guidance_last_step: int | None = None  # last step with classifier-free guidance; none: that of the run
     fps: int = 7  # what the model is told about the frame rate (SVD's default)
     motion_bucket: int = 127  # how much motion the model is asked for, 0..255 (SVD's default)
