@@ -40,10 +40,10 @@ evaluate: $(RUNTIME) ## compare SG-I2V with every baseline on held-out scenes an
 	$(BIN)/sgi2v evaluate --out out/evaluation
 
 figures: $(RUNTIME) ## make the pictures in figures/ again, from the exam, the demo and comparisons of settings
-	$(BIN)/python -m sgi2v_lab.paper_figures --out figures --work out/exam
+	$(BIN)/python figures/make_figures.py --out figures --work out/exam
 
 toy-smoke: $(RUNTIME) ## train the toy from scratch for a minute; fails if its losses do not fall
-	$(BIN)/python -m sgi2v_lab.toy.smoke --out runs/smoke
+	$(BIN)/python -m sgi2v_lab.toy.training.smoke --out runs/smoke
 
 # Two ways to write one notebook: people edit the .py, JupyterLab opens the .ipynb. Outputs that are there are kept.
 notebooks: $(DEVELOPMENT) ## write each notebook's .ipynb again from its .py

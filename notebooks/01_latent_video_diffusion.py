@@ -47,7 +47,6 @@ quiet_libraries()  # hides notices about the inside of the libraries below
 
 from sgi2v_lab import (
     decode_latents,
-    denoise,
     draw_noise,
     encode_image,
     fit_image,
@@ -58,6 +57,7 @@ from sgi2v_lab import (
     show_video,
     to_tensor,
 )
+from sgi2v_lab import sampling as denoise
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
 from sgi2v_lab.plots import plot_film_strip, plot_latents, styled
 from sgi2v_lab.plots.style import new_figure

@@ -63,9 +63,9 @@ from sgi2v_lab import (
     save_trajectories,
     to_tensor,
 )
-from sgi2v_lab.paths import EASINGS
 from sgi2v_lab.plots import plot_film_strip, plot_trajectories, styled
 from sgi2v_lab.plots.style import new_figure
+from sgi2v_lab.trajectories.geometry import EASINGS
 from sgi2v_lab.video import PALETTE, draw_boxes, show_video
 from sgi2v_lab.widgets import TrajectoryEditor
 

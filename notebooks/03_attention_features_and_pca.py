@@ -58,8 +58,8 @@ from sgi2v_lab import (
 )
 from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_similarity, styled
 from sgi2v_lab.plots.style import new_figure
-from sgi2v_lab.prompt import parse_prompt
-from sgi2v_lab.toy.scenes import render, true_boxes
+from sgi2v_lab.prompts.reference_image import parse_prompt
+from sgi2v_lab.toy.world.scenes import render, true_boxes
 from sgi2v_lab.widgets import FeatureExplorer
 
 model = load_model(model_name, device)

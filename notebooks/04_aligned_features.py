@@ -47,10 +47,10 @@ from sgi2v_lab.quiet import quiet_libraries
 quiet_libraries()  # hides notices about the inside of the libraries below
 
 from sgi2v_lab import assemble, encode_video, latent_cells, layers_of, load_model, similarity_maps, trajectory_loss
+from sgi2v_lab.explore import feature_maps, pca_colours, subject_of_latents
 from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_series, plot_similarity
-from sgi2v_lab.prompt import parse_prompt
-from sgi2v_lab.toy.scenes import render, true_boxes
-from sgi2v_lab.widgets.explore import feature_maps, pca_colours, subject_of_latents
+from sgi2v_lab.prompts.reference_image import parse_prompt
+from sgi2v_lab.toy.world.scenes import render, true_boxes
 
 model = load_model(model_name, device)
 settings = model.settings

@@ -57,10 +57,10 @@ from sgi2v_lab import (
     optimize_latents,
     trajectory_loss,
 )
+from sgi2v_lab.explore import place_norms, subject_of_latents
 from sgi2v_lab.plots import plot_film_strip, plot_gaussian, plot_landscape, plot_loss_terms, plot_magnitudes
-from sgi2v_lab.prompt import parse_prompt
-from sgi2v_lab.toy.scenes import render, true_boxes
-from sgi2v_lab.widgets.explore import place_norms, subject_of_latents
+from sgi2v_lab.prompts.reference_image import parse_prompt
+from sgi2v_lab.toy.world.scenes import render, true_boxes
 
 model = load_model(model_name, device)
 settings = model.settings

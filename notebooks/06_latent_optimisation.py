@@ -58,6 +58,7 @@ from sgi2v_lab import (
     similarity_maps,
     trajectory_loss,
 )
+from sgi2v_lab.explore import place_norms, subject_of_run
 from sgi2v_lab.plots import (
     plot_comparison,
     plot_losses,
@@ -66,7 +67,6 @@ from sgi2v_lab.plots import (
     plot_similarity,
     plot_trajectories,
 )
-from sgi2v_lab.widgets.explore import place_norms, subject_of_run
 
 model = load_model(model_name, device)
 settings = model.preset("paper")  # the paper's recipe; for SVD these are its own settings

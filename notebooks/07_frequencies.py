@@ -57,8 +57,8 @@ from sgi2v_lab import (
     radial_spectrum,
     reference_image,
 )
+from sgi2v_lab.explore import place_norms, subject_of_run
 from sgi2v_lab.plots import plot_gallery, plot_magnitudes, plot_mask, plot_series, plot_spectra
-from sgi2v_lab.widgets.explore import place_norms, subject_of_run
 
 model = load_model(model_name, device)
 settings = model.preset("paper").replace(enough=None)  # so that every guided step changes the latents

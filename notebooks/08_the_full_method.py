@@ -60,10 +60,10 @@ from sgi2v_lab import (
     to_tensor,
 )
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
+from sgi2v_lab.explore import subject_of_run
 from sgi2v_lab.plots import plot_comparison, plot_gallery, plot_losses, plot_series, plot_tracks, plot_trajectories
 from sgi2v_lab.video import side_by_side
 from sgi2v_lab.widgets import Studio
-from sgi2v_lab.widgets.explore import subject_of_run
 
 
 def in_fewer_steps(settings, count):

@@ -66,11 +66,12 @@ from sgi2v_lab import (
     to_tensor,
     trajectory_loss,
 )
+from sgi2v_lab.evaluation.diagnosis import diagnose
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
+from sgi2v_lab.explore import subject_of_latents
 from sgi2v_lab.plots import plot_film_strip, plot_gallery, plot_landscape, plot_loss_terms, plot_trajectories
-from sgi2v_lab.prompt import parse_prompt
-from sgi2v_lab.toy.scenes import render, true_boxes
-from sgi2v_lab.widgets.explore import subject_of_latents
+from sgi2v_lab.prompts.reference_image import parse_prompt
+from sgi2v_lab.toy.world.scenes import render, true_boxes
 from sgi2v_lab.widgets.remarks import remarks_on
 
 model = load_model(model_name, device)
@@ -383,12 +384,12 @@ print(f"what the best film pays: {price.total:.4f} where they meet, {free.total:
 # %% [markdown]
 # ## The list, asked of a run
 #
-# Most of these numbers need no notebook: `run.diagnose()` takes them, and more, of any run, and says what it found with
+# Most of these numbers need no notebook: `diagnose(run)` takes them, and more, of any run, and says what it found with
 # a picture and a remedy. It knows the video, the boxes, the losses; what it cannot judge it says too. Here is the shoved
 # run of failure 5. *Predict* what will be on the list.
 
 # %%
-shoved.diagnose(trajectories=fair, model=model)
+diagnose(shoved, trajectories=fair, model=model)
 
 # %% [markdown]
 # A threshold is a convention: these were chosen so that the toy's true films give no findings and each corruption gives

@@ -51,18 +51,25 @@ quiet_libraries()  # hides notices about the inside of the libraries below
 
 from sgi2v_lab import load_model, read_image, to_tensor
 from sgi2v_lab.evaluation.metrics import psnr
-from sgi2v_lab.models import MODELS
+from sgi2v_lab.models.load import MODELS
 from sgi2v_lab.plots import plot_film_strip, plot_gallery, plot_series
-from sgi2v_lab.toy.architecture import SIZE
-from sgi2v_lab.toy.attention import ShortAttention
-from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool
-from sgi2v_lab.toy.latent_code import encode_patches, kernels, preview, transformed
-from sgi2v_lab.toy.optimizers import MuonWithAdamW
-from sgi2v_lab.toy.random_scenes import sample_scene
-from sgi2v_lab.toy.scenes import render, true_boxes
-from sgi2v_lab.toy.smoke import learn_decoder
-from sgi2v_lab.toy.training import mixed_precision, update_ema
-from sgi2v_lab.toy.unet_stage import FIRST_AND_LAST, Denoiser, denoising_loss, draw_sigmas, held_out_batch, sample
+from sgi2v_lab.toy.network.architecture import SIZE
+from sgi2v_lab.toy.network.latent_code import encode_patches, kernels, preview, transformed
+from sgi2v_lab.toy.training.attention import ShortAttention
+from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool
+from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
+from sgi2v_lab.toy.training.smoke import learn_decoder
+from sgi2v_lab.toy.training.training import mixed_precision, update_ema
+from sgi2v_lab.toy.training.unet_stage import (
+    FIRST_AND_LAST,
+    Denoiser,
+    denoising_loss,
+    draw_sigmas,
+    held_out_batch,
+    sample,
+)
+from sgi2v_lab.toy.world.random_scenes import sample_scene
+from sgi2v_lab.toy.world.scenes import render, true_boxes
 
 torch.manual_seed(seed)
 if model_name in ("svd", "svd-xt"):
@@ -281,9 +288,9 @@ Markdown("\n".join(line.replace("# ", "### ", 1) if line.startswith("#") else li
 # %% [markdown]
 # To train one of your own, in a terminal:
 #
-#     python -m sgi2v_lab.toy.train decoder --minutes 45
-#     python -m sgi2v_lab.toy.train unet --minutes 105 --processes 2 --batch-size 8 --learning-rate 2e-3
-#     python -m sgi2v_lab.toy.train export --to my_toy
+#     python -m sgi2v_lab.toy.training.train decoder --minutes 45
+#     python -m sgi2v_lab.toy.training.train unet --minutes 105 --processes 2 --batch-size 8 --learning-rate 2e-3
+#     python -m sgi2v_lab.toy.training.train export --to my_toy
 #
 # A killed run goes on where it was. It writes `log.jsonl`, with the loss and the error on held-out films, and sample
 # sheets; then `SGI2V_MODEL=my_toy make lab` runs this course on your toy. Look at the sheets, not only at the loss: the

@@ -65,9 +65,9 @@ from sgi2v_lab import (
     show_video,
     to_tensor,
 )
-from sgi2v_lab.model_list import describe_model
+from sgi2v_lab.efficiency.machine import describe_machine, peak_memory, total_memory
+from sgi2v_lab.models.summary import describe_model
 from sgi2v_lab.plots import plot_comparison, plot_series, plot_trajectories
-from sgi2v_lab.run_folder import describe_machine, memory, peak_memory
 
 # %% [markdown]
 # ## What is here?
@@ -77,7 +77,7 @@ from sgi2v_lab.run_folder import describe_machine, memory, peak_memory
 # %%
 for what, value in describe_machine(device).items():
     print(f"{what}: {value}")
-for where, size in memory(device).items():
+for where, size in total_memory(device).items():
     print(f"memory of {where}: {size / 2**30:.1f} GiB")
 
 # %%
@@ -229,10 +229,10 @@ print("largest difference by frame:", [f"{value:.4f}" for value in (whole - piec
 # all tensors that are alive at once. *Predict:* which of the memory modes (`--memory`) would fit a card of 16 GB?
 
 # %%
-from sgi2v_lab.bench.ledger import count_bytes
+from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.stages import one_iteration, workload
-from sgi2v_lab.shortcuts import RECOMPUTED
+from sgi2v_lab.efficiency.recompute import RECOMPUTED
 
 full_size = network("svd", "meta", "fp16")
 work = workload(full_size)  # noise, a picture's conditioning, one box: all without numbers

@@ -14,12 +14,12 @@ from diffusers import UNetSpatioTemporalConditionModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sgi2v_lab.codec import Conditioning
+from sgi2v_lab.efficiency.recompute import one_image_token, recomputing
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models import Model
+from sgi2v_lab.latents import Conditioning
+from sgi2v_lab.models.load import Model
 from sgi2v_lab.settings import FEATURE_KINDS
 from sgi2v_lab.shapes import Features, Latents
-from sgi2v_lab.shortcuts import one_image_token, recomputing
 
 __all__ = ["Layer", "assemble", "extract_features", "features_for_gradient", "layers_of", "record_features"]
 

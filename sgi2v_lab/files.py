@@ -1,15 +1,20 @@
-"""Files (and folders) that are there whole or not at all, however their writing ends."""
+"""Files and folders that are written whole or not at all, and the run.json that says how a result was made."""
 
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["whole_file", "write_text"]
+__all__ = ["result_folder", "whole_file", "write_record", "write_text"]
+
+RECORD = "run.json"
+PROGRAM = "sgi2v"
+LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # file managers leave these anywhere
 
 
 @contextmanager
@@ -42,3 +47,119 @@ def write_text(path: str | Path, text: str) -> Path:
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
+
+
+@contextmanager
+def result_folder(out: str | os.PathLike) -> Iterator[Path]:
+    """Lend an empty folder beside `out`; on success it becomes `out`, on any failure or interruption it is removed.
+
+    Everything that can be checked is checked before the block runs, so that long work is not lost. An earlier result
+    at `out` stays until the new one is whole, and is then replaced as a whole.
+
+    Raises:
+        InputError: `out` cannot be written; or it holds anything that was not written by this program; or it is the
+            current folder, one above it, or a mount point, none of which can be replaced.
+    """
+    out = Path(out).expanduser()
+    try:
+        out = out.resolve()
+        _check_replaceable(out)
+        made = _make_parents(out.parent)
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name with a zero byte
+        raise _unwritable(out, error) from error
+    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            part.mkdir()
+        except OSError as error:
+            raise _unwritable(out, error) from error
+        yield part
+        try:
+            _put_in_place(part, out)
+        except OSError as error:
+            raise _unwritable(out, error) from error
+        made = []
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        for parent in reversed(made):
+            with suppress(OSError):  # somebody else may have put something there
+                parent.rmdir()
+
+
+def _unwritable(out: Path, error: Exception) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"cannot write the folder {out} ({reason}); choose a place that you may write to with --out")
+
+
+def _check_replaceable(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"{out} is a file; name a new folder, or one with an earlier result, with --out")
+    here = Path.cwd()
+    if out == here or out in here.parents or out.is_mount():
+        raise InputError(f"{out} is in use as a folder and cannot be replaced; name a new folder within it with --out")
+    present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir() or path.is_symlink()}
+    present = {name for name in present if name.rsplit("/", 1)[-1] not in LITTER}
+    foreign = sorted(present - _recorded_files(out))
+    if foreign:
+        raise InputError(
+            f"{out} holds {foreign[0]!r}, which {PROGRAM} did not write, and replacing the folder would delete it; "
+            "name a new folder with --out"
+        )
+
+
+def _recorded_files(out: Path) -> set[str]:
+    """What an earlier run says that it wrote, run.json included; nothing where there was none."""
+    with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        if record.get("program") == PROGRAM:
+            return set(record["files"])
+    return set()
+
+
+def _make_parents(parent: Path) -> list[Path]:
+    """Make missing folders, outermost first, and say which; those made are removed again if one cannot be made."""
+    missing = []
+    while not parent.exists():
+        missing.append(parent)
+        parent = parent.parent
+    made = []
+    try:
+        for folder in reversed(missing):
+            folder.mkdir()
+            made.append(folder)
+    except OSError:
+        for folder in reversed(made):
+            folder.rmdir()
+        raise
+    return made
+
+
+def _put_in_place(part: Path, out: Path) -> None:
+    if not out.exists():
+        os.replace(part, out)
+        return
+    old = part.with_suffix(".old")
+    os.replace(out, old)
+    try:
+        os.replace(part, out)
+    except BaseException:
+        os.replace(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+# --- run.json --------------------------------------------------------------------------------------------------------
+
+
+def write_record(folder: Path, record: dict) -> None:
+    """Write run.json: the record, and the names of all files in the folder, which is how it is known again later."""
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    text = json.dumps({"program": PROGRAM, **record, "files": [*files, RECORD]}, indent=2, ensure_ascii=False)
+    try:
+        (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(folder, error) from error

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sgi2v_lab.codec import Conditioning
+from sgi2v_lab.efficiency.memory import Memory
 from sgi2v_lab.features import assemble, features_for_gradient
+from sgi2v_lab.latents import Conditioning
 from sgi2v_lab.loss import BoxSamples, LossTerms, compare_samples, join_samples, sample_boxes
-from sgi2v_lab.memory import Memory
-from sgi2v_lab.models import Model
+from sgi2v_lab.models.load import Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 

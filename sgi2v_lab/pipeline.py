@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import PIL.Image
 import torch
@@ -15,20 +14,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sgi2v_lab.boxes import Trajectories, latent_cells
-from sgi2v_lab.codec import Conditioning, encode_image
-from sgi2v_lab.denoise import DenoiseStep, denoise, draw_noise
+from sgi2v_lab.efficiency.memory import Memory, choose_mode
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.fit import Fit
-from sgi2v_lab.images import fit_image, read_image, to_pil, to_tensor
+from sgi2v_lab.images.read import fit_image, read_image, to_pil, to_tensor
+from sgi2v_lab.images.resize import Fit
+from sgi2v_lab.latents import Conditioning, encode_image
 from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.memory import Memory, choose_mode
-from sgi2v_lab.models import Model
+from sgi2v_lab.models.load import Model
+from sgi2v_lab.sampling import DenoiseStep, denoise, draw_noise
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image, Latents, Video
-
-if TYPE_CHECKING:
-    from sgi2v_lab.diagnosis import Diagnosis
+from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
 
 __all__ = ["TRACEABLE", "Denoising", "Prepared", "Run", "finish", "generate", "generate_steps", "prepare", "run_steps"]
 
@@ -57,27 +53,6 @@ class Run:
         """The guided steps that changed the latents: with `settings.enough`, others end before their first update."""
         enough, first = self.settings.enough, next(iter(self.losses.values()), [0.0])[0]
         return [step for step, losses in self.losses.items() if enough is None or losses[0] >= enough * first]
-
-    def diagnose(
-        self,
-        uncontrolled: "Run | None" = None,
-        *,
-        trajectories: Trajectories | None = None,
-        model: Model | None = None,
-    ) -> "Diagnosis":
-        """What went wrong in this run, each with its evidence and what to try; see `sgi2v_lab.diagnosis`.
-
-        Args:
-            uncontrolled: the same without control, to tell what control did from what the model does anyway.
-            trajectories: as drawn: they tell the objects' names, and which boxes are the camera's.
-            model: that made the run, to judge its layers.
-
-        Raises:
-            InputError: another run's trajectories or video.
-        """
-        from sgi2v_lab.diagnosis import diagnose_run  # looks back at runs: imported when it is asked for
-
-        return diagnose_run(self, uncontrolled, trajectories=trajectories, model=model)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ import pytest
 import torch
 from jaxtyping import config as jaxtyping_config
 
-from sgi2v_lab.boxes import Trajectories, Trajectory
-from sgi2v_lab.denoise import predict_clean_latents
+from sgi2v_lab import explore
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import layers_of
 from sgi2v_lab.frequency import butterworth_mask
 from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.pipeline import TRACEABLE, Run, _strip, generate
-from sgi2v_lab.widgets import explore
-from tests.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_model
+from sgi2v_lab.sampling import predict_clean_latents
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_model
 
 BALL = Trajectory.move((16, 8, 48, 40), by=(48, 8))
 AWAY = Trajectory.move((80, 16, 112, 48), by=(64, 0), easing="linear")  # out of sight in the last frame

@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sgi2v_lab.codec import Conditioning
+from sgi2v_lab.efficiency.recompute import RECOMPUTED
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, extract_features, features_for_gradient, layers_of, record_features
-from sgi2v_lab.models import Model
-from sgi2v_lab.shortcuts import RECOMPUTED
-from tests.tiny import FRAMES, conditioning, noisy_latents, tiny_model
+from sgi2v_lab.latents import Conditioning
+from sgi2v_lab.models.load import Model
+from tests.helpers.tiny import FRAMES, conditioning, noisy_latents, tiny_model
 
 LAYERS = tuple((b, t) for b in (1, 2, 3) for t in (0, 1, 2))  # SVD's
 SIGMA = 30.0

@@ -10,7 +10,7 @@ from sgi2v_lab.features import assemble, features_for_gradient
 from sgi2v_lab.loss import sample_boxes, trajectory_loss
 from sgi2v_lab.optimize import OptimizeStep, loss_gradient, optimize_latents
 from sgi2v_lab.settings import Settings
-from tests.tiny import SETTINGS, conditioning, noisy_latents, tiny_model
+from tests.helpers.tiny import SETTINGS, conditioning, noisy_latents, tiny_model
 
 SIGMA = 30.0
 CELLS = torch.tensor([[[2, 1, 6, 5], [4, 1, 8, 5], [7, 2, 11, 6]], [[10, 4, 16, 8]] * 3])

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models import DTYPES, Model, load_model, pick_device
+from sgi2v_lab.models.load import DTYPES, Model, load_model, pick_device
 from sgi2v_lab.settings import Settings
 
 __all__ = ["NETWORKS", "network"]

@@ -8,19 +8,20 @@ from diffusers import EulerDiscreteScheduler
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from sgi2v_lab.bench.ledger import count_bytes
-from sgi2v_lab.bench.meters import count_flops
-from sgi2v_lab.bench.recipe import recipe_gradient, recipe_precision, recipe_step
-from sgi2v_lab.boxes import Trajectories, Trajectory, latent_cells
-from sgi2v_lab.codec import Conditioning, precise_vae
+from sgi2v_lab.bench.count_bytes import count_bytes
+from sgi2v_lab.bench.measure import count_flops
+from sgi2v_lab.bench.reference_recipe import recipe_gradient, recipe_precision, recipe_step
+from sgi2v_lab.efficiency.memory import Memory
+from sgi2v_lab.efficiency.recompute import RECOMPUTED
 from sgi2v_lab.features import extract_features
+from sgi2v_lab.latents import Conditioning, precise_vae
 from sgi2v_lab.loss import sample_boxes
-from sgi2v_lab.memory import Memory
-from sgi2v_lab.models import Model
+from sgi2v_lab.models.identity_blocks import identities, without_identities
+from sgi2v_lab.models.load import Model
 from sgi2v_lab.optimize import loss_gradient, optimize_latents
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
-from sgi2v_lab.shortcuts import RECOMPUTED, identities, without_identities
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory, latent_cells
 
 __all__ = ["Workload", "count_memory", "count_stages", "on_meta", "one_iteration", "recipe", "workload"]
 

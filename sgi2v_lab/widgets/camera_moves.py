@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from sgi2v_lab import camera
-from sgi2v_lab.boxes import Trajectories
-from sgi2v_lab.camera import is_camera
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.trajectory import Trajectory
+from sgi2v_lab.trajectories import camera
+from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.camera import is_camera
+from sgi2v_lab.trajectories.trajectory import Trajectory
 
 __all__ = ["CAMERA_MOVES", "is_camera", "with_camera"]
 

@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from sgi2v_lab.boxes import Trajectories
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.trajectory_files import load_trajectories, save_trajectories
+from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories
 
 __all__ = ["from_upload", "load_any_size", "to_download"]
 

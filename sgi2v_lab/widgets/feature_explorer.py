@@ -6,14 +6,14 @@ import torch
 import traitlets
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.explore import best_matches, feature_maps, pca_colours, subject_of_latents, subject_of_run
 from sgi2v_lab.features import Layer, layers_of
-from sgi2v_lab.models import Model
+from sgi2v_lab.models.load import Model
 from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import FEATURE_KINDS, Settings
 from sgi2v_lab.shapes import Features, Image, Latents
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explore import best_matches, feature_maps, pca_colours, subject_of_latents, subject_of_run
 from sgi2v_lab.widgets.explorer import (
     LARGEST,
     Explorer,

@@ -4,16 +4,16 @@ from typing import Any
 
 import traitlets
 
-from sgi2v_lab.codec import decode_latents
-from sgi2v_lab.denoise import predict_clean_latents
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.explore import Filtered, filter_latents, guided_latents, place_norms, subject_of_run
 from sgi2v_lab.frequency import butterworth_mask
-from sgi2v_lab.models import Model
+from sgi2v_lab.latents import decode_latents
+from sgi2v_lab.models.load import Model
 from sgi2v_lab.pca import fit_pca
 from sgi2v_lab.pipeline import Run
+from sgi2v_lab.sampling import predict_clean_latents
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explore import Filtered, filter_latents, guided_latents, place_norms, subject_of_run
 from sgi2v_lab.widgets.explorer import (
     Explorer,
     checked_choice,

@@ -5,11 +5,11 @@ from typing import Any
 
 import traitlets
 
-from sgi2v_lab.models import Model
+from sgi2v_lab.explore import iterations_of, loss_shares, loss_weights, optimised_steps, place_norms
+from sgi2v_lab.models.load import Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explore import iterations_of, loss_shares, loss_weights, optimised_steps, place_norms
 from sgi2v_lab.widgets.explorer import (
     LARGEST,
     Explorer,

@@ -8,7 +8,7 @@ import PIL.Image
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.images import read_image, to_pil
+from sgi2v_lab.images.read import read_image, to_pil
 
 __all__ = ["Picture", "encoded", "read_any"]
 

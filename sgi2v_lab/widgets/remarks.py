@@ -1,15 +1,15 @@
 """What to say about trajectories while somebody draws them: what will stop a run, and what the model will not follow.
 
-All is judged on the picture as the model sees it; what is wrong with a path is `sgi2v_lab.diagnosis.path_faults`.
+All is judged on the picture as the model sees it; what is wrong with a path is `path_faults`.
 """
 
 from dataclasses import dataclass
 
-from sgi2v_lab.boxes import Trajectories, latent_cells
-from sgi2v_lab.camera import is_camera
-from sgi2v_lab.diagnosis.path_faults import FULL_SPEED, outside, too_fast, too_small
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.fit import Fit
+from sgi2v_lab.evaluation.diagnosis.path_faults import FULL_SPEED, outside, too_fast, too_small
+from sgi2v_lab.images.resize import Fit
+from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
+from sgi2v_lab.trajectories.camera import is_camera
 
 __all__ = ["FULL_SPEED", "Remark", "remarks_on"]
 

@@ -17,14 +17,14 @@ from typing import Any
 import PIL.Image
 import traitlets
 
-from sgi2v_lab import camera
-from sgi2v_lab.boxes import Trajectories
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.fit import Fit
-from sgi2v_lab.paths import EASINGS
-from sgi2v_lab.trajectory import Trajectory
-from sgi2v_lab.trajectory_files import save_trajectories
-from sgi2v_lab.trajectory_json import from_json, to_json
+from sgi2v_lab.images.resize import Fit
+from sgi2v_lab.trajectories import camera
+from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.files import save_trajectories
+from sgi2v_lab.trajectories.geometry import EASINGS
+from sgi2v_lab.trajectories.json_format import from_json, to_json
+from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.video import PALETTE
 from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, with_camera

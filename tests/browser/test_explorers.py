@@ -3,11 +3,11 @@
 import pytest
 
 CELL = """
-from sgi2v_lab.boxes import Trajectories
-from sgi2v_lab.models import load_model
+from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.models.load import load_model
 from sgi2v_lab.pipeline import generate
-from sgi2v_lab.prompt import prompt_boxes, reference_image
-from sgi2v_lab.trajectory import Trajectory
+from sgi2v_lab.prompts.reference_image import prompt_boxes, reference_image
+from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.widgets import FeatureExplorer, FrequencyExplorer, LossExplorer
 
 model = load_model("toy", "cpu")

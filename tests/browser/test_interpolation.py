@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sgi2v_lab.boxes import Trajectories
-from sgi2v_lab.paths import EASINGS
-from sgi2v_lab.trajectory import KeyBox, Trajectory
-from sgi2v_lab.trajectory_json import to_json
+from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.geometry import EASINGS
+from sgi2v_lab.trajectories.json_format import to_json
+from sgi2v_lab.trajectories.trajectory import KeyBox, Trajectory
 from sgi2v_lab.widgets.bundle import script
 
 

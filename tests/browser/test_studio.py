@@ -6,18 +6,18 @@ A random model is quick; the trained toy is chosen in the menu where there shoul
 import numpy as np
 import pytest
 
-from sgi2v_lab.trajectory import Trajectory
+from sgi2v_lab.trajectories.trajectory import Trajectory
 from tests.browser.jupyter import FRONT_ENDS
 
 SIZE = (512, 256)  # of the picture; the video is the model's
 CELL = f"""
 import tempfile
 import numpy, PIL.Image
-from sgi2v_lab.boxes import Trajectories
-from sgi2v_lab.trajectory import Trajectory
-from sgi2v_lab.trajectory_json import from_json, to_json
+from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.trajectory import Trajectory
+from sgi2v_lab.trajectories.json_format import from_json, to_json
 from sgi2v_lab.widgets import Studio
-from tests.tiny import tiny_model
+from tests.helpers.tiny import tiny_model
 
 y, x = numpy.mgrid[: {SIZE[1]}, : {SIZE[0]}]
 hills = 120 + 60 * numpy.sin(x / 60) * numpy.cos(y / 45)

@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from sgi2v_lab.boxes import Trajectories
-from sgi2v_lab.trajectory import Trajectory
-from sgi2v_lab.trajectory_json import to_json
+from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.json_format import to_json
+from sgi2v_lab.trajectories.trajectory import Trajectory
 from tests.browser.jupyter import FRONT_ENDS
 
 SIZE = (1024, 576)
 CELL = f"""
 import numpy, PIL.Image
-from sgi2v_lab.boxes import Trajectories
-from sgi2v_lab.trajectory_json import from_json, to_json
+from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.json_format import from_json, to_json
 from sgi2v_lab.widgets import TrajectoryEditor
 
 y, x = numpy.mgrid[: {SIZE[1]}, : {SIZE[0]}]

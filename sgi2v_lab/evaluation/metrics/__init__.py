@@ -8,10 +8,10 @@ from sgi2v_lab.evaluation.metrics.drift import Drift, background_drift
 from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr, first_frame_ssim, psnr, ssim
 from sgi2v_lab.evaluation.metrics.flicker import temporal_flickering, warping_error
 from sgi2v_lab.evaluation.metrics.frechet_networks import FrechetScore, fid, fvd
-from sgi2v_lab.evaluation.metrics.objmc import ObjMC, objmc
 from sgi2v_lab.evaluation.metrics.overlap import BoxOverlap, box_overlap
 from sgi2v_lab.evaluation.metrics.registry import METRICS, Metric, Sample, measure
 from sgi2v_lab.evaluation.metrics.spectrum import spectrum_distance
+from sgi2v_lab.evaluation.metrics.trajectory_error import ObjMC, objmc
 
 __all__ = [
     "METRICS",

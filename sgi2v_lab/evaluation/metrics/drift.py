@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.objmc import check_boxes
-from sgi2v_lab.evaluation.tracking import PointTracker, get_tracker
+from sgi2v_lab.evaluation.metrics.trajectory_error import check_boxes
+from sgi2v_lab.evaluation.trackers.track import PointTracker, get_tracker
 from sgi2v_lab.shapes import Boxes, Video
 
 __all__ = ["Drift", "background_drift", "background_points", "camera_motion"]
@@ -57,7 +57,7 @@ def background_drift(
     Args:
         video: (frames, 3, h, w) in 0..1.
         boxes: of the objects (boxes, frames, 4) as asked for, in pixels of the video; None, or no box, without any.
-        camera: boxes on the background that were asked to move as the camera does (`sgi2v_lab.camera`); None for a
+        camera: boxes on the background that were asked to move as the camera does (`trajectories.camera`); None for a
             camera that stays.
         tracker: a name in `tracking.TRACKERS`, or a `PointTracker`.
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.frechet import Clips, squared_frechet
+from sgi2v_lab.evaluation.metrics.frechet import Clips, squared_frechet
 
 __all__ = ["I3D", "INCEPTION", "FeatureNetwork", "FrechetScore", "fid", "find_network", "fvd"]
 

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgi2v_lab.evaluation.metrics.objmc import check_boxes
-from sgi2v_lab.evaluation.tracking import PointTracker, track_boxes
+from sgi2v_lab.evaluation.metrics.trajectory_error import check_boxes
+from sgi2v_lab.evaluation.trackers.track import PointTracker, track_boxes
 from sgi2v_lab.shapes import Boxes, Video
 
 __all__ = ["BoxOverlap", "box_iou", "box_overlap"]

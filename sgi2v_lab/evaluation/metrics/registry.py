@@ -8,15 +8,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.frechet import frechet_distance
 from sgi2v_lab.evaluation.metrics.drift import background_drift
 from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr, first_frame_ssim
 from sgi2v_lab.evaluation.metrics.flicker import temporal_flickering, warping_error
+from sgi2v_lab.evaluation.metrics.frechet import frechet_distance
 from sgi2v_lab.evaluation.metrics.frechet_networks import fid, fvd
-from sgi2v_lab.evaluation.metrics.objmc import check_boxes, objmc
 from sgi2v_lab.evaluation.metrics.overlap import box_overlap
 from sgi2v_lab.evaluation.metrics.spectrum import spectrum_distance
-from sgi2v_lab.evaluation.tracking import PointTracker
+from sgi2v_lab.evaluation.metrics.trajectory_error import check_boxes, objmc
+from sgi2v_lab.evaluation.trackers.track import PointTracker
 from sgi2v_lab.shapes import Video
 
 __all__ = ["METRICS", "Metric", "Sample", "measure"]

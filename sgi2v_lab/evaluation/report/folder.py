@@ -9,9 +9,9 @@ from pathlib import Path
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.report.measures import MEASURES
 from sgi2v_lab.evaluation.report.study import Arm, Row, Study
-from sgi2v_lab.evaluation.sweep_status import PLAN, TASKS, read_plan
-from sgi2v_lab.evaluation.task_folder import Found, State, TaskFolder
-from sgi2v_lab.toy.exam_scenes import ExamScene
+from sgi2v_lab.evaluation.scenes.scenes import ExamScene
+from sgi2v_lab.evaluation.tasks.folder import Found, State, TaskFolder
+from sgi2v_lab.evaluation.tasks.status import PLAN, TASKS, read_plan
 
 __all__ = ["read_study"]
 

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sgi2v_lab.evaluation.intervals import Interval
-from sgi2v_lab.evaluation.published import PUBLISHED, TRACKING, ratio
+from sgi2v_lab.evaluation.metrics.intervals import Interval
+from sgi2v_lab.evaluation.metrics.published import PUBLISHED, TRACKING, ratio
 from sgi2v_lab.evaluation.report.measures import Measure
 from sgi2v_lab.evaluation.report.sets import SetFigures
 from sgi2v_lab.evaluation.report.statistics import Comparison, compare_all, means, ratio_to_plain
 from sgi2v_lab.evaluation.report.study import Study
 from sgi2v_lab.evaluation.report.verdict import who_is_better
 from sgi2v_lab.evaluation.report.wording import between, count, number, p_value, plain_number
-from sgi2v_lab.toy.exam_scenes import CATEGORIES
+from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES
 
 __all__ = [
     "Cell",

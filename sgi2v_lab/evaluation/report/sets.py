@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.film_strips import read_film
-from sgi2v_lab.evaluation.frechet import frechet_distance, frechet_ratio_interval, toy_features
-from sgi2v_lab.evaluation.intervals import Interval
+from sgi2v_lab.evaluation.metrics.clip_network import FEATURES
+from sgi2v_lab.evaluation.metrics.frechet import frechet_distance, frechet_ratio_interval, toy_features
+from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.report.study import Row, Study
+from sgi2v_lab.evaluation.scenes.scenes import ExamScene
+from sgi2v_lab.evaluation.tasks.film_strips import read_film
 from sgi2v_lab.shapes import Video
-from sgi2v_lab.toy.clip_network import FEATURES
-from sgi2v_lab.toy.exam_scenes import ExamScene
 
 __all__ = ["SetFigures", "set_figures"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import rankdata, wilcoxon
 
-from sgi2v_lab.evaluation.intervals import Interval, difference_of_means, mean_of, ratio_of_means
+from sgi2v_lab.evaluation.metrics.intervals import Interval, difference_of_means, mean_of, ratio_of_means
 from sgi2v_lab.evaluation.report.measures import MEASURES
 from sgi2v_lab.evaluation.report.study import Study, by_scene
 

@@ -10,7 +10,7 @@ import PIL.Image
 from sgi2v_lab.evaluation.report.measures import MEASURES
 from sgi2v_lab.evaluation.report.study import Row, Study
 from sgi2v_lab.evaluation.report.wording import number
-from sgi2v_lab.toy.exam_scenes import ExamScene
+from sgi2v_lab.evaluation.scenes.scenes import ExamScene
 from sgi2v_lab.video import PALETTE
 
 __all__ = ["RANKS", "Box", "Strip", "one_scene", "ranked", "strips_of"]

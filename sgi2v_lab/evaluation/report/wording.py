@@ -1,6 +1,6 @@
 """Numbers of a report as they are written: with as many digits as they are worth, their units and their intervals."""
 
-from sgi2v_lab.evaluation.intervals import Interval
+from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.report.measures import MEASURES
 
 __all__ = ["between", "count", "listed", "number", "p_value", "plain_number"]

@@ -1,0 +1,184 @@
+"""The figures of `figures/`, made again from nothing: `make figures`, or `python figures/make_figures.py`.
+
+    features_by_layer.png   aligned features of every decoder layer, on a clip of known motion (cf. the paper's Fig. 3)
+    alignment.png           ordinary and aligned features of that clip, and where they find its object again
+    matching.png            how often they do, by noise level and kind of features
+    optimisation.png        one controlled run: the loss at every iteration of every guided step
+    spectra.png             the latents' spectrum before and after the optimisation and the filter (cf. section 3.3)
+    ablations.png           features, layers, steps, cut-off, weights: ObjMC of each choice (cf. section 4.3)
+    results.png             exam scenes without control and with it; photographs.png: those that are photographs
+    marks.png               the exam's figures against its targets
+    demo_film_strip.png     the demo's drawn scene, for the README
+
+Matching, ablations, results and marks need many videos. Those that `sgi2v exam` and `sgi2v findings` have made in the
+same folder are used again, and an interrupted start goes on where it was.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import PIL.Image
+import torch
+import typer
+
+from sgi2v_lab.cli.demo import demo
+from sgi2v_lab.evaluation.experiments.benchmark import take_exam
+from sgi2v_lab.evaluation.experiments.paper_claims import find
+from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
+from sgi2v_lab.features import assemble, extract_features, layers_of
+from sgi2v_lab.frequency import radial_spectrum
+from sgi2v_lab.latents import encode_image, encode_video
+from sgi2v_lab.models.load import Model, load_model
+from sgi2v_lab.pca import fit_pca, similarity_maps
+from sgi2v_lab.pipeline import generate
+from sgi2v_lab.plots import plot_losses, plot_spectra, save_figure
+from sgi2v_lab.plots.alignment import plot_alignment
+from sgi2v_lab.plots.features import plot_pca_strip
+from sgi2v_lab.quiet import quiet_libraries
+from sgi2v_lab.shapes import Boxes, Features, Video
+
+__all__ = ["draw_features", "draw_run", "make_figures"]
+
+SCENE = 0  # of the exam's scenes with one object: the one that is looked into
+SIGMA = 1.0  # at which features are shown, in units of the clean latents: the object is hidden, but not lost
+README_WIDTH = 1280  # pixels of the largest picture that the README shows
+COPIED = {  # from the exam's folder
+    "exam.png": "results.png",
+    "marks.png": "marks.png",
+    "findings.png": "ablations.png",
+    "matching.png": "matching.png",
+}
+
+
+def draw_features(folder: Path, model: Model, sigma: float = SIGMA) -> None:
+    """Write features_by_layer.png and alignment.png: features of an exam scene's true clip, noised to level `sigma`.
+
+    The motion is known, so that it can be judged whether features go with the object. Every row of colours has a PCA
+    basis of its own, over all frames.
+    """
+    video, boxes, maps = _features(model, layers_of(model.unet), sigma)
+    rows = {}
+    for layer, features in maps["aligned"].items():
+        h, w = features.shape[-2:]
+        rows[f"{layer}\n{h} x {w}"] = fit_pca(features).rgb(features)
+    save_figure(plot_pca_strip(rows, video, boxes), folder / "features_by_layer.png")
+    size, box = model.latent_shape(model.settings)[-2:], tuple(boxes[0, 0].tolist())
+    chosen = {
+        kind: assemble({layer: each[layer] for layer in model.settings.layers}, size) for kind, each in maps.items()
+    }
+    colours = {kind: fit_pca(features).rgb(features) for kind, features in chosen.items()}
+    picture = (video.shape[-1], video.shape[-2])
+    similar = {kind: similarity_maps(features, box=box, picture=picture) for kind, features in chosen.items()}
+    save_figure(plot_alignment(video, colours, similar, boxes), folder / "alignment.png")
+
+
+@torch.no_grad()
+def _features(
+    model: Model, layers: tuple[tuple[int, int], ...], sigma: float
+) -> tuple[Video, Boxes, dict[str, dict[tuple[int, int], Features]]]:
+    """The clip, its true boxes in pixels, and per kind the features of every layer."""
+    settings, scene = model.settings, exam_scenes(["single"])[SCENE]
+    frames, size = model.latent_shape(settings)[0], (settings.width, settings.height)
+    settings = settings.replace(**scene.motion(frames))
+    clip, generator = scene.clip(size, frames), torch.Generator().manual_seed(scene.seed)
+    conditioning = encode_image(model, clip[0], settings, generator)
+    clean = encode_video(model, clip)
+    noisy = (clean + sigma * torch.randn(clean.shape, generator=generator).to(clean)).to(model.dtype)
+    maps = {
+        kind: {
+            layer: features.float().cpu()
+            for layer, features in extract_features(model, noisy, sigma, conditioning, layers, kind).items()
+        }
+        for kind in ("ordinary", "aligned")
+    }
+    return clip, scene.asked(size, frames).boxes(frames), maps
+
+
+def draw_run(folder: Path, model: Model, seed: int = 1) -> None:
+    """Write optimisation.png and spectra.png: a controlled run on the same scene, seen from within."""
+    settings, scene = model.settings, exam_scenes(["single"])[SCENE]
+    frames, size = model.latent_shape(settings)[0], (settings.width, settings.height)
+    settings = settings.replace(**scene.motion(frames))
+    picture, asked = scene.first_frame(size, frames), scene.asked(size, frames)
+    run = generate(model, picture, asked, settings, seed=seed, trace=["latents"], progress=False)
+    steps = sorted(run.losses)
+    figure = plot_losses([run.losses[k] for k in steps], [run.sigmas[k] for k in steps])
+    save_figure(figure, folder / "optimisation.png")
+    step = run.trace[run.working_steps[len(run.working_steps) // 2]]
+    stages = {"before": step.before, "optimised": step.optimised, "mixed": step.mixed}
+    bins = max(4, min(run.latents.shape[-2:]) // 2)
+    spectra = {label: radial_spectrum(latents, bins=bins) for label, latents in stages.items()}
+    powers = {label: power for label, (_, power) in spectra.items()}
+    save_figure(plot_spectra(spectra["before"][0], powers, settings.cutoff), folder / "spectra.png")
+
+
+def make_figures(
+    folder: Path,
+    work: Path,
+    model: str = "toy",
+    *,
+    scenes: int | None = None,
+    seeds: int = 1,
+    compared: int = 8,
+    workers: int = 1,
+    progress: bool = False,
+    tell: Callable[[str], object] = lambda _: None,
+) -> None:
+    """Write all figures.
+
+    Args:
+        folder: where to.
+        work: the exam's folder; what is finished there is used again. The demo's is `demo` beside it.
+        model: as in `load_model`.
+        scenes: exam scenes of each category, at most; None for all.
+        seeds: of each exam scene.
+        compared: scenes on which choices of settings are compared.
+        workers: processes of one thread each.
+        progress: show progress bars.
+        tell: is called with a line about what comes next.
+
+    Raises:
+        InputError: a model or a number that cannot be used.
+    """
+    loaded = load_model(model)
+    tell("features, and a run seen from within")
+    draw_features(folder, loaded)
+    draw_run(folder, loaded)
+    tell("the exam")
+    take_exam(work, model, scenes=scenes, seeds=seeds, workers=workers, progress=progress)
+    tell("comparisons of settings")
+    find(work, model, scenes=compared, workers=workers, progress=progress)
+    tell("the demo")
+    demo(work.parent / "demo", model=model, progress=progress)
+    shutil.copyfile(work.parent / "demo" / "film_strip.png", folder / "demo_film_strip.png")
+    for name, copy in COPIED.items():
+        shutil.copyfile(work / name, folder / copy)
+    _shrink(work / "photos.png", folder / "photographs.png")
+
+
+def _shrink(large: Path, small: Path) -> None:
+    """A sheet of photographs in the width and in the 256 colours that a README needs: a sixth of its bytes."""
+    picture = PIL.Image.open(large).convert("RGB")
+    height = round(picture.height * README_WIDTH / picture.width)
+    picture.resize((README_WIDTH, height), PIL.Image.Resampling.LANCZOS).quantize(256).save(small, optimize=True)
+
+
+def _main(
+    out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("figures"),
+    work: Annotated[Path, typer.Option(help="The exam's folder.")] = Path("out/exam"),
+    model: Annotated[str, typer.Option(help="toy, or a checkpoint's folder.")] = "toy",
+    scenes: Annotated[int | None, typer.Option(help="Exam scenes of each category; left out: all.")] = None,
+    seeds: Annotated[int, typer.Option(help="Videos of each exam scene.")] = 2,
+    compared: Annotated[int, typer.Option(help="Scenes on which settings are compared.")] = 8,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+) -> None:
+    """Make the figures again."""
+    quiet_libraries()
+    options = {"scenes": scenes, "seeds": seeds, "compared": compared, "workers": workers}
+    make_figures(out, work, model, **options, progress=True, tell=typer.echo)
+
+
+if __name__ == "__main__":
+    typer.run(_main)

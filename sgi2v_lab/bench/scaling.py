@@ -1,0 +1,225 @@
+"""What control costs: time and memory against frames, resolution, boxes and iterations, on the machine it runs on.
+
+One thing at a time is varied, the rest stays as in a base run. Each measurement is a record of its own, written as soon
+as it is there, so a killed start goes on where it was. Records of another machine, model or setting do not count.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from sgi2v_lab.bench.measure import once, peak_memory
+from sgi2v_lab.efficiency.machine import describe_machine
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import write_text
+from sgi2v_lab.models.load import Model, load_model
+from sgi2v_lab.pipeline import Run, generate
+from sgi2v_lab.plots import plot_cost, save_figure
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+
+__all__ = ["AXES", "CostTask", "Line", "cost_tasks", "fit_line", "measure_cost"]
+
+# what is varied -> the unit of its number
+AXES = {"frames": "frames", "resolution": "megapixels", "boxes": "boxes", "iterations": "iterations"}
+SHARES = {"frames": (0.5, 1.0, 1.5, 2.0), "resolution": (0.5, 1.0, 1.5, 2.0)}  # of the base; of its pixels
+COUNTS = {"boxes": (1, 2, 4, 8), "iterations": (1, 2, 4, 8)}
+FAILURES = (MemoryError, RuntimeError, InputError)  # of a run, which are recorded; torch's own are RuntimeErrors
+STEPS = 4  # denoising steps of each measurement, the second half guided: time grows in proportion to them
+COLUMNS = ("axis", "x", "unit", "width", "height", "frames", "boxes", "iterations", "num_steps", "guided_steps")
+MEASURED = ("seconds", "seconds_encode", "seconds_denoise", "seconds_decode", "peak_bytes", "memory_meter", "error")
+
+
+@dataclass(frozen=True)
+class CostTask:
+    """One run to measure: what it is varied in, its number there, its settings, and how many boxes it guides."""
+
+    axis: str
+    x: float
+    settings: Settings
+    boxes: int
+
+    def facts(self) -> dict[str, object]:
+        """What the table says of it, by the names in `COLUMNS`."""
+        first, last = self.settings.guided_steps
+        known = {name: getattr(self.settings, name) for name in ("width", "height", "iterations", "num_steps")}
+        counts = {"frames": self.settings.num_frames, "boxes": self.boxes, "guided_steps": last - first + 1}
+        return {"axis": self.axis, "x": self.x, "unit": AXES[self.axis], **known, **counts}
+
+    def key(self, of: Mapping[str, object]) -> str:
+        """The name of its record, from everything that the figures depend on."""
+        identity = {"settings": self.settings.as_dict(), "boxes": self.boxes, **of}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight line through measurements: at + slope * x, and the share of variance that it explains."""
+
+    at: float
+    slope: float
+    r2: float
+
+
+def measure_cost(
+    out: str | os.PathLike,
+    model: str | Model = "toy",
+    axes: Sequence[str] = tuple(AXES),
+    *,
+    repeats: int = 1,
+    device: str | None = None,
+    dtype: str | None = None,
+    progress: bool = True,
+) -> dict[str, object]:
+    """Measure what is not measured yet, and write cost.csv, cost.json and cost.png.
+
+    Args:
+        out: a folder; records lie in `out`/records, one file each.
+        model: from `load_model`, or its name.
+        axes: some of `AXES`.
+        repeats: runs of each kind; the median of their seconds counts, and the greatest peak.
+        device: as in `load_model`, where the model is given by name.
+        dtype: likewise.
+        progress: show a progress bar.
+
+    Returns:
+        What cost.json holds: "machine", "model", "rows" (one for each measurement), "lines" (axis -> quantity -> a
+        straight line by least squares). A run that fails, for lack of memory say, has its "error" and no figures, and
+        is tried again at the next start.
+
+    Raises:
+        InputError: an unknown axis, fewer than one repeat, a model that cannot be loaded, or a folder that cannot be
+            written.
+    """
+    if unknown := [axis for axis in axes if axis not in AXES]:
+        raise InputError(f"cost cannot be measured against {unknown[0]!r}; choose some of {', '.join(AXES)}")
+    if repeats < 1:
+        raise InputError(f"repeats is {repeats}; expected at least 1")
+    loaded = load_model(model, device, dtype) if isinstance(model, str) else model
+    machine = describe_machine(str(loaded.device))
+    of = {"model": loaded.name, "dtype": str(loaded.dtype), "machine": machine, "repeats": repeats}
+    tasks = list(chain.from_iterable(cost_tasks(loaded, axis) for axis in dict.fromkeys(axes)))
+    folder = Path(out) / "records"
+    rows, warm = [], False
+    for task in tqdm(tasks, desc="cost", disable=not progress, leave=False):
+        path = folder / f"{task.key(of)}.json"
+        found = _read(path)
+        if found is None:
+            if not warm:  # the first run of a process is slower: it loads kernels and plans
+                with suppress(*FAILURES):  # said when it is measured
+                    _one(loaded, task)
+                warm = True
+            found = _measure(loaded, task, repeats)
+            write_text(path, json.dumps({**task.facts(), **found}, indent=1))
+        rows.append({**task.facts(), **found})  # the base run is one record, and a row of every axis
+    lines = {axis: _lines([row for row in rows if row["axis"] == axis]) for axis in dict.fromkeys(axes)}
+    plain = {axis: {name: vars(line).copy() for name, line in mine.items()} for axis, mine in lines.items()}
+    report = {**of, "rows": rows, "lines": plain}
+    write_text(Path(out) / "cost.json", json.dumps(report, indent=1))
+    write_text(Path(out) / "cost.csv", _table(rows))
+    where = f"{machine['device_name'] or machine['device']}, {machine['threads']} thread(s)"
+    title = f"{loaded.name} on {where}, {str(loaded.dtype).removeprefix('torch.')}"
+    save_figure(plot_cost(rows, plain, title), Path(out) / "cost.png")
+    return report
+
+
+def cost_tasks(model: Model, axis: str) -> Iterator[CostTask]:
+    """The runs of one axis of `AXES` for a model, the least first; sizes that the model cannot have are rounded."""
+    own = model.settings
+    frames = model.num_frames(own)
+    base = own.replace(num_frames=frames, num_steps=STEPS, guided_steps=(STEPS // 2, STEPS - 1))
+    if axis in COUNTS:
+        for count in COUNTS[axis]:
+            settings = base.replace(iterations=count) if axis == "iterations" else base
+            yield CostTask(axis, float(count), settings, count if axis == "boxes" else 1)
+        return
+    if axis == "frames":
+        for count in sorted({max(2, round(share * frames)) for share in SHARES["frames"]}):
+            yield CostTask(axis, float(count), base.replace(num_frames=count), 1)
+        return
+    step = model.vae_factor * 2 ** (len(model.unet.config.block_out_channels) - 1)
+    sizes = {
+        tuple(max(step, step * round(side * share**0.5 / step)) for side in (base.width, base.height))
+        for share in SHARES["resolution"]
+    }
+    for width, height in sorted(sizes):
+        yield CostTask(axis, width * height / 1e6, base.replace(width=width, height=height), 1)
+
+
+def fit_line(x: Sequence[float], y: Sequence[float]) -> Line | None:
+    """The straight line through points by least squares; None for fewer than two different x."""
+    if len(set(x)) < 2:
+        return None
+    slope, at = np.polyfit(x, y, 1)
+    rest = np.asarray(y) - (at + slope * np.asarray(x))
+    total = np.square(np.asarray(y) - np.mean(y)).sum()
+    return Line(float(at), float(slope), float(1 - np.square(rest).sum() / total) if total > 0 else 1.0)
+
+
+def _lines(rows: list[dict]) -> dict[str, Line]:
+    good = [row for row in rows if row.get("error") is None]
+    found = {name: fit_line([r["x"] for r in good], [r[name] for r in good]) for name in ("seconds", "peak_bytes")}
+    return {name: line for name, line in found.items() if line is not None}
+
+
+def _measure(model: Model, task: CostTask, repeats: int) -> dict[str, object]:
+    """Seconds and peak memory of a run, or the error that ended it."""
+    total, stages, peaks, meter = [], [], [], ""
+    made: list[Run] = []
+    try:
+        for _ in range(repeats):
+            with peak_memory(model.device) as peak:
+                total.append(once(lambda: made.append(_one(model, task)), model.device))
+            stages.append(made.pop().seconds)
+            peaks.append(peak.bytes)
+            meter = peak.how
+    except FAILURES as error:
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()
+        return {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+    seconds = {f"seconds_{name}": median(one[name] for one in stages) for name in ("encode", "denoise", "decode")}
+    return {"seconds": median(total), **seconds, "peak_bytes": max(peaks), "memory_meter": meter, "error": None}
+
+
+def _one(model: Model, task: CostTask) -> Run:
+    """A run on a picture of noise, whose cost does not depend on what is seen, with boxes that all move."""
+    width, height = task.settings.width, task.settings.height
+    picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0))
+    rows = [(0.05 + 0.1 * k % 0.6) for k in range(task.boxes)]
+    boxes = tuple(
+        Trajectory.move(
+            (0.1 * width, row * height, 0.4 * width, (row + 0.3) * height), by=(0.3 * width, 0), name=f"box {k}"
+        )
+        for k, row in enumerate(rows)
+    )
+    return generate(model, picture, Trajectories((width, height), boxes), task.settings, seed=0, progress=False)
+
+
+def _read(path: Path) -> dict[str, object] | None:
+    """The figures of a record that is whole; None where it is not, or tells of a failure."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        found = {name: record[name] for name in MEASURED}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if found["error"] is None else None
+
+
+def _table(rows: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, (*COLUMNS, *MEASURED), lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,1 @@
+"""The command line: `sgi2v`, one module a command."""

@@ -1,0 +1,137 @@
+"""The commands `sgi2v bench` and `sgi2v precision`: what a guided step costs here, and what half precision changes."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sgi2v_lab.cli.options import Device, ModelName, Out, Precision, Workers, console, finish, resumable, workers_of
+from sgi2v_lab.cli.setting_options import takes_settings
+from sgi2v_lab.evaluation.metrics.intervals import Interval
+from sgi2v_lab.files import write_text
+from sgi2v_lab.quiet import quiet_libraries
+
+__all__ = ["bench", "precision"]
+
+
+@takes_settings
+def bench(
+    network: Annotated[str, typer.Argument(help="toy, miniature (SVD's topology, small), or svd (full size).")] = (
+        "miniature"
+    ),
+    out: Annotated[Path | None, typer.Option(help="A file for the figures, as JSON.")] = None,
+    boxes: Annotated[int, typer.Option(min=1, help="How many are followed.")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, help="Of everything that is timed; medians count.")] = 5,
+    count_only: Annotated[
+        bool,
+        typer.Option("--count-only", help="Count operations and memory, compute nothing: half a minute, even for svd."),
+    ] = False,
+    device: Device = None,
+    dtype: Precision = None,
+    changes: dict | None = None,
+) -> None:
+    """Count, time and weigh each stage, and compare a guided step with the reference recipe, in turns."""
+    quiet_libraries()
+    from sgi2v_lab.bench import benchmark as report
+
+    if count_only:
+        record = report.count(network, dtype=dtype, boxes=boxes, changes=changes)
+    else:
+        record = report.bench(
+            network,
+            device=device,
+            dtype=dtype,
+            boxes=boxes,
+            repeats=repeats,
+            changes=changes,
+            tell=lambda what: typer.echo(f"{what} ...", err=True),
+        )
+    if out is not None:
+        write_text(out, json.dumps(record, indent=2) + "\n")
+    _show(record)
+    if out is not None:
+        typer.echo(out)
+
+
+# heading -> field of a row, and how it is written
+_COUNTED = {
+    "TFLOP": ("tflop", "{:.4g}"),
+    "of recipe": ("operations_ratio", "{:.2f}"),
+    "tensors MiB": ("tensors_mib", "{:.0f}"),
+    "of recipe ": ("tensors_ratio", "{:.2f}"),
+}
+_MEASURED = {
+    "TFLOP": ("tflop", "{:.4g}"),
+    "seconds": ("seconds", "{:.3g}"),
+    "of recipe": ("time_ratio", "{:.2f}"),
+    "tensors MiB": ("tensors_mib", "{:.0f}"),
+    "peak MiB": ("peak_mib", "{:.0f}"),
+    "of recipe ": ("memory_ratio", "{:.2f}"),
+    "share of rate": ("share", "{:.2f}"),
+    "x floor": ("floor", "{:.2f}"),
+}
+
+
+def _show(record: dict) -> None:
+    measured = "matmul_tflops" in record
+    title = f"{record['bench']}, {record['dtype']}, weights of {record['weights_mib']:.0f} MiB; "
+    if measured:
+        title += (
+            f"on {record['device_name']}, {record['threads']} threads; a matrix product runs at "
+            f"{record['matmul_tflops']:.3g} TFLOP/s"
+        )
+    else:
+        title += "counted, nothing computed"
+    columns = _MEASURED if measured else _COUNTED
+    table = Table("", *columns, title=title, title_justify="left")
+    rows = {f"guided step, {way}": row for way, row in record["guided_step"].items()} | record["stages"]
+    for name, row in rows.items():
+        table.add_row(name, *(form.format(row[field]) if field in row else "" for field, form in columns.values()))
+    console().print(table, markup=False)
+    whole = f"a controlled video takes {record['counts_tflop']['video']:.4g} TFLOP"
+    if measured:
+        errors = ", ".join(f"{mode} {error:.1e}" for mode, error in record["gradient_error"].items())
+        typer.echo(f"largest difference from the recipe's gradient: {errors}")
+        whole += f", at that rate {record['floor_of_a_video_seconds']:.3g} s"
+    typer.echo(whole)
+
+
+@takes_settings
+def precision(
+    out: Out = Path("out/precision"),
+    model: ModelName = "toy",
+    dtype: Annotated[list[str], typer.Option(help="bf16 or fp16, compared with fp32; may be repeated.")] = ["bf16"],  # noqa: B006
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes with one object, from the exam.")] = 8,
+    workers: Workers = None,
+    device: Device = None,
+    changes: dict | None = None,
+) -> None:
+    """Make the same videos in single and in half precision: does control, does the picture stay the same?"""
+    quiet_libraries()
+    from sgi2v_lab.evaluation.experiments.precision import compare_precisions
+
+    with resumable():
+        rows = compare_precisions(
+            *(out, model, dtype),
+            scenes=scenes,
+            changes=changes,
+            workers=workers_of(workers, device),
+            device=device,
+            progress=sys.stderr.isatty(),
+        )
+    table = Table("precision", "ObjMC", "of uncontrolled", "beyond fp32's", "PSNR to fp32", "uncontrolled", "seconds")
+    for row in rows:
+        figures = (row.objmc, row.ratio, row.more_objmc, row.psnr, row.psnr_uncontrolled)
+        formats = ("{:.2f} px", "{:.3f}", "{:+.2f} px", "{:.1f} dB", "{:.1f} dB")
+        words = ("—" if f is None else _typed(f, form) for f, form in zip(figures, formats, strict=True))
+        table.add_row(row.dtype, *words, f"{row.seconds:.1f}")
+    console().print(table, markup=False)
+    finish(out / "precision.json", [])
+
+
+def _typed(figure: Interval, form: str) -> str:
+    ends = "" if figure.low is None else f" ({figure.low:.3g} to {figure.high:.3g})"
+    return form.format(figure.value) + ends

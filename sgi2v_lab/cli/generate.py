@@ -1,0 +1,189 @@
+"""The commands that make videos: `sgi2v demo`, `sgi2v generate`."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sgi2v_lab.cli.options import Device, ModelName, Precision, Preset
+from sgi2v_lab.cli.setting_options import takes_settings
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+    from sgi2v_lab.trajectories.boxes import Trajectories
+
+__all__ = ["demo", "generate"]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the result; an earlier result there is replaced.")] = Path(
+        "out/demo"
+    ),
+    model: ModelName = "toy",
+    seed: Annotated[int | None, typer.Option(help="Of all noise; left out: the examples' own.")] = None,
+    device: Device = None,
+    dtype: Precision = None,
+) -> None:
+    """Make a first video: a drawn scene and a photograph, each without and with control, and what went on inside."""
+    _check_seed(seed)
+    quiet_libraries()
+    from sgi2v_lab.cli.demo import demo as show
+
+    record = show(out, model=model, seed=seed, device=device, dtype=dtype, progress=sys.stderr.isatty(), tell=_say)
+    rows = {
+        "drawn scene": _control_row(record["objmc"]),
+        "photograph": _control_row(record["photo"]["objmc"]),
+    }
+    _print_control(rows, record["objmc"])
+    _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
+
+
+@takes_settings
+def generate(
+    image: Annotated[Path | None, typer.Argument(help="The picture that becomes the first frame.")] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Trajectories on it, .json or .npy, in pixels of the picture as it is.")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="Words instead of a picture; see --prompt-model.")] = None,
+    prompt_model: Annotated[
+        str, typer.Option(help="What draws the prompt: toy (its scene language), or a text-to-image model.")
+    ] = "toy",
+    example: Annotated[
+        Path | None, typer.Option(help="A folder with img.png and traj.npy instead, as the paper's code reads.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the result, by default out/NAME; an earlier one is replaced.")
+    ] = None,
+    control: Annotated[bool, typer.Option("--control/--no-control", help="Move along the boxes, or not.")] = True,
+    compare: Annotated[bool, typer.Option("--compare", help="Also without control, side by side, measured.")] = False,
+    frames: Annotated[bool, typer.Option("--frames", help="Also every frame as a PNG.")] = False,
+    fit: Annotated[str, typer.Option(help="How the picture gets the model's size: stretch, crop or pad.")] = "stretch",
+    resample: Annotated[
+        bool, typer.Option("--resample", help="Allow boxes made for another number of frames.")
+    ] = False,
+    model: ModelName = "toy",
+    seed: Annotated[int, typer.Option(help="Of all noise.")] = 817,
+    preset: Preset = "own",
+    memory: Annotated[str, typer.Option(help="auto, or how little to take: fast, selective, full, offload.")] = "auto",
+    device: Device = None,
+    dtype: Precision = None,
+    changes: dict | None = None,
+) -> None:
+    """Make a video in which the boxes on a picture follow their paths."""
+    if sum(source is not None for source in (image, prompt, example)) != 1:
+        raise InputError("give exactly one of a picture, --prompt and --example")
+    if example is not None and boxes is not None:
+        raise InputError("--example brings its own boxes, so leave out --boxes")
+    if control and boxes is None and example is None:
+        raise InputError("there are no boxes to follow: give --boxes FILE, or --no-control")
+    if compare and not control:
+        raise InputError("--compare shows a video with control next to one without, so leave out --no-control")
+    _check_seed(seed)
+    if out is None:
+        out = Path("out") / (next(p for p in (example, image, Path("prompt")) if p is not None).absolute().stem)
+    quiet_libraries()
+    from sgi2v_lab.cli.write import run_record, write_comparison, write_run
+    from sgi2v_lab.efficiency.machine import describe_machine, peak_memory
+    from sgi2v_lab.files import result_folder, write_record
+    from sgi2v_lab.images.resize import Fit
+    from sgi2v_lab.models.load import load_model
+    from sgi2v_lab.pipeline import generate as make
+    from sgi2v_lab.prompts.reference_image import reference_image
+    from sgi2v_lab.video import write_frames
+
+    started = time.perf_counter()
+    Fit.plan((1, 1), (1, 1), fit)  # an unknown way is noticed before anything is loaded
+    picture = asked = None
+    if prompt is None:
+        picture, asked = _read_input(image, boxes, example, resample)
+    with result_folder(out) as folder:
+        _say(f"loading {model}")
+        loaded = load_model(model, device, dtype)
+        settings = loaded.preset(preset).replace(**changes or {})
+        loaded = loaded.in_precision(settings.precision)
+        if prompt is not None:
+            size = max(settings.width, settings.height) if prompt_model == "toy" else (settings.width, settings.height)
+            options = {} if prompt_model == "toy" else {"device": str(loaded.device)}
+            picture = reference_image(prompt, prompt_model, size, seed=seed, **options)
+            asked = _read_boxes(boxes, picture, resample)
+        options = {"settings": settings, "seed": seed, "fit": fit, "memory": memory, "progress": sys.stderr.isatty()}
+        runs = {}
+        if compare:
+            runs["uncontrolled"] = make(loaded, picture, None, **options)
+        runs["controlled" if control else "uncontrolled"] = run = make(
+            loaded, picture, asked if control else None, **options
+        )
+        picture.save(folder / "image.png")
+        write_run(folder, run, run.boxes, asked)
+        if frames:
+            write_frames(folder / "frames", run.video)
+        record = {"command": "generate", **run_record(run), "fit": fit}
+        if prompt is not None:
+            record |= {"prompt": prompt, "prompt_model": prompt_model}
+        if compare:
+            record["objmc"] = write_comparison(folder, runs["uncontrolled"], run)
+        record |= describe_machine(str(loaded.device)) | {"dtype": str(loaded.dtype).removeprefix("torch.")}
+        seconds = {name: run_record(one)["seconds"] for name, one in runs.items()}
+        record["seconds"] = {"total": round(time.perf_counter() - started, 3), **seconds}
+        write_record(folder, record | {"peak_memory": peak_memory()})
+    if compare:
+        _print_control({"video": _control_row(record["objmc"])}, record["objmc"])
+    _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
+
+
+# --- parts of commands -----------------------------------------------------------------------------------------------
+
+
+def _check_seed(seed: int | None) -> None:
+    if seed is not None and not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed}, but must be a whole number from 0 to 2^63 - 1")
+
+
+def _read_input(
+    image: Path | None, boxes: Path | None, example: Path | None, resample: bool
+) -> "tuple[PIL.Image.Image, Trajectories | None]":
+    from sgi2v_lab.images.read import read_image
+    from sgi2v_lab.trajectories.files import read_example
+
+    if example is not None:
+        return read_example(example, resample=resample)
+    picture = read_image(image)
+    return picture, _read_boxes(boxes, picture, resample)
+
+
+def _read_boxes(boxes: Path | None, picture: "PIL.Image.Image", resample: bool) -> "Trajectories | None":
+    from sgi2v_lab.trajectories.files import load_trajectories
+
+    if boxes is None:
+        return None
+    return load_trajectories(boxes, picture.size, resample=resample)
+
+
+def _control_row(objmc: dict) -> list[str]:
+    ratio = "—" if objmc["ratio"] is None else f"{objmc['ratio']:.2f}"
+    return [f"{objmc['uncontrolled']:.1f} px", f"{objmc['controlled']:.1f} px", ratio]
+
+
+def _print_control(rows: dict[str, list[str]], objmc: dict) -> None:
+    width, height = objmc["resolution"]
+    title = f"Distance from the path asked for (ObjMC, {objmc['tracker']} tracker, {width} × {height} px)"
+    table = Table("", "without control", "with control", "ratio", title=title, title_justify="left")
+    for name, row in rows.items():
+        table.add_row(name, *row)
+    Console().print(table, markup=False)
+
+
+def _finish(out: Path, how: str) -> None:
+    typer.echo(f"{out}  ({how})")
+
+
+def _say(line: str) -> None:
+    # a path must not be wrapped, coloured or read as markup: people copy it
+    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)

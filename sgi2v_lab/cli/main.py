@@ -1,0 +1,118 @@
+"""The command line: `sgi2v demo`, `generate`, `exam`, `findings`, `ablate`, `evaluate`, `report`, `sweep`, ...
+
+Bad input is one sentence on standard error and exit code 2, Ctrl-C is exit code 130; neither leaves anything behind.
+What takes seconds to import is imported inside the commands, so that `--help` answers at once.
+"""
+
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from typer.core import TyperGroup
+
+from sgi2v_lab.cli.ablate import ablate, sweep
+from sgi2v_lab.cli.bench import bench, precision
+from sgi2v_lab.cli.benchmark import exam, findings
+from sgi2v_lab.cli.diagnose import cost, diagnose
+from sgi2v_lab.cli.generate import demo, generate
+from sgi2v_lab.cli.options import Device, console
+from sgi2v_lab.cli.report import evaluate, report
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.quiet import quiet_libraries
+
+__all__ = ["app", "main"]
+
+
+class _Commands(TyperGroup):
+    """Commands whose expected failures end in one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> object:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            # written for callers of the functions, who say the same in Python
+            _complain(str(error).replace("with resampled() or resample=True", "with --resample"))
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            _complain("interrupted; nothing was written")
+            raise typer.Exit(130) from error
+        except (MemoryError, RuntimeError) as error:
+            # torch has its own class for a full GPU, and none for a full computer
+            if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
+                raise
+            _complain(
+                "out of memory; try --memory offload, --decode-chunk 1, a smaller picture, or --dtype fp16 on a GPU"
+            )
+            raise typer.Exit(2) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Draw boxes and paths on a picture, see it move: SG-I2V, self-guided image-to-video diffusion.",
+)
+
+
+def main() -> None:
+    """Run the command line; this is what the console script `sgi2v` calls."""
+    # as Ctrl-C, a polite request to end must not leave half a result; 143 is what shells expect
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        app(prog_name="sgi2v")
+    except KeyboardInterrupt:  # before or after a command
+        sys.exit(130)
+
+
+def _complain(sentence: str) -> None:
+    typer.echo("sgi2v: " + " ".join(sentence.split()), err=True)
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+for command in (demo, generate, bench, precision, exam, findings, ablate, evaluate, report, diagnose, cost):
+    app.command()(command)
+app.add_typer(sweep, name="sweep")
+
+
+@app.command()
+def models(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names, folders or hub ids; left out: the known ones.")
+    ] = None,
+) -> None:
+    """List the models: where their weights come from, whether they are here, and their sizes."""
+    quiet_libraries()
+    from sgi2v_lab.models.load import MODELS
+    from sgi2v_lab.models.summary import describe_model
+
+    table = Table("model", "weights from", "here", "picture", "frames", "UNet parameters")
+    for name in names or MODELS:
+        found = describe_model(name)
+        size = f"{found.width} × {found.height}" if found.width else "—"
+        count = f"{found.parameters / 1e6:,.1f} M" if found.parameters else "—"
+        here = "yes" if found.here else "no"
+        table.add_row(name, found.source, here, size, str(found.frames or "—"), count)
+    console().print(table, markup=False)
+
+
+@app.command()
+def info(device: Device = None) -> None:
+    """Say what a run would use: versions, device, threads, memory."""
+    quiet_libraries()
+    from sgi2v_lab.efficiency.machine import describe_machine, total_memory
+
+    found = describe_machine(device)
+    rows = {
+        **found.pop("versions"),
+        **{name.replace("_", " "): value for name, value in found.items()},
+        **{f"memory of {where}": f"{size / 2**30:.1f} GiB" for where, size in total_memory(device).items()},
+    }
+    table = Table(show_header=False, box=None)
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    console().print(table, markup=False)

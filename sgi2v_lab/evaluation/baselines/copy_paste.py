@@ -1,0 +1,138 @@
+"""Copy and paste: cut the box out of the first frame and slide the cutting over it. No diffusion model at all.
+
+The trivial answer to the task, and Time-to-Move's "cut-and-drag" reference (arXiv 2511.08633, section 4). It goes
+exactly where it is asked to, keeps every pixel of the object, and looks like what it is: a rectangle on a still
+picture. So it bounds ObjMC from below (what is left is the tracker's own error), and shows that ObjMC alone is not
+what one wants.
+
+What the cutting uncovers is filled by OpenCV's inpainting (Telea 2004, "An image inpainting technique based on the
+fast marching method"), which continues what is around it, smeared and without texture. A box that never moves leaves
+no hole. A box that grows or shrinks is resampled bilinearly. Of a box that reaches beyond the first frame only the
+part inside is known, and pasted. Larger boxes lie below smaller ones, and carry no copy of a smaller one that moves.
+
+With `through_vae` the video takes the model's autoencoder there and back. No method that works in latent space can
+look better than that.
+"""
+
+import time
+
+import cv2
+import numpy as np
+import PIL.Image
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sgi2v_lab.evaluation.baselines.regions import covered, paint_order
+from sgi2v_lab.latents import decode_latents, encode_video
+from sgi2v_lab.models.load import Model
+from sgi2v_lab.pipeline import Run, prepare
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Boxes, Image
+from sgi2v_lab.trajectories.boxes import Trajectories
+
+__all__ = ["copy_paste", "paste_along"]
+
+MARGIN = 2  # pixels by which a hole is larger than its box: an object's smooth edge may reach beyond
+REACH = 10.0  # pixels around a hole that its filling looks at
+
+
+def copy_paste(
+    model: Model,
+    image: PIL.Image.Image | Image | str,
+    trajectories: Trajectories,
+    settings: Settings | None = None,
+    *,
+    seed: int = 817,
+    fit: str = "stretch",
+    progress: bool = True,
+    through_vae: bool = False,
+) -> Run:
+    """The box's content, pasted along the path over the still first frame.
+
+    Of the model only the autoencoder is used, to give the run its latents; with `through_vae` the video is what it
+    decodes from them. `seed` draws nothing. There is nothing to wait for, so no progress bar either. Other arguments
+    and errors are those of `generate`.
+    """
+    prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
+    start = time.perf_counter()
+    video, _ = paste_along(prepared.picture, prepared.boxes)
+    pasted = time.perf_counter()
+    latents = encode_video(model, video, prepared.settings.decode_chunk)
+    encoded = time.perf_counter()
+    if through_vae:
+        video = decode_latents(model, latents, prepared.settings.decode_chunk)
+    return Run(
+        video=video,
+        image=prepared.picture,
+        boxes=prepared.boxes,
+        latents=latents.float().cpu(),
+        settings=prepared.settings,
+        model=model.name,
+        seed=seed,
+        losses={},
+        sigmas=[],
+        seconds={"paste": pasted - start, "encode": encoded - pasted, "decode": time.perf_counter() - encoded},
+    )
+
+
+def paste_along(
+    picture: Image, boxes: Boxes
+) -> tuple[Float[Tensor, "frames 3 height width"], Bool[Tensor, "frames height width"]]:
+    """Paste what is in each box of the first frame wherever the box goes.
+
+    Args:
+        picture: the first frame (3, height, width), 0..1, on the CPU.
+        boxes: (boxes, frames, 4) in its pixels.
+
+    Returns:
+        The video, 0..1, whose first frame is the picture itself; and which of its pixels were pasted.
+    """
+    height, width = picture.shape[1:]
+    inside = covered(boxes, height, width)
+    moves = (boxes != boxes[:, :1]).flatten(1).any(dim=1)
+    holes = inside[:, 0] & moves[:, None, None]
+    order = paint_order(boxes)
+    video = _inpaint(picture, holes.any(dim=0)).repeat(boxes.shape[1], 1, 1, 1)
+    pasted = torch.zeros_like(inside[0])
+    for place, index in enumerate(order):
+        smaller = holes[order[place + 1 :]].any(dim=0)
+        layer, known = _follow(_inpaint(picture, smaller), boxes[index])
+        mine = inside[index] & known
+        video = torch.where(mine[:, None], layer, video)
+        pasted |= mine
+    video[0] = picture  # which it is already, but for the holes' margins and the rounding of positions
+    return video.clamp(0, 1), pasted
+
+
+def _follow(picture: Image, box: Float[Tensor, "frames 4"]) -> tuple[Tensor, Tensor]:
+    """The picture moved and scaled as the box is, (frames, 3, height, width), and where it was known."""
+    height, width = picture.shape[1:]
+    axes = []
+    for axis, length in ((0, width), (1, height)):
+        low, high = box[:, axis, None], box[:, axis + 2, None]
+        # where in the first frame each frame's pixels come from
+        middles = torch.arange(length) + 0.5
+        axes.append((middles - low) * (high[0] - low[0]) / (high - low) + low[0])
+    columns, rows = axes  # (frames, width), (frames, height)
+    known = ((rows >= 0) & (rows <= height))[:, :, None] & ((columns >= 0) & (columns <= width))[:, None, :]
+    grid = torch.stack(
+        [
+            (2 * columns / width - 1)[:, None, :].expand(-1, height, -1),
+            (2 * rows / height - 1)[:, :, None].expand(-1, -1, width),
+        ],
+        dim=-1,
+    )
+    frames = picture.expand(len(box), -1, -1, -1)
+    return F.grid_sample(frames, grid, mode="bilinear", padding_mode="border", align_corners=False), known
+
+
+def _inpaint(picture: Image, hole: Bool[Tensor, "height width"]) -> Tensor:
+    """The picture with a hole filled from around it; unchanged where there is no hole, or nothing but hole."""
+    hole = F.max_pool2d(hole[None].float(), 2 * MARGIN + 1, stride=1, padding=MARGIN)[0] > 0
+    if not hole.any() or hole.all():
+        return picture
+    values = (picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    filled = cv2.inpaint(values, hole.numpy().astype(np.uint8), REACH, cv2.INPAINT_TELEA)
+    return torch.where(hole, torch.from_numpy(filled).permute(2, 0, 1).float() / 255, picture)

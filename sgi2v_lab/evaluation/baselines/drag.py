@@ -1,0 +1,192 @@
+"""Dragging, frame by frame: optimise the latents at one noise level until the features have moved.
+
+Shi, Xue, Liew, Pan, Yan, Zhang, Tan, Bai: "DragDiffusion: Harnessing Diffusion Models for Interactive Point-based
+Image Editing" (arXiv 2306.14435, CVPR 2024), the image-editing method that SG-I2V compares with (table 1 of arXiv
+2411.04989). One noisy latent z_t is optimised so that the UNet's features F at the place asked for become those at the
+place where the object is ("motion supervision"), while the latent after the next step stays what it was outside a mask:
+
+    loss = sum over the box of |F(z)[moved] - sg(F(z0)[source])|  +  lambda * |(z_{t-1}(z) - sg(z_{t-1}(z0))) * (1 - M)|
+
+with Adam, lambda 0.1, a rate of 0.01, 80 iterations, at 70% of the noise (step 15 of 50), as in the authors' code.
+
+Adapted to video: every frame is an image that is dragged by its own distance, from the first frame's box to its own. So
+the target is the *same frame's* feature at the source, before optimising, where SG-I2V takes the first frame's aligned
+ones. Its features are the blocks' outputs, as in DragDiffusion (the settings' layers). z_t need not be found by
+inverting a picture: it is what the model's own denoising has arrived at. As our latents are z = x + sigma * noise, the
+rate and the mask term are scaled to DragDiffusion's unit variance. By default there are as many iterations as SG-I2V
+makes with the same settings, which for SVD's is the 80 of DragDiffusion. The mask M are the cells of the source box and
+of the frame's own.
+
+Changed: points become boxes, and each box goes to its place at once; DragDiffusion walks there cell by cell, and tracks
+the point after each step. Left out: the LoRA fine-tuned on the picture, which would be training, and the attention
+to the unedited picture's keys and values; SVD is given the picture anyway.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import PIL.Image
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from sgi2v_lab.efficiency.recompute import recomputing
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.baselines.regions import covered, nearest_cells
+from sgi2v_lab.features import assemble, record_features
+from sgi2v_lab.latents import Conditioning
+from sgi2v_lab.loss import LossTerms
+from sgi2v_lab.models.load import Model
+from sgi2v_lab.optimize import OptimizeStep
+from sgi2v_lab.pipeline import Run, finish, prepare, run_steps
+from sgi2v_lab.sampling import DenoiseStep, denoise, denoising_step, make_schedule
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Features, Image, Latents
+from sgi2v_lab.trajectories.boxes import Trajectories
+
+__all__ = ["drag", "motion_supervision"]
+
+
+def drag(
+    model: Model,
+    image: PIL.Image.Image | Image | str,
+    trajectories: Trajectories,
+    settings: Settings | None = None,
+    *,
+    seed: int = 817,
+    fit: str = "stretch",
+    progress: bool = True,
+    at: float = 15 / 50,
+    iterations: int | None = None,
+    rate: float = 0.01,
+    keep: float = 0.1,
+) -> Run:
+    """Denoise, and at one step optimise the latents until each frame's features have moved into its box.
+
+    Args:
+        model: as in `generate`, and so are the arguments that are not listed here.
+        image: see there.
+        trajectories: see there.
+        settings: see there; of SG-I2V's own fields `layers` are used, and `checkpointing` where memory is short.
+        seed: see there.
+        fit: see there.
+        progress: see there.
+        at: the step before which the latents are optimised, as a fraction of the run's steps.
+        iterations: of Adam; None for as many as SG-I2V makes: guided steps times iterations of the settings.
+        rate: of Adam, for latents of unit variance.
+        keep: lambda, the weight of what should stay as it was.
+
+    Raises:
+        InputError: a number out of range, and all that `generate` refuses.
+    """
+    prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
+    settings = prepared.settings
+    step_at = round(at * settings.num_steps)
+    if not 0 <= step_at < settings.num_steps:
+        raise InputError(f"at is {at}, but must be a fraction of the run, 0 or more and below 1")
+    if iterations is None:
+        first, last = settings.guided_steps
+        iterations = (last - first + 1) * settings.iterations
+    for name, value in (("iterations", iterations), ("rate", rate), ("keep", keep)):
+        if not 0 <= value < float("inf"):
+            raise InputError(f"{name} is {value}, but must be 0 or more, and finite")
+
+    def denoising(conditioning: Conditioning, noise: Latents) -> Iterator[DenoiseStep]:
+        dragged: list[OptimizeStep] = []
+
+        def edit(index: int, sigma: float, latents: Latents) -> Latents:
+            if index != step_at:
+                return latents
+            moment = _Moment(model, conditioning, prepared.cells, settings, index, sigma)
+            dragged.extend(_optimise(moment, latents, iterations, rate, keep))
+            return dragged[-1].latents.to(latents.dtype) if dragged else latents
+
+        for step in denoise(model, conditioning, noise, settings, edit=edit):
+            if step.index == step_at and dragged:
+                step = replace(step, iterations=tuple(dragged), optimised=dragged[-1].latents)
+            yield step
+
+    return finish(run_steps(model, prepared, denoising), settings.num_steps, "drag", progress)
+
+
+def motion_supervision(features: Features, before: Features, cells: Int[Tensor, "boxes _frames 4"]) -> LossTerms:
+    """How far each frame's features in its box are from what the first frame's box held *in the same frame* before.
+
+    Args:
+        features: maps at latent resolution (frames, channels, h, w), with their graph.
+        before: the same, of the latents before they were optimised; they carry no gradient.
+        cells: boxes in latent cells; what is beyond the map, there or in the first frame's box, does not count.
+
+    Returns:
+        As terms the absolute errors, averaged over channels and summed over the box's cells, zero in the first frame;
+        as weights the numbers of cells.
+    """
+    h, w = features.shape[-2:]
+    terms, counts = [], []
+    for box in cells:
+        errors = [features.new_zeros(())]
+        for frame in range(1, len(features)):
+            rows, source_rows = nearest_cells(box[frame, 1::2], box[0, 1::2], h)
+            columns, source_columns = nearest_cells(box[frame, 0::2], box[0, 0::2], w)
+            found = features[frame][:, rows][:, :, columns]
+            wanted = before[frame].detach()[:, source_rows][:, :, source_columns]
+            errors.append((found - wanted).abs().mean(dim=0).sum())
+            counts.append(len(rows) * len(columns))
+        terms.append(torch.stack(errors))
+    terms = torch.stack(terms)
+    weights = torch.zeros_like(terms)
+    weights[:, 1:] = torch.tensor(counts).view(len(cells), -1).to(terms)
+    return LossTerms(terms.sum() / weights.sum().clamp(min=1), terms, weights)
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """The run at the step where it is dragged."""
+
+    model: Model
+    conditioning: Conditioning
+    cells: Int[Tensor, "boxes frames 4"]
+    settings: Settings
+    index: int
+    sigma: float
+
+    @contextmanager
+    def look(self, latents: Latents) -> Iterator[tuple[Features, Latents]]:
+        """The features, and the latents after the step, of unit variance; call `backward` inside the `with` block."""
+        unet, size = self.model.unet, tuple(latents.shape[-2:])
+        schedule = make_schedule(self.model, self.settings)
+        unit = (schedule.sigmas[self.index + 1] ** 2 + 1).sqrt()
+        plain = self.settings.replace(
+            min_guidance=1.0, max_guidance=1.0
+        )  # as the authors: the conditional branch alone
+        with (
+            record_features(unet, plain.layers, "block", num_frames=len(latents), size=size) as recorded,
+            recomputing(unet, "full" if plain.checkpointing else "fast"),
+        ):
+            result = denoising_step(self.model, self.conditioning, latents, plain, schedule, self.index)
+            yield assemble(recorded, size), result.prev_sample[0].float() / unit
+
+    def free(self, h: int, w: int) -> Bool[Tensor, "frames 1 h w"]:
+        """Where latents may change: a frame's source box and its own; nowhere in the first frame."""
+        boxes = covered(self.cells, h, w) | covered(self.cells[:, :1], h, w)
+        boxes[:, 0] = False
+        return boxes.any(dim=0)[:, None]
+
+
+def _optimise(moment: _Moment, latents: Latents, iterations: int, rate: float, keep: float) -> Iterator[OptimizeStep]:
+    """Adam on the latents (frames, channels, h, w); yields after every iteration."""
+    with torch.no_grad(), moment.look(latents.float()) as (features, following):
+        features_before, following_before = features, following
+    kept = ~moment.free(*latents.shape[-2:]).to(latents.device)
+    x = latents.detach().float().clone().requires_grad_(True)
+    adam = torch.optim.Adam([x], lr=rate * (moment.sigma**2 + 1) ** 0.5)
+    for iteration in range(iterations):
+        with torch.enable_grad(), moment.look(x) as (features, following):
+            motion = motion_supervision(features, features_before, moment.cells)
+            total = motion.terms.sum() + keep * ((following - following_before) * kept).abs().sum()
+            (x.grad,) = torch.autograd.grad(total, x)
+        gradient = x.grad.clone()
+        adam.step()
+        found = LossTerms(total.detach(), motion.terms.detach(), motion.weights)
+        yield OptimizeStep(iteration, found, gradient, x.detach().clone())

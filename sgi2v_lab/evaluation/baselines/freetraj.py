@@ -1,0 +1,95 @@
+"""FreeTraj: noise that moves makes things move.
+
+Qiu, Chen, Wang, He, Xia, Liu: "FreeTraj: Tuning-Free Trajectory Control in Video Diffusion Models" (arXiv 2406.16863).
+Its finding: the low frequencies of the initial noise decide where things are. If the same patch of noise lies in the
+box of every frame ("noise flow"), what grows from it moves with the box; since noise that repeats itself is no noise
+that the model knows, its high frequencies are drawn anew:
+
+    flow  = noise, with the first frame's patch in every frame's box
+    start = IFFT( L * FFT(flow) + (1 - L) * FFT(noise) ),    L a Butterworth low-pass of order 4, cut-off 0.25
+
+Adapted from text-to-video to image-to-video: the patch is what the first frame's noise holds in the box (a fresh one
+there), so that the first frame, which the model is given, keeps its noise; and the other frames' own noise, which is
+independent of the patch, serves as the fresh high frequencies. So a seed's noise is that of every other method here,
+but for the low frequencies in the boxes. L filters in space only: the authors' also has a cut-off of 0.1 in time, which
+in a video of 8 or 14 frames passes little but the mean over time, and so no motion. A box that changes its size takes
+the nearest noise, as interpolated noise would have too little variance.
+
+Left out: the second half of FreeTraj, its guidance in attention. It raises the weight of the prompt's words in the box
+in cross-attention, and SVD has no prompt (its cross-attention sees a single token, so its weights are all 1); the masks
+on self-attention and temporal attention go with that. SG-I2V's authors, too, found an adapted FreeTraj to control SVD
+hardly at all (table 1 of arXiv 2411.04989).
+"""
+
+from collections.abc import Iterator
+
+import PIL.Image
+from jaxtyping import Int
+from torch import Tensor
+
+from sgi2v_lab.evaluation.baselines.regions import nearest_cells, paint_order
+from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
+from sgi2v_lab.latents import Conditioning
+from sgi2v_lab.models.load import Model
+from sgi2v_lab.pipeline import Run, finish, prepare, run_steps
+from sgi2v_lab.sampling import DenoiseStep, denoise
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Image, Latents
+from sgi2v_lab.trajectories.boxes import Trajectories
+
+__all__ = ["flow_noise", "freetraj"]
+
+
+def freetraj(
+    model: Model,
+    image: PIL.Image.Image | Image | str,
+    trajectories: Trajectories,
+    settings: Settings | None = None,
+    *,
+    seed: int = 817,
+    fit: str = "stretch",
+    progress: bool = True,
+    cutoff: float = 0.25,
+    order: int = 4,
+) -> Run:
+    """Denoise the seed's noise after its low frequencies were moved along the paths.
+
+    Args:
+        model: as in `generate`, and so are the arguments that are not listed here.
+        image: see there.
+        trajectories: see there.
+        settings: see there; what belongs to SG-I2V alone plays no part.
+        seed: see there.
+        fit: see there.
+        progress: see there.
+        cutoff: of the low-pass, 0..1 in units of Nyquist; 0 leaves the noise as it is.
+        order: how steeply the low-pass falls.
+
+    Raises:
+        InputError: a cut-off out of range, and all that `generate` refuses.
+    """
+    prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
+    mask = butterworth_mask(*model.latent_shape(prepared.settings)[-2:], cutoff, order)
+
+    def denoising(conditioning: Conditioning, noise: Latents) -> Iterator[DenoiseStep]:
+        start = mix_frequencies(flow_noise(noise, prepared.cells), noise, mask)
+        return denoise(model, conditioning, start, prepared.settings)
+
+    return finish(run_steps(model, prepared, denoising), prepared.settings.num_steps, "freetraj", progress)
+
+
+def flow_noise(noise: Latents, cells: Int[Tensor, "boxes _frames 4"]) -> Latents:
+    """Noise (frames, channels, h, w) in which each box's first-frame noise lies in its box of every later frame.
+
+    What a box of the first frame holds beyond the grid is not known, and not moved. Boxes are half-open, in cells.
+    """
+    flowed = noise.clone()
+    h, w = noise.shape[-2:]
+    for index in paint_order(cells):
+        first = cells[index, 0]
+        for frame, box in enumerate(cells[index, 1:], start=1):
+            rows, source_rows = nearest_cells(box[1::2], first[1::2], h)
+            columns, source_columns = nearest_cells(box[0::2], first[0::2], w)
+            patch = noise[0][:, source_rows][:, :, source_columns]
+            flowed[frame, :, rows[:, None], columns] = patch
+    return flowed

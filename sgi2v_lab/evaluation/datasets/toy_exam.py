@@ -1,0 +1,56 @@
+"""The toy's exam as a data set: drawn scenes whose motion is known exactly, and photographs."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
+
+__all__ = ["ToyExam"]
+
+
+class ToyExam(Dataset):
+    """The scenes of `sgi2v exam`; nothing to download.
+
+    Source: drawn by `sgi2v_lab.toy`; the photographs ship with libraries that are dependencies, and their licences are
+    in `sgi2v_lab.evaluation.scenes.photographs`. Drawn scenes have their true video as clip; photographs have none.
+
+    Args:
+        size: (width, height) of the samples.
+        num_frames: of each.
+        categories: some of `sgi2v_lab.evaluation.scenes.scenes.CATEGORIES`; None for all.
+        most: at most so many of each category; None for all.
+    """
+
+    kind: ClassVar[str] = "toy"
+
+    def __init__(
+        self,
+        *,
+        size: tuple[int, int],
+        num_frames: int,
+        categories: Sequence[str] | None = None,
+        most: int | None = None,
+    ) -> None:
+        from sgi2v_lab.evaluation.scenes.scenes import (
+            exam_scenes,
+        )  # it brings diffusers along, which other data sets do not take
+
+        super().__init__(None, size, num_frames)
+        self.scenes = {scene.name: scene for scene in exam_scenes(categories, most)}
+        self.names = tuple(self.scenes)
+
+    def load(self, name: str) -> Sample:
+        """Draw one scene."""
+        scene = self.scenes[name]
+        clip = scene.clip(self.size, self.num_frames)
+        first = scene.first_frame(self.size, self.num_frames) if clip is None else clip[0]
+        meta = {
+            "dataset": self.kind,
+            "source": scene.title,
+            "source_size": list(self.size),
+            "frames": list(range(self.num_frames)) if clip is not None else [0],
+            "category": scene.category,
+            "motion": scene.motion(self.num_frames),
+            "dropped": {},
+        }
+        return Sample(name, first, scene.asked(self.size, self.num_frames), clip, None, meta)

@@ -1,0 +1,131 @@
+"""Could it have worked at all? The paths, the loss, the guided steps, the layers."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from sgi2v_lab.evaluation.diagnosis.finding import Finding, Unjudged
+from sgi2v_lab.evaluation.diagnosis.path_faults import PathFault, outside, too_fast, too_small
+from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, curves, pictures
+from sgi2v_lab.evaluation.diagnosis.subject import Subject
+from sgi2v_lab.features import layers_of
+from sgi2v_lab.images.resize import Fit
+
+__all__ = ["guidance", "layers", "loss", "paths"]
+
+FALLEN = 0.95  # of its first value, that is left of the loss at a guided step on average: 5% is hardly a fall
+NOISY = 1.0  # noise level below which the noise is weaker than the latents (of unit variance): places are settled
+
+
+def paths(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+    """Paths that are off the picture, too small for a latent cell, or too fast, of objects with another finding.
+
+    An object that did what it was asked to proves its path possible, so nothing is said of it.
+    """
+    settings = subject.settings
+    for k in sorted({finding.index for finding in found if finding.index is not None}):
+        box, plan = subject.boxes[k : k + 1], Fit.plan(subject.size, subject.size, "stretch")
+        faults: list[PathFault] = [*outside(box, plan), *too_small(box, subject.cell)]
+        if settings is not None:
+            faults += too_fast(box, subject.size, settings.motion_bucket, settings.fps)
+        shown = Shown(
+            subject.video[0],
+            boxes=[(box[0, 0], ASKED), (box[0, -1], FOUND)],
+            paths=[(subject.asked[k], ASKED)],
+        )
+        for fault in faults:
+            yield Finding(
+                *("path", "hint", f"{subject.name(k)} {fault.what}: this may be why."),
+                *(fault.value, fault.threshold, fault.unit, fault.advice, k),
+                drawing=pictures({"what was asked for": shown}, "black: first box; orange: last box"),
+            )
+
+
+def loss(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+    """A loss that did not fall at the guided steps, or left all bounds."""
+    if subject.boxes is None and subject.camera is None:
+        return
+    steps = {step: list(losses) for step, losses in subject.losses.items() if len(losses) > 1}
+    if not steps:
+        reason = "the losses are not known" if not subject.losses else "one iteration a step shows no fall"
+        yield Unjudged("loss", reason)
+        return
+    broken = [step for step, losses in steps.items() if not all(map(math.isfinite, losses))]
+    shares = {step: losses[-1] / losses[0] for step, losses in steps.items() if losses[0] > 0}
+    ordered = sorted(shares)
+    value = math.nan if broken else (sum(shares.values()) / len(shares) if shares else 0.0)
+    if not broken and value <= FALLEN:
+        return
+    if broken:
+        sentence = f"The loss left all bounds at step {broken[0]}: the latents were thrown off."
+        advice = "Lower the learning rate by ten; on a GPU, try fp32."
+    elif value > 1:
+        sentence = f"The loss rose: at the end of a guided step it is {value:.2f} of what it was, on average."
+        advice = "Lower the learning rate: the steps jump over the valley."
+    else:
+        sentence = f"The loss hardly fell: at the end of a guided step {value:.2f} of it is left on average."
+        advice = "Raise the learning rate or the iterations; see that the boxes hold something with an outline."
+    drawing = curves(
+        {"left of the loss": [shares[step] for step in ordered]},
+        *("share", FALLEN),
+        x=ordered,
+        x_label="guided step",
+    )
+    yield Finding(
+        *("loss", "severe" if broken else "moderate", sentence, value, FALLEN, "of its first value", advice),
+        drawing=drawing,
+    )
+
+
+def guidance(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+    """Guidance that cannot change anything: no iterations, no rate, no low frequencies kept, or steps too late."""
+    settings = subject.settings
+    if subject.boxes is None and subject.camera is None:
+        return
+    if settings is None:
+        yield Unjudged("guidance", "the settings are not known")
+        return
+    for name, words in (
+        ("iterations", "there are no iterations"),
+        ("learning_rate", "the learning rate is 0"),
+        ("cutoff", "the cut-off is 0, so nothing of what was optimised is kept"),
+    ):
+        if getattr(settings, name) == 0:
+            yield Finding(
+                *("guidance", "severe", f"Control cannot work: {words}.", 0.0, 0.0, name.replace("_", " ")),
+                f"Set {name} to the model's own value.",
+            )
+    first, last = settings.guided_steps
+    if first < len(subject.sigmas):
+        highest = subject.sigmas[first]
+        if highest < NOISY:
+            yield Finding(
+                *("guidance", "moderate"),
+                f"All guided steps come late: from step {first} on the noise is weaker than the picture, in which "
+                "things have found their places.",
+                *(highest, NOISY, "noise level", "Guide earlier steps."),
+                drawing=curves(
+                    {"noise level": list(subject.sigmas)},
+                    *("sigma", NOISY),
+                    x_label=f"step; guided: {first} to {last}",
+                ),
+            )
+    else:
+        yield Unjudged("guidance", "the steps' noise levels are not known, so whether they come too late is not either")
+
+
+def layers(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+    """Layers whose own cells are larger than a box: they cannot tell where in them it is."""
+    if subject.settings is None or subject.boxes is None:
+        return
+    if subject.model is None:
+        yield Unjudged("layers", "the model is not given, so how fine its layers are is not known: pass model=")
+        return
+    blocks = 1 + max(block for block, _ in layers_of(subject.model.unet))
+    finest = min(blocks - 1 - block for block, _ in subject.settings.layers if block < blocks)
+    cell = subject.cell * 2**finest
+    for k in subject.objects:
+        least = (subject.boxes[k, :, 2:] - subject.boxes[k, :, :2]).min().item()
+        if least < cell and finest > 0:
+            sentence = f"{subject.name(k)} is smaller than one cell of the finest guided layer ({cell} px)."
+            advice = "Guide a finer layer, or draw the box larger."
+            yield Finding(*("layers", "hint", sentence, least, float(cell), "px", advice, k))

@@ -1,0 +1,1 @@
+"""Experiments: tasks, and what is concluded from many of them."""

@@ -1,0 +1,111 @@
+"""Do features find an object again? Matching accuracy of a box across frames, on clips whose motion is known.
+
+SG-I2V's observation (arXiv 2411.04989, section 3) is that ordinary self-attention features of one object differ from
+frame to frame, while those that attend to the first frame's keys and values agree.
+"""
+
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.scenes.scenes import ExamScene
+from sgi2v_lab.features import assemble, extract_features
+from sgi2v_lab.latents import encode_image, encode_video
+from sgi2v_lab.models.load import Model
+from sgi2v_lab.sampling import make_schedule
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Features
+from sgi2v_lab.trajectories.boxes import latent_cells
+
+__all__ = ["MatchingTask", "matching_accuracy"]
+
+
+def matching_accuracy(features: Features, cells: Int[Tensor, "boxes steps 4"]) -> tuple[float, float]:
+    """How often a cell of a first-frame box finds its way into the same box in a later frame.
+
+    The match of a cell is the cell of the later frame whose feature is nearest, by cosine; it is right inside the true
+    box. A box's corners hold background, so that even perfect features stay below 1.
+
+    Args:
+        features: (frames, channels, h, w).
+        cells: true boxes from `latent_cells`, (boxes, frames, 4); their parts outside the grid are cut off.
+
+    Returns:
+        The part of right matches over boxes, cells and later frames, and that of random matches.
+
+    Raises:
+        InputError: the boxes are for another number of frames, or no box is seen in the first and a later frame.
+    """
+    frames, _, h, w = features.shape
+    if cells.shape[1] != frames:
+        raise InputError(
+            f"the boxes are for {cells.shape[1]} frames, but there are features of {frames}; give one each"
+        )
+    directions = F.normalize(features.float(), dim=1).flatten(2)  # (frames, channels, h * w)
+    inside = torch.zeros(len(cells), frames, h, w, dtype=torch.bool)
+    for k, box in enumerate(cells.tolist()):
+        for f, (x0, y0, x1, y1) in enumerate(box):
+            inside[k, f, max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = True
+    right, chance = [], []
+    for mask in inside.flatten(2):
+        start = directions[0][:, mask[0]]
+        for f in range(1, frames):
+            if mask[0].any() and mask[f].any():
+                nearest = (start.T @ directions[f]).argmax(dim=1)
+                right.append(mask[f][nearest].float().mean().item())
+                chance.append(mask[f].float().mean().item())
+    if not right:
+        raise InputError("no box is seen in the first and in a later frame, so there is nothing to match")
+    return fmean(right), fmean(chance)
+
+
+@dataclass(frozen=True)
+class MatchingTask:
+    """Noise a scene's true clip to the level of one denoising step, and match its features across frames.
+
+    The result: `accuracy` and `chance` from `matching_accuracy`, and the noise level `sigma`.
+    """
+
+    scene: ExamScene
+    step: int
+    kind: str
+    settings: Settings
+    num_frames: int
+
+    def identity(self) -> dict[str, object]:
+        """Scene, step, kind of features, and the settings that play a part."""
+        return {
+            "kind": "matching",
+            "scene": self.scene.name,
+            "category": self.scene.category,
+            "scene_seed": self.scene.seed,
+            "step": self.step,
+            "features": self.kind,
+            "layers": [list(layer) for layer in self.settings.layers],
+            "resolution": [self.settings.width, self.settings.height],
+            "frames": self.num_frames,
+            "num_steps": self.settings.num_steps,
+            "motion": [self.settings.fps, self.settings.motion_bucket, self.settings.noise_augmentation],
+        }
+
+    @torch.no_grad()
+    def run(self, model: Model) -> tuple[dict[str, object], None]:
+        """Encode, noise, extract, match."""
+        size = (self.settings.width, self.settings.height)
+        settings = self.settings.replace(num_frames=self.num_frames)
+        _, _, h, w = model.latent_shape(settings)
+        clip = self.scene.clip(size, self.num_frames)
+        generator = torch.Generator().manual_seed(self.scene.seed)
+        conditioning = encode_image(model, clip[0], settings, generator)
+        clean = encode_video(model, clip, settings.decode_chunk)
+        sigma = make_schedule(model, settings).sigmas[self.step].to(model.device)
+        noisy = clean + sigma * torch.randn(clean.shape, generator=generator).to(clean)
+        maps = extract_features(model, noisy, sigma, conditioning, settings.layers, self.kind)
+        boxes = self.scene.asked(size, self.num_frames).boxes(self.num_frames)
+        right, chance = matching_accuracy(assemble(maps, (h, w)).cpu(), latent_cells(boxes, model.vae_factor, h, w))
+        return {"accuracy": right, "chance": chance, "sigma": sigma.item()}, None

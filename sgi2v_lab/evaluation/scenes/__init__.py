@@ -1,0 +1,1 @@
+"""The held-out scenes and photographs of the toy's benchmark."""

@@ -1,0 +1,283 @@
+"""The exam's pictures: fixed scenes that no training has seen, each with what is asked of it and the true answer.
+
+Drawn scenes are those of `sample_scene` at seeds from `HELD_OUT` on that satisfy their category's condition, in the
+order of the seeds. Which seeds these are is written down in `SEEDS`, so that the exam stays the same; `find_seeds`
+finds them again.
+
+Photographs are of the real world, and in no training set. Here there is no true answer, only a path asked for.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.scenes.photographs import PHOTOGRAPHS
+from sgi2v_lab.images.photographs import read_photograph
+from sgi2v_lab.shapes import Boxes, Image, Video
+from sgi2v_lab.toy.training.data import HELD_OUT
+from sgi2v_lab.toy.world.random_scenes import sample_scene
+from sgi2v_lab.toy.world.scenes import SPEED_AT_FULL_BUCKET, Scene, motion_bucket, render, true_boxes
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+from sgi2v_lab.trajectories.camera import COLOUR, camera_still
+
+__all__ = ["CATEGORIES", "SEEDS", "ExamScene", "exam_scenes", "find_seeds", "fits"]
+
+CATEGORIES = {
+    "single": "one object, moved by a third of the picture or more",
+    "two": "two objects, each moved by a quarter or more, at least 60° apart in direction",
+    "pinned": "one object moved by a third or more, another one pinned to its place",
+    "pan": "boxes on the background, moved together by a sixth to a third: a camera pan",
+    "hard": "things cut out of photographs, covering each other or under a moving camera, in changing light",
+    "photo": "an object in a photograph, moved by a quarter",
+}
+MOMENTS = 57  # times at which a condition is checked: all frames of videos of 8, 15 and 29 frames, and between them
+PHOTO_FPS = 7  # SVD's own
+LOOK = 64  # pixels of the picture in which the background is judged
+CONTRAST = 0.15  # least distance in colour, RGB in 0..1, between a sprite and what it covers, averaged over its box
+CORNERS = 3e-5  # least smaller eigenvalue of a background box's structure tensor, in squared colours per pixel
+
+
+# --- one scene of the exam -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ExamScene:
+    """One picture of the exam. Sizes are (width, height) of the model's videos; its world is square."""
+
+    category: str
+    seed: int  # of `sample_scene`; of photographs their place in `PHOTOGRAPHS`
+
+    @property
+    def name(self) -> str:
+        """What it is called in files and tables."""
+        if self.category == "photo":
+            return f"photo-{PHOTOGRAPHS[self.seed].name}"
+        return f"{self.category}-{self.seed}"
+
+    @property
+    def title(self) -> str:
+        """What it is called under a picture."""
+        if self.category == "photo":
+            return f"{PHOTOGRAPHS[self.seed].shows} ({PHOTOGRAPHS[self.seed].name.replace('_', ' ')})"
+        return f"scene {self.seed}"
+
+    def scene(self, num_frames: int) -> Scene | None:
+        """The drawn scene; None for photographs."""
+        return None if self.category == "photo" else _scene(self.category, self.seed, num_frames)
+
+    def clip(self, size: tuple[int, int], num_frames: int) -> Video | None:
+        """The true video, (num_frames, 3, height, width) in 0..1; None for photographs."""
+        scene = self.scene(num_frames)
+        return None if scene is None else _resized(render(scene, max(size)), size)
+
+    def first_frame(self, size: tuple[int, int], num_frames: int) -> Image:
+        """The picture that the video starts with, (3, height, width) in 0..1."""
+        scene = self.scene(num_frames)
+        if scene is not None:
+            return _resized(render(scene, max(size), slice(0, 1)), size)[0]
+        photograph = PHOTOGRAPHS[self.seed]
+        x0, y0, x1, y1 = photograph.crop
+        return _resized(read_photograph(photograph.name)[None, :, y0:y1, x0:x1], size)[0]
+
+    def asked(self, size: tuple[int, int], num_frames: int) -> Trajectories:
+        """What is asked for, in pixels of the video; of drawn scenes it is what truly happens."""
+        width, height = size
+        if self.category != "photo":
+            boxes = _asked(self.category, self.scene(num_frames)) * torch.tensor([width, height, width, height])
+            colour = COLOUR if self.category == "pan" else None
+            return Trajectories(size, tuple(Trajectory.from_boxes(box, colour=colour) for box in boxes))
+        photograph = PHOTOGRAPHS[self.seed]
+        x0, y0, x1, y1 = photograph.crop
+        box = (torch.tensor(photograph.box).float() - torch.tensor([x0, y0, x0, y0])).view(2, 2)
+        box = (box / torch.tensor([x1 - x0, y1 - y0]) * torch.tensor([width, height])).flatten().tolist()
+        by = (photograph.by[0] * width, photograph.by[1] * height)
+        return Trajectories(size, (Trajectory.move(box, by=by, name=photograph.shows),))
+
+    def motion(self, num_frames: int) -> dict[str, int]:
+        """The settings `fps` and `motion_bucket` that say how fast things move."""
+        scene = self.scene(num_frames)
+        if scene is not None:
+            return {"fps": scene.fps, "motion_bucket": motion_bucket(scene)}
+        speed = math.hypot(*PHOTOGRAPHS[self.seed].by) / (num_frames - 1) * PHOTO_FPS
+        return {"fps": PHOTO_FPS, "motion_bucket": round(255 * min(1.0, speed / SPEED_AT_FULL_BUCKET))}
+
+
+def exam_scenes(categories: Iterable[str] | None = None, most: int | None = None) -> tuple[ExamScene, ...]:
+    """The exam's scenes, always the same ones in the same order.
+
+    Args:
+        categories: some of `CATEGORIES`; None for all.
+        most: at most so many of each category; None for all.
+
+    Raises:
+        InputError: an unknown category, or `most` below 1.
+    """
+    wanted = tuple(CATEGORIES) if categories is None else tuple(categories)
+    if unknown := [name for name in wanted if name not in CATEGORIES]:
+        raise InputError(f"unknown category {unknown[0]!r}; choose some of {', '.join(CATEGORIES)}")
+    if most is not None and most < 1:
+        raise InputError(f"the number of scenes of each category is {most}, but must be at least 1")
+    seeds = {**SEEDS, "photo": range(len(PHOTOGRAPHS))}
+    return tuple(ExamScene(name, seed) for name in CATEGORIES if name in wanted for seed in list(seeds[name])[:most])
+
+
+def _resized(video: Tensor, size: tuple[int, int]) -> Tensor:
+    width, height = size
+    if tuple(video.shape[-2:]) == (height, width):
+        return video
+    return F.interpolate(video, (height, width), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+# --- which scenes ----------------------------------------------------------------------------------------------------
+
+
+def find_seeds(category: str, count: int, start: int | None = None) -> tuple[int, ...]:
+    """The first `count` seeds, from `start` on, whose scenes satisfy a category's condition; minutes for rare ones.
+
+    By default it starts at the category's own first seed, and finds `SEEDS[category]` again.
+    """
+    seed = STARTS[category] if start is None else start
+    found: list[int] = []
+    while len(found) < count:
+        # eight frames are drawn faster, and rule most scenes out
+        if fits(category, seed, 8) and fits(category, seed):
+            found.append(seed)
+        seed += 1
+    return tuple(found)
+
+
+def fits(category: str, seed: int, num_frames: int | None = None) -> bool:
+    """Whether a seed's scene satisfies a category's condition, at so many evenly spread moments.
+
+    None is many moments; for hard scenes 8, because those draw the frame in which sprites meet.
+    """
+    if num_frames is None:
+        num_frames = 8 if category == "hard" else MOMENTS
+    return CONDITIONS[category](_scene(category, seed, num_frames))
+
+
+def _scene(category: str, seed: int, num_frames: int) -> Scene:
+    return sample_scene(seed, num_frames, hard=category == "hard")
+
+
+def _asked(category: str, scene: Scene) -> Boxes:
+    """The boxes asked for (boxes, frames, 4), in sides of the picture."""
+    return _background_boxes(scene) if category == "pan" else true_boxes(scene, 1)
+
+
+def _background_boxes(scene: Scene) -> Boxes:
+    """Boxes that stay within the picture, and clear of all sprites, while the camera pans.
+
+    Where the background is too plain for anybody to see that it moves, there is no box.
+    """
+    grid = torch.stack([each.boxes(1) for each in camera_still((1000, 1000))]) / 1000
+    boxes = grid - scene.camera[None, :, :2].repeat(1, 1, 2)
+    inside = ((boxes >= 0) & (boxes <= 1)).flatten(1).all(dim=1)
+    sprites = true_boxes(scene, 1)
+    touch = (_overlap(boxes[:, None], sprites[None]) > 0).flatten(1).any(dim=1)
+    boxes = boxes[inside & ~touch]
+    picture = render(scene, LOOK, slice(0, 1))[0]
+    told = [_cornerness(picture, (box[0] * LOOK).round().long().tolist()) >= CORNERS for box in boxes]
+    return boxes[torch.tensor(told, dtype=torch.bool)]
+
+
+def _cornerness(picture: Image, box: list[int]) -> float:
+    """How well the content of a box can be told from itself shifted, in any direction (Shi & Tomasi 1994)."""
+    x0, y0, x1, y1 = box
+    cut = picture[:, y0:y1, x0:x1]
+    dx, dy = cut.diff(dim=2)[:, 1:].flatten(), cut.diff(dim=1)[:, :, 1:].flatten()
+    tensor = torch.stack([dx @ dx, dx @ dy, dx @ dy, dy @ dy]).view(2, 2) / len(dx)
+    return torch.linalg.eigvalsh(tensor)[0].item()
+
+
+def _overlap(one: Tensor, other: Tensor) -> Tensor:
+    """Areas that boxes (..., 4) share."""
+    common = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])
+    return common.clamp(min=0).prod(dim=-1)
+
+
+def _moves(scene: Scene) -> Tensor:
+    """How far each sprite goes on the screen from the first frame to the last, (sprites, 2)."""
+    boxes = true_boxes(scene, 1)
+    return (boxes[:, -1] - boxes[:, 0]).view(-1, 2, 2).mean(dim=1)
+
+
+def _pans(scene: Scene) -> bool:
+    return bool((scene.camera != scene.camera[0]).any())
+
+
+def _in_view(scene: Scene, count: int) -> bool:
+    """Whether there are so many sprites, in full view, never touching, under a camera that stands still."""
+    if len(scene.sprites) != count or _pans(scene):
+        return False
+    boxes = true_boxes(scene, 1)
+    inside = bool(((boxes >= 0) & (boxes <= 1)).all())
+    apart = count == 1 or bool((_overlap(boxes[0], boxes[1]) == 0).all())
+    return inside and apart and _told_from_background(scene)
+
+
+def _told_from_background(scene: Scene) -> bool:
+    """Whether every sprite differs from what it covers, all along its way."""
+    some = slice(0, None, max(1, (scene.num_frames - 1) // 7))
+    bare = render(replace(scene, sprites=()), LOOK, some)
+    for sprite in scene.sprites:
+        alone = replace(scene, sprites=(sprite,))
+        changed = (render(alone, LOOK, some) - bare).norm(dim=1)
+        boxes = true_boxes(alone, LOOK)[0, some].round().long().tolist()
+        told = (frame[y0:y1, x0:x1].mean() for frame, (x0, y0, x1, y1) in zip(changed, boxes, strict=True))
+        if min(told) < CONTRAST:
+            return False
+    return True
+
+
+def _is_single(scene: Scene) -> bool:
+    return _in_view(scene, 1) and _moves(scene).norm().item() >= 1 / 3
+
+
+def _is_two(scene: Scene) -> bool:
+    if not _in_view(scene, 2) or _moves(scene).norm(dim=1).min() < 0.25:
+        return False
+    first, second = _moves(scene)
+    return F.cosine_similarity(first, second, dim=0).item() <= math.cos(math.radians(60))
+
+
+def _is_pinned(scene: Scene) -> bool:
+    if not _in_view(scene, 2):
+        return False
+    least, most = sorted(_moves(scene).norm(dim=1).tolist())
+    return least < 1e-3 and most >= 1 / 3  # a path that stands still is exact to rounding only
+
+
+def _is_pan(scene: Scene) -> bool:
+    zooms = bool((scene.camera[:, 2] != 1).any())
+    far = scene.camera[-1, :2].norm().item()
+    seen = scene.background != "plain" and not zooms and 1 / 6 <= far <= 1 / 3
+    return seen and len(_background_boxes(scene)) >= 2
+
+
+def _is_hard(scene: Scene) -> bool:
+    boxes = true_boxes(scene, 1)
+    centres = boxes.view(*boxes.shape[:2], 2, 2).mean(dim=2)
+    seen = bool(((boxes[:, 0] >= 0) & (boxes[:, 0] <= 1)).all() and ((centres >= 0) & (centres <= 1)).all())
+    if not seen or _moves(scene).norm(dim=1).max().item() < 0.25:
+        return False
+    smaller = (boxes[:, 0, 2:] - boxes[:, 0, :2]).prod(dim=-1).min()
+    return _pans(scene) or (len(boxes) == 2 and bool((_overlap(boxes[0], boxes[1]) > 0.3 * smaller).any()))
+
+
+CONDITIONS = {"single": _is_single, "two": _is_two, "pinned": _is_pinned, "pan": _is_pan, "hard": _is_hard}
+STARTS = {name: HELD_OUT + 100_000 * (1 + k) for k, name in enumerate(CONDITIONS)}
+FOUND = {  # by `find_seeds`, counted from the category's first seed
+    "single": "4 37 44 83 109 114 115 136 138 152 153 169 178 194 207 223 231 232 360 373 379 476 482 483 517 "
+    "524 550 558 581 588 589 595",
+    "two": "401 1498 5193 11564 15367 15654 16715 19725 20004 26478 27348 27767",
+    "pinned": "4370 5384 5392 8410 9064 17654 17987 21891 22632 22675 23504 24973",
+    "pan": "19 29 50 121 122 212 248 277 341 356 405 411",
+    "hard": "0 1 3 4 6 10 11 13 27 29 30 39",
+}
+SEEDS = {name: tuple(STARTS[name] + int(offset) for offset in text.split()) for name, text in FOUND.items()}

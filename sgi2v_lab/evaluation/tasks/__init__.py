@@ -1,0 +1,1 @@
+"""Many small jobs, on one machine or many: each result a record in a folder that survives a kill."""

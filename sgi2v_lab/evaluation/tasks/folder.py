@@ -1,0 +1,173 @@
+"""A folder of finished tasks: one record each, KEY.json, and perhaps a film strip, KEY.png.
+
+The key is a hash of everything that the result depends on. A record is written under another name and renamed, so it is
+whole or not there; it comes last, so that where it is, all is. What a disk or a person does to it later is noticed.
+
+Who works on a task holds a lock on KEY.lock. The system lets go of it when that process ends, however it ends, so a
+claim never outlives its owner. Locks save double work and nothing else: where a file system has none, all goes well
+without, because two that do the same task write the same record.
+"""
+
+import errno
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import write_text
+
+__all__ = ["VERSION", "Found", "State", "TaskFolder", "task_key"]
+
+VERSION = 2  # of what tasks do; raise it when that changes, and old results are not used again
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+LITTER = re.compile(r"\.?([0-9a-f]{20})(\.lock|\.[0-9a-f]{8}\.(json|png))")
+
+
+class State(StrEnum):
+    """How it stands with a task."""
+
+    FINISHED = "finished"
+    FAILED = "failed"  # the record says why; it is tried again at the next start
+    DAMAGED = "damaged"  # there is a record or a film strip, but not whole
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder holds of a task."""
+
+    state: State
+    record: dict | None = None  # of a finished or failed one
+    why: str | None = None  # it is damaged
+    stamp: int | None = None  # when the record was written, as the file system counts; None without one
+
+
+def task_key(identity: Mapping[str, object], weights: str) -> str:
+    """20 hexadecimal digits for a task's identity and the model's fingerprint."""
+    text = json.dumps({"version": VERSION, "model": weights, **identity}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    """Records by key. The path is absolute, because workers may stand elsewhere."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: str | Path) -> "TaskFolder":
+        """The folder of that name, made if need be; InputError where it cannot be."""
+        folder = cls(Path(path).absolute())
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise folder._full(error) from error
+        return folder
+
+    def look(self, key: str) -> Found:
+        """How it stands with a task, from its files alone."""
+        path = self.path / f"{key}.json"
+        try:
+            stamp = path.stat().st_mtime_ns
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return Found(State.ABSENT)
+        except (OSError, UnicodeDecodeError) as error:
+            return Found(State.DAMAGED, why=f"{path.name} cannot be read ({error})")
+        try:
+            record = json.loads(text)
+            failed, film = "result" not in record, record["film"]
+            if failed and not isinstance(record["error"], str):
+                raise TypeError
+        except (ValueError, TypeError, KeyError):
+            return Found(State.DAMAGED, why=f"{path.name} is cut off or is no record", stamp=stamp)
+        if failed:
+            return Found(State.FAILED, record, stamp=stamp)
+        if film is not None and (why := self._film_damage(film, record.get("film_bytes"))):
+            return Found(State.DAMAGED, why=why, stamp=stamp)
+        return Found(State.FINISHED, record, stamp=stamp)
+
+    def _film_damage(self, name: str, size: int | None) -> str | None:
+        try:
+            there = (self.path / name).stat().st_size
+        except OSError:
+            return f"{name} is gone"
+        return None if size in (None, there) else f"{name} has {there} bytes instead of {size}"
+
+    def keep(self, record: Mapping[str, object], video: object = None) -> None:
+        """Write a record, and before it the film strip of a video (frames, 3, h, w) in 0..1, if there is one.
+
+        Raises:
+            InputError: there is no space, or no permission. Then nothing is half written.
+        """
+        key = record["key"]
+        try:
+            if video is not None:
+                from sgi2v_lab.evaluation.tasks.film_strips import write_film
+
+                film = write_film(self.path / f"{key}.png", video)
+                record = {**record, "film": film.name, "film_bytes": film.stat().st_size}
+            write_text(self.path / f"{key}.json", json.dumps(record, indent=1))
+        except InputError as error:
+            raise (self._full(error.__cause__) if isinstance(error.__cause__, OSError) else error) from error
+
+    def _full(self, error: OSError) -> InputError:
+        place = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+        free = shutil.disk_usage(place).free / 1e6
+        return InputError(
+            f"{self.path} cannot take another result ({error.strerror or error}; {free:,.1f} MB are free there); make "
+            "room and run the same again: what was finished is kept"
+        )
+
+    # --- claims ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """Whether the task is ours for the time of the block; False where another process (or thread) is at it."""
+        lock = FileLock(self.path / f"{key}.lock", timeout=0)
+        held = mine = False
+        try:
+            lock.acquire()
+            held = mine = True
+        except Timeout:
+            pass
+        except NotImplementedError:
+            mine = True
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise self._full(error) from error
+            mine = True
+        try:
+            yield mine
+        finally:
+            if held:
+                with suppress(OSError):  # while it is still held, so that nobody else's is removed
+                    (self.path / f"{key}.lock").unlink()
+                lock.release()
+
+    def claimed(self, key: str) -> bool:
+        """Whether somebody is at the task now."""
+        if not (self.path / f"{key}.lock").exists():
+            return False
+        with self.claim(key) as free:
+            return not free
+
+    def tidy(self) -> None:
+        """Remove what killed processes left behind: temporary files and locks that nobody holds."""
+        litter: dict[str, list[Path]] = {}
+        for path in self.path.iterdir():
+            if found := LITTER.fullmatch(path.name):
+                litter.setdefault(found[1], []).append(path)
+        for key, paths in litter.items():
+            with self.claim(key) as mine:
+                for path in paths if mine else ():
+                    if path.suffix != ".lock":  # which goes with the claim
+                        path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Point trackers, and how far they err where the motion is known."""

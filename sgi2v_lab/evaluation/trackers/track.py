@@ -1,0 +1,208 @@
+"""Where did things go? Point trackers behind one small interface, and boxes tracked with them.
+
+The trackers here need no weights; CoTracker3 (`evaluation.cotracker`) does, and any other callable that follows
+`PointTracker` can take their place.
+
+* `lk`: pyramidal Lucas-Kanade with a forward-backward check. Needs texture or corners.
+* `dis`: dense DIS optical flow, chained from frame to frame, with the same check.
+* `ncc`: the first frame's patch found again by normalised correlation (`evaluation.template`). The default for
+  boxes: on known motion (`evaluation.validation.validate_tracker`) its mean error is the smallest of the three, and it
+  alone notices nearly always that an object is gone. Where nothing goes wrong `lk` is a little more precise. Both can
+  lose a plain thing that fills little of its box and has the colour of what is behind it.
+* `cotracker3`: CoTracker3 from torch.hub, which is fetched at the first call.
+
+Points that these lose stay at their last known position with `visible` False.
+"""
+
+import itertools
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.trackers.cotracker import cotracker3
+from sgi2v_lab.evaluation.trackers.template import match_box
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks
+from sgi2v_lab.shapes import Video
+
+__all__ = ["TRACKERS", "PointTracker", "Tracks", "dis", "get_tracker", "lk", "ncc", "track_boxes"]
+
+DEFAULT = "ncc"
+PATCH = 0.09  # half-size of ncc's patch around a point, in picture sides
+ROUND_TRIP = 0.75 / 128  # largest forward-backward error of a good step, in picture sides
+STATIC = 1.5 / 128  # a point that leaves the background by more, in picture sides, belongs to something that moves
+
+
+# --- points ----------------------------------------------------------------------------------------------------------
+
+Step = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # two frames, points -> points, ok
+
+
+def lk(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
+    """Pyramidal Lucas-Kanade (Bouguet 2001), frame to frame, with a forward-backward check (Kalal et al. 2010)."""
+    side = min(video.shape[-2:])
+    levels = max(1, int(np.log2(side / 16)))
+    options = {"winSize": (13, 13), "maxLevel": levels, "minEigThreshold": 1e-3}
+
+    def step(now: np.ndarray, then: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        there, found, _ = cv2.calcOpticalFlowPyrLK(now, then, at, None, **options)
+        back, returned, _ = cv2.calcOpticalFlowPyrLK(then, now, there, None, **options)
+        round_trip = np.linalg.norm(back - at, axis=-1)
+        return there, (found[:, 0] > 0) & (returned[:, 0] > 0) & (round_trip < ROUND_TRIP * side)
+
+    return _chain(video, points, step, "lk")
+
+
+def dis(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
+    """Dense inverse search flow (Kroeger et al. 2016), chained, with a forward-backward check."""
+    side = min(video.shape[-2:])
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    if side <= 256:
+        flow.setFinestScale(0)  # small pictures can afford full resolution
+
+    def at_points(field: np.ndarray, at: np.ndarray) -> np.ndarray:
+        sampled = cv2.remap(field, at[:, None, 0], at[:, None, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return sampled.reshape(-1, 2)
+
+    def step(now: np.ndarray, then: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (now, then)]
+        there = at + at_points(flow.calc(*grey, None), at)
+        back = there + at_points(flow.calc(*grey[::-1], None), there)
+        return there, np.linalg.norm(back - at, axis=-1) < 2 * ROUND_TRIP * side
+
+    return _chain(video, points, step, "dis")
+
+
+def ncc(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
+    """The first frame's patch around each point, found again by normalised correlation (`evaluation.template`)."""
+    half = PATCH * min(video.shape[-2:])
+    return _match_boxes(video, torch.cat([points - half, points + half], dim=-1))
+
+
+def _chain(video: Video, points: Tensor, step: Step, name: str) -> Tracks:
+    """Carry points from frame to frame. One that fails a step or leaves the picture is lost for good."""
+    frames = (video.detach().float().cpu().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    frames = [np.ascontiguousarray(frame) for frame in frames]
+    at = points.detach().float().cpu().numpy().astype(np.float32) - 0.5  # OpenCV's origin is the first pixel's centre
+    size = np.array([video.shape[-1], video.shape[-2]])
+    alive = np.ones(len(at), dtype=bool)
+    path, seen = [at], [alive]
+    for now, then in itertools.pairwise(frames):
+        if len(at):
+            there, good = step(now, then, at)
+            alive = alive & good & ((there > -0.5) & (there < size - 0.5)).all(axis=-1)
+            at = np.where(alive[:, None], there, at).astype(np.float32)
+        path.append(at)
+        seen.append(alive)
+    return Tracks(torch.from_numpy(np.stack(path, axis=1)) + 0.5, torch.from_numpy(np.stack(seen, axis=1)), name)
+
+
+TRACKERS: dict[str, PointTracker] = {"ncc": ncc, "lk": lk, "dis": dis, "cotracker3": cotracker3}
+
+
+def get_tracker(tracker: str | PointTracker | None) -> PointTracker:
+    """A point tracker from its name (None: the default). Raises InputError for a name that is not in `TRACKERS`."""
+    if callable(tracker):
+        return tracker
+    name = DEFAULT if tracker is None else tracker
+    if name not in TRACKERS:
+        raise InputError(f"unknown tracker {name!r}; choose one of {', '.join(TRACKERS)} or pass a callable")
+    return TRACKERS[name]
+
+
+# --- boxes -----------------------------------------------------------------------------------------------------------
+
+
+def track_boxes(video: Video, boxes: Float[Tensor, "n 4"], tracker: str | PointTracker | None = None) -> Tracks:
+    """Follow the centres of boxes (n, 4), given in pixels of the first frame.
+
+    With "ncc" the box is the template. With any other tracker a grid of points in each box is followed, together with
+    points outside all boxes that tell the background's motion. If some points in the box move against the background,
+    only they speak for the object; the box's centre goes where the similarity transform that most of them agree on
+    (RANSAC; the median shift where there are few) takes it, and its size is that transform's scale. An object with no
+    speaking points left is not visible. With "ncc" no sizes are tracked.
+
+    Raises InputError for an unknown tracker and for a box that lies outside the first frame.
+    """
+    follow = get_tracker(tracker)
+    height, width = video.shape[-2:]
+    for k, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
+        if not (x0 < min(x1, width) and y0 < min(y1, height) and x1 > 0 and y1 > 0):
+            raise InputError(
+                f"box {k} ({x0:g}, {y0:g}, {x1:g}, {y1:g}) has no part inside the {width}x{height} first frame; "
+                "give x0 < x1 and y0 < y1 in pixels of that frame"
+            )
+    return _match_boxes(video, boxes) if follow is ncc else _track_boxes_by_points(video, boxes, follow)
+
+
+def _match_boxes(video: Video, boxes: Tensor) -> Tracks:
+    if not len(boxes):
+        return Tracks(torch.zeros(0, len(video), 2), torch.zeros(0, len(video), dtype=torch.bool), "ncc")
+    paths, seen = zip(*(match_box(video, box) for box in boxes), strict=True)
+    return Tracks(torch.stack(paths), torch.stack(seen), "ncc")
+
+
+def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker, per_side: int = 16) -> Tracks:
+    height, width = video.shape[-2:]
+    boxes = boxes.detach().float().cpu()
+    in_box = _grid(per_side) * 0.95 + 0.025
+    inner = boxes[:, None, :2] + in_box * (boxes[:, None, 2:] - boxes[:, None, :2])  # (n, points, 2)
+    outer = _grid(per_side) * torch.tensor([width, height])
+    covered = ((outer[:, None] > boxes[:, :2]) & (outer[:, None] < boxes[:, 2:])).all(dim=-1).any(dim=-1)
+    outer = outer[~covered]
+    tracks = follow(video, torch.cat([inner.flatten(0, 1), outer]))
+    count = len(boxes) * len(in_box)
+    paths, seen = tracks.points.detach().cpu(), tracks.visible.cpu()
+
+    background = [_similarity(outer, paths[count:, f], seen[count:, f]) for f in range(len(video))]
+    centres = torch.zeros(len(boxes), len(video), 2)
+    scales = torch.ones(len(boxes), len(video))
+    visible = torch.zeros(len(boxes), len(video), dtype=torch.bool)
+    for k, box in enumerate(boxes):
+        mine = slice(k * len(in_box), (k + 1) * len(in_box))
+        start, path, alive = inner[k], paths[mine], seen[mine]
+        weight = torch.exp(-0.5 * ((in_box - 0.5) / 0.3).pow(2).sum(dim=-1))  # the Gaussian of the loss is similar
+        carried = torch.stack([_apply(m, start) for m in background], dim=1)  # where the background would have gone
+        apart = ((path - carried).norm(dim=-1) * alive).amax(dim=1) > STATIC * min(height, width)
+        if (weight * apart).sum() > 0.15 * weight.sum():
+            alive = alive & apart[:, None]
+        alive = alive & (weight > 0.1)[:, None]
+        centre = (box[:2] + box[2:]) / 2
+        for f in range(len(video)):
+            visible[k, f] = f == 0 or int(alive[:, f].sum()) >= 3
+            if not visible[k, f]:
+                centres[k, f], scales[k, f] = centres[k, f - 1], scales[k, f - 1]
+            elif f == 0:
+                centres[k, f] = centre
+            else:
+                matrix = _similarity(start, path[:, f], alive[:, f])
+                centres[k, f], scales[k, f] = _apply(matrix, centre[None])[0], float(np.hypot(*matrix[:, 0]))
+    return Tracks(centres, visible, tracks.tracker, scales)
+
+
+def _grid(per_side: int) -> Tensor:
+    """Points (per_side^2, 2) evenly over the unit square, half a step from its edges."""
+    axis = (torch.arange(per_side) + 0.5) / per_side
+    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1)
+
+
+def _similarity(start: Tensor, end: Tensor, use: Tensor) -> np.ndarray:
+    """The 2x3 similarity that takes most of the used points from start to end; a median shift where that is unsafe."""
+    a, b = start[use].numpy().astype(np.float64), end[use].numpy().astype(np.float64)
+    shift = np.median(b - a, axis=0) if len(a) else np.zeros(2)
+    fallback = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
+    if len(a) < 6:
+        return fallback
+    matrix, _ = cv2.estimateAffinePartial2D(a, b, method=cv2.RANSAC, ransacReprojThreshold=1.0)
+    if matrix is None or not 0.6 < np.hypot(matrix[0, 0], matrix[0, 1]) < 1.7:
+        return fallback
+    return matrix
+
+
+def _apply(matrix: np.ndarray, points: Tensor) -> Tensor:
+    m = torch.from_numpy(matrix).float()
+    return points @ m[:, :2].T + m[:, 2]

@@ -1,0 +1,290 @@
+"""What the explorers show, computed by calling the stages: features, loss terms, gradients, filtered latents.
+
+Nothing here knows of widgets: the same functions serve a figure, a notebook cell or a test.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.features import Layer, extract_features
+from sgi2v_lab.frequency import butterworth_mask, mix_frequencies, radial_spectrum
+from sgi2v_lab.latents import Conditioning, decode_latents, encode_image
+from sgi2v_lab.loss import trajectory_loss
+from sgi2v_lab.models.load import Model
+from sgi2v_lab.optimize import Carried, OptimizeStep, optimize_latents
+from sgi2v_lab.pca import fit_pca
+from sgi2v_lab.pipeline import Run
+from sgi2v_lab.sampling import DenoiseStep, make_schedule
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Boxes, Features, Image, Latents, Mask, Video
+from sgi2v_lab.trajectories.boxes import latent_cells
+
+__all__ = [
+    "Filtered",
+    "Subject",
+    "best_matches",
+    "feature_maps",
+    "filter_latents",
+    "guided_latents",
+    "iterations_of",
+    "loss_shares",
+    "loss_weights",
+    "optimised_steps",
+    "pca_colours",
+    "place_norms",
+    "subject_of_latents",
+    "subject_of_run",
+]
+
+ONE_SPACE = ("aligned", "ordinary")  # both are weighted sums of value tokens, so that one basis can colour both
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A video in the making: its noisy latents at every step, and what the UNet is told about its first frame."""
+
+    model: Model
+    settings: Settings
+    conditioning: Conditioning
+    image: Image  # the first frame
+    video: Video  # what became of it, to draw on
+    boxes: Boxes | None  # asked for, in pixels
+    sigmas: tuple[float, ...]  # noise level of every step
+    latents: tuple[Latents, ...]  # as every step found them
+    made_noisy: bool  # True: clean latents with noise added, not the run's own
+
+    @property
+    def picture(self) -> tuple[int, int]:
+        """(width, height) of the video in pixels."""
+        return self.image.shape[2], self.image.shape[1]
+
+
+def subject_of_run(model: Model, run: Run) -> Subject:
+    """Look into a run: at the noisy latents that its trace kept, or else at its clean latents with noise added.
+
+    `run.trace` holds the former if the run was generated with `trace=["latents"]`. InputError for another model's run.
+    """
+    model = model_of(model, run)
+    if not run.trace or not len(run.trace[0].before):
+        subject = subject_of_latents(model, run.image, run.latents, run.settings, seed=run.seed, video=run.video)
+        return replace(subject, boxes=run.boxes)
+    return Subject(
+        model=model,
+        settings=run.settings,
+        conditioning=_conditioning(model, run.image, run.settings, run.seed),
+        image=run.image,
+        video=run.video,
+        boxes=run.boxes,
+        sigmas=tuple(run.sigmas),
+        latents=tuple(step.before for step in run.trace),
+        made_noisy=False,
+    )
+
+
+def subject_of_latents(
+    model: Model,
+    image: Image,
+    latents: Latents,
+    settings: Settings | None = None,
+    *,
+    seed: int = 817,
+    video: Video | None = None,
+) -> Subject:
+    """Look into any video: its clean latents, brought to each step's noise level as in the model's training.
+
+    Args:
+        model: from `load_model`.
+        image: the first frame (3, height, width), 0..1, at the settings' size.
+        latents: clean latents (frames, channels, h, w), such as `run.latents`.
+        settings: by default the model's own.
+        seed: of the noise; one drawing of it serves all steps.
+        video: (frames, 3, height, width) to draw on; by default the decoded latents.
+
+    Raises:
+        InputError: the image or the latents have another size than the settings say.
+    """
+    settings = settings or model.settings
+    model = model.in_precision(settings.precision)
+    if tuple(image.shape) != (3, settings.height, settings.width):
+        raise InputError(
+            f"the image has shape {tuple(image.shape)}, but the settings ask for (3, {settings.height}, "
+            f"{settings.width}); fit it first, with fit_image"
+        )
+    if tuple(latents.shape) != model.latent_shape(settings):
+        raise InputError(
+            f"the latents have shape {tuple(latents.shape)}, but {model.name} has {model.latent_shape(settings)} at "
+            "these settings; give the latents of a video of this model"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    clean = latents.detach().float().cpu()
+    noise = torch.randn(clean.shape, generator=generator)
+    sigmas = tuple(make_schedule(model, settings).sigmas[: settings.num_steps].tolist())
+    return Subject(
+        model=model,
+        settings=settings,
+        conditioning=_conditioning(model, image, settings, seed),
+        image=image,
+        video=decode_latents(model, latents.to(model.device), settings.decode_chunk) if video is None else video,
+        boxes=None,
+        sigmas=sigmas,
+        latents=tuple(clean + sigma * noise for sigma in sigmas),
+        made_noisy=True,
+    )
+
+
+def model_of(model: Model, run: Run) -> Model:
+    """The model in the precision in which it made the run; InputError where the run's latents cannot be its own."""
+    if tuple(run.latents.shape[1:]) != model.latent_shape(run.settings)[1:]:
+        raise InputError(
+            f"the run's latents have shape {tuple(run.latents.shape)}, but {model.name} makes "
+            f"{model.latent_shape(run.settings)}; give the model that made the run ({run.model})"
+        )
+    return model.in_precision(run.settings.precision)
+
+
+def _conditioning(model: Model, image: Image, settings: Settings, seed: int) -> Conditioning:
+    # the first draw from the seed, as in `generate`, so a run's own conditioning
+    return encode_image(model, image, settings, torch.Generator().manual_seed(seed))
+
+
+# --- features --------------------------------------------------------------------------------------------------------
+
+
+def feature_maps(subject: Subject, step: int, layer: Layer, kind: str) -> Features:
+    """The features of one layer at one step, (frames, channels, h', w'), on the CPU; kinds as in `record_features`."""
+    if not 0 <= step < len(subject.sigmas):
+        raise InputError(f"step is {step}, but there are steps 0..{len(subject.sigmas) - 1}")
+    latents = subject.latents[step].to(subject.model.device)
+    maps = extract_features(subject.model, latents, subject.sigmas[step], subject.conditioning, (layer,), kind)
+    return maps[layer].float().cpu()
+
+
+def pca_colours(maps: Mapping[str, Float[Tensor, "frames _channels _h _w"]]) -> dict[str, Video]:
+    """Feature maps by kind as colours (frames, 3, h', w'), 0..1: equal colour, equal feature, in whichever frame.
+
+    Aligned and ordinary features are sums of the same values, so they share one basis and can be compared; any other
+    kind has one of its own.
+    """
+    together = [maps[kind] for kind in ONE_SPACE if kind in maps]
+    shared = fit_pca(*together) if together else None
+    return {kind: (shared if kind in ONE_SPACE else fit_pca(f)).rgb(f) for kind, f in maps.items()}
+
+
+def best_matches(maps: Float[Tensor, "frames h w"], picture: tuple[int, int]) -> Float[Tensor, "frames 2"]:
+    """The most similar place of every frame: the middle (x, y) of its cell, in pixels of a (width, height)."""
+    frames, h, w = maps.shape
+    best = maps.reshape(frames, -1).argmax(dim=1)
+    x, y = (best % w + 0.5) * picture[0] / w, (best // w + 0.5) * picture[1] / h
+    return torch.stack([x, y], dim=1).float()
+
+
+# --- loss ------------------------------------------------------------------------------------------------------------
+
+
+def optimised_steps(run: Run) -> tuple[int, ...]:
+    """The guided steps of a run, in order; InputError where it was generated without control."""
+    if not run.losses or run.boxes is None:
+        raise InputError("the run has no losses, as it was generated without trajectories; give generate() some")
+    return tuple(sorted(run.losses))
+
+
+def iterations_of(run: Run, step: int, model: Model | None = None) -> tuple[OptimizeStep, ...]:
+    """The optimiser's iterations at a guided step: from the run's trace, or computed anew from the step's latents.
+
+    InputError where the trace has neither "optimisation", nor "latents" with a model to run them through.
+    """
+    if step not in optimised_steps(run):
+        raise InputError(f"step {step} is not guided; the guided steps are {', '.join(map(str, run.losses))}")
+    kept = {each.index: each for each in run.trace}.get(step)
+    if kept is not None and kept.iterations:
+        return kept.iterations
+    if kept is None or not len(kept.before) or model is None:
+        raise InputError(
+            "the run did not keep its optimisation; generate it with trace=['optimisation'], or with "
+            "trace=['latents'] and give the model here"
+        )
+    model = model_of(model, run)
+    cells = _cells(run).to(model.device)
+    first = next(iter(run.losses.values()))[0]  # of the whole run: what `settings.enough` is a share of
+    carried = Carried(first_loss=torch.tensor([first], device=model.device))
+    conditioning = _conditioning(model, run.image, run.settings, run.seed)
+    before = kept.before.to(model.device)
+    again = optimize_latents(model, before, run.sigmas[step], conditioning, cells, run.settings, carried=carried)
+    return tuple(replace(i, gradient=i.gradient.cpu(), latents=i.latents.cpu()) for i in again)
+
+
+def loss_weights(run: Run) -> Float[Tensor, "boxes frames"]:
+    """The sum of the Gaussian weights behind each box's error in each frame; 0 where it does not count."""
+    frames, _, h, w = run.latents.shape
+    # the weights depend on the boxes alone, so any features will do
+    return trajectory_loss(torch.zeros(frames, 1, h, w), _cells(run), run.settings.gaussian_sigma).weights
+
+
+def loss_shares(
+    terms: Float[Tensor, "boxes frames"], weights: Float[Tensor, "boxes frames"]
+) -> Float[Tensor, "boxes frames"]:
+    """What each box in each frame adds to the loss: mean errors times weights over the sum of weights.
+
+    The sum is the loss. Where a box does not count (NaN), NaN.
+    """
+    return terms * weights / weights.sum()
+
+
+def _cells(run: Run) -> Tensor:
+    h, w = run.latents.shape[-2:]
+    return latent_cells(run.boxes, run.settings.width // w, h, w)
+
+
+def place_norms(latents: Latents) -> Float[Tensor, "frames h w"]:
+    """The length, over the channels, of a gradient or a change of the latents at every place."""
+    return torch.linalg.vector_norm(latents.detach().float().cpu(), dim=1)
+
+
+# --- frequencies -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Latents before and after the optimiser, and mixed by frequency."""
+
+    mask: Mask  # the low-pass on the centred grid: the share taken from the optimised latents
+    latents: dict[str, Latents]  # "before", "optimised", "mixed"
+    radii: Float[Tensor, " k"]  # of the spectra's rings, in units of the Nyquist frequency
+    spectra: dict[str, Float[Tensor, " k"]]  # mean power of each, and of "change" (optimised - before) and "kept"
+
+
+def filter_latents(before: Latents, optimised: Latents, cutoff: float | int, order: int = 4) -> Filtered:
+    """Keep the optimised latents' low frequencies (section 3.3), and say what that does to the spectra.
+
+    Raises:
+        InputError: the two have different shapes, or the cut-off does not lie in 0..1.
+    """
+    if before.shape != optimised.shape:
+        raise InputError(
+            f"the latents have shapes {tuple(before.shape)} before and {tuple(optimised.shape)} after; give two of a "
+            "kind, such as the `before` and `optimised` of one step of a trace"
+        )
+    h, w = before.shape[-2:]
+    mask = butterworth_mask(h, w, cutoff, order)
+    mixed = mix_frequencies(optimised, before, mask)
+    shown = {"before": before, "optimised": optimised, "mixed": mixed}
+    parts = {**shown, "change": optimised - before, "kept": mixed - before}
+    bins = max(4, min(h, w) // 2)
+    radii, _ = radial_spectrum(before, bins)
+    return Filtered(mask, shown, radii, {name: radial_spectrum(part, bins)[1] for name, part in parts.items()})
+
+
+def guided_latents(run: Run) -> dict[int, DenoiseStep]:
+    """The guided steps of a run whose latents were kept; InputError where there are none."""
+    steps = {step.index: step for step in run.trace if step.optimised is not None and len(step.before)}
+    if not steps:
+        raise InputError(
+            "the run kept no optimised latents; generate it with trajectories and trace=['latents'], or give two "
+            "latents, before and after"
+        )
+    return steps

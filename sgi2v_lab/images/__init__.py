@@ -1,0 +1,1 @@
+"""Pictures: read, resized, and the photographs that ship with the libraries."""

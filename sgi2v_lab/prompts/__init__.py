@@ -1,0 +1,1 @@
+"""A sentence in place of a picture: the toy's own text-to-image stage."""

@@ -1,0 +1,238 @@
+"""Text -> reference image, the stage before an image-to-video model (which reads no text).
+
+Two ways: a small scene language that the toy's world can draw (`draw_prompt`; its grammar is in `scene_language`), and
+any text-to-image diffusion model that the user names (`generate_reference_image`). `reference_image` chooses.
+
+    >>> list(prompt_boxes("a red striped circle left of a blue square on grey"))
+    ['red striped circle', 'blue square']
+"""
+
+import itertools
+import math
+import os
+import zlib
+
+import PIL.Image
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.images.read import to_pil
+from sgi2v_lab.prompts.grammar import Picture, read_prompt
+from sgi2v_lab.prompts.layout import lay_out
+from sgi2v_lab.shapes import Image
+from sgi2v_lab.toy.world.scenes import COLOURS, Scene, Sprite, render, true_boxes
+
+__all__ = ["draw_prompt", "generate_reference_image", "parse_prompt", "prompt_boxes", "reference_image"]
+
+UNREACHABLE = ("Offline", "offline", "LocalEntryNotFound", "ConnectionError", "ConnectError", "Timeout")
+
+# --- the scene language ----------------------------------------------------------------------------------------------
+
+
+def _scene(prompt: str, num_frames: int) -> tuple[Scene, list[str]]:
+    picture = read_prompt(prompt)
+    centres, radii = lay_out(picture)
+    seed = zlib.crc32(" ".join(prompt.lower().split()).encode())  # the same words, the same photograph crops
+    sprites = []
+    for k, thing in enumerate(picture.objects):
+        colour = COLOURS[thing.colours[0] if thing.colours else "red"]
+        bright = 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2] > 0.6
+        accent = COLOURS[thing.colours[1] if len(thing.colours) > 1 else "black" if bright else "white"]
+        sprites.append(
+            Sprite(
+                shape=thing.shape,
+                texture=thing.texture,
+                colour=colour,
+                accent=accent,
+                radius=radii[k].item(),
+                path=centres[k].expand(num_frames, 2).clone(),
+                angle=-math.pi / 2 if thing.shape == "star" else 0.0,  # a star stands on two points
+                period=1.0,  # of the size that the toy was trained on
+                seed=seed + k + 1,
+            )
+        )
+    camera = torch.tensor([0.0, 0.0, 1.0]).repeat(num_frames, 1)
+    colours = _background_colours(picture)
+    return Scene(tuple(sprites), camera, picture.background, colours, seed), [t.name for t in picture.objects]
+
+
+def _background_colours(picture: Picture) -> tuple[tuple[float, float, float], ...]:
+    """The three colours of a background: shades of a single one; grey or white where the prompt names none."""
+    names = picture.colours
+    if not names:
+        names = ["white"] if any(t.colours[:1] == ["grey"] for t in picture.objects) else ["grey"]
+    given = [COLOURS[name] for name in names]
+    if len(given) == 1:
+        light = tuple(c + 0.45 * (1 - c) for c in given[0])
+        dark = tuple(0.75 * c for c in given[0])
+        return given[0], light, dark
+    if len(given) == 2:
+        return given[0], given[1], tuple((a + b) / 2 for a, b in zip(*given, strict=True))
+    return tuple(given)
+
+
+def parse_prompt(prompt: str, num_frames: int = 8) -> Scene:
+    """Read the scene language: a scene whose sprites and camera stand still for `num_frames` frames.
+
+    Raises InputError for an unknown word (naming it, what is known and the nearest known word), for words in an order
+    that `scene_language`'s grammar does not have, for relations that contradict each other, and for more
+    objects than fit.
+    """
+    return _scene(prompt, num_frames)[0]
+
+
+def draw_prompt(prompt: str, size: int = 64) -> Image:
+    """Draw a prompt of the scene language: a picture (3, size, size) in 0..1. Errors as `parse_prompt`."""
+    return render(parse_prompt(prompt, num_frames=1), size)[0]
+
+
+def prompt_boxes(prompt: str, size: int = 64) -> dict[str, Float[Tensor, "4"]]:
+    """Each object's name and its box (x0, y0, x1, y1) in pixels of `draw_prompt(prompt, size)`, to attach paths to.
+
+    The name is the object's words without its article; a repeated one gets a number. Errors as `parse_prompt`.
+    """
+    scene, names = _scene(prompt, 1)
+    boxes: dict[str, Tensor] = {}
+    for name, box in zip(names, true_boxes(scene, size)[:, 0], strict=True):
+        numbered = itertools.chain([name], (f"{name} {i}" for i in itertools.count(2)))
+        unique = next(n for n in numbered if n not in boxes)
+        boxes[unique] = box
+    return boxes
+
+
+# --- a text-to-image model -------------------------------------------------------------------------------------------
+
+
+def generate_reference_image(
+    prompt: str,
+    model_id: str | os.PathLike,
+    size: tuple[int, int] = (1024, 576),
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    *,
+    steps: int = 30,
+    guidance: float | None = None,
+    revision: str | None = None,
+) -> PIL.Image.Image:
+    """Make a picture with a text-to-image diffusion model that diffusers knows.
+
+    Weights are read from safetensors only and no code of the repository is run. The seed's noise is drawn on the CPU,
+    so it does not depend on the device.
+
+    Args:
+        prompt: What to show, in the model's language (not this package's scene language).
+        model_id: A repository on the Hugging Face hub, or a folder in diffusers' format.
+        size: Width and height in pixels, multiples of 8.
+        seed: Fixes the starting noise.
+        device: Where to run.
+        dtype: Precision of the weights; None for float16 on cuda and mps, float32 elsewhere.
+        steps: Denoising steps.
+        guidance: Guidance scale; None for the pipeline's own.
+        revision: Branch, tag or commit of a hub repository.
+
+    Raises:
+        InputError: The size is not a multiple of 8, the weights cannot be had (offline, gated, no such repository, no
+            safetensors), the memory does not suffice, or the model's safety checker withheld the picture.
+    """
+    width, height = size
+    if min(size) < 8 or width % 8 or height % 8:
+        near = tuple(max(8, round(s / 8) * 8) for s in size)
+        raise InputError(
+            f"a picture of {width}x{height} px needs sides that are multiples of 8; try {near[0]}x{near[1]}"
+        )
+    device = torch.device(device)
+    if dtype is None:
+        dtype = torch.float16 if device.type in ("cuda", "mps") else torch.float32
+    name = os.fspath(model_id)
+    try:
+        pipeline = _load(name, dtype, revision).to(device)
+        pipeline.set_progress_bar_config(disable=True)
+        optional = {} if guidance is None else {"guidance_scale": guidance}
+        output = pipeline(
+            prompt,
+            width=width,
+            height=height,
+            num_inference_steps=steps,
+            generator=torch.Generator().manual_seed(seed),
+            **optional,
+        )
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{name!r} ran out of memory on {device} at {width}x{height} px; make a smaller picture, use half "
+            "precision (dtype=torch.float16) or a smaller model"
+        ) from error
+    if any(getattr(output, "nsfw_content_detected", None) or []):
+        raise InputError(f"the safety checker of {name!r} withheld the picture; change the prompt or the seed")
+    return output.images[0]
+
+
+def _load(name: str, dtype: torch.dtype, revision: str | None):
+    from diffusers import AutoPipelineForText2Image  # seconds to import, and only this path needs it
+
+    local = os.path.isdir(name)
+    if not local and (os.path.isabs(name) or name.startswith(".") or name.count("/") > 1):
+        raise InputError(f"there is no folder {name!r}; give a diffusers pipeline's folder or a hub name (owner/name)")
+    try:
+        return AutoPipelineForText2Image.from_pretrained(
+            name, torch_dtype=dtype, use_safetensors=True, trust_remote_code=False, revision=revision
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # diffusers and the hub raise many kinds; the chain of causes tells them apart
+        raise InputError(_why_not_loaded(name, local, error)) from error
+
+
+def _why_not_loaded(name: str, local: bool, error: Exception) -> str:
+    causes, cause = [], error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    told = " ".join(f"{type(c).__name__} {c}" for c in causes)
+    first = " ".join(str(error).split())[:200]
+    if "GatedRepo" in told or "gated" in told:
+        return f"the weights of {name!r} are gated; accept the licence on the model's page and log in (`hf auth login`)"
+    if "safetensors" in told and ("no file" in told or "not find" in told or "not found" in told):
+        return f"{name!r} has no complete set of safetensors weights, and no other kind is read ({first}); convert them"
+    if local:
+        return f"the folder {name!r} is not a text-to-image pipeline that diffusers can load ({first}); check its files"
+    if "RepositoryNotFound" in told:
+        return f"there is no model {name!r} on the hub that you may read; check the name (owner/name) and your log-in"
+    if any(sign in told for sign in UNREACHABLE):
+        return f"{name!r} is not on this computer and the hub cannot be reached; go online, or give a pipeline's folder"
+    return f"{name!r} could not be loaded as a text-to-image pipeline ({first}); check the name or give a folder"
+
+
+def reference_image(
+    prompt: str,
+    model: str | os.PathLike = "toy",
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    **options: object,
+) -> PIL.Image.Image:
+    """The reference image of a prompt: drawn from the scene language by "toy", or made by a text-to-image model.
+
+    Args:
+        prompt: For "toy", the scene language; otherwise free text.
+        model: "toy", or what `generate_reference_image` takes as `model_id`.
+        size: A side for "toy" (default 64); width and height for a model (default 1024 x 576).
+        seed: For a model only: the toy's drawing is fixed by the prompt.
+        options: For a model only: further arguments of `generate_reference_image`.
+
+    Raises:
+        InputError: As `parse_prompt` and `generate_reference_image`; or a size or option that the choice does not have.
+    """
+    if model == "toy":
+        if options:
+            raise InputError(f"the toy's drawing has no {', '.join(options)}; drop it or name a text-to-image model")
+        side = size or 64
+        if isinstance(side, tuple):
+            if side[0] != side[1]:
+                raise InputError(f"the toy draws squares, not {side[0]}x{side[1]} px; give one side, such as size=64")
+            side = side[0]
+        return to_pil(draw_prompt(prompt, side))
+    if size is not None:
+        options["size"] = (size, size) if isinstance(size, int) else size
+    return generate_reference_image(prompt, model, seed=seed, **options)

@@ -1,0 +1,1 @@
+"""The toy's networks: SVD's own classes, small, and the latent code."""

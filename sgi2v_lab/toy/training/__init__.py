@@ -1,0 +1,1 @@
+"""How the toy is trained: data, losses, optimisers, the two stages, and the export."""

@@ -1,0 +1,97 @@
+"""First stage of the toy's training: the decoder that turns latents into pictures (the encoder is set, not trained)."""
+
+import copy
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLTemporalDecoder
+from torch import Tensor
+
+from sgi2v_lab.toy.network.architecture import SIZE, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.network.latent_code import encode_patches
+from sgi2v_lab.toy.training.data import HELD_OUT, crop_batches
+from sgi2v_lab.toy.training.sheets import write_sheet
+from sgi2v_lab.toy.training.training import (
+    Clock,
+    average_gradients,
+    load_checkpoint,
+    log_line,
+    mixed_precision,
+    resume_training,
+    save_training,
+    update_ema,
+)
+from sgi2v_lab.toy.world.random_scenes import sample_scene
+from sgi2v_lab.toy.world.scenes import render
+
+__all__ = ["decoder_loss", "load_decoder", "train"]
+
+CROP = 64  # pixels: convolutions do not mind the size
+POSTERIOR = 0.05  # the spread of the latents' posterior, which the decoder learns to live with
+
+
+def decoder_loss(vae: AutoencoderKLTemporalDecoder, x: Tensor) -> Tensor:
+    """Reconstruction of pictures x (n, 3, h, w) in -1..1 through slightly noised latents.
+
+    L1 keeps edges sharp, L2 keeps colours right, and the difference of neighbours weighs contours.
+    """
+    latents = encode_patches(x)
+    y = vae.decode(latents + POSTERIOR * torch.randn_like(latents), num_frames=1).sample
+    d = (y - x).float()
+    contours = d.diff(dim=-1).abs().mean() + d.diff(dim=-2).abs().mean()
+    return d.abs().mean() + 2 * d.pow(2).mean() + 0.5 * contours
+
+
+def load_decoder(out: Path, device: torch.device | str = "cpu") -> AutoencoderKLTemporalDecoder | None:
+    """The averaged VAE of a training run, for looking at latents, or None where there is none yet."""
+    if (state := load_checkpoint(out / "decoder.pt")) is None:
+        return None
+    vae = skip_temporal_layers(make_vae()).eval().requires_grad_(False)
+    vae.load_state_dict(state["average"])
+    return vae.to(device)
+
+
+@torch.no_grad()
+def _evaluate(vae: AutoencoderKLTemporalDecoder, x: Tensor, sheet: Path) -> float:
+    y = vae.decode(encode_patches(x), num_frames=1).sample.clamp(-1, 1)
+    write_sheet(sheet, [x / 2 + 0.5, y / 2 + 0.5])
+    return -10 * ((y - x) / 2).pow(2).mean(dim=(1, 2, 3)).log10().mean().item()
+
+
+def train(
+    *, rank: int, processes: int, device: torch.device, out: Path, seconds: float, batch_size: int, peak: float
+) -> None:
+    """Train until the budget is spent; writes `decoder.pt`, `log.jsonl` and `sheets/` into `out`."""
+    torch.manual_seed(1)  # the same first weights in every process
+    vae = skip_temporal_layers(make_vae()).to(device)
+    average = copy.deepcopy(vae).requires_grad_(False)
+    optimizer = torch.optim.AdamW(vae.decoder.parameters(), betas=(0.9, 0.99))
+    before = resume_training(out / "decoder.pt", vae, average, optimizer)
+    step, spent = (before.get(counter, 0) for counter in ("step", "elapsed"))
+    trained = list(vae.decoder.parameters())
+    clock, due = Clock(seconds, spent), spent
+    torch.manual_seed(rank + 2 + step)
+    batches = crop_batches(batch_size, CROP, start=rank + processes * step, stride=processes)
+    exam = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 8, 7)) for i in range(6)]) * 2 - 1
+    exam = exam.to(device)
+
+    while True:
+        over = clock.is_over()
+        if rank == 0 and (over or clock.elapsed >= due):
+            due = clock.elapsed + min(120.0, seconds / 8)
+            psnr = _evaluate(average, exam, out / "sheets" / "decoder.png")
+            log_line(out / "log.jsonl", stage="decoder", step=step, minutes=clock.elapsed / 60, psnr=psnr)
+            save_training(out / "decoder.pt", vae, average, optimizer, step=step, elapsed=clock.elapsed)
+        if over:
+            return
+        for group in optimizer.param_groups:
+            group["lr"] = clock.learning_rate(peak, step, warmup=200)
+        with mixed_precision(device):
+            loss = decoder_loss(vae, next(batches).to(device))
+        loss.backward()
+        average_gradients(trained)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        update_ema(average, vae, step, decay=0.998)
+        step += 1

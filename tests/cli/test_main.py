@@ -1,0 +1,345 @@
+"""The command line through its real entry points: typer's runner for most, true processes where it matters."""
+
+import dataclasses
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from typer.main import get_command
+from typer.testing import CliRunner
+
+import sgi2v_lab.models.load
+from sgi2v_lab.cli.main import app
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.video import read_video
+from tests.helpers.tiny import FRAMES, tiny_pipeline
+
+ROOT = Path(__file__).parents[2]
+SIZE = (100, 50)
+ENTRY = "from sgi2v_lab.cli.main import main; main()"  # what the console script does
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    tiny_pipeline().save_pretrained(folder)
+    settings = {"width": 128, "height": 64, "num_steps": 3, "guided_steps": [1, 1], "iterations": 1}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """The current folder, with a picture and boxes on it."""
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE[::-1], 3), dtype=np.uint8)
+    PIL.Image.fromarray(noise).save("picture.png")
+    write_boxes("boxes.json")
+    return tmp_path
+
+
+def write_boxes(name, first=(10, 10, 40, 40), last=(50, 10, 80, 40), **more):
+    keys = [{"time": 0, "box": list(first)}, {"time": 1, "box": list(last)}]
+    document = {
+        "format": "sgi2v-trajectories",
+        "version": 1,
+        "image": {"width": SIZE[0], "height": SIZE[1]},
+        "trajectories": [{"keys": keys, **more}],
+    }
+    Path(name).write_text(json.dumps(document))
+
+
+def write_array(name, frames, value=None):
+    rows = [[10, 10], [40, 40]] + [[25 + 5 * f, 25] for f in range(frames)]
+    if value is not None:
+        rows[-1] = [value, 25]
+    np.save(name, np.array([rows], dtype=np.float64))
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def present(folder):
+    return sorted(str(p) for p in folder.rglob("*"))
+
+
+# --- generate --------------------------------------------------------------------------------------------------------
+
+
+def test_generate_writes_a_result_that_its_seed_fixes(desk, checkpoint):
+    calls = {
+        "first": ("picture.png", "--boxes", "boxes.json", "--seed", 1),
+        "again": ("first/image.png", "--boxes", "first/trajectories.json", "--seed", 1),  # all that it takes is there
+        "other": ("picture.png", "--boxes", "boxes.json", "--seed", 2),
+    }
+    for out, arguments in calls.items():
+        made = run("generate", *arguments, "--model", checkpoint, "--out", out)
+        assert made.exit_code == 0, made.output
+        assert made.stdout.startswith(f"{out}  (")
+    names = {"image.png", "video.mp4", "trajectories.png", "trajectories.json", "film_strip.png", "losses.png"}
+    assert {p.name for p in (desk / "first").iterdir()} == names | {"run.json"}
+    first, again, other = ((desk / out / "video.mp4").read_bytes() for out in calls)
+    assert first == again != other
+    assert len(read_video("first/video.mp4")) == FRAMES
+    assert not torch.equal(read_video("first/video.mp4"), read_video("other/video.mp4"))
+    record = json.loads((desk / "first/run.json").read_text())
+    assert record["command"] == "generate" and record["seed"] == 1 and record["controlled"]
+    assert {"versions", "device", "dtype", "threads", "seconds", "peak_memory", "settings"} <= set(record)
+
+
+def test_generate_takes_every_setting_and_records_it(desk, checkpoint):
+    given = ["--num-steps", 4, "--guided-steps", "0-1", "--layers", "2,1", "--layers", "2,0", "--cutoff", 0.25]
+    given += ["--gaussian-sigma", "none", "--relative-rate", "--features", "value", "--num-frames", 2, "--width", 64]
+    made = run("generate", "picture.png", "--boxes", "boxes.json", "--model", checkpoint, "--out", "x", *given)
+    assert made.exit_code == 0, made.output
+    settings = json.loads((desk / "x/run.json").read_text())["settings"]
+    wanted = {"num_steps": 4, "guided_steps": [0, 1], "layers": [[2, 1], [2, 0]], "cutoff": 0.25, "width": 64}
+    wanted |= {"gaussian_sigma": None, "relative_rate": True, "features": "value", "num_frames": 2}
+    assert {name: settings[name] for name in wanted} == wanted
+    assert settings["iterations"] == 1 and settings["height"] == 64  # left out: the model's own, not the paper's
+    options = {parameter.name for parameter in get_command(app).commands["generate"].params}
+    assert options >= {field.name for field in dataclasses.fields(Settings)}
+
+
+def test_generate_compares(desk, checkpoint):
+    write_array("boxes.npy", 5)
+    call = ("generate", "picture.png", "--boxes", "boxes.npy", "--model", checkpoint, "--fit", "pad", "--compare")
+    made = run(*call, "--frames", "--resample")
+    assert made.exit_code == 0, made.output
+    assert "without control" in made.stdout
+    out = desk / "out" / "picture"
+    assert {"comparison.mp4", "uncontrolled.mp4", "tracks.png", "frames"} <= {p.name for p in out.iterdir()}
+    assert len(list((out / "frames").iterdir())) == FRAMES
+    assert json.loads((out / "run.json").read_text())["objmc"]["resolution"] == [128, 64]
+
+
+def test_generate_reads_the_papers_folders(desk, checkpoint):
+    (desk / "example").mkdir()
+    PIL.Image.open("picture.png").save("example/img.png")
+    write_array("example/traj.npy", FRAMES)
+    made = run("generate", "--example", "example", "--model", checkpoint)
+    assert made.exit_code == 0, made.output
+    assert (desk / "out/example/video.mp4").is_file()
+
+
+def test_generate_from_words_without_control(desk, checkpoint):
+    made = run("generate", "--prompt", "a red circle on blue", "--no-control", "--model", checkpoint)
+    assert made.exit_code == 0, made.output
+    assert {p.name for p in (desk / "out/prompt").iterdir()} == {"image.png", "video.mp4", "film_strip.png", "run.json"}
+    assert json.loads((desk / "out/prompt/run.json").read_text())["controlled"] is False
+
+
+# --- what a user can get wrong ---------------------------------------------------------------------------------------
+
+
+def bomb():
+    PIL.Image.new("1", (10_000, 10_000)).save("bomb.png")
+
+
+def cut_short():
+    Path("half.png").write_bytes(Path("picture.png").read_bytes()[:2000])
+
+
+def pickled():
+    Path("boxes.npy").write_bytes(pickle.dumps([1, 2]))
+
+
+def objects():
+    np.save("boxes.npy", np.array([{}], dtype=object))
+
+
+BAD = {
+    "no such picture": (None, ["nothing.png", "--boxes", "boxes.json"], "nothing.png"),
+    "no picture": (None, ["boxes.json", "--boxes", "boxes.json"], "not a picture"),
+    "a folder": (None, [".", "--boxes", "boxes.json"], "picture"),
+    "half a picture": (cut_short, ["half.png", "--boxes", "boxes.json"], "half.png is damaged"),
+    "100 megapixels": (bomb, ["bomb.png", "--boxes", "boxes.json"], "10000 x 10000"),
+    "no such boxes": (None, ["picture.png", "--boxes", "nothing.json"], "nothing.json"),
+    "another suffix": (None, ["picture.png", "--boxes", "picture.png"], ".json or .npy"),
+    "NaN": (lambda: write_array("b.npy", FRAMES, np.nan), ["picture.png", "--boxes", "b.npy"], "NaN"),
+    "infinity": (lambda: write_array("b.npy", FRAMES, np.inf), ["picture.png", "--boxes", "b.npy"], "finite"),
+    "NaN in JSON": (lambda: write_boxes("b.json", last=(np.nan,) * 4), ["picture.png", "--boxes", "b.json"], "NaN"),
+    "outside": (lambda: write_boxes("b.json", (200, 0, 220, 9)), ["picture.png", "--boxes", "b.json"], "outside"),
+    "empty box": (lambda: write_boxes("b.json", (20, 5, 20, 9)), ["picture.png", "--boxes", "b.json"], "x0 < x1"),
+    "short path": (lambda: write_boxes("b.json", path=[[1, 2]]), ["picture.png", "--boxes", "b.json"], "at least 2"),
+    "frames": (lambda: write_array("b.npy", 5), ["picture.png", "--boxes", "b.npy"], "--resample"),
+    "pickled": (pickled, ["picture.png", "--boxes", "boxes.npy"], "pickled"),
+    "objects": (objects, ["picture.png", "--boxes", "boxes.npy"], "pickled"),
+    "malformed": (lambda: Path("b.json").write_text('{"a": '), ["picture.png", "--boxes", "b.json"], "invalid JSON"),
+    "unknown model": (None, ["picture.png", "--boxes", "boxes.json", "--model", "svt"], "unknown model 'svt'"),
+    "no checkpoint": (None, ["picture.png", "--boxes", "boxes.json", "--model", "."], "model_index.json"),
+    "device": (None, ["picture.png", "--boxes", "boxes.json", "--device", "abacus"], "abacus"),
+    "precision": (None, ["picture.png", "--boxes", "boxes.json", "--dtype", "fp4"], "fp4"),
+    "seed": (None, ["picture.png", "--boxes", "boxes.json", "--seed=-1"], "seed is -1"),
+    "below a file": (None, ["picture.png", "--boxes", "boxes.json", "--out", "picture.png/x/y"], "cannot write"),
+    "not on a disk": (None, ["picture.png", "--boxes", "boxes.json", "--out", "/proc/x"], "cannot write"),
+    "somebody else's": (None, ["picture.png", "--boxes", "boxes.json", "--out", "."], "in use"),
+    "cut-off": (None, ["picture.png", "--boxes", "boxes.json", "--cutoff", "1.5"], "cutoff is 1.5"),
+    "cut-off NaN": (None, ["picture.png", "--boxes", "boxes.json", "--cutoff", "nan"], "cutoff is nan"),
+    "layer": (None, ["picture.png", "--boxes", "boxes.json", "--layers", "0,0"], "no layer (0, 0)"),
+    "layers": (None, ["picture.png", "--boxes", "boxes.json", "--layers", "all"], "layers is 'all'"),
+    "steps": (None, ["picture.png", "--boxes", "boxes.json", "--guided-steps", "1-9"], "guided_steps ends at 9"),
+    "size": (None, ["picture.png", "--boxes", "boxes.json", "--width", "100"], "multiple of 64"),
+    "fit": (None, ["picture.png", "--boxes", "boxes.json", "--fit", "squeeze"], "squeeze"),
+    "nothing": (None, [], "exactly one"),
+    "two sources": (None, ["picture.png", "--prompt", "a red circle", "--boxes", "boxes.json"], "exactly one"),
+    "two boxes": (None, ["--example", ".", "--boxes", "boxes.json"], "leave out --boxes"),
+    "no boxes": (None, ["picture.png"], "give --boxes"),
+    "comparison": (None, ["picture.png", "--no-control", "--compare"], "--no-control"),
+    "no example": (None, ["--example", "."], "img.png"),
+    "prompt": (None, ["--prompt", "a red hat", "--no-control"], "unknown word 'hat'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(case, desk, checkpoint):
+    prepare, arguments, message = BAD[case]
+    if prepare:
+        prepare()
+    before = present(desk)
+    if "--model" not in arguments:
+        arguments = [*arguments, "--model", checkpoint]
+    told = run("generate", *arguments)
+    assert told.exit_code == 2, told.output
+    assert message in told.stderr
+    *before_it, complaint = told.stderr.splitlines()
+    assert complaint.startswith("sgi2v: ") and all(line.startswith("loading ") for line in before_it)
+    assert "Traceback" not in told.output and told.stdout == ""
+    assert present(desk) == before
+
+
+@pytest.mark.parametrize("command", ["demo", "generate"])
+def test_a_bad_place_is_noticed_before_the_model_is_loaded(command, desk, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("the model was loaded first")
+
+    monkeypatch.setattr(sgi2v_lab.models.load, "load_model", never)
+    monkeypatch.setattr("sgi2v_lab.cli.demo.load_model", never)
+    arguments = [] if command == "demo" else ["picture.png", "--boxes", "boxes.json"]
+    told = run(command, *arguments, "--out", "picture.png/result")
+    assert told.exit_code == 2 and "cannot write" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 2, "out of memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), 2, "--memory offload"),
+        (InputError("bad\nnews"), 2, "bad news"),
+    ],
+)
+def test_ends_in_one_line(error, code, words, desk, monkeypatch):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(sgi2v_lab.models.load, "load_model", fails)
+    before = present(desk)
+    told = run("generate", "picture.png", "--boxes", "boxes.json", "--out", "x")
+    assert told.exit_code == code
+    assert words in told.stderr.splitlines()[-1]
+    assert present(desk) == before
+
+
+def test_a_fault_of_ours_is_not_dressed_up(desk, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(sgi2v_lab.models.load, "load_model", fails)
+    assert isinstance(run("generate", "picture.png", "--boxes", "boxes.json").exception, RuntimeError)
+
+
+# --- the small commands ----------------------------------------------------------------------------------------------
+
+
+def test_models_tells_sizes_without_loading(checkpoint):
+    listed = run("models", checkpoint)
+    assert listed.exit_code == 0, listed.output
+    count = sum(p.numel() for p in tiny_pipeline().unet.parameters())
+    assert "128 × 64" in listed.stdout and f"{count / 1e6:.1f} M" in listed.stdout and "yes" in listed.stdout
+    known = run("models")
+    assert known.exit_code == 0 and all(name in known.stdout for name in sgi2v_lab.models.load.MODELS)
+
+
+@pytest.mark.parametrize("name", ["nobody", "/nowhere/x", "."])
+def test_models_refuses(name, desk):
+    told = run("models", name)
+    assert told.exit_code == 2 and told.stderr.startswith("sgi2v: ")
+
+
+def test_models_tells_of_damage(desk):
+    for name, text in {"model_index.json": "{}", "unet/config.json": "{", "x": ""}.items():
+        (desk / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+        (desk / "model" / name).write_text(text)
+    told = run("models", "model")
+    assert told.exit_code == 2 and "damaged" in told.stderr
+
+
+def test_info():
+    told = run("info")
+    assert told.exit_code == 0, told.output
+    assert torch.__version__ in told.stdout and "GiB" in told.stdout and "threads" in told.stdout
+
+
+# --- true processes --------------------------------------------------------------------------------------------------
+
+
+def process(*arguments, code=ENTRY, **options):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, **pipes, **options)
+
+
+def test_help_is_quick():
+    code = "import sys\nfrom sgi2v_lab.cli.main import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    told, _ = process("generate", "--help", code=code).communicate(timeout=60)
+    assert "--guided-steps" in re.sub(r"\x1b\[[0-9;]*m", "", told) and told.endswith("False\n")
+
+
+def test_a_mistake_in_a_true_process(desk):
+    running = process("generate", "picture.png", "--boxes", "boxes.json", "--prompt", "a red circle")
+    told = running.communicate(timeout=60)
+    assert running.returncode == 2
+    assert told == ("", "sgi2v: give exactly one of a picture, --prompt and --example\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_an_interrupted_demo_leaves_nothing(tmp_path, checkpoint):
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    for part in checkpoint.iterdir():
+        (slow / part.name).symlink_to(part)
+    (slow / "settings.json").unlink()
+    settings = {"width": 64, "height": 64, "num_steps": 1000, "guided_steps": [0, 999]}
+    (slow / "settings.json").write_text(json.dumps(settings))
+    before = present(tmp_path)
+    ways = {signal.SIGINT: 130, signal.SIGTERM: 143}
+    started = {way: process("demo", "--model", "slow", "--out", f"{way.name}/demo", cwd=tmp_path) for way in ways}
+    try:
+        for way, running in started.items():
+            assert any("a drawn scene" in line for line in running.stderr)  # so it has begun to generate
+            assert len(list((tmp_path / way.name).iterdir())) == 1
+        time.sleep(0.3)
+        for way, running in started.items():
+            running.send_signal(way)
+        for way, running in started.items():
+            _, told = running.communicate(timeout=60)
+            assert running.returncode == ways[way]
+            assert "Traceback" not in told
+    finally:
+        for running in started.values():
+            running.kill()
+            running.wait()
+    assert present(tmp_path) == before

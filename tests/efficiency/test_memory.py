@@ -1,0 +1,245 @@
+import copy
+import dataclasses
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+
+import sgi2v_lab.efficiency.memory
+from sgi2v_lab.efficiency.memory import (
+    MEMORY_MODES,
+    SPARE,
+    Memory,
+    choose_mode,
+    estimate_bytes,
+    estimate_decoded_bytes,
+    free_bytes,
+)
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.models.load import Model
+from sgi2v_lab.pipeline import generate
+from sgi2v_lab.sampling import denoise, draw_noise
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+from tests.helpers.tiny import FRAMES, SETTINGS, conditioning, picture, tiny_model
+
+CELLS = torch.tensor([[[2, 1, 6, 5], [4, 1, 8, 5], [7, 2, 11, 6]]])
+QUICK = SETTINGS.replace(num_steps=3, guided_steps=(1, 1), iterations=2)
+
+
+FULL_GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB\nand much more")
+FULL_COMPUTER = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+
+@contextmanager
+def cramped(calls: set[int], error: Exception = FULL_GPU) -> Iterator[list[int]]:
+    """The tiny model's UNet runs out of memory at some of its calls, counted from 1; yields the calls so far."""
+    made = []
+
+    def fail(*_):
+        made.append(len(made) + 1)
+        if made[-1] in calls:
+            raise error
+
+    handle = tiny_model().unet.register_forward_pre_hook(fail)
+    try:
+        yield made
+    finally:
+        handle.remove()
+
+
+def run(mode: str = "fast"):
+    noise = draw_noise(tiny_model(), QUICK, torch.Generator().manual_seed(5))
+    memory = Memory(tiny_model(), mode)
+    return list(denoise(tiny_model(), conditioning(), noise, QUICK, CELLS, memory=memory)), memory.mode
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return run()[0]
+
+
+# the UNet is called once in step 0, twice and once in step 1, and once in step 2
+@pytest.mark.parametrize("error", [FULL_GPU, FULL_COMPUTER, MemoryError("no more")], ids=["gpu", "computer", "python"])
+@pytest.mark.parametrize("calls", [{2}, {3}, {4}, {1}])
+def test_out_of_memory_goes_on_from_the_same_step_in_the_next_mode(calls, error, undisturbed):
+    said = str(error).splitlines()[0][:30].replace("[", r"\[")
+    with cramped(calls, error) as made, pytest.warns(RuntimeWarning, match=f"{said}.*same step.*'selective'"):
+        steps, mode = run()
+    assert mode == "selective"
+    assert len(made) == 6  # one call more than needed, so nothing was done twice
+    for step, wanted in zip(steps, undisturbed, strict=True):
+        assert step.index == wanted.index
+        assert step.losses == pytest.approx(wanted.losses, rel=1e-4)
+        assert torch.allclose(step.latents, wanted.latents, rtol=1e-3, atol=1e-3 * wanted.latents.abs().max())
+
+
+def test_it_falls_as_far_as_it_must_and_no_further():
+    with cramped({2, 3}), pytest.warns(RuntimeWarning) as said:
+        _, mode = run()
+    assert mode == "full"
+    assert [name for name in MEMORY_MODES if repr(name) in "".join(str(w.message) for w in said)] == [
+        "selective",
+        "full",
+    ]
+    with cramped({2, 3, 4, 5}), pytest.raises(torch.OutOfMemoryError), pytest.warns(RuntimeWarning):
+        run()
+    with cramped({1}), pytest.raises(torch.OutOfMemoryError):
+        run("offload")
+
+
+def test_other_failures_are_not_taken_for_it():
+    with cramped({1}, RuntimeError("shapes do not match")), pytest.raises(RuntimeError, match="shapes"):
+        run()
+
+
+@pytest.mark.parametrize("mode", MEMORY_MODES)
+def test_all_modes_make_the_same_steps(mode, undisturbed):
+    steps, after = run(mode)
+    assert after == mode
+    for step, wanted in zip(steps, undisturbed, strict=True):
+        assert torch.allclose(step.latents, wanted.latents, rtol=1e-3, atol=1e-3 * wanted.latents.abs().max())
+
+
+def test_decoding_takes_fewer_frames_at_a_time_where_it_must(monkeypatch):
+    asked = []
+
+    def decode(_model, latents, chunk):
+        asked.append(chunk)
+        if (chunk or len(latents)) > 1:
+            raise FULL_GPU
+        return torch.zeros(len(latents), 3, 8, 8)
+
+    monkeypatch.setattr(sgi2v_lab.efficiency.memory, "decode_latents", decode)
+    latents = torch.zeros(8, 4, 1, 1)
+    with pytest.warns(RuntimeWarning, match="decoding [421] frames at a time"):
+        assert len(Memory(tiny_model()).decode(latents, None)) == 8
+    assert asked == [8, 4, 2, 1]
+    asked.clear()
+    with pytest.warns(RuntimeWarning, match="decoding [21] frames"):
+        Memory(tiny_model(), "offload").decode(latents, None)
+    assert asked == [4, 2, 1]
+
+
+@pytest.mark.parametrize(("fit", "chunk", "expected"), [(0, None, 1), (3, None, 3), (5, 4, 4), (20, None, 8)])
+def test_decoding_takes_as_many_frames_at_a_time_as_fit(fit, chunk, expected, monkeypatch, recwarn):
+    model, latents, asked = tiny_model(), torch.zeros(8, 4, 2, 4), []
+    free = estimate_decoded_bytes(model, 2, 4) * (fit + 0.5) / SPARE
+    monkeypatch.setattr(sgi2v_lab.efficiency.memory, "free_bytes", lambda _: int(free))
+
+    def decode(_model, latents, chunk):
+        asked.append(chunk)
+        return torch.zeros(len(latents), 3, 16, 32)
+
+    monkeypatch.setattr(sgi2v_lab.efficiency.memory, "decode_latents", decode)
+    Memory(model).decode(latents, chunk)
+    assert asked == [expected]
+    said = [str(warning.message) for warning in recwarn if "frames at a time" in str(warning.message)]
+    assert bool(said) == (expected not in (chunk, len(latents)))
+    assert all(f"decoding {expected} of 8 frames" in text and f"decode_chunk={expected}" in text for text in said)
+
+
+def test_the_vae_of_svd_in_half_precision_is_estimated_in_single():
+    half = dataclasses.replace(tiny_model(), vae=copy.deepcopy(tiny_model().vae).half())
+    assert not half.vae.config.force_upcast
+    least = estimate_decoded_bytes(half, 8, 16)
+    assert estimate_decoded_bytes(tiny_model(), 8, 16) == 2 * least
+    half.vae.register_to_config(force_upcast=True)
+    assert estimate_decoded_bytes(half, 8, 16) == 2 * least
+
+
+def test_parts_not_in_use_leave_the_gpu_and_come_back(monkeypatch):
+    """With parts that only say where they are sent, since this test must run without a GPU."""
+    sent = []
+
+    class Part:
+        device = torch.device("meta")
+
+        config = SimpleNamespace(block_out_channels=(1, 1))
+        dtype = torch.float32
+
+        def __init__(self, name):
+            self.name = name
+
+        def to(self, device):
+            sent.append((self.name, torch.device(device).type))
+
+    parts = {name: Part(name) for name in ("vae", "unet", "image_encoder")}
+    model = object.__new__(Model)
+    vars(model).update(parts)
+    monkeypatch.setattr(sgi2v_lab.efficiency.memory, "decode_latents", lambda *_: torch.zeros(1, 3, 8, 8))
+    memory = object.__new__(Memory)
+    memory.model, memory.mode = model, "fast"
+    memory.settle()
+    memory.decode(torch.zeros(1, 4, 1, 1), None)
+    assert sent == []
+    memory.mode = "offload"
+    memory.settle()
+    assert sent == [("vae", "cpu"), ("image_encoder", "cpu")]
+    sent.clear()
+    memory.decode(torch.zeros(1, 4, 1, 1), None)
+    assert sent[:2] == [("unet", "cpu"), ("vae", "meta")]
+    assert set(sent[2:]) == {("unet", "meta"), ("vae", "meta"), ("image_encoder", "meta")}
+
+
+def test_the_mode_is_the_first_that_fits(monkeypatch):
+    model = tiny_model()
+    needs = [estimate_bytes(model, SETTINGS, mode) for mode in MEMORY_MODES]
+    assert needs[0] > needs[1] > needs[2] >= needs[3] > 0
+    for free, expected in ((needs[0] * 2, "fast"), (needs[1] * 1.2, "selective"), (needs[2] * 1.2, "full"), (0, None)):
+        monkeypatch.setattr(sgi2v_lab.efficiency.memory, "free_bytes", lambda _device, free=free: int(free))
+        assert choose_mode(model, SETTINGS) == (expected or "offload")
+        assert choose_mode(model, SETTINGS, "selective") == "selective"
+    monkeypatch.setattr(sgi2v_lab.efficiency.memory, "free_bytes", lambda _device: 10**15)
+    frugal = SETTINGS.replace(checkpointing=True)
+    assert choose_mode(model, frugal) == choose_mode(model, frugal, "fast") == "full"
+    assert choose_mode(model, frugal, "offload") == "offload"
+
+
+def test_the_estimate_grows_with_the_work():
+    model, larger = tiny_model(), SETTINGS.replace(width=256, height=128)
+    half = dataclasses.replace(model, unet=copy.deepcopy(model.unet).bfloat16())
+    for mode in MEMORY_MODES:
+        least = estimate_bytes(model, SETTINGS, mode)
+        assert estimate_bytes(model, larger, mode) == pytest.approx(4 * least, rel=0.01)
+        assert estimate_bytes(model, SETTINGS.replace(num_frames=2 * FRAMES), mode) == pytest.approx(
+            2 * least, rel=0.01
+        )
+        assert estimate_bytes(model, SETTINGS.replace(layers=((1, 0),)), mode) < least
+        assert estimate_bytes(half, SETTINGS, mode) < 0.7 * least
+
+
+def test_what_is_free_is_some_of_what_there_is():
+    assert 2**20 < free_bytes(torch.device("cpu")) < 2**50
+
+
+def test_generate_takes_the_mode_and_refuses_others():
+    model = tiny_model()
+    with pytest.raises(InputError, match="'most'.*auto, fast, selective, full, offload"):
+        generate(model, picture(), settings=QUICK, memory="most", progress=False)
+    with pytest.raises(InputError, match="'most'"):
+        Memory(model, "most")
+    small = Settings.replace(QUICK, num_steps=2, guided_steps=(1, 1), decode_chunk=4)
+    videos = [generate(model, picture(), settings=small, memory=m, progress=False).video for m in ("auto", "offload")]
+    assert torch.equal(*videos)
+
+
+def test_twenty_runs_in_one_process_take_no_more_memory_than_five():
+    """Neither tensors that somebody still holds, nor memory that nobody gives back."""
+    boxes = Trajectories((128, 64), (Trajectory.move((16, 8, 48, 40), by=(40, 8)),))
+    seen = []
+    for number in range(1, 21):
+        result = generate(tiny_model(), picture(), boxes, QUICK, seed=number, trace=("latents",), progress=False)
+        assert len(result.trace) == QUICK.num_steps
+        del result
+        gc.collect()
+        if number in (5, 20):
+            alive = sum(isinstance(each, torch.Tensor) for each in gc.get_objects())
+            seen.append((alive, psutil.Process().memory_info().rss))
+    (few, early), (many, late) = seen
+    assert many == few
+    assert late - early < 24 * 2**20  # a run takes more than that while it goes on

@@ -1,0 +1,314 @@
+"""What all data sets have in common, the examples and the toy's exam, and how frames, masks and boxes are found."""
+
+import av
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.datasets import DATASETS, Sample, dataset_card, describe, open_dataset
+from sgi2v_lab.evaluation.datasets.clips import list_pictures, pick_frames, read_clip
+from sgi2v_lab.evaluation.datasets.following import moving_boxes
+from sgi2v_lab.evaluation.datasets.masks import largest_disc, mask_boxes, mask_centres
+from sgi2v_lab.evaluation.datasets.screening import screen
+from sgi2v_lab.evaluation.scenes.scenes import SEEDS
+from sgi2v_lab.evaluation.trackers.track import Tracks, lk
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+from sgi2v_lab.video import write_video
+from tests.helpers.real_clips import film, pasted, write_pictures
+
+ASKED = {"size": (64, 64), "num_frames": 8}
+
+
+# --- the registry ----------------------------------------------------------------------------------------------------
+
+
+def test_every_data_set_has_a_card_with_source_terms_and_layout():
+    assert set(DATASETS) == {
+        *("toy", "examples", "vipseg", "davis-2016", "davis-2017", "kinetics", "ava", "videos"),
+    }
+    for name in DATASETS:
+        card = dataset_card(name)
+        assert "Args:" in card and ("Layout" in card or name == "toy"), name
+        assert ("Source: " in card and "https://" in card) or name in ("toy", "videos"), name
+        assert "Terms: " in card or name in ("toy", "videos"), name
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "options", "message"),
+    [
+        ("imagenet", None, {}, "unknown data set 'imagenet': expected one of toy, examples, vipseg"),
+        ("ava", None, {}, "the data set 'ava' needs a folder"),
+        ("toy", ".", {}, "the data set 'toy' is drawn: expected no folder"),
+        ("toy", None, {"stride": 2}, "has no option 'stride': expected some of categories, most"),
+        ("kinetics", ".", {}, "the data set 'kinetics' needs tracker="),
+        ("videos", "nowhere", {}, "there is no folder nowhere: expected the videos data set there"),
+        ("toy", None, {"size": (64, 0)}, "the size of the samples is"),
+        ("toy", None, {"num_frames": 1}, "the number of frames is 1: expected at least 2"),
+        ("toy", None, {"categories": ["double"]}, "unknown category 'double'"),
+    ],
+)
+def test_what_cannot_be_opened(name, folder, options, message):
+    with pytest.raises(InputError, match=message):
+        open_dataset(name, folder, **{**ASKED, **options})
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file is a file: expected the folder of the examples data set"):
+        open_dataset("examples", tmp_path / "file", **ASKED)
+
+
+# --- the toy's exam --------------------------------------------------------------------------------------------------
+
+
+def test_the_toys_exam():
+    dataset = open_dataset("toy", **ASKED)
+    assert len(dataset) == 32 + 12 + 12 + 12 + 12 + 11
+    few = open_dataset("toy", categories=["photo", "pinned"], most=2, **ASKED)
+    assert few.names == (f"pinned-{SEEDS['pinned'][0]}", f"pinned-{SEEDS['pinned'][1]}", "photo-flower", "photo-china")
+    drawn, photograph = few[0], few["photo-flower"]
+    assert drawn.clip.shape == (8, 3, 64, 64) and torch.equal(drawn.clip[0], drawn.first_frame)
+    assert photograph.clip is None and photograph.first_frame.shape == (3, 64, 64)
+    assert photograph.trajectories.boxes(8).shape == (1, 8, 4)
+    found = describe(few)
+    assert (found["usable"], found["with_clip"], found["boxes"], found["folder"]) == (4, 2, 6, None)
+
+
+def test_samples_by_place_and_name():
+    few = open_dataset("toy", categories=["photo"], most=4, **ASKED)
+    assert few[-1].name == few.names[3] == "photo-coins"
+    with pytest.raises(InputError, match="there is no sample 4: this toy data set has 4"):
+        few[4]
+    with pytest.raises(InputError, match="no sample 'photo-cat' .* expected one of photo-flower, .*, \\.\\.\\."):
+        few["photo-cat"]
+    assert [sample.name for sample in few] == list(few.names)
+
+
+def test_parts_of_a_sample_belong_together():
+    clip = torch.rand(2, 3, 8, 12)
+    paths = Trajectories((12, 8), (Trajectory.pin((1, 1, 5, 5)),))
+    assert Sample("good", clip[0], paths, clip).meta == {}
+    with pytest.raises(InputError, match=r"a picture of size .12, 8. and trajectories for one of .8, 8."):
+        Sample("bad", clip[0], Trajectories((8, 8)), clip)
+    with pytest.raises(InputError, match="does not begin with its first frame"):
+        Sample("bad", clip[1], paths, clip)
+
+
+# --- the reference's examples ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def examples(tmp_path):
+    """Two folders of the reference's layout, written without this package."""
+    rows = [[10, 8], [30, 24], *([20 + 3 * f, 16 + f] for f in range(8))]
+    for name in ("9", "10"):
+        (tmp_path / "examples" / name).mkdir(parents=True)
+        PIL.Image.fromarray(pasted(1, (1, (10, 8, 30, 24), (0, 0)))[0][0]).save(
+            tmp_path / "examples" / name / "img.png"
+        )
+        np.save(tmp_path / "examples" / name / "traj.npy", np.array([rows], dtype=np.float32))
+    (tmp_path / "examples" / "notes").mkdir()
+    return tmp_path / "examples"
+
+
+def test_examples(examples):
+    dataset = open_dataset("examples", examples, size=(192, 128), num_frames=8)
+    assert dataset.names == ("9", "10")
+    sample = dataset["10"]
+    assert sample.clip is None and sample.first_frame.shape == (3, 128, 192)
+    assert sample.trajectories.boxes(8)[0, 7].tolist() == [62, 30, 102, 62]
+    assert open_dataset("examples", examples / "9", size=(96, 64), num_frames=8).names == ("9",)
+    with pytest.raises(InputError, match=r"examples/9: a trajectory was given for 8 frames but 14"):
+        open_dataset("examples", examples, size=(96, 64), num_frames=14)["9"]
+    assert open_dataset("examples", examples, size=(96, 64), num_frames=14, resample=True)["9"]
+    assert describe(dataset)["mean_move"] == pytest.approx(14 * 10**0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "9" / "img.png").unlink(), "there is no file .*img.png"),
+        (lambda f: (f / "9" / "traj.npy").unlink(), "there is no file .*traj.npy"),
+        (lambda f: (f / "9" / "img.png").write_bytes(b"P"), "is not a picture"),
+        (lambda f: np.save(f / "9" / "traj.npy", np.zeros((4, 2))), "has shape .4, 2."),
+        (lambda f: np.save(f / "9" / "traj.npy", np.full((1, 10, 2), np.nan)), "NaN"),
+        (lambda f: (f / "9" / "traj.npy").write_bytes(b"x,y"), "is not a .npy file"),
+    ],
+)
+def test_damaged_examples(examples, damage, message):
+    damage(examples)
+    with pytest.raises(InputError, match=message):
+        open_dataset("examples", examples, size=(96, 64), num_frames=8)["9"]
+
+
+def test_a_folder_without_examples(tmp_path):
+    with pytest.raises(InputError, match="holds no examples"):
+        open_dataset("examples", tmp_path, **ASKED)
+
+
+# --- frames ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("available", "num_frames", "stride", "picked"),
+    [
+        (10, 4, 1, [0, 1, 2, 3]),
+        (10, 4, 3, [0, 3, 6, 9]),
+        (10, 4, None, [0, 3, 6, 9]),
+        (11, 4, None, [0, 3, 7, 10]),
+        (4, 4, None, [0, 1, 2, 3]),
+    ],
+)
+def test_which_frames(available, num_frames, stride, picked):
+    assert pick_frames(available, num_frames, stride, "the clip") == picked
+
+
+def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
+    write_pictures(tmp_path / "f", pasted(4)[0], "shot2_{}.png", first=8)
+    assert [path.stem for path in list_pictures(tmp_path / "f")] == ["shot2_8", "shot2_9", "shot2_10", "shot2_11"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="holds no pictures"):
+        list_pictures(tmp_path / "none")
+
+
+def test_films_animations_and_folders_are_read_alike(tmp_path):
+    frames = torch.from_numpy(np.stack(pasted(6, (1, (10, 8, 30, 24), (3, 1)))[0]))
+    paths = [write_video(tmp_path / name, frames, fps=10) for name in ("a.mp4", "a.webp", "frames")]
+    for stride, wanted in ((2, [0, 2, 4]), (None, [0, 2, 5])):
+        for path in paths:
+            clip, fit, picked = read_clip(path, (96, 64), "stretch", 3, stride)
+            assert picked == wanted and fit.source == (96, 64)
+            truth = frames[wanted].permute(0, 3, 1, 2) / 255
+            assert (clip - truth).abs().mean() < 0.02, path
+    with pytest.raises(InputError, match="a.webp has 6 frames: expected at least 7"):
+        read_clip(paths[1], (96, 64), "stretch", 7, 1)
+
+
+def test_a_film_is_decoded_only_as_far_as_is_wanted(tmp_path):
+    # what comes after is damaged, and nobody minds
+    cut = tmp_path / "cut.mp4"
+    write_video(cut, torch.from_numpy(np.stack(pasted(60, (1, (4, 8, 24, 24), (1, 0)))[0])), fps=10)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
+    assert read_clip(cut, (96, 64), "stretch", 3, 2)[2] == [0, 2, 4]
+    with pytest.raises(InputError, match="cut.mp4 cannot be decoded"):
+        read_clip(cut, (96, 64), "stretch", 60, 1)
+
+
+def test_a_film_that_promises_more_frames_than_it_has(tmp_path):
+    path = tmp_path / "cut.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 192, 128, "yuv420p"
+        for picture in pasted(60, (1, (24, 40, 68, 84), (1, 0)), size=(192, 128))[0]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
+    with pytest.raises(InputError, match="says that it has 60 frames, but fewer can be decoded"):
+        read_clip(path, (96, 64), "stretch", 8, None)
+    with pytest.raises(InputError, match=r"cut.avi has \d+ frames: expected at least 60"):
+        read_clip(path, (96, 64), "stretch", 60, 1)
+
+
+def test_only_sound_is_no_video(tmp_path):
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono")
+        sound.sample_rate = 44100
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+    with pytest.raises(InputError, match="has no moving pictures, only sound"):
+        read_clip(path, (96, 64), "stretch", 2, 1)
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+def test_boxes_and_centres_of_masks():
+    masks = [np.zeros((6, 9), dtype=np.int64) for _ in range(3)]
+    masks[0][1:3, 2:6] = 7
+    masks[2][4:6, 0:1] = 7
+    boxes, seen = mask_boxes(masks, 7)
+    assert boxes.tolist() == [[2, 1, 6, 3], [2, 1, 6, 3], [0, 4, 1, 6]] and seen.tolist() == [True, False, True]
+    centres, seen = mask_centres(masks, 7)
+    assert centres.tolist() == [[4, 2], [4, 2], [0.5, 5]] and seen.tolist() == [True, False, True]
+
+
+def test_the_largest_disc_lies_in_the_object_and_in_the_picture():
+    inside = np.zeros((20, 30), dtype=bool)
+    inside[2:13, 4:9] = True  # 5 wide
+    assert largest_disc(inside).box == (4, 2, 9, 7)
+    inside[:] = True  # all: the picture's border bounds it
+    disc = largest_disc(inside)
+    assert disc.radius == 9.5 and disc.box[1] == 0
+    one = np.zeros((4, 4), dtype=bool)
+    one[3, 2] = True
+    assert largest_disc(one).box == (2, 3, 3, 4)
+
+
+def test_a_ring_has_its_disc_in_the_band_not_in_the_hole():
+    y, x = np.mgrid[:64, :64] - 31.5
+    ring = (np.hypot(x, y) < 30) & (np.hypot(x, y) > 16)
+    disc = largest_disc(ring)
+    assert disc.radius == pytest.approx(6.5, abs=1)
+    assert np.hypot(disc.x - 32, disc.y - 32) == pytest.approx(23, abs=1)
+
+
+def test_screening():
+    boxes = torch.tensor(
+        [
+            [[10, 10, 30, 30], [20, 10, 40, 30]],
+            [[-30, 10, 10, 30], [0, 10, 40, 30]],  # its centre, -10, is out
+            [[10, 10, 30, 15], [10, 10, 30, 15]],  # 5 high
+            [[10, 10, 30, 30], [100, 10, 120, 30]],  # its centre, 110, is 10 beyond 100
+        ]
+    ).float()
+    assert screen(boxes, (100, 50)) == [None, "outside", "small", None]
+    assert screen(boxes, (100, 50), least_side=4, margin=0.05) == [None, "outside", None, "far outside"]
+    assert screen(boxes, (100, 50), margin=0.1) == [None, "outside", "small", None]
+
+
+# --- what a tracker sees moving --------------------------------------------------------------------------------------
+
+
+def clip_of(*things, frames=6, size=(192, 128)):
+    return torch.from_numpy(np.stack(pasted(frames, *things, size=size)[0])).permute(0, 3, 1, 2) / 255
+
+
+def test_two_things_that_move_are_both_found_and_boxes_do_not_overlap():
+    clip = clip_of((1, (16, 10, 60, 54), (5, 0)), (2, (120, 70, 164, 114), (0, -4)))
+    moving = moving_boxes(clip, lk, most=2)
+    assert moving.against == "background" and moving.boxes.shape == (2, 6, 4)
+    moves = (moving.boxes[:, 5] - moving.boxes[:, 0])[:, :2]
+    assert torch.allclose(moves, torch.tensor([[25.0, 0], [0, -20]]), atol=1)
+    x0, y0, x1, y1 = moving.boxes[:, 0].unbind(dim=1)
+    assert x1[0] <= x0[1] or x1[1] <= x0[0] or y1[0] <= y0[1] or y1[1] <= y0[0]
+
+
+def test_a_moving_camera_moves_the_picture():
+    picture = torch.from_numpy(np.stack(pasted(1, size=(240, 128))[0])).permute(0, 3, 1, 2)[0] / 255
+    clip = torch.stack([picture[:, :, 4 * f : 4 * f + 192] for f in range(6)])
+    moving = moving_boxes(clip, lk, most=3)
+    assert moving.against == "picture"
+    assert torch.allclose((moving.boxes[:, 5] - moving.boxes[:, 0])[:, 0], torch.tensor(-20.0), atol=1)
+
+
+def test_what_cannot_be_followed():
+    still = clip_of((1, (16, 10, 60, 54), (0, 0)))
+    with pytest.raises(InputError, match="nothing moves by 6.4 pixels or more"):
+        moving_boxes(still, lk)
+    with pytest.raises(InputError, match="most is 0"):
+        moving_boxes(still, lk, most=0)
+
+    def blind(video, points):
+        paths = points[:, None].expand(-1, len(video), -1)
+        return Tracks(paths, torch.zeros(paths.shape[:2], dtype=torch.bool), "blind")
+
+    with pytest.raises(InputError, match="the tracker lost all 576 points before the end"):
+        moving_boxes(still, blind)
+
+
+def test_real_films_are_there():
+    assert film("bikes").stat().st_size == 509868

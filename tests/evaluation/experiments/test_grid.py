@@ -1,0 +1,134 @@
+"""Grid files: what they say, what they leave out, and every way in which they can be wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.experiments.grid import BASE, grids, read_grid
+from sgi2v_lab.models.load import MODELS
+from sgi2v_lab.models.presets import read_presets
+from sgi2v_lab.settings import Settings
+
+OWN = Settings(num_steps=20, guided_steps=(2, 7), learning_rate=0.03)
+
+
+def written(tmp_path, text, name="grid.toml"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def variants(tmp_path, text, own=OWN):
+    return {v.label: v.changes for v in read_grid(written(tmp_path, text)).variants(own)}
+
+
+def test_one_thing_is_varied_at_a_time_and_the_base_comes_first(tmp_path):
+    found = variants(
+        tmp_path,
+        """
+        title = "So"
+        [base]
+        iterations = 3
+        [vary]
+        features = ["aligned", "ordinary"]
+        cutoff = [0, 0.25]
+        layers = [[[2, 1]], [[2, 1], [3, 0]]]
+        """,
+    )
+    assert found == {
+        BASE: {"iterations": 3},
+        "features ordinary": {"iterations": 3, "features": "ordinary"},
+        "cutoff 0": {"iterations": 3, "cutoff": 0.0},
+        "cutoff 0.25": {"iterations": 3, "cutoff": 0.25},
+        "layers (2, 1)": {"iterations": 3, "layers": ((2, 1),)},
+        "layers (2, 1) + (3, 0)": {"iterations": 3, "layers": ((2, 1), (3, 0))},
+    }
+
+
+def test_products_named_settings_and_short_forms(tmp_path):
+    found = variants(
+        tmp_path,
+        """
+        [product]
+        cutoff = [0.25, 0.5]
+        learning_rate = ["1x", "0.5x"]
+        [[setting]]
+        label = "late and even"
+        guided_steps = "50%-100%"
+        gaussian_sigma = "none"
+        [[setting]]
+        num_steps = 50
+        guided_steps = "10%-40%"
+        """,
+    )
+    assert set(found) == {
+        BASE,
+        "cutoff 0.25, learning_rate 1x",
+        "cutoff 0.25, learning_rate 0.5x",
+        "cutoff 0.5, learning_rate 0.5x",
+        "late and even",
+        "num_steps 50, guided_steps 10%-40%",
+    }, "what is the base once more is left out"
+    assert found["cutoff 0.25, learning_rate 0.5x"] == {"cutoff": 0.25, "learning_rate": 0.015}
+    assert found["late and even"] == {"guided_steps": (10, 19), "gaussian_sigma": None}
+    assert found["num_steps 50, guided_steps 10%-40%"]["guided_steps"] == (5, 20)
+
+
+def test_json_says_the_same(tmp_path):
+    document = {"vary": {"cutoff": [0, 1], "gaussian_sigma": [None]}}
+    path = written(tmp_path, json.dumps(document), "grid.json")
+    assert [v.label for v in read_grid(path).variants(OWN)] == [BASE, "cutoff 0", "cutoff 1", "gaussian_sigma None"]
+
+
+def test_the_papers_grid_is_at_hand_and_suits_every_model():
+    assert "paper" in grids()
+    grid = read_grid("paper")
+    every = {"features", "layers", "guided_steps", "iterations", "learning_rate", "gaussian_sigma", "cutoff"}
+    assert grid.preset == "paper"
+    own = Settings.load(Path(MODELS["toy"]) / "settings.json")
+    toy = own.replace(**read_presets(Path(MODELS["toy"]) / "presets.json", own)["paper"])
+    for own in (Settings(), toy):
+        found = grid.variants(own)
+        assert {variant.group for variant in found} == every | {"optimizer", BASE}
+        assert len({json.dumps(own.replace(**v.changes).as_dict()) for v in found}) == len(found)
+        assert all(own.replace(**v.changes).cutoff == own.cutoff for v in found if v.group != "cutoff")
+    assert {v.changes["features"] for v in grid.variants(Settings()) if v.group == "features"} == {
+        *("ordinary", "temporal", "block"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[vary]\ncutoff = [3]", r"grid.toml, 'cutoff 3': cutoff is 3.0, but must lie between 0 and 1"),
+        ("[vary]\ncutoff = 0.5", r"\[vary\]: cutoff is 0.5, but must be a list of values to try"),
+        ("[product]\ncutoff = []", r"\[product\]: cutoff is \[\], but must be a list"),
+        ("[vary]\ncut_off = [0.5]", r"\[vary\]: unknown setting 'cut_off'; the settings are .*cutoff"),
+        ("[vary]\nguided_steps = [5, 20]", "guided_steps is 5, but must be two whole numbers"),
+        ("[vary]\nguided_steps = [[5, 20]]", "guided_steps ends at 20, but there are only steps 0..19"),
+        ("[vary]\nfeatures = ['alined']", "features is 'alined', but must be one of aligned, "),
+        ("[base]\niterations = 'many'", "'base': iterations is 'many', but must be a whole number"),
+        ("[varry]\ncutoff = [0]", "unknown key 'varry'; a grid has title, "),
+        ("preset = 'quick'", "preset is 'quick', but must be one of own, fast, paper, best"),
+        ("title = 3", "title is 3, but must be text"),
+        ("[setting]\ncutoff = 0", r"setting is .* but must be a list of tables, \[\[setting\]\]"),
+        ("setting = [3]", "number 1 is 3, but must be a table"),
+        ("[[setting]]\nlabel = 'base'\ncutoff = 0", "label is 'base', but must be a name that no other"),
+        ("[base]\ngaussian_sigma = 'none'\n[vary]\ngaussian_sigma = ['2x']", "the base has none to multiply"),
+        ("cutoff = [", "is no grid .*; expected TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path, text, complaint):
+    with pytest.raises(InputError, match=complaint):
+        read_grid(written(tmp_path, text)).variants(OWN)
+
+
+def test_files_that_are_no_grid(tmp_path):
+    with pytest.raises(InputError, match="there is no grid .*nowhere.toml.*; give a file, or .*: .*paper"):
+        read_grid(tmp_path / "nowhere.toml")
+    with pytest.raises(InputError, match="holds a list"):
+        read_grid(written(tmp_path, "[1]", "grid.json"))
+    with pytest.raises(InputError, match="is no grid"):
+        read_grid(tmp_path)

@@ -1,0 +1,135 @@
+import json
+import math
+from statistics import median
+
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.metrics import first_frame_psnr, first_frame_ssim, objmc, psnr, ssim
+from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
+from sgi2v_lab.toy.world.random_scenes import sample_scene
+from sgi2v_lab.toy.world.scenes import render, true_boxes
+
+FIRST = 10_000_000
+SEEDS = (FIRST, FIRST + 3, FIRST + 5, FIRST + 7)
+
+
+def _clips():
+    for seed in SEEDS:
+        scene = sample_scene(seed)
+        boxes = true_boxes(scene, 128)[-1:]  # the front sprite: nothing covers it
+        if len(boxes):
+            yield render(scene, 128), boxes
+
+
+@pytest.fixture(scope="module")
+def exam():
+    """The true clips of some of the exam's scenes, 128 px, with what was asked for."""
+    scenes = exam_scenes(("single", "two", "pinned", "pan"), most=3)
+    size = (128, 128)
+    return {scene.name: (scene.clip(size, 8), scene.asked(size, 8).boxes(8)) for scene in scenes}
+
+
+@pytest.mark.parametrize("tracker", ["ncc", "lk"])
+def test_objmc_of_a_perfect_video_is_below_one_pixel(exam, tracker):
+    values = [objmc(video, boxes, tracker).value for video, boxes in exam.values()]
+    assert len(values) == 12
+    assert median(values) < 1
+    assert sum(value < 1 for value in values) >= 10
+
+
+@pytest.mark.parametrize("tracker", ["ncc", "lk"])
+def test_objmc_of_a_still_video_is_the_mean_distance_from_the_start(exam, tracker):
+    for video, boxes in exam.values():
+        centres = (boxes[..., :2] + boxes[..., 2:]) / 2
+        expected = (centres - centres[:, :1]).norm(dim=-1).mean().item()
+        still = video[:1].repeat(len(video), 1, 1, 1)
+        assert objmc(still, boxes, tracker).value == pytest.approx(expected, abs=1)
+
+
+def test_objmc_of_the_middle_point_is_that_of_the_box_where_both_are_easy():
+    scenes = [sample_scene(FIRST + k, simple=True) for k in (0, 3, 10, 15, 23)]  # checked and dotted: no bare stripes
+    values = [objmc(render(s, 128), true_boxes(s, 128), "lk", follow="centre").value for s in scenes]
+    assert median(values) < 1.5
+
+
+def test_shifting_the_asked_path_raises_objmc_by_as_much():
+    video, boxes = next(_clips())
+    frames = len(video)
+    before = objmc(video, boxes)
+    off = boxes.clone()
+    off[:, 1:, 0::2] += 12
+    after = objmc(video, off)
+    assert before.value < 1
+    assert after.value - before.value == pytest.approx(12 * (frames - 1) / frames, abs=1)
+    assert after.per_frame[0] == 0
+
+
+def test_objmc_states_what_it_depends_on():
+    video, boxes = next(_clips())
+    measured = objmc(video, boxes, "lk")
+    record = json.loads(json.dumps(measured.as_dict()))
+    assert (record["tracker"], record["resolution"], record["frames"]) == ("lk", [128, 128], 8)
+    assert record["follow"] == "box"
+    assert record["objmc"] == pytest.approx(measured.per_object.mean().item(), rel=1e-4)
+    assert record["objmc"] == pytest.approx(measured.per_frame.mean().item(), rel=1e-4)
+
+
+def test_objmc_refuses_what_it_cannot_measure():
+    video, boxes = next(_clips())
+    with pytest.raises(InputError, match="5 frames but the video has 8"):
+        objmc(video, boxes[:, :5])
+    with pytest.raises(InputError, match="at least one box"):
+        objmc(video, boxes[:0])
+    with pytest.raises(InputError, match="no part inside"):
+        objmc(video, boxes + 500)
+    with pytest.raises(InputError, match="'corner'; expected one of box, centre"):
+        objmc(video, boxes, follow="corner")
+    with pytest.raises(InputError, match="box 0 has its centre outside"):
+        objmc(video, boxes - boxes[:, :1, [2, 3, 2, 3]] + 1, follow="centre")
+
+
+def test_psnr_follows_its_definition():
+    a = torch.full((3, 3, 8, 8), 0.5)
+    b = a + torch.tensor([0.1, 0.01, 0.0])[:, None, None, None]
+    ratio = psnr(a, b)
+    assert ratio[:2].tolist() == pytest.approx([20, 40], abs=1e-3)
+    assert math.isinf(ratio[2])
+    assert first_frame_psnr(b, a[0]) == pytest.approx(20, abs=1e-3)
+    with pytest.raises(InputError, match="one shape"):
+        psnr(a, b[:2])
+
+
+def _noisy_pair(side=40):
+    generator = torch.Generator().manual_seed(0)
+    a = torch.nn.functional.interpolate(torch.rand(3, 3, 9, 9, generator=generator), side, mode="bicubic").clamp(0, 1)
+    noise = torch.randn(a.shape, generator=generator) * torch.tensor([0.02, 0.1, 0.3])[:, None, None, None]
+    return a, (a + noise).clamp(0, 1)
+
+
+def test_psnr_agrees_with_scikit_image():
+    a, b = _noisy_pair()
+    expected = [peak_signal_noise_ratio(x.numpy(), y.numpy(), data_range=1) for x, y in zip(a, b, strict=True)]
+    assert psnr(a, b).tolist() == pytest.approx(expected, abs=1e-3)
+
+
+def test_ssim_agrees_with_torchmetrics():
+    a, b = _noisy_pair()
+    _, maps = structural_similarity_index_measure(a.double(), b.double(), data_range=1.0, return_full_image=True)
+    expected = maps[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))  # where the window fits, as in the paper
+    assert ssim(a, b).tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+    assert ssim(a, b).tolist() == sorted(ssim(a, b).tolist(), reverse=True)
+
+
+def test_ssim_of_equal_frames_is_one_and_of_negatives_is_low():
+    a, b = _noisy_pair()
+    assert ssim(a, a).tolist() == pytest.approx([1, 1, 1])
+    assert ssim(a, 1 - a).max() < 0
+    assert first_frame_ssim(b, a[0]) == pytest.approx(ssim(a, b)[0].item(), abs=1e-6)
+    with pytest.raises(InputError, match="SSIM compares videos of one shape"):
+        ssim(a, b[:2])
+    with pytest.raises(InputError, match="11x11 pixels"):
+        ssim(a[..., :8], b[..., :8])

@@ -1,0 +1,292 @@
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from diffusers import EulerDiscreteScheduler
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.sampling import denoise, draw_noise, make_schedule, predict_clean_latents
+from tests.helpers.tiny import FRAMES, SETTINGS, conditioning, tiny_model
+
+CELLS = torch.tensor([[[2, 1, 6, 5], [4, 1, 8, 5], [7, 2, 11, 6]]])
+
+
+def noise() -> torch.Tensor:
+    return draw_noise(tiny_model(), SETTINGS, torch.Generator().manual_seed(5))
+
+
+def run(cells=None, **changes):
+    return list(denoise(tiny_model(), conditioning(), noise(), SETTINGS.replace(**changes), cells))
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return run()
+
+
+@pytest.fixture(scope="module")
+def controlled():
+    return run(CELLS)
+
+
+def karras(steps: int) -> list[float]:
+    """SVD's noise levels (Karras et al., arXiv 2206.00364, equation 5, rho 7), and 0 at the end."""
+    low, high = 0.002 ** (1 / 7), 700 ** (1 / 7)
+    return [(high + i / (steps - 1) * (low - high)) ** 7 for i in range(steps)] + [0.0]
+
+
+def slow_step(latents: torch.Tensor, sigma: float, following: float, guidance: list[float]) -> torch.Tensor:
+    """One Euler step of v-prediction, the two branches of classifier-free guidance run one after the other."""
+    given, unet = conditioning(), tiny_model().unet
+    predictions = []
+    for on in (0.0, 1.0):
+        sample = torch.cat([latents / math.sqrt(sigma**2 + 1), on * given.image_latents], dim=1)
+        with torch.no_grad():
+            predictions.append(
+                unet(
+                    sample[None],
+                    torch.tensor(0.25 * math.log(sigma)),
+                    encoder_hidden_states=on * given.embedding,
+                    added_time_ids=given.time_ids,
+                ).sample[0]
+            )
+    result = torch.empty_like(latents)
+    for frame, scale in enumerate(guidance):
+        v = predictions[0][frame] + scale * (predictions[1][frame] - predictions[0][frame])
+        clean = latents[frame] / (sigma**2 + 1) - v * sigma / math.sqrt(sigma**2 + 1)
+        result[frame] = latents[frame] + (latents[frame] - clean) / sigma * (following - sigma)
+    return result
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 3.0), (2.0, 2.0), (1.0, 1.0), (0.5, 0.7), (3.0, 1.0)])
+def test_steps_are_eulers(low, high):
+    steps = run(min_guidance=low, max_guidance=high)
+    sigmas = karras(4)
+    guidance = [low + (high - low) * f / (FRAMES - 1) for f in range(FRAMES)]
+    if max(guidance) <= 1:
+        guidance = [1.0] * FRAMES  # as in diffusers, what would guide away from the picture does not guide
+    assert [step.sigma for step in steps] == pytest.approx(sigmas[:-1], rel=1e-4)
+    before = noise() * math.sqrt(700**2 + 1)
+    for index, step in enumerate(steps):
+        assert step.index == index
+        assert torch.allclose(step.before, before, rtol=1e-5)
+        expected = slow_step(before, sigmas[index], sigmas[index + 1], guidance)
+        assert torch.allclose(step.latents, expected, rtol=1e-3, atol=1e-3 * max(sigmas[index + 1], 1))
+        assert step.optimised is None
+        assert step.iterations == ()
+        assert step.losses == []
+        assert torch.equal(step.mixed, step.before)
+        before = step.latents
+    assert torch.allclose(steps[-1].denoised, steps[-1].latents, atol=1e-3)  # nothing is left to remove
+
+
+def test_guidance_is_for_the_steps_that_have_it():
+    batches = []
+    handle = tiny_model().unet.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
+    try:
+        some = run(guidance_first_step=1, guidance_last_step=2)
+        assert batches == [1, 2, 2, 1]
+        late = run(guidance_first_step=3)
+        assert batches[4:] == [1, 1, 1, 2]
+        assert [len(run(guidance_first_step=9)), batches[8:]] == [4, [1] * 4]
+    finally:
+        handle.remove()
+    without, everywhere = run(max_guidance=1.0), run()
+    assert torch.equal(some[0].latents, without[0].latents) and not torch.equal(some[0].latents, everywhere[0].latents)
+    assert not torch.equal(some[1].latents, without[1].latents)
+    assert torch.equal(late[2].latents, without[2].latents) and not torch.equal(late[3].latents, without[3].latents)
+
+
+def test_denoised_is_the_guess_that_the_euler_step_goes_towards(plain):
+    for step, following in zip(plain, karras(4)[1:], strict=True):
+        towards = (step.denoised * (step.sigma - following) + step.mixed * following) / step.sigma
+        assert torch.allclose(step.latents, towards, rtol=1e-4, atol=1e-3 * max(following, 1))
+
+
+@pytest.mark.parametrize("guidance", [(1.0, 3.0), (1.0, 1.0)])
+def test_the_guess_can_be_had_by_itself_at_any_step(guidance):
+    settings = SETTINGS.replace(min_guidance=guidance[0], max_guidance=guidance[1])
+    for step in denoise(tiny_model(), conditioning(), noise(), settings, CELLS):
+        guess = predict_clean_latents(tiny_model(), conditioning(), step.mixed, settings, step.index)
+        assert torch.equal(guess, step.denoised)
+        assert not guess.requires_grad
+    for index in (-1, 4):
+        with pytest.raises(InputError, match=f"step is {index}, but there are steps 0..3"):
+            predict_clean_latents(tiny_model(), conditioning(), noise(), settings, index)
+
+
+def slow_mix(optimised: torch.Tensor, original: torch.Tensor, cutoff: float) -> torch.Tensor:
+    h, w = original.shape[-2:]
+    mask = torch.empty(h, w, dtype=torch.double)
+    for y in range(h):
+        for x in range(w):
+            squared = (2 * y / h - 1) ** 2 + (2 * x / w - 1) ** 2
+            mask[y, x] = 1 / (1 + (squared / cutoff**2) ** 4)
+    low, high = (torch.fft.fftshift(torch.fft.fft2(x.double()), dim=(-2, -1)) for x in (optimised, original))
+    return torch.fft.ifft2(torch.fft.ifftshift(mask * low + (1 - mask) * high, dim=(-2, -1))).real.float()
+
+
+def test_guided_steps_start_from_the_optimised_low_frequencies():
+    steps = run(CELLS, cutoff=0.3)
+    sigmas = karras(4)
+    guidance = [1.0, 2.0, 3.0]
+    assert [step.index for step in steps if step.iterations] == [1, 2]
+    for step, sigma, following in zip(steps, sigmas, sigmas[1:], strict=False):
+        if step.index in (1, 2):
+            assert [i.iteration for i in step.iterations] == [0, 1]
+            assert step.losses == [i.loss for i in step.iterations]
+            assert torch.equal(step.optimised, step.iterations[-1].latents)
+            assert not torch.equal(step.optimised, step.before)
+            mixed = slow_mix(step.optimised, step.before, 0.3)
+            assert torch.allclose(step.mixed, mixed, rtol=1e-4, atol=1e-3)
+            assert not torch.allclose(step.mixed, step.before, atol=1e-2)
+        else:
+            assert step.optimised is None
+            assert torch.equal(step.mixed, step.before)
+        expected = slow_step(step.mixed, sigma, following, guidance)
+        assert torch.allclose(step.latents, expected, rtol=1e-3, atol=1e-3 * max(following, 1))
+    for step, after in pairwise(steps):
+        assert torch.equal(after.before, step.latents)
+
+
+@pytest.mark.parametrize("changes", [{"cutoff": 0}, {"iterations": 0}, {"learning_rate": 0, "weight_decay": 0}])
+def test_control_of_strength_zero_is_no_control_to_the_bit(plain, changes):
+    for a, b in zip(run(CELLS, **changes), plain, strict=True):
+        assert torch.equal(a.latents, b.latents)
+        assert torch.equal(a.denoised, b.denoised)
+
+
+def test_control_changes_nothing_before_the_first_guided_step(plain, controlled):
+    assert torch.equal(controlled[0].latents, plain[0].latents)
+    assert torch.equal(controlled[1].before, plain[1].before)
+    assert not torch.allclose(controlled[1].latents, plain[1].latents, atol=1e-2)
+    assert not torch.allclose(controlled[3].latents, plain[3].latents, atol=1e-3)
+
+
+def test_more_of_the_optimised_passes_at_a_higher_cutoff():
+    changes = [
+        (step.mixed - step.before).norm().item()
+        for cutoff in (0.1, 0.4, 1.0)
+        for step in run(CELLS, cutoff=cutoff, num_steps=2, guided_steps=(0, 0))[:1]
+    ]
+    assert changes == sorted(changes)
+    assert changes[0] < changes[-1]
+
+
+@pytest.mark.parametrize("guided", [(0, 0), (3, 3), (0, 3)])
+def test_any_steps_may_be_guided(guided):
+    steps = run(CELLS, guided_steps=guided, iterations=1)
+    assert [step.index for step in steps if step.losses] == list(range(guided[0], guided[1] + 1))
+    assert all(step.latents.isfinite().all() for step in steps)
+
+
+def test_a_run_may_be_left_at_any_step(controlled):
+    for step in denoise(tiny_model(), conditioning(), noise(), SETTINGS, CELLS):
+        assert torch.is_grad_enabled()
+        if step.index == 1:
+            break
+    assert torch.equal(step.latents, controlled[1].latents)
+    assert torch.is_grad_enabled()
+
+
+def test_latents_do_not_carry_a_graph_and_the_noise_stays_as_it_was():
+    start = noise()
+    before = start.clone()
+    for step in denoise(tiny_model(), conditioning(), start, SETTINGS.replace(num_steps=2, guided_steps=(0, 0)), CELLS):
+        assert not step.latents.requires_grad
+        assert not step.mixed.requires_grad
+    assert torch.equal(start, before)
+
+
+def test_schedules_are_fresh_and_leave_the_models_alone():
+    model = tiny_model()
+    config = dict(model.scheduler.config)
+    first, second = make_schedule(model, SETTINGS), make_schedule(model, SETTINGS.replace(num_steps=7))
+    assert first is not model.scheduler
+    assert (len(first.timesteps), len(second.timesteps)) == (4, 7)
+    assert first.sigmas.tolist() == pytest.approx(karras(4), rel=1e-4, abs=1e-6)
+    assert first.timesteps.tolist() == pytest.approx([0.25 * math.log(s) for s in karras(4)[:-1]], rel=1e-4, abs=1e-4)
+    assert dict(model.scheduler.config) == config
+
+
+@given(st.integers(0, 2**32))
+def test_noise_is_of_the_seed(seed):
+    drawn = [draw_noise(tiny_model(), SETTINGS, torch.Generator().manual_seed(s)) for s in (seed, seed, seed + 1)]
+    assert drawn[0].shape == (FRAMES, 4, 8, 16)
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert 0.85 < drawn[0].std() < 1.15
+
+
+def test_sizes_must_divide():
+    for name, value in (("width", 136), ("height", 72)):
+        with pytest.raises(InputError, match=f"{name} is {value}.*64"):
+            draw_noise(tiny_model(), SETTINGS.replace(**{name: value}), torch.Generator())
+
+
+# --- the other sampler -----------------------------------------------------------------------------------------------
+
+
+def test_dpm_goes_over_the_same_noise_levels_and_starts_alike():
+    euler, other = (make_schedule(tiny_model(), SETTINGS.replace(sampler=name)) for name in ("euler", "dpm++"))
+    assert other.sigmas.tolist() == pytest.approx(euler.sigmas.tolist(), rel=1e-4, abs=1e-6)
+    assert other.timesteps.tolist() == pytest.approx(euler.timesteps.tolist(), rel=1e-4, abs=1e-4)
+    assert float(other.init_noise_sigma) == pytest.approx(float(euler.init_noise_sigma), rel=1e-6)
+
+
+def test_dpm_guesses_as_euler_does_and_its_first_step_is_eulers(plain):
+    steps = run(sampler="dpm++")
+    assert torch.allclose(steps[0].denoised, plain[0].denoised, rtol=1e-4, atol=1e-3)
+    assert torch.allclose(steps[0].latents, plain[0].latents, rtol=1e-4, atol=1e-2)  # at a sigma of 700
+    assert not torch.allclose(steps[1].latents, plain[1].latents, rtol=1e-3, atol=1e-2)
+
+
+def test_dpm_needs_fewer_steps():
+    """Both go to the same end; with few steps, DPM-Solver++ is nearer to it."""
+    fine = run(num_steps=120, guided_steps=(0, 0), max_guidance=1.0)[-1].latents
+    errors = {
+        name: (run(num_steps=24, sampler=name, guided_steps=(0, 0), max_guidance=1.0)[-1].latents - fine).norm()
+        for name in ("euler", "dpm++")
+    }
+    assert errors["dpm++"] < 0.9 * errors["euler"]
+
+
+def test_control_works_with_dpm_too():
+    steps = run(CELLS, sampler="dpm++")
+    assert [bool(step.losses) for step in steps] == [bool(step.losses) for step in run(CELLS)]
+    assert all(step.latents.isfinite().all() for step in steps)
+
+
+def test_dpm_is_for_v_prediction_on_karras_sigmas():
+    model = tiny_model()
+    scheduler = EulerDiscreteScheduler.from_config(model.scheduler.config, prediction_type="epsilon")
+    with pytest.raises(InputError, match=r"dpm\+\+, but tiny is no v-prediction model"):
+        make_schedule(replace(model, scheduler=scheduler), SETTINGS.replace(sampler="dpm++"))
+
+
+# --- from one guided step to the next --------------------------------------------------------------------------------
+
+
+def test_a_carried_optimiser_goes_on_where_it_was():
+    changes = {"num_steps": 6, "guided_steps": (1, 3), "iterations": 2}
+    fresh, carried = (run(CELLS, carry_optimizer=carry, **changes) for carry in (False, True))
+    assert torch.equal(carried[1].optimised, fresh[1].optimised)  # nothing to carry yet
+    assert not torch.equal(carried[2].optimised, fresh[2].optimised)
+    again = run(CELLS, carry_optimizer=True, **changes)
+    assert torch.equal(again[-1].latents, carried[-1].latents)  # nothing is left over from one run to another
+
+
+def test_guided_steps_end_when_the_loss_is_low_enough():
+    changes = {"num_steps": 6, "guided_steps": (1, 4), "iterations": 4}
+    first = run(CELLS, **changes)[1].losses[0]
+    for share in (0.0, 0.6, 1.0):
+        for step in run(CELLS, enough=share, **changes)[1:5]:
+            ended = step.losses[-1] < share * first
+            assert all(loss >= share * first for loss in step.losses[:-1])
+            assert ended or len(step.losses) == 4
+            if len(step.losses) == 1 and ended:
+                assert torch.allclose(step.optimised, step.before)
