@@ -27,10 +27,11 @@ from sgi2v_lab.cli.demo import demo
 from sgi2v_lab.evaluation.experiments.benchmark import take_exam
 from sgi2v_lab.evaluation.experiments.paper_claims import find
 from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
-from sgi2v_lab.features import assemble, extract_features, layers_of
+from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.frequency import radial_spectrum
 from sgi2v_lab.latents import encode_image, encode_video
-from sgi2v_lab.models.load import Model, load_model
+from sgi2v_lab.models.load import load_model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.plots import plot_losses, plot_spectra, save_figure
@@ -58,7 +59,7 @@ def draw_features(folder: Path, model: Model, sigma: float = SIGMA) -> None:
     The motion is known, so that it can be judged whether features go with the object. Every row of colours has a PCA
     basis of its own, over all frames.
     """
-    video, boxes, maps = _features(model, layers_of(model.unet), sigma)
+    video, boxes, maps = _features(model, model.layers, sigma)
     rows = {}
     for layer, features in maps["aligned"].items():
         h, w = features.shape[-2:]
@@ -91,7 +92,7 @@ def _features(
             layer: features.float().cpu()
             for layer, features in extract_features(model, noisy, sigma, conditioning, layers, kind).items()
         }
-        for kind in ("ordinary", "aligned")
+        for kind in ("self-attention", "aligned")
     }
     return clip, scene.asked(size, frames).boxes(frames), maps
 
@@ -107,7 +108,7 @@ def draw_run(folder: Path, model: Model, seed: int = 1) -> None:
     figure = plot_losses([run.losses[k] for k in steps], [run.sigmas[k] for k in steps])
     save_figure(figure, folder / "optimisation.png")
     step = run.trace[run.working_steps[len(run.working_steps) // 2]]
-    stages = {"before": step.before, "optimised": step.optimised, "mixed": step.mixed}
+    stages = {"before": step.before, "optimized": step.optimized, "mixed": step.mixed}
     bins = max(4, min(run.latents.shape[-2:]) // 2)
     spectra = {label: radial_spectrum(latents, bins=bins) for label, latents in stages.items()}
     powers = {label: power for label, (_, power) in spectra.items()}

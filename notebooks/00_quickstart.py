@@ -157,7 +157,7 @@ plot_losses([controlled.losses[step] for step in steps], [controlled.sigmas[step
 # %% [markdown]
 # Each line is one guided step, from its first to its last iteration. The steps lie at different noise levels, so compare
 # the two ends of one line rather than one line with the next. With the toy's settings a step ends once its loss is below
-# 0.3 of the first one (`enough`): a single point is a step that found nothing left to do.
+# 0.3 of the first one (`early_stop`): a single point is a step that found nothing left to do.
 #
 # ## Quick check
 #

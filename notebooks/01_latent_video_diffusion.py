@@ -99,7 +99,7 @@ print(f"a video: {frames} frames of {size[0]} × {size[1]} pixels, or {channels}
 # %%
 picture, _ = fit_image(reference_image(prompt, size=max(size)), size)
 image = to_tensor(picture)
-calm = settings.replace(noise_augmentation=0.0)  # what it is comes below
+calm = settings.replace(noise_aug_strength=0.0)  # what it is comes below
 told = encode_image(model, image, calm, torch.Generator().manual_seed(seed))
 z = told.image_latents[:1].float() * model.vae.config.scaling_factor
 print(f"{image.numel()} numbers become {z.numel()}: {image.numel() / z.numel():g} times fewer")
@@ -169,7 +169,7 @@ print("channels into the UNet:", model.unet.config.in_channels, "=", channels, "
 # %%
 schedule = make_schedule(model, settings)
 sigmas = schedule.sigmas.cpu()
-first, last = settings.guided_steps
+first, last = settings.control_steps
 with styled():
     figure = new_figure(2.8, width=6)
     axes = figure.subplots()
@@ -183,7 +183,7 @@ figure
 
 # %%
 n = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed)).to(z)
-count = settings.num_steps
+count = settings.num_inference_steps
 shown = [0.0, *(sigmas[step].item() for step in (count * 3 // 4, count * 3 // 5, count // 2, first))]
 levels = torch.cat([(z + sigma * n) / (sigma**2 + 1) ** 0.5 for sigma in shown])[:, :1]
 figure = plot_latents(levels, every=1)
@@ -208,7 +208,7 @@ figure
 
 # %%
 run = generate(model, image, seed=seed, trace=["latents", "denoised"], progress=False)
-chosen = sorted({round(i) for i in torch.linspace(0, settings.num_steps - 1, 6).tolist()})
+chosen = sorted({round(i) for i in torch.linspace(0, settings.num_inference_steps - 1, 6).tolist()})
 guesses = torch.cat([decode_latents(model, run.trace[i].denoised[-1:].to(model.device)) for i in chosen])
 figure = plot_film_strip(guesses)
 for axes, i in zip(figure.axes, chosen, strict=False):
@@ -269,8 +269,10 @@ def karras(count: int, low: float, high: float) -> torch.Tensor:
 
 
 # %% nbgrader={"grade": true, "grade_id": "karras-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-mine = karras(settings.num_steps, schedule.config.sigma_min, schedule.config.sigma_max)
-assert mine.shape == (settings.num_steps,), f"expected {settings.num_steps} levels, got shape {tuple(mine.shape)}"
+mine = karras(settings.num_inference_steps, schedule.config.sigma_min, schedule.config.sigma_max)
+assert mine.shape == (settings.num_inference_steps,), (
+    f"expected {settings.num_inference_steps} levels, got shape {tuple(mine.shape)}"
+)
 assert mine[0] > mine[-1], "the levels go down, from the most noise to the least"
 assert torch.allclose(mine, sigmas[:-1], rtol=1e-3), f"level 1 is {mine[1]:.3f}, the schedule has {sigmas[1]:.3f}"
 print("Your noise levels are the scheduler's.")
@@ -300,7 +302,7 @@ def guided(without: torch.Tensor, told: torch.Tensor, low: float, high: float) -
 def first_guess(conditioning, high: float) -> torch.Tensor:
     """The guess of the first step, with the library's guidance from 1 to `high`."""
     noise = draw_noise(model, settings, torch.Generator().manual_seed(seed))
-    strengths = settings.replace(min_guidance=1.0, max_guidance=high)
+    strengths = settings.replace(min_guidance_scale=1.0, max_guidance_scale=high)
     return next(denoise(model, conditioning, noise, strengths)).denoised.float().cpu()
 
 
@@ -340,9 +342,9 @@ def motion(video: torch.Tensor) -> float:
 ramp = torch.linspace(0, 0.5, 6).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
 assert abs(motion(ramp) - 0.1) < 1e-5, "each frame of this video is 0.1 brighter than the one before"
 assert motion(image.expand(frames, -1, -1, -1)) == 0, "a still picture has no motion"
-short = settings.replace(num_steps=min(10, settings.num_steps), guided_steps=(0, 0))
+short = settings.replace(num_inference_steps=min(10, settings.num_inference_steps), control_steps=(0, 0))
 for bucket in (10, 240):
-    moving = generate(model, image, settings=short.replace(motion_bucket=bucket), seed=seed, progress=False)
+    moving = generate(model, image, settings=short.replace(motion_bucket_id=bucket), seed=seed, progress=False)
     print(f"motion bucket {bucket:3}: {motion(moving.video):.4f}")
 
 # %% [markdown]

@@ -51,7 +51,6 @@ from sgi2v_lab import (
     encode_video,
     extract_features,
     fit_pca,
-    layers_of,
     load_model,
     make_schedule,
     similarity_maps,
@@ -109,8 +108,8 @@ print(f"latents {tuple(z.shape)}, noise levels from {sigmas[0]:.3g} to {sigmas[-
 # %%
 middle = int((sigmas - 1).abs().argmin())
 x, sigma = z + sigmas[middle].item() * noise, sigmas[middle].item()
-layers = layers_of(model.unet)
-ordinary = extract_features(model, x, sigma, conditioning, layers, "ordinary")
+layers = model.layers
+ordinary = extract_features(model, x, sigma, conditioning, layers, "self-attention")
 for layer, maps in ordinary.items():
     attention = model.unet.up_blocks[layer[0]].attentions[layer[1]].transformer_blocks[0].attn1
     used = "  <- compared by the loss" if layer in settings.layers else ""
@@ -162,13 +161,13 @@ for layer, basis in bases.items():
 
 # %%
 layer = settings.layers[-1]
-guided = sum(settings.guided_steps) // 2
+guided = sum(settings.control_steps) // 2
 noisy = {}
 for step in (guided, (guided + middle) // 2, middle):
     level = sigmas[step].item()
-    noisy[f"σ = {level:.2g}"] = extract_features(model, z + level * noise, level, conditioning, (layer,), "ordinary")[
-        layer
-    ]
+    noisy[f"σ = {level:.2g}"] = extract_features(
+        model, z + level * noise, level, conditioning, (layer,), "self-attention"
+    )[layer]
 plot_pca_strip({label: fit_pca(maps).rgb(maps) for label, maps in noisy.items()}, clip, truth)
 
 # %% [markdown]
@@ -183,7 +182,7 @@ plot_pca_strip({label: fit_pca(maps).rgb(maps) for label, maps in noisy.items()}
 # along time, and the output of the whole transformer block.
 
 # %%
-kinds = ("ordinary", "query", "key", "value", "temporal", "block")
+kinds = ("self-attention", "query", "key", "value", "temporal", "block")
 parts = {kind: extract_features(model, x, sigma, conditioning, (layer,), kind)[layer] for kind in kinds}
 plot_pca_strip({kind: fit_pca(maps).rgb(maps) for kind, maps in parts.items()}, clip)
 
@@ -231,12 +230,12 @@ for name, maps in similar.items():
 
 # %%
 explorer = FeatureExplorer(model, image=clip[0], latents=z.cpu())
-explorer.step, explorer.left, explorer.right = middle, "ordinary", "block"
+explorer.step, explorer.left, explorer.right = middle, "self-attention", "block"
 explorer
 
 # %%
 plot_similarity(
-    clip, {kind: similarity_maps(parts[kind], point=point, picture=size) for kind in ("ordinary", "block")}, point
+    clip, {kind: similarity_maps(parts[kind], point=point, picture=size) for kind in ("self-attention", "block")}, point
 )
 
 # %% [markdown]
@@ -254,11 +253,11 @@ def heads(maps: torch.Tensor, count: int) -> torch.Tensor:
 
 count = model.unet.up_blocks[layer[0]].attentions[layer[1]].transformer_blocks[0].attn1.heads
 rebuilt = F.scaled_dot_product_attention(*(heads(parts[kind], count) for kind in ("query", "key", "value")))
-rebuilt = rebuilt.transpose(2, 3).flatten(1, 2).unflatten(2, parts["ordinary"].shape[2:])
+rebuilt = rebuilt.transpose(2, 3).flatten(1, 2).unflatten(2, parts["self-attention"].shape[2:])
 exact = model.dtype == torch.float32
-error = (rebuilt - parts["ordinary"]).abs().max().item()
-assert torch.allclose(rebuilt, parts["ordinary"].float(), atol=1e-4 if exact else 5e-2), f"off by {error}"
-assert torch.allclose(parts["ordinary"].float(), ordinary[layer].float(), atol=1e-4 if exact else 5e-2)
+error = (rebuilt - parts["self-attention"]).abs().max().item()
+assert torch.allclose(rebuilt, parts["self-attention"].float(), atol=1e-4 if exact else 5e-2), f"off by {error}"
+assert torch.allclose(parts["self-attention"].float(), ordinary[layer].float(), atol=1e-4 if exact else 5e-2)
 assert all(type(a.processor).__name__ != "_Tap" for a in model.unet.modules() if hasattr(a, "to_q"))
 print(f"Softmax of queries on keys, times values, gives the recorded features in {count} heads, to {error:.0e}.")
 
@@ -315,7 +314,7 @@ assert torch.allclose(weights.sum(dim=1), torch.ones(frames).to(weights), atol=1
     "the weights of a frame add up to 1"
 )
 mixed = (weights[..., None] * heads(parts["value"], count)[:, 0]).sum(dim=1)
-recorded = heads(parts["ordinary"], count)[:, 0, place]
+recorded = heads(parts["self-attention"], count)[:, 0, place]
 assert torch.allclose(mixed, recorded, atol=1e-4 if exact else 5e-2), "weights times values are not the feature: √d?"
 print("Your weights, times the values, are the recorded feature.")
 

@@ -46,7 +46,7 @@ from sgi2v_lab.quiet import quiet_libraries
 
 quiet_libraries()  # hides notices about the inside of the libraries below
 
-from sgi2v_lab import assemble, encode_video, latent_cells, layers_of, load_model, similarity_maps, trajectory_loss
+from sgi2v_lab import assemble, encode_video, latent_cells, load_model, similarity_maps, trajectory_loss
 from sgi2v_lab.explore import feature_maps, pca_colours, subject_of_latents
 from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_series, plot_similarity
 from sgi2v_lab.prompts.reference_image import parse_prompt
@@ -107,9 +107,9 @@ print(f"step {step} of {len(subject.sigmas)}: sigma = {subject.sigmas[step]:.2f}
 
 # %%
 layer = settings.layers[0]
-maps = {kind: feature_maps(subject, step, layer, kind) for kind in ("ordinary", "aligned")}
+maps = {kind: feature_maps(subject, step, layer, kind) for kind in ("self-attention", "aligned")}
 for frame in range(frames):
-    gap = (maps["ordinary"][frame] - maps["aligned"][frame]).abs().max()
+    gap = (maps["self-attention"][frame] - maps["aligned"][frame]).abs().max()
     print(f"frame {frame}: largest difference {gap:.2g}")
 
 # %% [markdown]
@@ -177,7 +177,7 @@ def mismatch(features, boxes):
 
 stays = boxes[:, :1].expand_as(boxes)
 curves = {
-    "ordinary, box follows the ball": mismatch(maps["ordinary"], boxes),
+    "ordinary, box follows the ball": mismatch(maps["self-attention"], boxes),
     "aligned, box follows the ball": mismatch(maps["aligned"], boxes),
     "aligned, box stays behind": mismatch(maps["aligned"], stays),
 }
@@ -199,10 +199,10 @@ plot_series(range(frames), curves, "frame", "mismatch (2 = unrelated)")
 
 # %%
 looked_at = [round(k) for k in torch.linspace(0, len(subject.sigmas) - 2, 6).tolist()]
-by_noise = {"ordinary": [], "aligned": [], "aligned, box stays behind": []}
+by_noise = {"self-attention": [], "aligned": [], "aligned, box stays behind": []}
 for k in looked_at:
-    ordinary, aligned = (feature_maps(subject, k, layer, kind) for kind in ("ordinary", "aligned"))
-    by_noise["ordinary"].append(mismatch(ordinary, boxes).nanmean().item())
+    ordinary, aligned = (feature_maps(subject, k, layer, kind) for kind in ("self-attention", "aligned"))
+    by_noise["self-attention"].append(mismatch(ordinary, boxes).nanmean().item())
     by_noise["aligned"].append(mismatch(aligned, boxes).nanmean().item())
     by_noise["aligned, box stays behind"].append(mismatch(aligned, stays).nanmean().item())
 names = [f"{subject.sigmas[k]:.2g}" for k in looked_at]
@@ -229,10 +229,10 @@ low, high = values[0].amin(dim=(1, 2))[:, None, None], values[0].amax(dim=(1, 2)
 slack = (1e-3 if model.dtype == torch.float32 else 1e-2) * (high - low)  # rounding
 within = (maps["aligned"] >= low - slack) & (maps["aligned"] <= high + slack)
 
-gap = (maps["aligned"][0] - maps["ordinary"][0]).abs().max() / maps["ordinary"].abs().max()
+gap = (maps["aligned"][0] - maps["self-attention"][0]).abs().max() / maps["self-attention"].abs().max()
 assert gap < 1e-2, "frame 0 attends to itself in both cases"
 assert within.all(), "an aligned feature must lie among the first frame's values"
-ratio = (mismatch(maps["aligned"], boxes).nanmean() / mismatch(maps["ordinary"], boxes).nanmean()).item()
+ratio = (mismatch(maps["aligned"], boxes).nanmean() / mismatch(maps["self-attention"], boxes).nanmean()).item()
 assert ratio < 1, "aligned features should match along the true path better than ordinary ones"
 print(f"Aligned features are made of first-frame values, and their mismatch is {ratio:.2f} of the ordinary one.")
 
@@ -273,7 +273,7 @@ scale = maps["aligned"].abs().max()
 error = ((mine - maps["aligned"]).abs().max() / scale).item()
 assert error < tolerance, f"differs from the library by {error:.2g} of the largest value; did you divide by sqrt(d)?"
 last = attend_to(queries, keys, values_, heads, anchor=frames - 1)
-error = ((last[-1] - maps["ordinary"][-1]).abs().max() / scale).item()
+error = ((last[-1] - maps["self-attention"][-1]).abs().max() / scale).item()
 assert error < tolerance, "with the last frame as anchor, the last frame attends to itself: its ordinary feature"
 print("The modified attention is yours, with any frame as the anchor.")
 
@@ -286,7 +286,7 @@ print("The modified attention is yours, with any frame as the anchor.")
 # of each of `kinds` at this chapter's layer and step.
 
 # %% nbgrader={"grade": false, "grade_id": "kinds-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-kinds = ("aligned", "ordinary", "query", "key", "value", "temporal", "block")
+kinds = ("aligned", "self-attention", "query", "key", "value", "temporal", "block")
 by_kind = {}  # kind -> mean mismatch along the true path, a float
 ### BEGIN SOLUTION
 for kind in kinds:
@@ -295,7 +295,7 @@ for kind in kinds:
 
 # %% nbgrader={"grade": true, "grade_id": "kinds-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 assert set(by_kind) == set(kinds), f"a number for each of {kinds} is wanted, but there are {sorted(by_kind)}"
-for kind in ("aligned", "ordinary"):
+for kind in ("aligned", "self-attention"):
     expected = mismatch(maps[kind], boxes).nanmean().item()
     assert abs(by_kind[kind] - expected) < 1e-3, f"{kind} features should score {expected:.3f}, as above"
 print(f"Lowest mismatch: {min(by_kind, key=by_kind.get)} features, {min(by_kind.values()):.2f}.")
@@ -318,14 +318,14 @@ plot_series(kinds, {"mismatch": [by_kind[kind] for kind in kinds]}, "kind of fea
 scores = {}  # layer -> mismatch (mean over frames) of the box that follows / of the one that stays, a float
 best = None  # the layer with the lowest one
 ### BEGIN SOLUTION
-for each in layers_of(model.unet):
+for each in model.layers:
     features = feature_maps(subject, step, each, "aligned")
     scores[each] = (mismatch(features, boxes).nanmean() / mismatch(features, stays).nanmean()).item()
 best = min(scores, key=scores.get)
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "layers-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-assert set(scores) == set(layers_of(model.unet)), f"a score for each of the layers {layers_of(model.unet)} is wanted"
+assert set(scores) == set(model.layers), f"a score for each of the layers {model.layers} is wanted"
 expected = (mismatch(maps["aligned"], boxes).nanmean() / mismatch(maps["aligned"], stays).nanmean()).item()
 assert abs(scores[layer] - expected) < 1e-3, f"layer {layer} should score {expected:.3f}; is it 'aligned'?"
 assert best == min(scores, key=scores.get), "best should be the layer with the lowest score"

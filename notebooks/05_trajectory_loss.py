@@ -184,7 +184,7 @@ def landscape(features):
 
 
 truth = ((boxes[0, -1] - boxes[0, 0])[:2]).tolist()
-shown = {"clean latents": clean, "ordinary": features_at(step, "ordinary"), "aligned": features}
+shown = {"clean latents": clean, "self-attention": features_at(step, "self-attention"), "aligned": features}
 valleys = {name: landscape(each) for name, each in shown.items()}
 plot_landscape(valleys, shifts_x, shifts_y, truth)
 
@@ -241,8 +241,8 @@ from sgi2v_lab import generate
 from sgi2v_lab.plots import plot_losses
 from sgi2v_lab.widgets import LossExplorer
 
-short = settings.replace(num_steps=5, guided_steps=(1, 2), iterations=3)
-run = generate(model, clip[0], asked, short, seed=seed, trace=["optimisation"], progress=False)
+short = settings.replace(num_inference_steps=5, control_steps=(1, 2), iterations=3)
+run = generate(model, clip[0], asked, short, seed=seed, trace=["optimization"], progress=False)
 LossExplorer(run, names=["ball", "background", "ball, upwards"])
 
 # %%

@@ -34,7 +34,7 @@ import os
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
-num_steps = 12  # fewer than the recipe's, to save time; None takes those
+num_inference_steps = 12  # fewer than the recipe's, to save time; None takes those
 
 # %%
 import torch
@@ -71,13 +71,17 @@ from sgi2v_lab.plots import (
 model = load_model(model_name, device)
 settings = model.preset("paper")  # the paper's recipe; for SVD these are its own settings
 if settings.optimizer != "adamw":  # this chapter is about the paper's, with five iterations, at a gentler rate
-    settings = settings.replace(optimizer="adamw", learning_rate=settings.learning_rate / 5, iterations=5, enough=None)
-if num_steps:  # the same stretch of the run is guided, in fewer steps
-    scaled = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
-    settings = settings.replace(num_steps=num_steps, guided_steps=scaled)
+    settings = settings.replace(
+        optimizer="adamw", learning_rate=settings.learning_rate / 5, iterations=5, early_stop=None
+    )
+if num_inference_steps:  # the same stretch of the run is guided, in fewer steps
+    scaled = [
+        max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
+    ]
+    settings = settings.replace(num_inference_steps=num_inference_steps, control_steps=scaled)
 frames, _, h, w = model.latent_shape(settings)
-first, last = settings.guided_steps
-print(f"{model.name}: {settings.num_steps} steps, of which {first} to {last} are guided")
+first, last = settings.control_steps
+print(f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are guided")
 
 # %% [markdown]
 # ## One run, kept in slow motion
@@ -92,7 +96,7 @@ picture = reference_image(prompt, size=side)
 box = next(iter(prompt_boxes(prompt, side).values())).tolist()
 asked = Trajectories(picture.size, (Trajectory.move(box, by=(0.45 * side, 0), name="ball"),))
 
-run = generate(model, picture, asked, settings, seed=seed, trace=["latents", "optimisation"], progress=False)
+run = generate(model, picture, asked, settings, seed=seed, trace=["latents", "optimization"], progress=False)
 plot_trajectories(run.image, run.boxes, names=["ball"])
 
 # %% [markdown]
@@ -110,8 +114,8 @@ plot_trajectories(run.image, run.boxes, names=["ball"])
 # *Prediction:* in which frame will the gradient be smallest?
 
 # %%
-step = run.trace[settings.guided_steps[0]]
-change = step.optimised - step.before
+step = run.trace[settings.control_steps[0]]
+change = step.optimized - step.before
 for iteration in step.iterations:
     print(f"iteration {iteration.iteration}: loss {iteration.loss:.5f} before its update")
 print(f"the latents moved by {change.std():.2f} per number, in noise of sigma {step.sigma:.1f}")
@@ -143,12 +147,12 @@ plot_magnitudes(run.video, lengths, run.boxes, label="length (largest = 1)")
 # noise?
 
 # %%
-rate = settings.learning_rate * (step.sigma if settings.relative_rate else 1.0)
+rate = settings.learning_rate * (step.sigma if settings.scale_lr_by_sigma else 1.0)
 for index in run.losses:
     each = run.trace[index]
     slope = each.iterations[0].gradient[1:].abs().median()
     moved = (each.iterations[0].latents - each.before)[1:].abs().median()
-    here = settings.learning_rate * (each.sigma if settings.relative_rate else 1.0)
+    here = settings.learning_rate * (each.sigma if settings.scale_lr_by_sigma else 1.0)
     print(f"sigma {each.sigma:6.2f}: median gradient {slope:.1e}, median move {moved / here:.2f} rates")
 
 # %% [markdown]
@@ -186,7 +190,7 @@ LossExplorer(run, names=["ball"])
 # first frame. The features inside the boxes should have become more similar to it.
 
 # %%
-late = run.trace[settings.guided_steps[1]]
+late = run.trace[settings.control_steps[1]]
 conditioning = subject_of_run(model, run).conditioning
 size = (settings.width, settings.height)
 
@@ -197,7 +201,7 @@ def ball_likeness(latents):
     return similarity_maps(assemble(layers, (h, w)), box=run.boxes[0, 0].tolist(), picture=size)
 
 
-likeness = {"before": ball_likeness(late.before), "optimised": ball_likeness(late.optimised)}
+likeness = {"before": ball_likeness(late.before), "optimized": ball_likeness(late.optimized)}
 plot_similarity(run.video, likeness)
 
 # %%
@@ -217,7 +221,7 @@ plot_series(range(frames), inside, "frame", "mean similarity inside the box")
 #
 # The paper's rate is 0.21 in the units of the latents. SVD is guided at noise levels of tens to hundreds, where that is
 # a nudge. A small model with a shorter schedule is guided at lower noise too, so its settings give the rate as a share
-# of $\sigma$ (`relative_rate`): the same nudge at every step.
+# of $\sigma$ (`scale_lr_by_sigma`): the same nudge at every step.
 #
 # *Predict* the three curves: a tenth of the rate, the rate, and ten times it.
 
@@ -259,7 +263,7 @@ print(f"mean distance from the path: {without:.1f} px without control, {with_con
 
 # %% [markdown]
 # *Look at* the lower row: does the ball stay in its box to the end? This is a shortened run of a small model, one
-# seed, one picture; if the two rows look much alike, set `num_steps = None` and run the notebook again. `objmc`
+# seed, one picture; if the two rows look much alike, set `num_inference_steps = None` and run the notebook again. `objmc`
 # measures how far a tracker finds the ball from the path; chapter 8 takes the settings that suit the model best.
 
 # %% [markdown]
@@ -274,11 +278,11 @@ for index, losses in run.losses.items():
     assert losses[-1] < losses[0], f"the loss did not fall in step {index}"
 for each in run.trace:
     if each.index in run.losses:
-        rate_here = settings.learning_rate * (each.sigma if settings.relative_rate else 1.0)
+        rate_here = settings.learning_rate * (each.sigma if settings.scale_lr_by_sigma else 1.0)
         decay = settings.iterations * rate_here * settings.weight_decay * each.before.abs().max()
-        assert (each.optimised - each.before).abs().max() <= 1.02 * settings.iterations * rate_here + decay
+        assert (each.optimized - each.before).abs().max() <= 1.02 * settings.iterations * rate_here + decay
     else:
-        assert each.optimised is None and torch.equal(each.mixed, each.before)
+        assert each.optimized is None and torch.equal(each.mixed, each.before)
 before = start.clone()
 next(optimize_latents(model, start, step.sigma, conditioning, cells.to(model.device), settings))
 assert torch.equal(start, before), "the latents given must stay as they are"
@@ -306,7 +310,7 @@ def first_step(latents, gradient, rate, weight_decay):
 # %% nbgrader={"grade": true, "grade_id": "adam-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 for index in run.losses:
     each = run.trace[index]
-    rate_here = settings.learning_rate * (each.sigma if settings.relative_rate else 1.0)
+    rate_here = settings.learning_rate * (each.sigma if settings.scale_lr_by_sigma else 1.0)
     mine = first_step(each.before, each.iterations[0].gradient, rate_here, settings.weight_decay)
     error = ((mine - each.iterations[0].latents).abs().max() / rate_here).item()
     assert error < 1e-3, f"step {index}: differs by {error:.2g} learning rates; which way does the step go?"
@@ -317,19 +321,19 @@ print("Your step is AdamW's, at every guided step of the run.")
 # %% [markdown]
 # ### 2. The gradient from its parts
 #
-# Write what `optimize_latents` differentiates. `features_for_gradient` gives the recorded features with their graph;
+# Write what `optimize_latents` differentiates. `features_with_graph` gives the recorded features with their graph;
 # you bring them to one size, compute the loss, and ask `torch.autograd.grad` for the gradient, all inside the `with`
 # block. (It has to be open while you differentiate; see its docstring.)
 
 # %%
-from sgi2v_lab.features import features_for_gradient
+from sgi2v_lab.features import features_with_graph
 
 
 # %% nbgrader={"grade": false, "grade_id": "gradient-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def loss_and_gradient(latents, sigma):
     """The trajectory loss of noisy latents, and its gradient with respect to them."""
     z = latents.detach().float().clone().requires_grad_(True)
-    with features_for_gradient(model, z, sigma, conditioning, settings.layers) as layers:
+    with features_with_graph(model, z, sigma, conditioning, settings.layers) as layers:
         ### BEGIN SOLUTION
         features = assemble(layers, (h, w))
         loss = trajectory_loss(features, cells.to(z.device), settings.gaussian_sigma).total
@@ -366,13 +370,13 @@ def loss_of(latents):
 ### BEGIN SOLUTION
 big = settings.replace(iterations=1, learning_rate=settings.iterations * settings.learning_rate)
 leap = next(optimize_latents(model, start, step.sigma, conditioning, cells.to(model.device), big))
-after["five small"] = loss_of(step.optimised.to(model.device))
+after["five small"] = loss_of(step.optimized.to(model.device))
 after["one big"] = loss_of(leap.latents)
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "budget-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 assert all(isinstance(value, float) for value in after.values()), "put two numbers into `after`"
-expected = loss_of(step.optimised.to(model.device))
+expected = loss_of(step.optimized.to(model.device))
 assert abs(after["five small"] - expected) < 1e-3 * expected, f"five small steps end at {expected:.6f} in this run"
 assert after["one big"] != after["five small"], "the two end at different latents, so their losses differ"
 ends = ", ".join(f"{name}: {value:.5f}" for name, value in after.items())

@@ -34,7 +34,7 @@ import os
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
-num_steps = 12  # fewer than the recipe's, to save time; None takes those
+num_inference_steps = 12  # fewer than the recipe's, to save time; None takes those
 cutoff = 0.5  # r, the paper's
 
 # %%
@@ -61,10 +61,12 @@ from sgi2v_lab.explore import place_norms, subject_of_run
 from sgi2v_lab.plots import plot_gallery, plot_magnitudes, plot_mask, plot_series, plot_spectra
 
 model = load_model(model_name, device)
-settings = model.preset("paper").replace(enough=None)  # so that every guided step changes the latents
-if num_steps:  # the same stretch of the run is guided, in fewer steps
-    scaled = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
-    settings = settings.replace(num_steps=num_steps, guided_steps=scaled)
+settings = model.preset("paper").replace(early_stop=None)  # so that every guided step changes the latents
+if num_inference_steps:  # the same stretch of the run is guided, in fewer steps
+    scaled = [
+        max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
+    ]
+    settings = settings.replace(num_inference_steps=num_inference_steps, control_steps=scaled)
 frames, channels, h, w = model.latent_shape(settings)
 bins = min(h, w) // 2
 print(f"{model.name}: {frames} frames, each of {channels} channels on a grid of {h} x {w} cells")
@@ -81,7 +83,7 @@ side = max(settings.width, settings.height)
 picture = reference_image(prompt, size=side)
 box = next(iter(prompt_boxes(prompt, side).values())).tolist()
 asked = Trajectories(picture.size, (Trajectory.move(box, by=(0.45 * side, 0), name="ball"),))
-run = generate(model, picture, asked, settings, seed=seed, trace=["latents", "optimisation"], progress=False)
+run = generate(model, picture, asked, settings, seed=seed, trace=["latents", "optimization"], progress=False)
 
 # %% [markdown]
 # ## Pictures are steep, noise is flat
@@ -143,8 +145,8 @@ plot_gallery({name: decoded(latents) for name, latents in parts.items()})
 # At the first guided step, compare the spectrum of the optimiser's change with that of the noise it was made to.
 
 # %%
-step = run.trace[settings.guided_steps[0]]
-change = step.optimised - step.before
+step = run.trace[settings.control_steps[0]]
+change = step.optimized - step.before
 spectra = {"latents before": step.before, "the optimiser's change": change}
 plot_spectra(radii, {name: radial_spectrum(latents, bins)[1] for name, latents in spectra.items()}, cutoff)
 
@@ -165,7 +167,7 @@ plot_spectra(radii, {name: radial_spectrum(latents, bins)[1] for name, latents i
 # height and width of each channel and frame.
 
 # %%
-mixed = mix_frequencies(step.optimised, step.before, mask)
+mixed = mix_frequencies(step.optimized, step.before, mask)
 kept = mixed - step.before
 plot_magnitudes(run.video, {"change": place_norms(change), "kept of it": place_norms(kept)}, run.boxes)
 
@@ -186,10 +188,10 @@ plot_spectra(radii, {name: radial_spectrum(latents, bins)[1] for name, latents i
 
 # %%
 conditioning = subject_of_run(model, run).conditioning  # what the UNet is told of the first frame
-late = run.trace[settings.guided_steps[1]]
+late = run.trace[settings.control_steps[1]]
 guesses = {}
 for r in (0.0, 0.25, 0.5, 1.0):
-    at_r = mix_frequencies(late.optimised, late.before, butterworth_mask(h, w, r, settings.butterworth_order))
+    at_r = mix_frequencies(late.optimized, late.before, butterworth_mask(h, w, r, settings.butterworth_order))
     guess = predict_clean_latents(model, conditioning, at_r.to(model.device), settings, late.index)
     guesses[f"r = {r:g}"] = decoded(guess.float().cpu())
     moved = (guesses[f"r = {r:g}"] - guesses["r = 0"]).abs().mean().item()
@@ -220,7 +222,7 @@ FrequencyExplorer(run, model=model, cutoff=cutoff)
 top = radii > 0.75
 power = {
     name: radial_spectrum(z, bins)[1]
-    for name, z in {"before": step.before, "optimised": step.optimised, "mixed": mixed}.items()
+    for name, z in {"before": step.before, "optimized": step.optimized, "mixed": mixed}.items()
 }
 off = {name: (one[top] / power["before"][top] - 1).abs().mean().item() for name, one in power.items()}
 print({name: f"{100 * value:.2f} %" for name, value in off.items()})
@@ -236,11 +238,11 @@ there_and_back = torch.fft.ifft2(torch.fft.fft2(run.latents)).real
 assert torch.allclose(there_and_back, run.latents, atol=1e-5), "FFT and inverse FFT give back the input"
 assert abs(butterworth_mask(64, 64, 0.5)[32, 48].item() - 0.5) < 1e-6, "at d = r half passes"
 assert butterworth_mask(h, w, cutoff)[h // 2, w // 2] == 1, "frequency zero passes whole"
-untouched = mix_frequencies(step.optimised, step.before, butterworth_mask(h, w, 0.0))
+untouched = mix_frequencies(step.optimized, step.before, butterworth_mask(h, w, 0.0))
 assert torch.equal(untouched, step.before), "a cut-off of 0 keeps the original latents"
 
 power_of = lambda z: radial_spectrum(z, bins)[1]  # noqa: E731
-lost, left = power_of(step.optimised - mixed) / power_of(change), power_of(kept) / power_of(change)
+lost, left = power_of(step.optimized - mixed) / power_of(change), power_of(kept) / power_of(change)
 assert lost[0] < 1e-4, "the longest waves are the optimised ones"
 assert left[-1] < 1e-2, "the shortest waves are the original ones"
 print(
@@ -293,12 +295,12 @@ def mix(optimised, original, mask):
 
 
 # %% nbgrader={"grade": true, "grade_id": "mix-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-mine = mix(step.optimised, step.before, mask)
+mine = mix(step.optimized, step.before, mask)
 assert not mine.is_complex(), "take the real part: what is left of the imaginary one is rounding"
 error = ((mine - mixed).abs().max() / mixed.abs().max()).item()
 assert error < 1e-5, f"differs from mix_frequencies by {error:.2g} of the largest value; is the mask shifted?"
-all_pass = mix(step.optimised, step.before, torch.ones(h, w))
-error = ((all_pass - step.optimised).abs().max() / step.optimised.abs().max()).item()
+all_pass = mix(step.optimized, step.before, torch.ones(h, w))
+error = ((all_pass - step.optimized).abs().max() / step.optimized.abs().max()).item()
 assert error < 1e-5, "where everything passes, the optimised latents should come back"
 print("Four lines, and they are section 3.3 of the paper.")
 
@@ -308,7 +310,7 @@ print("Four lines, and they are section 3.3 of the paper.")
 # Write `kept_share`: the energy (the sum of squares) of what the filter keeps of a change, as a share of the
 # change's. *Predict* its value at $r = 0.5$: the disc of radius ½ covers about a fifth of the frequency square, so of
 # white noise a little less than a fifth would survive. Will the optimiser's change keep more or less? Then find
-# `enough`, the smallest of `cutoffs` that keeps half or more (or the last one, if none does).
+# `early_stop`, the smallest of `cutoffs` that keeps half or more (or the last one, if none does).
 
 # %% nbgrader={"grade": false, "grade_id": "share-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 cutoffs = [round(0.1 * k, 1) for k in range(1, 11)]

@@ -34,7 +34,7 @@ model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or 
 device = None  # the best there is; or "cpu", "cuda", "mps"
 prompt = "a red white striped circle at the left on blue clouds"
 seed = 817
-num_steps = None  # the model's own; a smaller number saves time
+num_inference_steps = None  # the model's own; a smaller number saves time
 
 # %%
 import torch
@@ -68,16 +68,16 @@ from sgi2v_lab.widgets import Studio
 
 def in_fewer_steps(settings, count):
     """The same stretch of the run guided, in `count` steps."""
-    guided = [max(1, round(step * count / settings.num_steps)) for step in settings.guided_steps]
-    return settings.replace(num_steps=count, guided_steps=guided)
+    guided = [max(1, round(step * count / settings.num_inference_steps)) for step in settings.control_steps]
+    return settings.replace(num_inference_steps=count, control_steps=guided)
 
 
 model = load_model(model_name, device)
-settings = in_fewer_steps(model.settings, num_steps) if num_steps else model.settings
+settings = in_fewer_steps(model.settings, num_inference_steps) if num_inference_steps else model.settings
 frames, channels, h, w = model.latent_shape(settings)
-first, last = settings.guided_steps
+first, last = settings.control_steps
 print(
-    f"{model.name}: {settings.num_steps} steps, of which {first} to {last} are guided; latents {channels} x {h} x {w}"
+    f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are guided; latents {channels} x {h} x {w}"
 )
 
 # %% [markdown]
@@ -150,7 +150,9 @@ plot_comparison(alone.video, run.video, run.boxes)
 # that the ball should be in: first without control, then with it.
 
 # %%
-looks = sorted({0, first, (first + last) // 2, last, (last + settings.num_steps) // 2, settings.num_steps - 1})
+looks = sorted(
+    {0, first, (first + last) // 2, last, (last + settings.num_inference_steps) // 2, settings.num_inference_steps - 1}
+)
 panels = {}
 for name, one in (("alone", alone), ("asked", run)):
     for index in looks:
@@ -168,7 +170,7 @@ plot_gallery(panels, boxes=run.boxes[:, -1])
 #
 # One line for each guided step, a point for each iteration, before its update. *Look at* which lines fall. A line may
 # rise: Adam's first step is as large as its later ones wherever it goes, and at the highest noise the features hardly
-# know what the film will be. The filter and the denoiser come between the lines. With `enough`, which the toy's settings
+# know what the film will be. The filter and the denoiser come between the lines. With `early_stop`, which the toy's settings
 # have and the paper has not, a step ends once its loss is below that share of the first one: it may be a single point.
 
 # %%
@@ -182,7 +184,7 @@ plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
 
 # %%
 iterations = sum(len(losses) for losses in run.losses.values())
-print(f"{settings.num_steps} denoising steps and {iterations} optimiser iterations")
+print(f"{settings.num_inference_steps} denoising steps and {iterations} optimiser iterations")
 for name, one in (("without control", alone), ("with control", run)):
     print(f"{name:15}", {stage: f"{taken:.1f} s" for stage, taken in one.seconds.items()})
 
@@ -229,14 +231,14 @@ assert not torch.equal(run.trace[first].mixed, alone.trace[first].mixed), "guida
 mask = butterworth_mask(h, w, settings.cutoff, settings.butterworth_order)
 for index in run.losses:
     step = run.trace[index]
-    error = (mix_frequencies(step.optimised, step.before, mask) - step.mixed).abs().max().item()
+    error = (mix_frequencies(step.optimized, step.before, mask) - step.mixed).abs().max().item()
     assert error < (1e-5 if model.dtype == torch.float32 else 1e-2) * step.sigma, f"equation 4 is off in step {index}"
 worked = [run.losses[step] for step in run.working_steps]  # in others it was low enough at once
 begin, end = ([losses[k] for losses in worked] for k in (0, -1))
 fell = sum(b > e for b, e in zip(begin, end, strict=True))
 assert sum(end) < sum(begin), "over all guided steps the loss should fall"
 assert 2 * fell > len(begin), f"the loss fell in only {fell} of {len(begin)} guided steps"
-brief = in_fewer_steps(settings, 3).replace(guided_steps=(1, 1), iterations=1)
+brief = in_fewer_steps(settings, 3).replace(control_steps=(1, 1), iterations=1)
 plain = generate(model, picture, None, brief, seed=seed, progress=False).latents
 for change in ({"iterations": 0}, {"cutoff": 0.0}):
     same = generate(model, picture, asked, brief.replace(**change), seed=seed, progress=False).latents
@@ -304,7 +306,7 @@ print("Your Euler step takes the film from noise to its end, at every step of th
 # %% [markdown]
 # ### 3. Change one part
 #
-# Choose **one** setting of the method to change, such as `features="ordinary"`, `gaussian_sigma=None`,
+# Choose **one** setting of the method to change, such as `features="self-attention"`, `gaussian_sigma=None`,
 # `cutoff=1.0`, `iterations=1` or other `layers`. Write down what you expect. Then make a run in few steps with
 # `quick` as it is and one with your change, the same seed in both, and put the ObjMC of each into `distances`.
 
@@ -313,7 +315,7 @@ quick = in_fewer_steps(settings, 6).replace(iterations=2)
 changed = quick  # quick.replace(...): one setting
 distances = {"as it is": None, "changed": None}  # ObjMC, in pixels
 ### BEGIN SOLUTION
-changed = quick.replace(features="ordinary")
+changed = quick.replace(features="self-attention")
 for name, chosen in (("as it is", quick), ("changed", changed)):
     video = generate(model, picture, asked, chosen, seed=seed, progress=False).video
     distances[name] = objmc(video, run.boxes).value

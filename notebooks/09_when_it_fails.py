@@ -34,7 +34,7 @@ import os
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
-num_steps = 6  # of the short runs below; None takes the recipe's number
+num_inference_steps = 6  # of the short runs below; None takes the recipe's number
 iterations = 3  # of the optimiser, in these runs
 noise_level = 0.2  # sigma at which we look at features
 
@@ -58,7 +58,6 @@ from sgi2v_lab import (
     fit_image,
     generate,
     latent_cells,
-    layers_of,
     load_model,
     objmc,
     prompt_boxes,
@@ -76,12 +75,14 @@ from sgi2v_lab.widgets.remarks import remarks_on
 
 model = load_model(model_name, device)
 recipe = model.preset("paper")
-settings = recipe.replace(iterations=iterations, enough=None)
+settings = recipe.replace(iterations=iterations, early_stop=None)
 if settings.iterations < recipe.iterations:  # fewer steps, longer ones
     settings = settings.replace(learning_rate=2 * settings.learning_rate)
-if num_steps:  # the same stretch of the run is guided, in fewer steps
-    guided = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
-    settings = settings.replace(num_steps=num_steps, guided_steps=guided)
+if num_inference_steps:  # the same stretch of the run is guided, in fewer steps
+    guided = [
+        max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
+    ]
+    settings = settings.replace(num_inference_steps=num_inference_steps, control_steps=guided)
 frames, _, h, w = model.latent_shape(settings)
 size = (settings.width, settings.height)
 cell = model.vae_factor
@@ -151,7 +152,7 @@ for name, asked, run in (("fair", fair, good), ("hurried", hurried, fast)):
 # time, more frames, or a higher motion bucket, which tells the model that this is a film of fast things.
 
 # %%
-judged = dict(num_frames=frames, size=size, factor=cell, motion_bucket=settings.motion_bucket, fps=settings.fps)
+judged = dict(num_frames=frames, size=size, factor=cell, motion_bucket_id=settings.motion_bucket_id, fps=settings.fps)
 for remark in remarks_on(hurried, **judged):
     print(f"{remark.kind}: {remark.text}")
 
@@ -264,7 +265,7 @@ for name, losses in valleys.items():
 # (section 4.3). Here are the landscapes of single layers, for the disc; the ring is where it really went.
 
 # %%
-known = layers_of(model.unet)
+known = model.layers
 chosen = {f"layer {layer}": (layer,) for layer in known}
 chosen = {**chosen, "the model's own": model.settings.layers}
 by_layer = {name: landscape(features_of(subject, layers), disc) for name, layers in chosen.items()}

@@ -37,7 +37,7 @@ device = None  # the best there is; or "cpu", "cuda", "mps"
 dtype = None  # "fp32", "bf16" or "fp16"; None: fp32 on a CPU, else fp16
 prompt = "a red white striped circle at the left on blue clouds"
 seed = 817
-num_steps = 8  # of the run on a small model; real SVD takes its own 50
+num_inference_steps = 8  # of the run on a small model; real SVD takes its own 50
 
 # %%
 import torch
@@ -131,7 +131,7 @@ for name in paper:
         print(f"{name:20}{paper[name]!s:28}{own[name]}")
 
 # %% [markdown]
-# *Look at* the learning rate and `relative_rate`. SVD's noise levels go from 700 down to 0.002, and its guided steps lie
+# *Look at* the learning rate and `scale_lr_by_sigma`. SVD's noise levels go from 700 down to 0.002, and its guided steps lie
 # at 374 down to 37, where a change of 0.21 per iteration is small. A small model has smaller latents to fill and a
 # shorter range, so its rate is a share of $\sigma$.
 
@@ -171,7 +171,7 @@ cells = latent_cells(asked.boxes(frames), model.vae_factor, h, w).to(model.devic
 generator = torch.Generator().manual_seed(seed)
 conditioning = encode_image(model, to_tensor(picture), model.settings, generator)
 schedule = make_schedule(model, model.settings)
-first = model.settings.guided_steps[0]
+first = model.settings.control_steps[0]
 latents = draw_noise(model, model.settings, generator) * schedule.sigmas[first]
 
 
@@ -203,7 +203,7 @@ print(f"kept for the backward pass: {everything / 2**20:.1f} MiB; with checkpoin
 # |---|---|---|---|
 # | half precision | `load_model(..., dtype="fp16")`, `--dtype fp16` | half of weights and activations | rounding |
 # | checkpointing | `checkpointing=True`, `--checkpointing` | most activations | about a third more time |
-# | decode in pieces | `decode_chunk=2`, `--decode-chunk 2` | memory of the last stage | see below |
+# | decode in pieces | `decode_chunk_size=2`, `--decode-chunk-size 2` | memory of the last stage | see below |
 # | stop early | always on | the layers after the last recorded one | nothing |
 # | a smaller picture | `width`, `height`, multiples of 64 | all activations | SVD knows 1024 x 576 best |
 #
@@ -232,14 +232,14 @@ print("largest difference by frame:", [f"{value:.4f}" for value in (whole - piec
 from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.stages import one_iteration, workload
-from sgi2v_lab.efficiency.recompute import RECOMPUTED
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 
 full_size = network("svd", "meta", "fp16")
 work = workload(full_size)  # noise, a picture's conditioning, one box: all without numbers
 weights = sum(
     weight.nbytes for part in (full_size.unet, full_size.vae, full_size.image_encoder) for weight in part.parameters()
 )
-counted = {mode: weights + count_bytes(lambda mode=mode: one_iteration(work, mode)) for mode in RECOMPUTED}
+counted = {mode: weights + count_bytes(lambda mode=mode: one_iteration(work, mode)) for mode in RECOMPUTE_MODES}
 for mode, total in counted.items():
     card = next(card for card in (8, 12, 16, 24, 48, 80) if total < 0.9 * card * 1e9)
     print(f"{mode:10}{total / 1e9:6.1f} GB with the weights: a card of {card} GB")
@@ -257,9 +257,13 @@ for mode, total in counted.items():
 
 # %%
 settings = model.settings
-if not real and num_steps and num_steps < settings.num_steps:
-    guided = [max(1, round(step * num_steps / settings.num_steps)) for step in settings.guided_steps]
-    settings = settings.replace(num_steps=num_steps, guided_steps=guided, iterations=min(3, settings.iterations))
+if not real and num_inference_steps and num_inference_steps < settings.num_inference_steps:
+    guided = [
+        max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
+    ]
+    settings = settings.replace(
+        num_inference_steps=num_inference_steps, control_steps=guided, iterations=min(3, settings.iterations)
+    )
 plot_trajectories(to_tensor(picture), asked.boxes(frames), names=["ball"])
 
 # %%
@@ -305,7 +309,7 @@ error = ((gradient - same_gradient).abs().max() / gradient.abs().max()).item()
 assert error < (1e-4 if model.dtype == torch.float32 else 0.1), f"checkpointing changed the gradient by {error:.2g}"
 svd = Settings()
 assert (svd.height // 8, svd.width // 8) == (72, 128), "SVD's latents have 72 x 128 cells"
-assert svd.guided_steps[1] - svd.guided_steps[0] + 1 == 16 and svd.iterations == 5
+assert svd.control_steps[1] - svd.control_steps[0] + 1 == 16 and svd.iterations == 5
 assert next(model.unet.parameters()).dtype == model.dtype
 print(f"Checkpointing keeps {little / everything:.0%} of the activations; the gradient agrees to {error:.1g}.")
 
@@ -337,21 +341,23 @@ print(f"SVD's UNet takes {gib(1.52e9, 'fp16'):.1f} GiB in fp16 and {gib(1.52e9, 
 # ### 2. How many passes?
 #
 # Count the UNet passes of a controlled run from its settings. `denoising`: one forward pass for each step, two with
-# classifier-free guidance (`max_guidance` above 1). `optimising`: one forward and backward pass for each iteration.
+# classifier-free guidance (`max_guidance_scale` above 1). `optimising`: one forward and backward pass for each iteration.
 
 
 # %% nbgrader={"grade": false, "grade_id": "passes-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def passes(settings):
     """(denoising, optimising): UNet passes of a run."""
     ### BEGIN SOLUTION
-    first, last = settings.guided_steps
-    return settings.num_steps * (2 if settings.max_guidance > 1 else 1), (last - first + 1) * settings.iterations
+    first, last = settings.control_steps
+    return settings.num_inference_steps * (2 if settings.max_guidance_scale > 1 else 1), (
+        last - first + 1
+    ) * settings.iterations
     ### END SOLUTION
 
 
 # %% nbgrader={"grade": true, "grade_id": "passes-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 assert passes(Settings()) == (100, 80), f"SVD by the paper: 100 and 80, not {passes(Settings())}"
-assert passes(Settings(max_guidance=1.0, iterations=0)) == (50, 0), "no guidance: one pass a step"
+assert passes(Settings(max_guidance_scale=1.0, iterations=0)) == (50, 0), "no guidance: one pass a step"
 assert passes(settings)[1] >= sum(len(losses) for losses in run.losses.values()), (
     "a run makes no more iterations than that: its steps may end early, never late"
 )
@@ -386,7 +392,7 @@ assert svd_levels.shape == (50,) and abs(svd_levels[0] - 700) < 1e-3 and abs(svd
 ours = make_schedule(model, model.settings).sigmas[:-1].double().cpu()  # without the zero at the end
 mine = karras(len(ours), model.scheduler.config.sigma_min, model.scheduler.config.sigma_max)
 assert torch.allclose(mine, ours, rtol=1e-3), "the model's own levels differ"
-begin, end = (svd_levels[step].item() for step in Settings().guided_steps)
+begin, end = (svd_levels[step].item() for step in Settings().control_steps)
 assert 370 < begin < 378 and 36 < end < 38, f"SVD is guided from 374 to 37, not from {begin:.0f} to {end:.0f}"
 print(
     f"SVD is guided from sigma {begin:.0f} to {end:.0f}: a rate of 0.21 is {0.21 / begin:.2%} to {0.21 / end:.2%} of it."

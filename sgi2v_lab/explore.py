@@ -11,15 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.features import Layer, extract_features
+from sgi2v_lab.features import extract_features
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies, radial_spectrum
-from sgi2v_lab.latents import Conditioning, decode_latents, encode_image
+from sgi2v_lab.latents import decode_latents, encode_image
 from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.models.load import Model
-from sgi2v_lab.optimize import Carried, OptimizeStep, optimize_latents
+from sgi2v_lab.models.model import Conditioning, Layer, Model
+from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pca import fit_pca
 from sgi2v_lab.pipeline import Run
-from sgi2v_lab.sampling import DenoiseStep, make_schedule
+from sgi2v_lab.sampling import DenoiseStep, control_step, make_schedule
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Features, Image, Latents, Mask, Video
 from sgi2v_lab.trajectories.boxes import latent_cells
@@ -34,14 +34,14 @@ __all__ = [
     "iterations_of",
     "loss_shares",
     "loss_weights",
-    "optimised_steps",
+    "optimized_steps",
     "pca_colours",
     "place_norms",
     "subject_of_latents",
     "subject_of_run",
 ]
 
-ONE_SPACE = ("aligned", "ordinary")  # both are weighted sums of value tokens, so that one basis can colour both
+ONE_SPACE = ("aligned", "self-attention")  # both are weighted sums of value tokens, so that one basis can colour both
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,13 @@ def subject_of_latents(
     generator = torch.Generator().manual_seed(seed)
     clean = latents.detach().float().cpu()
     noise = torch.randn(clean.shape, generator=generator)
-    sigmas = tuple(make_schedule(model, settings).sigmas[: settings.num_steps].tolist())
+    sigmas = tuple(make_schedule(model, settings).sigmas[: settings.num_inference_steps].tolist())
     return Subject(
         model=model,
         settings=settings,
         conditioning=_conditioning(model, image, settings, seed),
         image=image,
-        video=decode_latents(model, latents.to(model.device), settings.decode_chunk) if video is None else video,
+        video=decode_latents(model, latents.to(model.device), settings.decode_chunk_size) if video is None else video,
         boxes=None,
         sigmas=sigmas,
         latents=tuple(clean + sigma * noise for sigma in sigmas),
@@ -186,7 +186,7 @@ def best_matches(maps: Float[Tensor, "frames h w"], picture: tuple[int, int]) ->
 # --- loss ------------------------------------------------------------------------------------------------------------
 
 
-def optimised_steps(run: Run) -> tuple[int, ...]:
+def optimized_steps(run: Run) -> tuple[int, ...]:
     """The guided steps of a run, in order; InputError where it was generated without control."""
     if not run.losses or run.boxes is None:
         raise InputError("the run has no losses, as it was generated without trajectories; give generate() some")
@@ -196,25 +196,24 @@ def optimised_steps(run: Run) -> tuple[int, ...]:
 def iterations_of(run: Run, step: int, model: Model | None = None) -> tuple[OptimizeStep, ...]:
     """The optimiser's iterations at a guided step: from the run's trace, or computed anew from the step's latents.
 
-    InputError where the trace has neither "optimisation", nor "latents" with a model to run them through.
+    InputError where the trace has neither "optimization", nor "latents" with a model to run them through.
     """
-    if step not in optimised_steps(run):
+    if step not in optimized_steps(run):
         raise InputError(f"step {step} is not guided; the guided steps are {', '.join(map(str, run.losses))}")
     kept = {each.index: each for each in run.trace}.get(step)
     if kept is not None and kept.iterations:
         return kept.iterations
     if kept is None or not len(kept.before) or model is None:
         raise InputError(
-            "the run did not keep its optimisation; generate it with trace=['optimisation'], or with "
+            "the run did not keep its optimisation; generate it with trace=['optimization'], or with "
             "trace=['latents'] and give the model here"
         )
     model = model_of(model, run)
     cells = _cells(run).to(model.device)
-    first = next(iter(run.losses.values()))[0]  # of the whole run: what `settings.enough` is a share of
-    carried = Carried(first_loss=torch.tensor([first], device=model.device))
+    first = next(iter(run.losses.values()))[0]  # of the whole run: what `settings.early_stop` is a share of
     conditioning = _conditioning(model, run.image, run.settings, run.seed)
     before = kept.before.to(model.device)
-    again = optimize_latents(model, before, run.sigmas[step], conditioning, cells, run.settings, carried=carried)
+    again = control_step(model, before, run.sigmas[step], conditioning, cells, run.settings, first)
     return tuple(replace(i, gradient=i.gradient.cpu(), latents=i.latents.cpu()) for i in again)
 
 
@@ -253,7 +252,7 @@ class Filtered:
     """Latents before and after the optimiser, and mixed by frequency."""
 
     mask: Mask  # the low-pass on the centred grid: the share taken from the optimised latents
-    latents: dict[str, Latents]  # "before", "optimised", "mixed"
+    latents: dict[str, Latents]  # "before", "optimized", "mixed"
     radii: Float[Tensor, " k"]  # of the spectra's rings, in units of the Nyquist frequency
     spectra: dict[str, Float[Tensor, " k"]]  # mean power of each, and of "change" (optimised - before) and "kept"
 
@@ -272,7 +271,7 @@ def filter_latents(before: Latents, optimised: Latents, cutoff: float | int, ord
     h, w = before.shape[-2:]
     mask = butterworth_mask(h, w, cutoff, order)
     mixed = mix_frequencies(optimised, before, mask)
-    shown = {"before": before, "optimised": optimised, "mixed": mixed}
+    shown = {"before": before, "optimized": optimised, "mixed": mixed}
     parts = {**shown, "change": optimised - before, "kept": mixed - before}
     bins = max(4, min(h, w) // 2)
     radii, _ = radial_spectrum(before, bins)
@@ -281,7 +280,7 @@ def filter_latents(before: Latents, optimised: Latents, cutoff: float | int, ord
 
 def guided_latents(run: Run) -> dict[int, DenoiseStep]:
     """The guided steps of a run whose latents were kept; InputError where there are none."""
-    steps = {step.index: step for step in run.trace if step.optimised is not None and len(step.before)}
+    steps = {step.index: step for step in run.trace if step.optimized is not None and len(step.before)}
     if not steps:
         raise InputError(
             "the run kept no optimised latents; generate it with trajectories and trace=['latents'], or give two "

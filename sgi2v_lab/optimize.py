@@ -1,29 +1,27 @@
-"""Latent optimisation: nudge the noisy latents until the features follow the path (section 3.2, algorithm 1)."""
+"""Latent optimisation: nudge the noisy latents until the features follow the paths (algorithm 1)."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from sgi2v_lab.efficiency.memory import Memory
-from sgi2v_lab.features import assemble, features_for_gradient
-from sgi2v_lab.latents import Conditioning
-from sgi2v_lab.loss import BoxSamples, LossTerms, compare_samples, join_samples, sample_boxes
-from sgi2v_lab.models.load import Model
-from sgi2v_lab.settings import Settings
+from sgi2v_lab.features import assemble, features_with_graph
+from sgi2v_lab.loss import LossTerms, trajectory_loss
+from sgi2v_lab.models.model import Conditioning, Layer, Model
 from sgi2v_lab.shapes import Latents
 
-__all__ = ["Carried", "OptimizeStep", "loss_gradient", "optimize_latents"]
+__all__ = ["OPTIMIZERS", "NormalizedSGD", "OptimizeStep", "optimize_latents"]
 
 
 @dataclass(frozen=True)
 class OptimizeStep:
-    """One iteration of the optimiser. Numbers are read from the device when they are asked for, not before."""
+    """One iteration. Numbers are read from the device when they are asked for, not before."""
 
     iteration: int
-    found: LossTerms  # before this iteration's update, still on the device
+    found: LossTerms  # before this iteration's update, without a graph
     gradient: Latents  # of the loss with respect to the latents
     latents: Latents  # after the update, fp32
 
@@ -38,123 +36,73 @@ class OptimizeStep:
         return self.found.per_box_and_frame.cpu()
 
 
-@dataclass
-class Carried:
-    """What a guided step leaves to the next one of the same run; `optimize_latents` fills it in."""
-
-    first_loss: Float[Tensor, " videos"] | None = None  # of the first iteration of all; for `settings.enough`
-    optimizer: torch.optim.Optimizer | None = None  # where `settings.carry_optimizer`
-
-
 def optimize_latents(
     model: Model,
     latents: Latents,
     sigma: float | Tensor,
     conditioning: Conditioning,
-    cells: Int[Tensor, "boxes frames 4"] | Sequence[Int[Tensor, "_boxes _frames 4"]],
-    settings: Settings,
-    memory: Memory | None = None,
-    carried: Carried | None = None,
+    cells: Int[Tensor, "boxes frames 4"],
+    *,
+    layers: tuple[Layer, ...] = ((2, 1), (2, 2)),
+    features: str = "aligned",
+    gaussian_sigma: float | None = 0.4,
+    iterations: int = 5,
+    learning_rate: float = 0.21,
+    optimizer: Callable[..., Optimizer] = AdamW,
 ) -> Iterator[OptimizeStep]:
     """Optimise noisy latents (frames, channels, h, w) at noise level sigma; yields after every iteration.
 
-    Of several videos in one pass, whose frames lie one after the other, `cells` are those of each; each has its own
-    loss, and their sum is what is reported as the loss. Where one has ended its step before the others, its own loss
-    is NaN from then on, and its latents stay.
+        repeat:  z <- AdamW(z, grad_z L(features(z)))
 
-    The optimiser is fresh, so that momentum does not leak from one noise level into the next, unless
-    `settings.carry_optimizer` and the one in `carried` goes on. With `settings.enough`, the step ends once its loss is
-    below that share of the run's first loss: the latents are then left as they are, and the GPU is waited for. With
-    `settings.relative_rate` the learning rate is in units of sigma: at SVD's guided steps 0.21 is a small nudge (sigma
-    is 37 to 374 there), while the same step at a small model's sigma of 5 would be a shove. Latents and loss are fp32,
-    whatever the model's precision. Stop early by leaving the loop. A GPU is given all iterations before it is asked
-    for a number, unless the caller asks in between.
+    The defaults are the paper's (section 4 and appendix). The optimiser is fresh at every call, so that momentum does
+    not leak from one noise level into the next. Latents and loss are fp32, whatever the model's precision. To stop
+    early, leave the loop. Where no number is read in between, a GPU is given all iterations without a wait.
 
-    Adam, the paper's choice, moves *every* latent by about the rate, however small its gradient is, since it divides
-    each gradient by its own size. Where a model does not forgive that, and the picture changes in places that have
-    nothing to do with the boxes, take `optimizer="normalized"`: gradient descent with the gradient divided by its
-    largest element, so that only the latents that matter most move by the rate.
+    Args:
+        model: from `load_model`.
+        latents: as the denoising step found them.
+        sigma: their noise level.
+        conditioning: of the first frame, from `encode_image`.
+        cells: boxes in latent cells (boxes, frames, 4), from `latent_cells`.
+        layers: whose features are compared (section 4.3).
+        features: kind of features, as in `record_features`.
+        gaussian_sigma: of the loss's weight, in half-sizes of a box; None for equal weights.
+        iterations: steps of the optimiser.
+        learning_rate: in units of the latents.
+        optimizer: called with the latents and the rate.
 
-    `memory` says how much is kept for the backward passes; by default all, or little with `settings.checkpointing`.
+    Raises:
+        InputError: an unknown layer or kind, or boxes with nothing to follow.
     """
-    model.check_layers(settings.layers)
-    memory = memory or Memory(model, "full" if settings.checkpointing else "fast")
-    each = [cells] if isinstance(cells, Tensor) else list(cells)
-    videos, (_, _, h, w) = len(each), latents.shape
-    shape = len(latents) // videos, h, w
-    samples = join_samples([sample_boxes(one, shape, settings.gaussian_sigma, latents.device) for one in each])
-    carried = carried or Carried()
-    x = latents.detach().float().clone().requires_grad_(True)
-    rate = settings.learning_rate * (float(sigma) if settings.relative_rate else 1.0)
-    sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)  # sent over once
-    optimizer = _make_optimizer(x, settings, rate)
-    if settings.carry_optimizer:
-        if carried.optimizer is not None:
-            optimizer.load_state_dict(carried.optimizer.state_dict())
-            optimizer.param_groups[0]["lr"] = rate
-        carried.optimizer = optimizer
-
-    ended = torch.zeros(videos, dtype=torch.bool, device=x.device)
-    for iteration in range(settings.iterations):
-        loss, gradient = memory.attempt(
-            lambda: loss_gradient(model, x, sigma, conditioning, samples, settings, memory.keep)
-        )
-        if settings.enough is not None:
-            loss, ended = _judge(loss, ended, carried, settings.enough)
-            if ended.all():
-                yield OptimizeStep(iteration, loss, gradient, x.detach().clone())
-                return
-        before = x.detach().clone() if settings.enough is not None else None
-        x.grad = gradient.clone()
-        if settings.optimizer == "normalized":
-            own = x.grad.view(videos, -1)  # a video does not move less because another one pulls more
-            own /= own.abs().amax(dim=1, keepdim=True).clamp(min=1e-30)
-        optimizer.step()
-        if before is not None:  # momentum would move what has ended, too
-            x.data = torch.where(ended.repeat_interleave(len(x) // videos).view(-1, 1, 1, 1), before, x.data)
-        yield OptimizeStep(iteration, loss, gradient, x.detach().clone())
+    z = latents.detach().float().clone().requires_grad_(True)
+    update = optimizer([z], lr=learning_rate)
+    for iteration in range(iterations):
+        with torch.enable_grad(), features_with_graph(model, z, sigma, conditioning, layers, features) as maps:
+            loss = trajectory_loss(assemble(maps, tuple(z.shape[-2:])), cells, gaussian_sigma)
+            (z.grad,) = torch.autograd.grad(loss.total, z)
+        gradient = z.grad.clone()
+        update.step()
+        yield OptimizeStep(iteration, loss.detach(), gradient, z.detach().clone())
 
 
-def _judge(
-    loss: LossTerms, ended: Bool[Tensor, " videos"], carried: Carried, enough: float
-) -> tuple[LossTerms, Bool[Tensor, " videos"]]:
-    """The loss, without what had ended before, and which videos have ended now."""
-    found = loss.total[None] if loss.per_video is None else loss.per_video
-    if carried.first_loss is None:
-        carried.first_loss = found
-    if loss.per_video is not None:
-        loss = replace(loss, per_video=found.masked_fill(ended, torch.nan))
-    return loss, ended | (found < enough * carried.first_loss)
+class NormalizedSGD(SGD):
+    """Gradient descent with the gradient divided by its largest element.
 
-
-def loss_gradient(
-    model: Model,
-    latents: Latents,
-    sigma: float | Tensor,
-    conditioning: Conditioning,
-    samples: BoxSamples,
-    settings: Settings,
-    keep: str = "fast",
-) -> tuple[LossTerms, Latents]:
-    """The loss of noisy latents (frames, channels, h, w) and its gradient, both without a graph.
-
-    `samples` are of `sample_boxes`, for the latents' frames and size; `keep` is as in `features_for_gradient`. Nothing
-    here waits for a GPU.
+    Adam divides each element by its own size, and so moves *every* latent by about the rate. Where a model does not
+    forgive that, this moves only the latents that matter most.
     """
-    x = latents.detach().requires_grad_(True)
-    with (
-        torch.enable_grad(),
-        features_for_gradient(model, x, sigma, conditioning, settings.layers, settings.features, keep) as features,
-    ):
-        loss = compare_samples(assemble(features, tuple(x.shape[-2:])), samples)
-        (gradient,) = torch.autograd.grad(loss.total, x)
-    return replace(loss, total=loss.total.detach(), terms=loss.terms.detach()), gradient
+
+    def step(self, closure: None = None) -> None:
+        """One update."""
+        for group in self.param_groups:
+            for z in group["params"]:
+                z.grad = z.grad / z.grad.abs().amax().clamp(min=1e-30)
+        super().step(closure)
 
 
-def _make_optimizer(x: Tensor, settings: Settings, rate: float) -> torch.optim.Optimizer:
-    match settings.optimizer:
-        case "adam":
-            return torch.optim.Adam([x], lr=rate)
-        case "sgd" | "normalized":
-            return torch.optim.SGD([x], lr=rate)
-    return torch.optim.AdamW([x], lr=rate, weight_decay=settings.weight_decay)
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "adamw": AdamW,
+    "adam": Adam,
+    "sgd": SGD,
+    "normalized": NormalizedSGD,
+}

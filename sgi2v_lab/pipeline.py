@@ -1,35 +1,30 @@
-"""generate(): the stages, assembled; generate_steps(): the same, one denoising step at a time.
-
-`prepare` and `run_steps` are its two halves: with another way of denoising between them, another method makes a run.
-"""
+"""generate(): the stages, assembled; generate_steps(): the same, one denoising step at a time."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-import PIL.Image
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
 from tqdm.auto import tqdm
 
-from sgi2v_lab.efficiency.memory import Memory, choose_mode
+from sgi2v_lab.baselines.registry import method_of
+from sgi2v_lab.efficiency.memory import Memory
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.images.read import fit_image, read_image, to_pil, to_tensor
+from sgi2v_lab.images.read import Picture, fit_image, read_image, to_pil, to_tensor
 from sgi2v_lab.images.resize import Fit
-from sgi2v_lab.latents import Conditioning, encode_image
+from sgi2v_lab.latents import encode_image
 from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.models.load import Model
-from sgi2v_lab.sampling import DenoiseStep, denoise, draw_noise
+from sgi2v_lab.models.model import Model
+from sgi2v_lab.sampling import DenoiseStep, Task, draw_noise
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image, Latents, Video
 from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
 
-__all__ = ["TRACEABLE", "Denoising", "Prepared", "Run", "finish", "generate", "generate_steps", "prepare", "run_steps"]
+__all__ = ["TRACEABLE", "Run", "generate", "generate_steps", "prepare"]
 
-TRACEABLE = ("latents", "denoised", "optimisation")
-Denoising = Callable[[Conditioning, Latents], Iterator[DenoiseStep]]  # from the first frame, encoded, and unit noise
+TRACEABLE = ("latents", "denoised", "optimization")
 
 
 @dataclass(frozen=True)
@@ -38,54 +33,37 @@ class Run:
 
     video: Video  # (frames, 3, height, width), 0..1, on the CPU
     image: Image  # the first frame as the model saw it
-    boxes: Boxes | None  # asked for, in pixels of the video; None without control
+    boxes: Boxes | None  # asked for, in pixels of the video; None without trajectories
     latents: Latents  # clean, before decoding
     settings: Settings
     model: str
+    method: str
     seed: int
-    losses: dict[int, list[float]]  # guided step -> loss before each iteration
+    losses: dict[int, list[float]]  # control step -> loss before each iteration
     sigmas: list[float]  # noise level of every step
     seconds: dict[str, float]  # by stage: encode, denoise (with the optimisation), decode
     trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with what was asked to be kept
 
     @property
     def working_steps(self) -> list[int]:
-        """The guided steps that changed the latents: with `settings.enough`, others end before their first update."""
-        enough, first = self.settings.enough, next(iter(self.losses.values()), [0.0])[0]
-        return [step for step, losses in self.losses.items() if enough is None or losses[0] >= enough * first]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a run begins with, once all is checked."""
-
-    picture: Image  # at the size of the video
-    boxes: Boxes | None  # asked for, in pixels of the video; None without control
-    cells: Int[Tensor, "boxes frames 4"] | None  # the boxes in latent cells
-    settings: Settings
-    seed: int
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+        """The control steps that changed the latents; with `early_stop`, others end before their first update."""
+        limit, first = self.settings.early_stop, next(iter(self.losses.values()), [0.0])[0]
+        return [step for step, losses in self.losses.items() if limit is None or losses[0] >= limit * first]
 
 
 def generate(
     model: Model,
-    image: PIL.Image.Image | Image | str,
+    image: Picture,
     trajectories: Trajectories | None = None,
     settings: Settings | None = None,
     *,
+    method: str = "sgi2v",
     seed: int = 817,
     fit: str = "stretch",
     trace: Iterable[str] = (),
     memory: str = "auto",
     progress: bool = True,
+    **options: object,
 ) -> Run:
     """Make a video that starts with a picture and in which the boxes follow their paths.
 
@@ -94,26 +72,24 @@ def generate(
         image: a file, a PIL picture, or a tensor (3, h, w) in 0..1; it is fitted to the settings' size.
         trajectories: boxes over time, in pixels of the picture given; None generates without control.
         settings: hyperparameters; by default the model's own.
+        method: "sgi2v", or a baseline (`baselines.METHODS`); all start from the same noise.
         seed: fixes all noise. The same seed on the same machine gives the same video, to the bit.
         fit: "stretch" (as the reference does), "crop" or "pad"; the boxes are carried along.
-        trace: what to keep of every step: "latents" (before, optimised, mixed, after), "denoised" (the guess of the
-            clean latents), "optimisation" (each iteration's loss terms, gradient and latents). Nothing costs nothing.
-        memory: how much is kept at hand, one of `MEMORY_MODES` (`memory`), or "auto" for the first that fits into what
-            is free. Where it runs out nevertheless, a warning says so, and the run goes on in the next mode.
+        trace: what to keep of every step: "latents" (before, optimized, mixed, after), "denoised" (the guess of the
+            clean latents), "optimization" (each iteration's loss terms, gradient and latents).
+        memory: one of `MEMORY_MODES` (`efficiency.memory`), or "auto" for the first that fits into what is free. Where
+            memory runs out nevertheless, a warning says so, and the run goes on in the next mode.
         progress: show a progress bar.
+        options: the method's own hyperparameters, the published ones by default.
 
     Raises:
-        InputError: for a picture, box, path, layer or size that cannot be used; nothing is computed before all is
-            checked.
+        InputError: for a picture, box, path, layer, size, method or option that cannot be used; nothing is computed
+            before all is checked.
     """
-    steps = generate_steps(model, image, trajectories, settings, seed=seed, fit=fit, trace=trace, memory=memory)
-    label = "controlled" if trajectories is not None else "uncontrolled"
-    return finish(steps, (settings or model.settings).num_steps, label, progress)
-
-
-def finish(steps: Generator[DenoiseStep, None, Run], total: int, label: str, progress: bool = True) -> Run:
-    """Make all `total` steps, behind a progress bar with a label, and return the run."""
-    with tqdm(total=total, desc=label, disable=not progress, leave=False) as bar:
+    given = {"method": method, "seed": seed, "fit": fit, "trace": trace, "memory": memory, **options}
+    steps = generate_steps(model, image, trajectories, settings, **given)
+    total = (settings or model.settings).num_inference_steps
+    with tqdm(total=total, desc=method if trajectories else "uncontrolled", disable=not progress, leave=False) as bar:
         while True:
             try:
                 next(steps)
@@ -124,39 +100,78 @@ def finish(steps: Generator[DenoiseStep, None, Run], total: int, label: str, pro
 
 def generate_steps(
     model: Model,
-    image: PIL.Image.Image | Image | str,
+    image: Picture,
     trajectories: Trajectories | None = None,
     settings: Settings | None = None,
     *,
+    method: str = "sgi2v",
     seed: int = 817,
     fit: str = "stretch",
     trace: Iterable[str] = (),
     memory: str = "auto",
+    **options: object,
 ) -> Generator[DenoiseStep, None, Run]:
     """The same as `generate`, as a generator: yields every denoising step, and returns the `Run` when it is exhausted.
 
     To stop, leave the loop: nothing more is computed. `run = yield from generate_steps(...)` passes the steps on.
     Arguments and errors are those of `generate`; all is checked at this call, before the first step is asked for.
     """
-    prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
-    model = model.in_precision(prepared.settings.precision)
-    chosen = Memory(model, choose_mode(model, prepared.settings, memory))
+    if unknown := set(trace := {*trace}) - {*TRACEABLE}:
+        raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
+    task = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
+    denoising = method_of(method, task, options)
+    model = model.in_precision(task.settings.precision)
+    chosen = Memory(model, task.settings, memory)
 
-    def denoising(conditioning: Conditioning, noise: Latents) -> Iterator[DenoiseStep]:
-        return denoise(model, conditioning, noise, prepared.settings, prepared.cells, memory=chosen)
+    def make() -> Generator[DenoiseStep, None, Run]:
+        seconds: dict[str, float] = {}
+        losses: dict[int, list[float]] = {}
+        sigmas: list[float] = []
+        kept: list[DenoiseStep] = []
+        generator = torch.Generator().manual_seed(task.seed)
+        with _timed(seconds, "encode"):
+            conditioning = encode_image(model, task.picture, task.settings, generator)
+            noise = draw_noise(model, task.settings, generator)
+        try:
+            with _timed(seconds, "denoise"):
+                for step in chosen.run(lambda last: denoising(model, conditioning, noise, last)):
+                    sigmas.append(step.sigma)
+                    if step.iterations:
+                        losses[step.index] = step.losses
+                    if trace:
+                        kept.append(_strip(step, trace))
+                    yield step
+            with _timed(seconds, "decode"):
+                video = chosen.decode(step.latents)
+        finally:
+            chosen.restore()
+        return Run(
+            video=video,
+            image=task.picture,
+            boxes=task.boxes,
+            latents=step.latents.float().cpu(),
+            settings=task.settings,
+            model=model.name,
+            method=method,
+            seed=task.seed,
+            losses=losses,
+            sigmas=sigmas,
+            seconds=seconds,
+            trace=kept,
+        )
 
-    return run_steps(model, prepared, denoising, trace, chosen)
+    return make()
 
 
 def prepare(
     model: Model,
-    image: PIL.Image.Image | Image | str,
+    image: Picture,
     trajectories: Trajectories | None = None,
     settings: Settings | None = None,
     *,
     seed: int = 817,
     fit: str = "stretch",
-) -> Prepared:
+) -> Task:
     """Check all that `generate` is given, and bring picture and boxes to the video's size. Arguments as there."""
     settings = settings or model.settings
     if not 0 <= seed < 2**63:
@@ -170,78 +185,31 @@ def prepare(
             drawn.validate(frames)
         boxes = carried.boxes(frames)
         cells = latent_cells(boxes, model.vae_factor, h, w)
-        # refuses boxes that are out of sight in all later frames, which would else be noticed at the first guided step
+        # refuses boxes that are out of sight in all later frames, before anything is computed
         trajectory_loss(torch.zeros(frames, 1, h, w), cells, settings.gaussian_sigma)
-    return Prepared(picture, boxes, cells, settings, seed)
+    return Task(picture, boxes, cells, settings, seed)
 
 
-def run_steps(
-    model: Model, prepared: Prepared, denoising: Denoising, trace: Iterable[str] = (), memory: Memory | None = None
-) -> Generator[DenoiseStep, None, Run]:
-    """Encode the picture, draw the seed's noise, denoise it in the way given, decode; yields steps, returns a `Run`.
-
-    The same seed gives the same noise, whatever the way. InputError, at this call, for an unknown word in `trace`.
-    """
-    trace = set(trace)
-    if unknown := trace - set(TRACEABLE):
-        raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
-    return _steps(model, prepared, denoising, trace, memory or Memory(model, choose_mode(model, prepared.settings)))
-
-
-def _steps(
-    model: Model, prepared: Prepared, denoising: Denoising, trace: set[str], memory: Memory
-) -> Generator[DenoiseStep, None, Run]:
-    settings = prepared.settings
-    seconds: dict[str, float] = {}
-    losses: dict[int, list[float]] = {}
-    sigmas: list[float] = []
-    kept: list[DenoiseStep] = []
-    generator = torch.Generator().manual_seed(prepared.seed)
-    with _timed(seconds, "encode"):
-        conditioning = encode_image(model, prepared.picture, settings, generator)
-        noise = draw_noise(model, settings, generator)
-    latents, device = noise, model.device
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
     try:
-        memory.settle()
-        with _timed(seconds, "denoise"):
-            for step in denoising(conditioning, noise):
-                latents = step.latents
-                sigmas.append(step.sigma)
-                if step.losses:
-                    losses[step.index] = step.losses
-                if trace:
-                    kept.append(_strip(step, trace))
-                yield step
-        with _timed(seconds, "decode"):
-            video = memory.decode(latents, settings.decode_chunk)
+        yield
     finally:
-        memory.restore(device)
-    return Run(
-        video=video,
-        image=prepared.picture,
-        boxes=prepared.boxes,
-        latents=latents.float().cpu(),
-        settings=settings,
-        model=model.name,
-        seed=prepared.seed,
-        losses=losses,
-        sigmas=sigmas,
-        seconds=seconds,
-        trace=kept,
-    )
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def _first_frame(
-    image: PIL.Image.Image | Image | str, settings: Settings, fit: str, trajectories: Trajectories | None
-) -> tuple[Float[Tensor, "3 _height _width"], Trajectories | None]:
+    image: Picture, settings: Settings, fit: str, trajectories: Trajectories | None
+) -> tuple[Float[torch.Tensor, "3 _height _width"], Trajectories | None]:
     """The picture at the model's size, and the trajectories carried along."""
     size = (settings.width, settings.height)
-    if isinstance(image, Tensor) and not (image.isfinite().all() and image.min() >= 0 and image.max() <= 1):
+    if isinstance(image, torch.Tensor) and not (image.isfinite().all() and image.min() >= 0 and image.max() <= 1):
         raise InputError("the picture has values that are not within 0..1; divide 8-bit values by 255")
-    if isinstance(image, Tensor) and tuple(image.shape) == (3, settings.height, settings.width):
+    if isinstance(image, torch.Tensor) and tuple(image.shape) == (3, settings.height, settings.width):
         source, tensor, plan = size, image.float().cpu(), Fit.plan(size, size, fit)
     else:
-        picture = read_image(to_pil(image) if isinstance(image, Tensor) else image)
+        picture = read_image(to_pil(image) if isinstance(image, torch.Tensor) else image)
         source = picture.size
         picture, plan = fit_image(picture, size, fit)
         tensor = to_tensor(picture)
@@ -261,12 +229,12 @@ def _strip(step: DenoiseStep, trace: set[str]) -> DenoiseStep:
     empty = step.latents.new_zeros(0, *step.latents.shape[1:]).cpu()
     latents, denoised = "latents" in trace, "denoised" in trace
     iterations = ()
-    if "optimisation" in trace:
+    if "optimization" in trace:
         iterations = tuple(replace(i, gradient=cpu(i.gradient), latents=cpu(i.latents)) for i in step.iterations)
     return replace(
         step,
         before=cpu(step.before) if latents else empty,
-        optimised=cpu(step.optimised) if latents else None,
+        optimized=cpu(step.optimized) if latents else None,
         mixed=cpu(step.mixed) if latents else empty,
         latents=cpu(step.latents) if latents else empty,
         denoised=cpu(step.denoised) if denoised else empty,

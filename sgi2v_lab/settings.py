@@ -1,188 +1,300 @@
-"""Every hyperparameter in one frozen record, with the paper's defaults and where each comes from."""
+"""Every hyperparameter, in one frozen record: default, range, and where each comes from.
 
-import dataclasses
+This is the one place that knows them. The command line's options and the Studio's fields are made from it.
+"""
+
 import json
 import math
 import numbers
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZERS", "PRECISIONS", "SAMPLERS", "Settings"]
+__all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZER_NAMES", "PRECISIONS", "Settings", "renamed_settings"]
 
-FEATURE_KINDS = ("aligned", "ordinary", "query", "key", "value", "temporal", "block")
-SAMPLERS = ("euler", "dpm++")
+FEATURE_KINDS = ("aligned", "self-attention", "query", "key", "value", "temporal", "block")
+OPTIMIZER_NAMES = ("adamw", "adam", "sgd", "normalized")
 PRECISIONS = ("own", "fp32", "bf16", "fp16")
-OPTIMIZERS = ("adamw", "adam", "sgd", "normalized")
-# the fields of Settings that play no part in a video without control
-CONTROL_FIELDS = (
-    *("guided_steps", "iterations", "learning_rate", "relative_rate", "optimizer", "weight_decay"),
-    *(
-        "carry_optimizer",
-        "enough",
-        "features",
-        "layers",
-        "gaussian_sigma",
-        "cutoff",
-        "butterworth_order",
-        "checkpointing",
-    ),
-)
 
 
-@dataclass(frozen=True)
-class Settings:
+def _setting(
+    default: Any,
+    label: str,
+    description: str,
+    group: str,
+    *,
+    symbol: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    slider: tuple[float, float, float] | None = None,
+    none: str = "",
+) -> Any:
+    """A hyperparameter; `slider` is what is worth trying (low, high, step), `none` what leaving it out means."""
+    extra = {"label": label, "group": group, "symbol": symbol, "choices": choices, "slider": slider, "none": none}
+    return Field(default, description=description, json_schema_extra={**extra, "low": low, "high": high})
+
+
+class Settings(BaseModel):
     """Hyperparameters of SG-I2V (arXiv 2411.04989, section 4 and appendix) and of SVD (arXiv 2311.15127).
 
     The defaults are the paper's, for Stable Video Diffusion at 576 x 1024. Another model's own defaults lie beside its
     weights, in `settings.json`; `load_model` reads them into `Model.settings`.
+
+    Raises:
+        InputError: a value of another type or out of range.
     """
 
-    width: int = 1024  # pixels of the video (SVD's training size)
-    height: int = 576  # pixels of the video
-    num_frames: int | None = None  # none: what the UNet was trained for (14 for SVD, 25 for SVD-XT)
-    num_steps: int = 50  # denoising steps of the whole run
-    sampler: str = "euler"  # or dpm++, which needs fewer steps
-    guided_steps: tuple[int, int] = (5, 20)  # first and last optimised step, 0-indexed, inclusive (count-down 45..30)
-    iterations: int = 5  # optimiser iterations per guided step
-    learning_rate: float = 0.21  # of the optimiser, in units of the latents (appendix)
-    relative_rate: bool = False  # True: the learning rate is multiplied by the step's sigma
-    optimizer: str = "adamw"  # fresh at every guided step, unless carried
-    weight_decay: float = 0.01  # AdamW's default
-    carry_optimizer: bool = False  # from one guided step to the next: what Adam knows of the gradients goes on
-    enough: float | None = None  # share of the first loss of all, below which a guided step ends; none: never
-    features: str = "aligned"  # aligned: keys and values of the first frame (section 3.2)
-    layers: tuple[tuple[int, int], ...] = ((2, 1), (2, 2))  # (up block, transformer), 0-indexed (section 4.3)
-    gaussian_sigma: float | None = 0.4  # in half-sizes of the box; none: every cell weighs the same
-    cutoff: float = 0.5  # of the Butterworth low-pass; 0 keeps the original latents, 1 nearly the optimised ones
-    butterworth_order: int = 4  # how steeply the low-pass falls
-    min_guidance: float = 1.0  # classifier-free guidance of the first frame ...
-    max_guidance: float = 3.0  # ... and of the last, linear in between (SVD's defaults)
-    guidance_first_step: int = 0  # first step with classifier-free guidance (an interval: arXiv 2404.07724)
-    guidance_last_step: int | None = None  # last step with classifier-free guidance; none: that of the run
-    fps: int = 7  # what the model is told about the frame rate (SVD's default)
-    motion_bucket: int = 127  # how much motion the model is asked for, 0..255 (SVD's default)
-    noise_augmentation: float = 0.02  # noise added to the first frame before it is encoded (SVD's default)
-    precision: str = "own"  # in which the networks compute: as the model was loaded, or another; the loss is fp32
-    decode_chunk: int | None = None  # frames decoded at a time; none: all
-    checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=False)
 
-    def __post_init__(self) -> None:
-        """Check every type and range; lists, as JSON has them, become tuples."""
-        for name, value in _typed(vars(self)).items():
-            object.__setattr__(self, name, value)
-        for name, low, high in (
-            ("width", 16, 8192),
-            ("height", 16, 8192),
-            ("num_frames", 2, 1000),
-            ("num_steps", 1, 1000),
-            ("iterations", 0, 1000),
-            ("learning_rate", 0, 1e6),
-            ("weight_decay", 0, 1e6),
-            ("enough", 0, 1),
-            ("cutoff", 0, 1),
-            ("butterworth_order", 1, 64),
-            ("min_guidance", 0, 100),
-            ("max_guidance", 0, 100),
-            ("guidance_first_step", 0, 999),
-            ("guidance_last_step", 0, 999),
-            ("fps", 1, 240),
-            ("motion_bucket", 0, 255),
-            ("noise_augmentation", 0, 10),
-            ("decode_chunk", 1, 1000),
-        ):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and low <= value <= high):
-                raise InputError(f"{name} is {value}, but must lie between {low:g} and {high:g}")
-        if self.gaussian_sigma is not None and not (math.isfinite(self.gaussian_sigma) and self.gaussian_sigma > 0):
-            raise InputError(f"gaussian_sigma is {self.gaussian_sigma}, but must be above 0, or none for equal weights")
-        if self.features not in FEATURE_KINDS:
-            raise InputError(f"features is {self.features!r}, but must be one of {', '.join(FEATURE_KINDS)}")
-        if self.sampler not in SAMPLERS:
-            raise InputError(f"sampler is {self.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision is {self.precision!r}, but must be one of {', '.join(PRECISIONS)}")
-        if self.optimizer not in OPTIMIZERS:
-            raise InputError(f"optimizer is {self.optimizer!r}, but must be one of {', '.join(OPTIMIZERS)}")
+    num_inference_steps: int = _setting(
+        50, "Denoising steps", "Denoising steps of the whole run; more are slower.", "Denoising",
+        symbol="T", low=1, high=1000, slider=(1, 100, 1),
+    )  # fmt: skip
+    control_steps: tuple[int, int] = _setting(
+        (5, 20), "Control steps", "First and last step whose latents are optimised, counted from 0. Early steps lay out "
+        "the motion; late ones spoil detail.", "Denoising", symbol="t",
+    )  # fmt: skip
+    iterations: int = _setting(
+        5, "Iterations", "Optimiser iterations at each control step.", "Optimisation",
+        symbol="K", low=0, high=1000, slider=(0, 20, 1),
+    )  # fmt: skip
+    learning_rate: float = _setting(
+        0.21, "Learning rate", "How far one iteration may push the latents, in their own units.", "Optimisation",
+        symbol="η", low=0, high=1e6, slider=(0, 1, 0.01),
+    )  # fmt: skip
+    scale_lr_by_sigma: bool = _setting(
+        False, "Rate times σ", "Multiply the learning rate by the step's noise level.", "Optimisation", symbol="η·σ"
+    )
+    optimizer: str = _setting(
+        "adamw", "Optimiser", "Takes the latents down the gradient; fresh at every control step.", "Optimisation",
+        choices=OPTIMIZER_NAMES,
+    )  # fmt: skip
+    weight_decay: float = _setting(
+        0.01, "Weight decay", "AdamW's pull towards zero.", "Optimisation",
+        symbol="λ", low=0, high=1e6, slider=(0, 0.1, 0.005),
+    )  # fmt: skip
+    early_stop: float | None = _setting(
+        None, "Early stop", "A control step ends once its loss is below this share of the run's first loss.",
+        "Optimisation", low=0, high=1, slider=(0, 1, 0.05), none="off",
+    )  # fmt: skip
+    features: str = _setting(
+        "aligned", "Features", "Kind of features that are compared. Aligned: keys and values of the first frame.",
+        "Features and loss", symbol="F", choices=FEATURE_KINDS,
+    )  # fmt: skip
+    layers: tuple[tuple[int, int], ...] = _setting(
+        ((2, 1), (2, 2)), "Layers", "Up block and transformer, from 0, of each attention layer that is compared.",
+        "Features and loss", symbol="l",
+    )  # fmt: skip
+    gaussian_sigma: float | None = _setting(
+        0.4, "Gaussian weight", "Width of the weight over a box, in half-sizes of it.", "Features and loss",
+        symbol="σ", low=0, high=1e6, slider=(0.05, 2, 0.05), none="off",
+    )  # fmt: skip
+    cutoff: float = _setting(
+        0.5, "Cut-off", "Frequencies below it come from the optimised latents: 0 changes nothing, 1 keeps nearly all.",
+        "Frequencies", symbol="γ", low=0, high=1, slider=(0, 1, 0.05),
+    )  # fmt: skip
+    butterworth_order: int = _setting(
+        4, "Order", "How steeply the low-pass falls at the cut-off.", "Frequencies",
+        symbol="n", low=1, high=64, slider=(1, 16, 1),
+    )  # fmt: skip
+    motion_bucket_id: int = _setting(
+        127, "Motion bucket", "How much motion the model is asked for.", "What the model is told",
+        low=0, high=255, slider=(0, 255, 1),
+    )  # fmt: skip
+    fps: int = _setting(
+        7, "Frames per second", "Frame rate that the model is told, and that the video is played at.",
+        "What the model is told", low=1, high=240, slider=(1, 30, 1),
+    )  # fmt: skip
+    noise_aug_strength: float = _setting(
+        0.02, "Noise on the picture", "Noise added to the first frame before it is encoded.", "What the model is told",
+        low=0, high=10, slider=(0, 0.5, 0.01),
+    )  # fmt: skip
+    min_guidance_scale: float = _setting(
+        1.0, "Guidance, first frame", "Classifier-free guidance of the first frame; 1 is none.",
+        "What the model is told", symbol="w₁", low=0, high=100, slider=(0, 8, 0.1),
+    )  # fmt: skip
+    max_guidance_scale: float = _setting(
+        3.0, "Guidance, last frame", "Classifier-free guidance of the last frame; linear in between.",
+        "What the model is told", symbol="w_F", low=0, high=100, slider=(0, 8, 0.1),
+    )  # fmt: skip
+    cfg_steps: tuple[int, int] | None = _setting(
+        None, "Guidance steps", "First and last step with classifier-free guidance, which doubles a step's time "
+        "(an interval: arXiv 2404.07724).", "What the model is told", none="all",
+    )  # fmt: skip
+    width: int = _setting(
+        1024, "Width", "Width of the video in pixels.", "Size and memory",
+        symbol="W", low=16, high=8192, slider=(64, 1280, 64),
+    )  # fmt: skip
+    height: int = _setting(
+        576, "Height", "Height of the video in pixels.", "Size and memory",
+        symbol="H", low=16, high=8192, slider=(64, 1280, 64),
+    )  # fmt: skip
+    num_frames: int | None = _setting(
+        None, "Frames", "Frames of the video; by default as many as the model was trained for.", "Size and memory",
+        symbol="F", low=2, high=1000, slider=(2, 32, 1), none="model's",
+    )  # fmt: skip
+    precision: str = _setting(
+        "own", "Precision",
+        "Precision of the networks, by default as loaded; half is faster where the hardware has it.",
+        "Size and memory", choices=PRECISIONS,
+    )  # fmt: skip
+    decode_chunk_size: int | None = _setting(
+        None, "Decode at a time", "Frames decoded at a time; fewer need less memory.", "Size and memory",
+        low=1, high=1000, slider=(1, 32, 1), none="all",
+    )  # fmt: skip
+
+    def __init__(self, **values: Any):
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name, value = first["loc"][0] if first["loc"] else "settings", first["input"]
+            if first["type"] == "extra_forbidden":
+                raise InputError(_unknown(name)) from None
+            if first["type"] == "value_error":
+                raise InputError(str(first["ctx"]["error"])) from None
+            raise InputError(f"{name} is {values.get(name, value)!r}, but must be {_wanted(name)}") from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Lists, as JSON has them, become tuples, and other libraries' numbers Python's."""
+        return {name: _plain_value(value, cls.model_fields.get(name)) for name, value in values.items()}
+
+    @model_validator(mode="after")
+    def _in_range(self) -> "Settings":
+        for name, field in type(self).model_fields.items():
+            value, extra = getattr(self, name), field.json_schema_extra
+            if extra["choices"] and value not in extra["choices"]:
+                raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(extra['choices'])}")
+            if value is None or extra["low"] is None:
+                continue
+            if not (math.isfinite(value) and extra["low"] <= value <= extra["high"]):
+                raise ValueError(f"{name} is {value}, but must lie between {extra['low']:g} and {extra['high']:g}")
+        if self.gaussian_sigma == 0:
+            raise ValueError("gaussian_sigma is 0, but must be above 0, or none for equal weights")
         if not self.layers:
-            raise InputError("layers is empty, but must hold at least one pair (up block, transformer), such as (2, 1)")
+            raise ValueError("layers is empty, but must hold at least one pair (up block, transformer), such as (2, 1)")
         if len(set(self.layers)) != len(self.layers):
-            raise InputError(f"layers is {self.layers}, but a layer may be named only once")
-        if self.guidance_last_step is not None and self.guidance_last_step < self.guidance_first_step:
-            raise InputError(
-                f"guidance_last_step is {self.guidance_last_step}, but the first is {self.guidance_first_step}; "
-                "for none at all make max_guidance 1"
-            )
-        first, last = self.guided_steps
-        if not 0 <= first <= last:
-            raise InputError(f"guided_steps is {first}..{last}, but must be first..last with 0 <= first <= last")
-        if last >= self.num_steps:
-            raise InputError(f"guided_steps ends at {last}, but there are only steps 0..{self.num_steps - 1}")
+            raise ValueError(f"layers is {self.layers}, but a layer may be named only once")
+        for name in ("control_steps", "cfg_steps"):
+            first, last = getattr(self, name) or (0, 0)
+            if not 0 <= first <= last:
+                raise ValueError(f"{name} is {first}..{last}, but must be first..last with 0 <= first <= last")
+        if self.control_steps[1] >= self.num_inference_steps:
+            steps = self.num_inference_steps
+            raise ValueError(f"control_steps ends at {self.control_steps[1]}, but there are only steps 0..{steps - 1}")
+        return self
+
+    def has_control(self, step: int) -> bool:
+        """Whether the latents of a denoising step, counted from 0, are optimised."""
+        return self.iterations > 0 and self.control_steps[0] <= step <= self.control_steps[1]
 
     def has_guidance(self, step: int) -> bool:
-        """Whether a denoising step, 0-indexed, has classifier-free guidance, and so takes two forward passes."""
-        last = self.num_steps - 1 if self.guidance_last_step is None else self.guidance_last_step
-        within = self.guidance_first_step <= step <= last
-        return within and max(self.min_guidance, self.max_guidance) > 1
+        """Whether a denoising step, counted from 0, has classifier-free guidance, and so takes two forward passes."""
+        first, last = self.cfg_steps or (0, self.num_inference_steps - 1)
+        within = first <= step <= min(last, self.num_inference_steps - 1)
+        return within and max(self.min_guidance_scale, self.max_guidance_scale) > 1
 
-    def replace(self, **changes) -> "Settings":
+    def replace(self, **changes: Any) -> "Settings":
         """A copy with some fields changed; InputError for an unknown field, another type or a value out of range."""
-        known = {f.name for f in dataclasses.fields(self)}
-        if unknown := set(changes) - known:
-            raise InputError(f"unknown setting {sorted(unknown)[0]!r}; the settings are {', '.join(sorted(known))}")
-        return dataclasses.replace(self, **_typed(changes))
+        return type(self)(**{**dict(self), **changes})
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return dataclasses.asdict(self)
+        return self.model_dump()
 
     @classmethod
     def load(cls, path: Path) -> "Settings":
-        """Read `settings.json`; fields that are left out have the paper's values."""
+        """Read `settings.json`; fields that are left out have the paper's values, and old names are still read."""
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is no settings file ({error}); expected one JSON object of settings") from error
         if not isinstance(given, dict):
             raise InputError(f"{path} holds a {type(given).__name__}, but one JSON object of settings is expected")
-        return cls().replace(**given)
+        return cls(**renamed_settings(given))
 
 
-def _typed(values: dict) -> dict:
-    """The values as Python's own types; InputError for one that is of another kind than its field."""
-    return {name: _typed_value(name, value) for name, value in values.items()}
+# the fields that play no part in a video without control
+CONTROL_FIELDS = (
+    "control_steps",
+    "iterations",
+    "learning_rate",
+    "scale_lr_by_sigma",
+    "optimizer",
+    "weight_decay",
+    "early_stop",
+    "features",
+    "layers",
+    "gaussian_sigma",
+    "cutoff",
+    "butterworth_order",
+)
+
+_WORDS = {
+    int: "a whole number",
+    int | None: "a whole number, or none",
+    float: "a number",
+    float | None: "a number, or none",
+    bool: "true or false",
+    str: "a word",
+    tuple[int, int]: "two whole numbers, first and last",
+    tuple[int, int] | None: "two whole numbers, first and last, or none",
+    tuple[tuple[int, int], ...]: "pairs (up block, transformer), such as (2, 1)",
+}
 
 
-def _typed_value(name: str, value: object) -> object:
-    whole, fraction = _is(value, numbers.Integral), _is(value, numbers.Real)
-    match Settings.__annotations__[name]:
-        case kind if value is None and kind in (int | None, float | None):
-            return None
-        case kind if kind in (int, int | None):
-            wanted, read = "a whole number", int(value) if whole else None
-        case kind if kind in (float, float | None):
-            wanted, read = "a number", float(value) if fraction else None
-        case kind if kind is bool:
-            wanted, read = "true or false", value if isinstance(value, bool) else None
-        case kind if kind is str:
-            wanted, read = "a word", value if isinstance(value, str) else None
-        case _ if name == "guided_steps":
-            wanted, read = "two whole numbers, first and last", _whole_pair(value)
-        case _:
-            pairs = tuple(map(_whole_pair, value)) if isinstance(value, list | tuple) else (None,)
-            wanted, read = "pairs (up block, transformer), such as (2, 1)", None if None in pairs else pairs
-    if read is None:
-        raise InputError(f"{name} is {value!r}, but must be {wanted}")
-    return read
+def _wanted(name: str) -> str:
+    return _WORDS[Settings.model_fields[name].annotation]
 
 
-def _is(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)  # which Python counts among the whole numbers
+def _unknown(name: str) -> str:
+    if name in _RENAMED:
+        return f"unknown setting {name!r}; it is called {_RENAMED[name]} now"
+    return f"unknown setting {name!r}; the settings are {', '.join(sorted(Settings.model_fields))}"
 
 
-def _whole_pair(value: object) -> tuple[int, int] | None:
-    """Two whole numbers, or None if it is anything else."""
-    if not isinstance(value, list | tuple) or len(value) != 2 or not all(_is(v, numbers.Integral) for v in value):
-        return None
-    return int(value[0]), int(value[1])
+def _plain_value(value: Any, field: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_plain_value(each, None) for each in value)
+    if isinstance(value, numbers.Number) and not isinstance(value, bool | int | float):
+        value = value.item()
+    wants_float = field is not None and field.annotation in (float, float | None)
+    return float(value) if wants_float and type(value) is int else value
+
+
+_RENAMED = {
+    "num_steps": "num_inference_steps",
+    "guided_steps": "control_steps",
+    "relative_rate": "scale_lr_by_sigma",
+    "enough": "early_stop",
+    "min_guidance": "min_guidance_scale",
+    "max_guidance": "max_guidance_scale",
+    "motion_bucket": "motion_bucket_id",
+    "noise_augmentation": "noise_aug_strength",
+    "decode_chunk": "decode_chunk_size",
+}
+_GONE = ("sampler", "carry_optimizer", "checkpointing")  # their defaults are what there is now
+
+
+def renamed_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Settings from a file of any version, under today's names.
+
+    Raises:
+        InputError: the file asks for something that is gone: another sampler than Euler's, or a carried optimiser.
+    """
+    found = {_RENAMED.get(name, name): value for name, value in given.items() if name not in _GONE}
+    if given.get("sampler", "euler") != "euler" or given.get("carry_optimizer"):
+        gone = "sampler" if given.get("sampler", "euler") != "euler" else "carry_optimizer"
+        raise InputError(f"the setting {gone} is {given[gone]!r}, which is gone; leave it out")
+    first, last = found.pop("guidance_first_step", 0), found.pop("guidance_last_step", None)
+    if first or last is not None:
+        found["cfg_steps"] = (first, 999 if last is None else last)
+    if found.get("features") == "ordinary":
+        found["features"] = "self-attention"
+    return found

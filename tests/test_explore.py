@@ -7,7 +7,6 @@ from jaxtyping import config as jaxtyping_config
 
 from sgi2v_lab import explore
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.features import layers_of
 from sgi2v_lab.frequency import butterworth_mask
 from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.pipeline import TRACEABLE, Run, _strip, generate
@@ -18,7 +17,7 @@ from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_mo
 BALL = Trajectory.move((16, 8, 48, 40), by=(48, 8))
 AWAY = Trajectory.move((80, 16, 112, 48), by=(64, 0), easing="linear")  # out of sight in the last frame
 ASKED = Trajectories((WIDTH, HEIGHT), (BALL, AWAY))
-GUIDED = range(SETTINGS.guided_steps[0], SETTINGS.guided_steps[1] + 1)
+GUIDED = range(SETTINGS.control_steps[0], SETTINGS.control_steps[1] + 1)
 
 
 @cache
@@ -41,7 +40,7 @@ def test_a_run_is_looked_into_as_it_was_made():
     subject = explore.subject_of_run(tiny_model(), run)
     assert not subject.made_noisy
     assert subject.picture == (WIDTH, HEIGHT)
-    assert len(subject.latents) == len(subject.sigmas) == SETTINGS.num_steps
+    assert len(subject.latents) == len(subject.sigmas) == SETTINGS.num_inference_steps
     for step, kept in enumerate(run.trace):
         assert torch.equal(subject.latents[step], kept.before)
         # the same conditioning and guidance: the guess is the run's own
@@ -77,10 +76,10 @@ def test_what_does_not_fit_the_model_is_refused():
 # --- features --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["ordinary", "aligned", "query"])
+@pytest.mark.parametrize("kind", ["self-attention", "aligned", "query"])
 def test_a_point_is_most_similar_to_itself(kind):
     subject = explore.subject_of_run(tiny_model(), traced(*TRACEABLE))
-    layer = layers_of(tiny_model().unet)[-1]
+    layer = tiny_model().layers[-1]
     maps = explore.feature_maps(subject, 1, layer, kind)
     h, w = maps.shape[-2:]
     point = (41.0, 23.0)
@@ -96,7 +95,7 @@ def test_a_point_is_most_similar_to_itself(kind):
 
 def test_features_change_with_the_step_and_only_existing_steps_have_them():
     subject = explore.subject_of_run(tiny_model(), traced())
-    layer = layers_of(tiny_model().unet)[0]
+    layer = tiny_model().layers[0]
     assert not torch.allclose(*(explore.feature_maps(subject, step, layer, "aligned") for step in (0, 3)))
     with pytest.raises(InputError, match=r"step is 4, but there are steps 0\.\.3"):
         explore.feature_maps(subject, 4, layer, "aligned")
@@ -105,13 +104,13 @@ def test_features_change_with_the_step_and_only_existing_steps_have_them():
 def test_ordinary_and_aligned_share_a_basis_and_others_have_their_own():
     draw = torch.Generator().manual_seed(0)
     one, other = (torch.randn(2, 6, 4, 5, generator=draw) for _ in range(2))
-    colours = explore.pca_colours({"aligned": one, "ordinary": one + 0.0, "query": other})
-    assert torch.equal(colours["aligned"], colours["ordinary"])
+    colours = explore.pca_colours({"aligned": one, "self-attention": one + 0.0, "query": other})
+    assert torch.equal(colours["aligned"], colours["self-attention"])
     assert torch.equal(colours["query"], explore.pca_colours({"query": other})["query"])
     # one basis: what is the same in both has the same colour in both, whatever else is in them
     mixed = torch.cat([one[:1], other[:1]])
-    colours = explore.pca_colours({"aligned": one, "ordinary": mixed})
-    assert torch.equal(colours["aligned"][0], colours["ordinary"][0])
+    colours = explore.pca_colours({"aligned": one, "self-attention": mixed})
+    assert torch.equal(colours["aligned"][0], colours["self-attention"][0])
 
 
 # --- loss ------------------------------------------------------------------------------------------------------------
@@ -120,7 +119,7 @@ def test_ordinary_and_aligned_share_a_basis_and_others_have_their_own():
 def test_shares_sum_to_the_loss_of_every_iteration():
     run = traced(*TRACEABLE)
     weights = explore.loss_weights(run)
-    assert explore.optimised_steps(run) == tuple(GUIDED)
+    assert explore.optimized_steps(run) == tuple(GUIDED)
     for step in GUIDED:
         iterations = explore.iterations_of(run, step)
         assert [each.loss for each in iterations] == run.losses[step]
@@ -145,7 +144,7 @@ def test_the_optimisation_is_computed_again_where_the_trace_kept_only_latents():
 
 
 def test_what_is_computed_again_ends_where_the_run_did_and_in_its_precision():
-    settings = SETTINGS.replace(enough=0.9, iterations=6, precision="bf16")
+    settings = SETTINGS.replace(early_stop=0.9, iterations=6, precision="bf16")
     run = generate(tiny_model(), picture(), ASKED, settings, seed=3, trace=["latents"], progress=False)
     assert len({len(losses) for losses in run.losses.values()}) > 1, "steps end at different times"
     for step in run.losses:
@@ -156,8 +155,8 @@ def test_what_is_computed_again_ends_where_the_run_did_and_in_its_precision():
 
 def test_runs_that_cannot_say_more_are_refused():
     with pytest.raises(InputError, match="without trajectories"):
-        explore.optimised_steps(traced(controlled=False))
-    with pytest.raises(InputError, match=r"trace=\['optimisation'\]"):
+        explore.optimized_steps(traced(controlled=False))
+    with pytest.raises(InputError, match=r"trace=\['optimization'\]"):
         explore.iterations_of(traced(), GUIDED[0], tiny_model())
     with pytest.raises(InputError, match="give the model here"):
         explore.iterations_of(traced("latents"), GUIDED[0])
@@ -188,7 +187,7 @@ def test_the_cutoff_decides_what_is_kept():
     assert energies == sorted(energies)
     everything = explore.filter_latents(before, optimised, 1, order=16)
     inner = everything.radii < 0.8
-    assert torch.allclose(everything.spectra["mixed"][inner], everything.spectra["optimised"][inner], rtol=0.15)
+    assert torch.allclose(everything.spectra["mixed"][inner], everything.spectra["optimized"][inner], rtol=0.15)
     half = explore.filter_latents(before, optimised, 0.5, 2)
     assert torch.equal(half.mask, butterworth_mask(8, 12, 0.5, 2))
     for name, power in half.spectra.items():

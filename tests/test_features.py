@@ -7,11 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sgi2v_lab.efficiency.recompute import RECOMPUTED
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.features import assemble, extract_features, features_for_gradient, layers_of, record_features
-from sgi2v_lab.latents import Conditioning
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.features import assemble, extract_features, features_with_graph, record_features
+from sgi2v_lab.models.model import Conditioning, Model
 from tests.helpers.tiny import FRAMES, conditioning, noisy_latents, tiny_model
 
 LAYERS = tuple((b, t) for b in (1, 2, 3) for t in (0, 1, 2))  # SVD's
@@ -119,7 +118,7 @@ def close(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def test_layers_are_svds():
-    assert layers_of(tiny_model().unet) == LAYERS
+    assert tiny_model().layers == LAYERS
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -127,7 +126,7 @@ def test_aligned_features_are_attention_to_the_first_frame(full, layer):
     q, k, v = (full[1][layer, "spatial", name] for name in ("to_q", "to_k", "to_v"))
     feature = extract((layer,))[layer]
     assert close(feature, as_maps(aligned(q, k, v, heads(layer)), layer))
-    ordinary = extract((layer,), "ordinary")[layer]
+    ordinary = extract((layer,), "self-attention")[layer]
     assert close(feature[0], ordinary[0])  # the first frame attends to itself either way
     assert not torch.allclose(feature[1:], ordinary[1:], rtol=1e-3)
 
@@ -135,7 +134,7 @@ def test_aligned_features_are_attention_to_the_first_frame(full, layer):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_other_kinds_are_what_a_full_forward_computes(full, layer):
     seen = full[1]
-    assert close(extract((layer,), "ordinary")[layer], as_maps(seen[layer, "spatial", "out"], layer))
+    assert close(extract((layer,), "self-attention")[layer], as_maps(seen[layer, "spatial", "out"], layer))
     for kind, name in (("query", "to_q"), ("key", "to_k"), ("value", "to_v")):
         assert close(extract((layer,), kind)[layer], as_maps(seen[layer, "spatial", name], layer))
     temporal = seen[layer, "temporal", "out"].transpose(0, 1)  # (cells, frames, channels) in the layer
@@ -190,7 +189,7 @@ def test_nothing_is_computed_after_the_last_layer(layers):
     assert len(before) < len(everything)
 
 
-@pytest.mark.parametrize("kind", ["aligned", "ordinary", "query", "temporal", "block"])
+@pytest.mark.parametrize("kind", ["aligned", "self-attention", "query", "temporal", "block"])
 def test_recording_does_not_change_what_the_unet_computes(full, kind):
     unet = tiny_model().unet
     args, kwargs = inputs(noisy_latents(SIGMA), told())
@@ -202,7 +201,7 @@ def test_recording_does_not_change_what_the_unet_computes(full, kind):
         assert torch.equal(unet(*args, **kwargs).sample, full[0])
 
 
-@pytest.mark.parametrize("kind", ["aligned", "ordinary", "key", "temporal", "block"])
+@pytest.mark.parametrize("kind", ["aligned", "self-attention", "key", "temporal", "block"])
 def test_of_two_videos_the_last_is_recorded(kind):
     """Under classifier-free guidance the conditional one."""
     unet = tiny_model().unet
@@ -236,7 +235,7 @@ def test_keys_and_values_of_the_first_frame_carry_no_gradient():
     handle = attention.register_forward_pre_hook(lambda _m, args, kwargs: got.append(args[0]), with_kwargs=True)
     latents = noisy_latents(SIGMA).requires_grad_()
     try:
-        with features_for_gradient(model, latents, SIGMA, told(), (layer,)) as features:
+        with features_with_graph(model, latents, SIGMA, told(), (layer,)) as features:
             feature = features[layer]
             (hidden,) = got
             for frame in range(FRAMES):
@@ -250,7 +249,7 @@ def test_keys_and_values_of_the_first_frame_carry_no_gradient():
     got.clear()
     handle = attention.register_forward_pre_hook(lambda _m, args, kwargs: got.append(args[0]), with_kwargs=True)
     try:
-        with features_for_gradient(model, latents, SIGMA, told(), (layer,), "key") as features:
+        with features_with_graph(model, latents, SIGMA, told(), (layer,), "key") as features:
             assert (gradient_of(features[layer][0], got[0])[0] != 0).any()  # as keys do where they are the feature
     finally:
         handle.remove()
@@ -264,7 +263,7 @@ def test_the_gradient_of_the_aligned_feature_is_that_of_the_formula():
     # detached: keys and values are computed from the first frame, but their gradient goes nowhere
     slow = as_maps(aligned(q, k.detach(), v.detach(), heads(layer)), layer)
     expected = gradient_of(slow, latents)
-    with features_for_gradient(model, latents, SIGMA, told(), (layer,)) as features:
+    with features_with_graph(model, latents, SIGMA, told(), (layer,)) as features:
         assert torch.allclose(
             gradient_of(features[layer], latents), expected, rtol=1e-3, atol=1e-4 * expected.abs().max()
         )
@@ -274,7 +273,7 @@ def test_the_gradient_of_the_aligned_feature_is_that_of_the_formula():
 def test_what_is_kept_changes_memory_not_gradients(kind):
     model = tiny_model()
     gradients, kept = {}, {}
-    for mode in RECOMPUTED:
+    for mode in RECOMPUTE_MODES:
         latents = noisy_latents(SIGMA).requires_grad_()
         storages = {}
 
@@ -284,7 +283,7 @@ def test_what_is_kept_changes_memory_not_gradients(kind):
 
         with (
             torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-            features_for_gradient(model, latents, SIGMA, told(), ((2, 1), (2, 2)), kind, mode) as features,
+            features_with_graph(model, latents, SIGMA, told(), ((2, 1), (2, 2)), kind, mode) as features,
         ):
             kept[mode] = sum(storages.values())
             (gradients[mode],) = torch.autograd.grad(sum(f.square().sum() for f in features.values()), latents)
@@ -298,10 +297,10 @@ def test_the_unet_is_left_as_it_was():
     model = tiny_model()
     unet = model.unet
     processors = dict(unet.attn_processors)
-    for mode in RECOMPUTED:
+    for mode in RECOMPUTE_MODES:
         with (
             pytest.raises(ZeroDivisionError),
-            features_for_gradient(model, noisy_latents(SIGMA), SIGMA, told(), LAYERS, "aligned", mode),
+            features_with_graph(model, noisy_latents(SIGMA), SIGMA, told(), LAYERS, "aligned", mode),
         ):
             assert dict(unet.attn_processors) != processors
             assert any("forward" in vars(module) for module in unet.modules())
@@ -339,7 +338,7 @@ def test_half_precision_is_close():
             assert features[layer].dtype == torch.bfloat16
             assert (features[layer].float() - exact).abs().max() < 0.05 * exact.abs().max()
     latents = noisy_latents(SIGMA).requires_grad_()
-    with features_for_gradient(model, latents, SIGMA, half, ((2, 1),)) as recorded:
+    with features_with_graph(model, latents, SIGMA, half, ((2, 1),)) as recorded:
         assemble(recorded, (8, 16)).square().mean().backward()
     assert latents.grad.dtype == torch.float32
     assert latents.grad.isfinite().all()

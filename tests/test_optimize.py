@@ -6,7 +6,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.features import assemble, features_for_gradient
+from sgi2v_lab.features import assemble, features_with_graph
 from sgi2v_lab.loss import sample_boxes, trajectory_loss
 from sgi2v_lab.optimize import OptimizeStep, loss_gradient, optimize_latents
 from sgi2v_lab.settings import Settings
@@ -38,7 +38,7 @@ def adamw(x: float, gradients: list[float], rate: float, decay: float) -> list[f
     ("changes", "rate", "decay"),
     [
         ({}, 0.21, 0.01),
-        ({"learning_rate": 0.05, "relative_rate": True}, 0.05 * SIGMA, 0.01),
+        ({"learning_rate": 0.05, "scale_lr_by_sigma": True}, 0.05 * SIGMA, 0.01),
         ({"weight_decay": 0.3}, 0.21, 0.3),
         ({"optimizer": "adam"}, 0.21, 0.0),
     ],
@@ -68,7 +68,7 @@ def test_updates_of_gradient_descent():
 def test_updates_of_normalized_gradient_descent():
     """The latent with the largest gradient moves by the rate, in units of sigma if asked; others in proportion."""
     latents = noisy_latents(SIGMA)
-    changes = {"optimizer": "normalized", "learning_rate": 0.2, "relative_rate": True, "iterations": 2}
+    changes = {"optimizer": "normalized", "learning_rate": 0.2, "scale_lr_by_sigma": True, "iterations": 2}
     x = latents
     for step in optimise(SETTINGS.replace(**changes), latents=latents):
         moved = x - step.latents
@@ -117,7 +117,7 @@ def test_gradient_and_loss_are_those_of_the_latents_before_the_update():
     steps = optimise(SETTINGS.replace(iterations=2, gaussian_sigma=0.7))
     for before, step in zip((latents, steps[0].latents), steps, strict=True):
         x = before.clone().requires_grad_()
-        with features_for_gradient(model, x, SIGMA, conditioning(), ((2, 1), (2, 2))) as features:
+        with features_with_graph(model, x, SIGMA, conditioning(), ((2, 1), (2, 2))) as features:
             loss = trajectory_loss(assemble(features, (8, 16)), CELLS, 0.7)
             loss.total.backward()
         assert step.loss == pytest.approx(loss.total.item(), rel=1e-5)
@@ -133,10 +133,10 @@ def test_the_gradient_is_the_slope_of_the_loss():
     (step,) = optimise(SETTINGS.replace(iterations=1))
 
     def loss(x: torch.Tensor) -> float:
-        with features_for_gradient(model, x, SIGMA, conditioning(), SETTINGS.layers) as features:
+        with features_with_graph(model, x, SIGMA, conditioning(), SETTINGS.layers) as features:
             # the target carries no gradient, so it stays as it was
             maps = assemble(features, (8, 16))
-            with torch.no_grad(), features_for_gradient(model, latents, SIGMA, conditioning(), SETTINGS.layers) as at:
+            with torch.no_grad(), features_with_graph(model, latents, SIGMA, conditioning(), SETTINGS.layers) as at:
                 fixed = assemble(at, (8, 16))
             return trajectory_loss(torch.cat([fixed[:1], maps[1:]]), CELLS).total.item()
 
@@ -157,7 +157,7 @@ def test_the_loss_falls(optimizer):
 
 
 def test_every_kind_of_feature_can_be_followed():
-    for kind in ("ordinary", "query", "key", "value", "temporal", "block"):
+    for kind in ("self-attention", "query", "key", "value", "temporal", "block"):
         (step,) = optimise(SETTINGS.replace(iterations=1, features=kind))
         assert step.loss > 0
         assert step.gradient.isfinite().all()

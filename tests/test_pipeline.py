@@ -6,9 +6,10 @@ import PIL.Image
 import pytest
 import torch
 
+from sgi2v_lab.baselines import generate_with
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.baselines import generate_with
-from sgi2v_lab.models.load import TOY, Model, load_model
+from sgi2v_lab.models.load import TOY, load_model
+from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.pipeline import Run, generate
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
@@ -17,7 +18,7 @@ from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_mo
 MOVING = Trajectories(
     (WIDTH, HEIGHT), (Trajectory.move((16, 8, 48, 40), by=(48, 8)), Trajectory.pin((80, 32, 128, 64)))
 )
-QUICK = SETTINGS.replace(num_steps=2, guided_steps=(0, 0), iterations=1)
+QUICK = SETTINGS.replace(num_inference_steps=2, control_steps=(0, 0), iterations=1)
 
 
 def as_pil(tensor: torch.Tensor) -> PIL.Image.Image:
@@ -36,7 +37,7 @@ def plain():
 
 @pytest.fixture(scope="module")
 def controlled():
-    return run(MOVING, trace=("latents", "denoised", "optimisation"))
+    return run(MOVING, trace=("latents", "denoised", "optimization"))
 
 
 def diffusers_own(pipeline, image: PIL.Image.Image, settings, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,13 +53,13 @@ def diffusers_own(pipeline, image: PIL.Image.Image, settings, seed: int) -> tupl
         height=settings.height,
         width=settings.width,
         num_frames=settings.num_frames,
-        num_inference_steps=settings.num_steps,
-        min_guidance_scale=settings.min_guidance,
-        max_guidance_scale=settings.max_guidance,
+        num_inference_steps=settings.num_inference_steps,
+        min_guidance_scale=settings.min_guidance_scale,
+        max_guidance_scale=settings.max_guidance_scale,
         fps=settings.fps,
-        motion_bucket_id=settings.motion_bucket,
-        noise_aug_strength=settings.noise_augmentation,
-        decode_chunk_size=settings.decode_chunk,
+        motion_bucket_id=settings.motion_bucket_id,
+        noise_aug_strength=settings.noise_aug_strength,
+        decode_chunk_size=settings.decode_chunk_size,
         generator=torch.Generator().manual_seed(seed),
         callback_on_step_end=look,
         output_type="pt",
@@ -77,13 +78,13 @@ def frozen(pipeline):
     "changes",
     [
         {},
-        {"max_guidance": 1.0},
-        {"min_guidance": 2.0, "fps": 12, "motion_bucket": 30, "noise_augmentation": 0.3},
-        {"num_frames": 5, "decode_chunk": 2, "width": 64, "height": 128},
+        {"max_guidance_scale": 1.0},
+        {"min_guidance_scale": 2.0, "fps": 12, "motion_bucket_id": 30, "noise_aug_strength": 0.3},
+        {"num_frames": 5, "decode_chunk_size": 2, "width": 64, "height": 128},
     ],
 )
 def test_without_control_it_is_diffusers_pipeline_to_the_bit(changes):
-    settings = SETTINGS.replace(num_steps=3, **changes)
+    settings = SETTINGS.replace(num_inference_steps=3, **changes)
     tensor = picture(3, settings.width, settings.height)
     latents, video = diffusers_own(frozen(tiny_pipeline()), as_pil(tensor), settings, 42)
     for image in (as_pil(tensor), tensor):
@@ -99,8 +100,8 @@ def test_it_is_diffusers_pipeline_but_for_rounding_where_that_could_be_trained(p
 
 
 def test_in_half_precision_too():
-    settings = SETTINGS.replace(num_steps=2, guided_steps=(0, 0))
-    model = Model.from_pipeline(tiny_pipeline().to(torch.bfloat16), "half", settings)
+    settings = SETTINGS.replace(num_inference_steps=2, control_steps=(0, 0))
+    model = StableVideoDiffusion.from_pipeline(tiny_pipeline().to(torch.bfloat16), "half", settings)
     mine = generate(model, picture(), seed=1, progress=False)
     latents, video = diffusers_own(frozen(tiny_pipeline()).to(torch.bfloat16), as_pil(picture()), settings, 1)
     assert torch.equal(mine.latents, latents.float())
@@ -115,9 +116,9 @@ def test_in_half_precision_too():
 
 def test_the_precision_is_a_setting():
     """A model loaded in full precision makes what the same one loaded in half makes, and stays as it is."""
-    settings = SETTINGS.replace(num_steps=2, guided_steps=(0, 0))
-    half = Model.from_pipeline(tiny_pipeline().to(torch.bfloat16), "half", settings)
-    full = Model.from_pipeline(frozen(tiny_pipeline()), "full", settings)
+    settings = SETTINGS.replace(num_inference_steps=2, control_steps=(0, 0))
+    half = StableVideoDiffusion.from_pipeline(tiny_pipeline().to(torch.bfloat16), "half", settings)
+    full = StableVideoDiffusion.from_pipeline(frozen(tiny_pipeline()), "full", settings)
     asked = settings.replace(precision="bf16")
     for path in (None, MOVING):
         expected = generate(half, picture(), path, settings, seed=1, progress=False)
@@ -137,7 +138,7 @@ def test_the_toy_is_diffusers_pipeline_to_the_bit():
     from diffusers import StableVideoDiffusionPipeline
 
     toy = load_model("toy", device="cpu")
-    settings = toy.settings.replace(num_steps=3, guided_steps=(0, 0))
+    settings = toy.settings.replace(num_inference_steps=3, control_steps=(0, 0))
     tensor = picture(0, settings.width, settings.height)
     mine = generate(toy, tensor, None, settings, seed=7, progress=False)
     pipeline = frozen(StableVideoDiffusionPipeline.from_pretrained(TOY, torch_dtype=torch.float32))
@@ -166,7 +167,7 @@ def test_what_a_run_holds(plain, controlled):
 
 
 def test_the_losses_fall_within_each_guided_step():
-    guided = run(MOVING, SETTINGS.replace(iterations=4, learning_rate=0.02, relative_rate=True))
+    guided = run(MOVING, SETTINGS.replace(iterations=4, learning_rate=0.02, scale_lr_by_sigma=True))
     for losses in guided.losses.values():
         assert losses[-1] < losses[0]
 
@@ -201,10 +202,14 @@ def test_without_iterations_control_is_none_but_the_boxes_are_kept(plain):
 
 
 def test_without_control_the_fields_of_control_play_no_part(plain):
-    other = Settings(width=WIDTH, height=HEIGHT, num_steps=SETTINGS.num_steps, guided_steps=(0, 3), iterations=7)
-    other = other.replace(learning_rate=0.5, relative_rate=True, optimizer="sgd", weight_decay=0.5, features="query")
+    other = Settings(
+        width=WIDTH, height=HEIGHT, num_inference_steps=SETTINGS.num_inference_steps, control_steps=(0, 3), iterations=7
+    )
+    other = other.replace(
+        learning_rate=0.5, scale_lr_by_sigma=True, optimizer="sgd", weight_decay=0.5, features="query"
+    )
     other = other.replace(layers=((1, 0),), gaussian_sigma=None, cutoff=0.1, butterworth_order=2, checkpointing=True)
-    other = other.replace(carry_optimizer=True, enough=0.5)
+    other = other.replace(carry_optimizer=True, early_stop=0.5)
     changed = {name for name, value in other.as_dict().items() if value != SETTINGS.as_dict()[name]}
     assert changed == set(CONTROL_FIELDS)
     assert torch.equal(run(settings=other).video, plain.video)
@@ -217,8 +222,8 @@ def test_nothing_is_traced_unless_asked_for():
 
 
 def test_each_trace_keeps_what_it_says():
-    everything = run(MOVING, QUICK, trace=("latents", "denoised", "optimisation")).trace
-    for kind in ("latents", "denoised", "optimisation"):
+    everything = run(MOVING, QUICK, trace=("latents", "denoised", "optimization")).trace
+    for kind in ("latents", "denoised", "optimization"):
         trace = run(MOVING, QUICK, trace=[kind]).trace
         assert [step.index for step in trace] == [0, 1]
         for step, full in zip(trace, everything, strict=True):
@@ -228,11 +233,11 @@ def test_each_trace_keeps_what_it_says():
                 kept = getattr(step, name)
                 assert torch.equal(kept, getattr(full, name)) if kind == "latents" else len(kept) == 0
             if kind == "latents" and guided:
-                assert torch.equal(step.optimised, full.optimised)
+                assert torch.equal(step.optimized, full.optimized)
             else:
-                assert step.optimised is None
+                assert step.optimized is None
             assert torch.equal(step.denoised, full.denoised) if kind == "denoised" else len(step.denoised) == 0
-            assert len(step.iterations) == (kind == "optimisation" and guided)
+            assert len(step.iterations) == (kind == "optimization" and guided)
             for mine, theirs in zip(step.iterations, full.iterations, strict=False):
                 assert torch.equal(mine.gradient, theirs.gradient)
                 assert torch.equal(mine.latents, theirs.latents)
@@ -245,7 +250,7 @@ def test_the_trace_hangs_together(controlled):
     assert torch.equal(controlled.trace[-1].latents, controlled.latents)
     for step in controlled.trace:
         if step.iterations:
-            assert torch.equal(step.optimised, step.iterations[-1].latents)
+            assert torch.equal(step.optimized, step.iterations[-1].latents)
             assert step.losses == controlled.losses[step.index]
 
 

@@ -64,7 +64,7 @@ def slow_step(latents: torch.Tensor, sigma: float, following: float, guidance: l
 
 @pytest.mark.parametrize(("low", "high"), [(1.0, 3.0), (2.0, 2.0), (1.0, 1.0), (0.5, 0.7), (3.0, 1.0)])
 def test_steps_are_eulers(low, high):
-    steps = run(min_guidance=low, max_guidance=high)
+    steps = run(min_guidance_scale=low, max_guidance_scale=high)
     sigmas = karras(4)
     guidance = [low + (high - low) * f / (FRAMES - 1) for f in range(FRAMES)]
     if max(guidance) <= 1:
@@ -76,7 +76,7 @@ def test_steps_are_eulers(low, high):
         assert torch.allclose(step.before, before, rtol=1e-5)
         expected = slow_step(before, sigmas[index], sigmas[index + 1], guidance)
         assert torch.allclose(step.latents, expected, rtol=1e-3, atol=1e-3 * max(sigmas[index + 1], 1))
-        assert step.optimised is None
+        assert step.optimized is None
         assert step.iterations == ()
         assert step.losses == []
         assert torch.equal(step.mixed, step.before)
@@ -95,7 +95,7 @@ def test_guidance_is_for_the_steps_that_have_it():
         assert [len(run(guidance_first_step=9)), batches[8:]] == [4, [1] * 4]
     finally:
         handle.remove()
-    without, everywhere = run(max_guidance=1.0), run()
+    without, everywhere = run(max_guidance_scale=1.0), run()
     assert torch.equal(some[0].latents, without[0].latents) and not torch.equal(some[0].latents, everywhere[0].latents)
     assert not torch.equal(some[1].latents, without[1].latents)
     assert torch.equal(late[2].latents, without[2].latents) and not torch.equal(late[3].latents, without[3].latents)
@@ -109,7 +109,7 @@ def test_denoised_is_the_guess_that_the_euler_step_goes_towards(plain):
 
 @pytest.mark.parametrize("guidance", [(1.0, 3.0), (1.0, 1.0)])
 def test_the_guess_can_be_had_by_itself_at_any_step(guidance):
-    settings = SETTINGS.replace(min_guidance=guidance[0], max_guidance=guidance[1])
+    settings = SETTINGS.replace(min_guidance_scale=guidance[0], max_guidance_scale=guidance[1])
     for step in denoise(tiny_model(), conditioning(), noise(), settings, CELLS):
         guess = predict_clean_latents(tiny_model(), conditioning(), step.mixed, settings, step.index)
         assert torch.equal(guess, step.denoised)
@@ -139,13 +139,13 @@ def test_guided_steps_start_from_the_optimised_low_frequencies():
         if step.index in (1, 2):
             assert [i.iteration for i in step.iterations] == [0, 1]
             assert step.losses == [i.loss for i in step.iterations]
-            assert torch.equal(step.optimised, step.iterations[-1].latents)
-            assert not torch.equal(step.optimised, step.before)
-            mixed = slow_mix(step.optimised, step.before, 0.3)
+            assert torch.equal(step.optimized, step.iterations[-1].latents)
+            assert not torch.equal(step.optimized, step.before)
+            mixed = slow_mix(step.optimized, step.before, 0.3)
             assert torch.allclose(step.mixed, mixed, rtol=1e-4, atol=1e-3)
             assert not torch.allclose(step.mixed, step.before, atol=1e-2)
         else:
-            assert step.optimised is None
+            assert step.optimized is None
             assert torch.equal(step.mixed, step.before)
         expected = slow_step(step.mixed, sigma, following, guidance)
         assert torch.allclose(step.latents, expected, rtol=1e-3, atol=1e-3 * max(following, 1))
@@ -171,7 +171,7 @@ def test_more_of_the_optimised_passes_at_a_higher_cutoff():
     changes = [
         (step.mixed - step.before).norm().item()
         for cutoff in (0.1, 0.4, 1.0)
-        for step in run(CELLS, cutoff=cutoff, num_steps=2, guided_steps=(0, 0))[:1]
+        for step in run(CELLS, cutoff=cutoff, num_inference_steps=2, control_steps=(0, 0))[:1]
     ]
     assert changes == sorted(changes)
     assert changes[0] < changes[-1]
@@ -179,7 +179,7 @@ def test_more_of_the_optimised_passes_at_a_higher_cutoff():
 
 @pytest.mark.parametrize("guided", [(0, 0), (3, 3), (0, 3)])
 def test_any_steps_may_be_guided(guided):
-    steps = run(CELLS, guided_steps=guided, iterations=1)
+    steps = run(CELLS, control_steps=guided, iterations=1)
     assert [step.index for step in steps if step.losses] == list(range(guided[0], guided[1] + 1))
     assert all(step.latents.isfinite().all() for step in steps)
 
@@ -196,7 +196,9 @@ def test_a_run_may_be_left_at_any_step(controlled):
 def test_latents_do_not_carry_a_graph_and_the_noise_stays_as_it_was():
     start = noise()
     before = start.clone()
-    for step in denoise(tiny_model(), conditioning(), start, SETTINGS.replace(num_steps=2, guided_steps=(0, 0)), CELLS):
+    for step in denoise(
+        tiny_model(), conditioning(), start, SETTINGS.replace(num_inference_steps=2, control_steps=(0, 0)), CELLS
+    ):
         assert not step.latents.requires_grad
         assert not step.mixed.requires_grad
     assert torch.equal(start, before)
@@ -205,7 +207,7 @@ def test_latents_do_not_carry_a_graph_and_the_noise_stays_as_it_was():
 def test_schedules_are_fresh_and_leave_the_models_alone():
     model = tiny_model()
     config = dict(model.scheduler.config)
-    first, second = make_schedule(model, SETTINGS), make_schedule(model, SETTINGS.replace(num_steps=7))
+    first, second = make_schedule(model, SETTINGS), make_schedule(model, SETTINGS.replace(num_inference_steps=7))
     assert first is not model.scheduler
     assert (len(first.timesteps), len(second.timesteps)) == (4, 7)
     assert first.sigmas.tolist() == pytest.approx(karras(4), rel=1e-4, abs=1e-6)
@@ -247,9 +249,11 @@ def test_dpm_guesses_as_euler_does_and_its_first_step_is_eulers(plain):
 
 def test_dpm_needs_fewer_steps():
     """Both go to the same end; with few steps, DPM-Solver++ is nearer to it."""
-    fine = run(num_steps=120, guided_steps=(0, 0), max_guidance=1.0)[-1].latents
+    fine = run(num_inference_steps=120, control_steps=(0, 0), max_guidance_scale=1.0)[-1].latents
     errors = {
-        name: (run(num_steps=24, sampler=name, guided_steps=(0, 0), max_guidance=1.0)[-1].latents - fine).norm()
+        name: (
+            run(num_inference_steps=24, sampler=name, control_steps=(0, 0), max_guidance_scale=1.0)[-1].latents - fine
+        ).norm()
         for name in ("euler", "dpm++")
     }
     assert errors["dpm++"] < 0.9 * errors["euler"]
@@ -272,21 +276,21 @@ def test_dpm_is_for_v_prediction_on_karras_sigmas():
 
 
 def test_a_carried_optimiser_goes_on_where_it_was():
-    changes = {"num_steps": 6, "guided_steps": (1, 3), "iterations": 2}
+    changes = {"num_inference_steps": 6, "control_steps": (1, 3), "iterations": 2}
     fresh, carried = (run(CELLS, carry_optimizer=carry, **changes) for carry in (False, True))
-    assert torch.equal(carried[1].optimised, fresh[1].optimised)  # nothing to carry yet
-    assert not torch.equal(carried[2].optimised, fresh[2].optimised)
+    assert torch.equal(carried[1].optimized, fresh[1].optimized)  # nothing to carry yet
+    assert not torch.equal(carried[2].optimized, fresh[2].optimized)
     again = run(CELLS, carry_optimizer=True, **changes)
     assert torch.equal(again[-1].latents, carried[-1].latents)  # nothing is left over from one run to another
 
 
 def test_guided_steps_end_when_the_loss_is_low_enough():
-    changes = {"num_steps": 6, "guided_steps": (1, 4), "iterations": 4}
+    changes = {"num_inference_steps": 6, "control_steps": (1, 4), "iterations": 4}
     first = run(CELLS, **changes)[1].losses[0]
     for share in (0.0, 0.6, 1.0):
-        for step in run(CELLS, enough=share, **changes)[1:5]:
+        for step in run(CELLS, early_stop=share, **changes)[1:5]:
             ended = step.losses[-1] < share * first
             assert all(loss >= share * first for loss in step.losses[:-1])
             assert ended or len(step.losses) == 4
             if len(step.losses) == 1 and ended:
-                assert torch.allclose(step.optimised, step.before)
+                assert torch.allclose(step.optimized, step.before)

@@ -10,18 +10,18 @@ from sgi2v_lab.settings import FEATURE_KINDS, OPTIMIZERS, Settings
 
 def test_the_defaults_are_the_papers():
     paper = Settings()
-    assert (paper.width, paper.height, paper.num_steps) == (1024, 576, 50)
-    first, last = paper.guided_steps  # the paper counts down, from 50 at the first step to 1 at the last: 45 to 30
+    assert (paper.width, paper.height, paper.num_inference_steps) == (1024, 576, 50)
+    first, last = paper.control_steps  # the paper counts down, from 50 at the first step to 1 at the last: 45 to 30
     assert [50 - step for step in range(first, last + 1)] == list(range(45, 29, -1))
     assert (last - first + 1) * paper.iterations == 80
     assert (paper.learning_rate, paper.optimizer, paper.weight_decay) == (0.21, "adamw", 0.01)
-    assert paper.relative_rate is False
+    assert paper.scale_lr_by_sigma is False
     assert paper.features == "aligned"
     assert paper.layers == ((2, 1), (2, 2))
     assert paper.gaussian_sigma == 0.4
     assert (paper.cutoff, paper.butterworth_order) == (0.5, 4)
-    assert (paper.min_guidance, paper.max_guidance) == (1.0, 3.0)
-    assert (paper.fps, paper.motion_bucket, paper.noise_augmentation) == (7, 127, 0.02)
+    assert (paper.min_guidance_scale, paper.max_guidance_scale) == (1.0, 3.0)
+    assert (paper.fps, paper.motion_bucket_id, paper.noise_aug_strength) == (7, 127, 0.02)
     assert paper.num_frames is None
 
 
@@ -30,10 +30,10 @@ def test_the_defaults_are_the_papers():
     [
         ("width", 15),
         ("height", 8193),
-        ("num_steps", 0),
+        ("num_inference_steps", 0),
         ("num_frames", 1),
         ("num_frames", 0),
-        ("decode_chunk", 0),
+        ("decode_chunk_size", 0),
         ("iterations", -1),
         ("learning_rate", -0.1),
         ("learning_rate", math.nan),
@@ -50,16 +50,16 @@ def test_the_defaults_are_the_papers():
         ("cutoff", 1.1),
         ("cutoff", math.nan),
         ("butterworth_order", 0),
-        ("min_guidance", -1),
-        ("max_guidance", math.inf),
+        ("min_guidance_scale", -1),
+        ("max_guidance_scale", math.inf),
         ("guidance_first_step", -1),
         ("guidance_last_step", -1),
         ("fps", 0),
-        ("motion_bucket", 256),
-        ("noise_augmentation", -0.02),
-        ("guided_steps", (-1, 3)),
-        ("guided_steps", (4, 3)),
-        ("guided_steps", (5, 50)),
+        ("motion_bucket_id", 256),
+        ("noise_aug_strength", -0.02),
+        ("control_steps", (-1, 3)),
+        ("control_steps", (4, 3)),
+        ("control_steps", (5, 50)),
     ],
 )
 def test_a_value_out_of_range_is_named(name, value):
@@ -73,23 +73,23 @@ def test_a_value_out_of_range_is_named(name, value):
     ("name", "value"),
     [
         ("height", 64.5),
-        ("num_steps", 30.5),
-        ("num_steps", True),
+        ("num_inference_steps", 30.5),
+        ("num_inference_steps", True),
         ("num_frames", 3.5),
-        ("decode_chunk", 1.5),
+        ("decode_chunk_size", 1.5),
         ("iterations", 1.5),
         ("iterations", None),
         ("learning_rate", "fast"),
         ("learning_rate", None),
-        ("relative_rate", 1),
-        ("relative_rate", "no"),
+        ("scale_lr_by_sigma", 1),
+        ("scale_lr_by_sigma", "no"),
         ("optimizer", 3),
         ("features", ["aligned"]),
         ("gaussian_sigma", "wide"),
-        ("guided_steps", (5,)),
-        ("guided_steps", (5, 6, 7)),
-        ("guided_steps", (5, 6.5)),
-        ("guided_steps", 5),
+        ("control_steps", (5,)),
+        ("control_steps", (5, 6, 7)),
+        ("control_steps", (5, 6.5)),
+        ("control_steps", 5),
         ("layers", 2),
         ("layers", (2, 1)),
         ("layers", ((2,),)),
@@ -103,25 +103,27 @@ def test_a_value_of_another_kind_is_named(name, value):
 
 
 def test_numbers_of_other_libraries_become_pythons():
-    settings = Settings().replace(num_steps=np.int64(30), cutoff=np.float32(0.25), fps=8, learning_rate=1)
-    assert type(settings.num_steps) is int
+    settings = Settings().replace(num_inference_steps=np.int64(30), cutoff=np.float32(0.25), fps=8, learning_rate=1)
+    assert type(settings.num_inference_steps) is int
     assert type(settings.cutoff) is float
-    assert json.loads(json.dumps(settings.as_dict()))["num_steps"] == 30
+    assert json.loads(json.dumps(settings.as_dict()))["num_inference_steps"] == 30
 
 
 def test_guidance_has_its_steps():
     everywhere, some = Settings(), Settings(guidance_first_step=2, guidance_last_step=4)
     assert [step for step in range(50) if some.has_guidance(step)] == [2, 3, 4]
     assert all(everywhere.has_guidance(step) for step in range(50)) and not everywhere.has_guidance(50)
-    assert not some.replace(max_guidance=1).has_guidance(3)
-    with pytest.raises(InputError, match="guidance_last_step is 1, but the first is 2.*max_guidance 1"):
+    assert not some.replace(max_guidance_scale=1).has_guidance(3)
+    with pytest.raises(InputError, match="guidance_last_step is 1, but the first is 2.*max_guidance_scale 1"):
         some.replace(guidance_last_step=1)
 
 
 def test_the_ends_of_the_ranges_are_good():
-    Settings(cutoff=0, iterations=0, learning_rate=0, weight_decay=0, noise_augmentation=0, motion_bucket=0)
-    Settings(cutoff=1, guided_steps=(0, 49), gaussian_sigma=None, num_frames=2, decode_chunk=1, max_guidance=0)
-    Settings(num_steps=1, guided_steps=(0, 0))
+    Settings(cutoff=0, iterations=0, learning_rate=0, weight_decay=0, noise_aug_strength=0, motion_bucket_id=0)
+    Settings(
+        cutoff=1, control_steps=(0, 49), gaussian_sigma=None, num_frames=2, decode_chunk_size=1, max_guidance_scale=0
+    )
+    Settings(num_inference_steps=1, control_steps=(0, 0))
     for kind in FEATURE_KINDS:
         assert Settings(features=kind).features == kind
     for optimizer in OPTIMIZERS:
@@ -129,9 +131,9 @@ def test_the_ends_of_the_ranges_are_good():
 
 
 def test_guided_steps_must_lie_within_the_steps():
-    with pytest.raises(InputError, match="guided_steps ends at 20.*0..9"):
-        Settings(num_steps=10)
-    assert Settings(num_steps=10, guided_steps=(1, 9)).guided_steps == (1, 9)
+    with pytest.raises(InputError, match="control_steps ends at 20.*0..9"):
+        Settings(num_inference_steps=10)
+    assert Settings(num_inference_steps=10, control_steps=(1, 9)).control_steps == (1, 9)
 
 
 def test_replace_leaves_the_rest_and_the_original():
@@ -145,7 +147,12 @@ def test_replace_leaves_the_rest_and_the_original():
 def test_json_there_and_back(tmp_path):
     path = tmp_path / "settings.json"
     odd = Settings(
-        width=64, num_frames=8, guided_steps=(2, 9), layers=((1, 0), (3, 1)), gaussian_sigma=None, relative_rate=True
+        width=64,
+        num_frames=8,
+        control_steps=(2, 9),
+        layers=((1, 0), (3, 1)),
+        gaussian_sigma=None,
+        scale_lr_by_sigma=True,
     )
     for settings in (Settings(), odd):
         path.write_text(json.dumps(settings.as_dict()))

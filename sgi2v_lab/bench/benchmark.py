@@ -14,7 +14,7 @@ from sgi2v_lab.bench.reference_recipe import recipe_precision, recipe_step
 from sgi2v_lab.bench.stages import Workload, count_memory, count_stages, one_iteration, recipe, workload
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.efficiency.memory import Memory
-from sgi2v_lab.efficiency.recompute import RECOMPUTED
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.latents import decode_latents
 from sgi2v_lab.optimize import optimize_latents
@@ -68,7 +68,7 @@ def bench(
     counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
     rate = matmul_rate(model.device, model.dtype)
     tell("one guided step in each way, one after the other")
-    steps = guided_steps(work)
+    steps = control_steps(work)
     at_best = sum(settings.iterations * counts[f"guided iteration, {way}"] for way in steps) * (1 + 2 * repeats) / rate
     if at_best > LONG:
         tell(f"this takes {at_best / 3600:.1f} hours at the least here; `count` (--count-only) takes half a minute")
@@ -129,7 +129,7 @@ def count(
 
     guided = {
         way: row(settings.iterations * counts[f"guided iteration, {way}"], f"guided step, {way}")
-        for way in (RECIPE, *RECOMPUTED)
+        for way in (RECIPE, *RECOMPUTE_MODES)
     }
     _compare_counts(guided)
     return {
@@ -146,10 +146,12 @@ def count(
     }
 
 
-def guided_steps(work: Workload) -> dict[str, Callable[[], object]]:
+def control_steps(work: Workload) -> dict[str, Callable[[], object]]:
     """One guided step, all its iterations, in every mode and as the recipe makes it."""
     given = (work.model, work.latents, work.sigma, work.conditioning, work.cells, work.settings)
-    steps = {mode: lambda mode=mode: list(optimize_latents(*given, Memory(work.model, mode))) for mode in RECOMPUTED}
+    steps = {
+        mode: lambda mode=mode: list(optimize_latents(*given, Memory(work.model, mode))) for mode in RECOMPUTE_MODES
+    }
     return {RECIPE: lambda: recipe_step(*given), **steps}
 
 
@@ -193,20 +195,20 @@ def gradient_errors(work: Workload) -> dict[str, float]:
     """How far each mode's gradient is from the recipe's, which is made in fp32 whatever the model's precision."""
     with recipe_precision(work.model):
         wanted = recipe(work)
-    found = {mode: one_iteration(work, mode) for mode in RECOMPUTED}
+    found = {mode: one_iteration(work, mode) for mode in RECOMPUTE_MODES}
     return {way: ((one - wanted).abs().max() / wanted.abs().max()).item() for way, one in found.items()}
 
 
 def _stages(work: Workload, repeats: int, counts: dict[str, int], rate: float) -> dict[str, dict]:
     model, settings, device = work.model, work.settings, work.model.device
-    index = next(filter(settings.has_guidance, range(settings.num_steps)), 0)  # one that costs most
+    index = next(filter(settings.has_guidance, range(settings.num_inference_steps)), 0)  # one that costs most
 
     @torch.no_grad()
     def step() -> None:
         denoising_step(model, work.conditioning, work.latents, settings, make_schedule(model, settings), index)
 
     clean = work.latents / work.sigma
-    ways = {"denoising step": step, "decode": lambda: decode_latents(model, clean, settings.decode_chunk)}
+    ways = {"denoising step": step, "decode": lambda: decode_latents(model, clean, settings.decode_chunk_size)}
     times = alternate(ways, repeats, device)
     peaks, _ = alternate_memory(ways, repeats, device)
     rows = {}

@@ -14,7 +14,9 @@ from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.load import DTYPES, Model, load_model, pick_device
+from sgi2v_lab.models.load import load_model, pick_device
+from sgi2v_lab.models.model import DTYPES, Model
+from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 
 __all__ = ["NETWORKS", "network"]
@@ -87,7 +89,7 @@ def network(name: str, device: str | torch.device | None = None, dtype: str | No
         feature_extractor=CLIPImageProcessor(),
     )
     pipeline.set_progress_bar_config(disable=True)
-    return Model.from_pipeline(pipeline, name, _SIZES[name]["settings"])
+    return StableVideoDiffusion.from_pipeline(pipeline, name, _SIZES[name]["settings"])
 
 
 def _networks(unet: tuple, vae: tuple, clip: tuple) -> dict[str, nn.Module]:

@@ -15,9 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sgi2v_lab.features import assemble
-from sgi2v_lab.latents import Conditioning
 from sgi2v_lab.loss import gaussian_weight
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features, Latents
 
@@ -31,7 +30,7 @@ def recipe_step(
 ) -> Latents:
     """The latents (frames, channels, h, w) after all iterations of one guided step; arguments as `optimize_latents`."""
     x = latents.detach().float().clone().requires_grad_(True)
-    rate = settings.learning_rate * (sigma if settings.relative_rate else 1.0)
+    rate = settings.learning_rate * (sigma if settings.scale_lr_by_sigma else 1.0)
     optimizer = torch.optim.AdamW([x], lr=rate, weight_decay=settings.weight_decay)
     with recipe_precision(model):
         for _ in range(settings.iterations):

@@ -24,7 +24,8 @@ from sgi2v_lab.bench.measure import once, peak_memory
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.files import write_text
-from sgi2v_lab.models.load import Model, load_model
+from sgi2v_lab.models.load import load_model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run, generate
 from sgi2v_lab.plots import plot_cost, save_figure
 from sgi2v_lab.settings import Settings
@@ -38,7 +39,18 @@ SHARES = {"frames": (0.5, 1.0, 1.5, 2.0), "resolution": (0.5, 1.0, 1.5, 2.0)}  #
 COUNTS = {"boxes": (1, 2, 4, 8), "iterations": (1, 2, 4, 8)}
 FAILURES = (MemoryError, RuntimeError, InputError)  # of a run, which are recorded; torch's own are RuntimeErrors
 STEPS = 4  # denoising steps of each measurement, the second half guided: time grows in proportion to them
-COLUMNS = ("axis", "x", "unit", "width", "height", "frames", "boxes", "iterations", "num_steps", "guided_steps")
+COLUMNS = (
+    "axis",
+    "x",
+    "unit",
+    "width",
+    "height",
+    "frames",
+    "boxes",
+    "iterations",
+    "num_inference_steps",
+    "control_steps",
+)
 MEASURED = ("seconds", "seconds_encode", "seconds_denoise", "seconds_decode", "peak_bytes", "memory_meter", "error")
 
 
@@ -53,9 +65,11 @@ class CostTask:
 
     def facts(self) -> dict[str, object]:
         """What the table says of it, by the names in `COLUMNS`."""
-        first, last = self.settings.guided_steps
-        known = {name: getattr(self.settings, name) for name in ("width", "height", "iterations", "num_steps")}
-        counts = {"frames": self.settings.num_frames, "boxes": self.boxes, "guided_steps": last - first + 1}
+        first, last = self.settings.control_steps
+        known = {
+            name: getattr(self.settings, name) for name in ("width", "height", "iterations", "num_inference_steps")
+        }
+        counts = {"frames": self.settings.num_frames, "boxes": self.boxes, "control_steps": last - first + 1}
         return {"axis": self.axis, "x": self.x, "unit": AXES[self.axis], **known, **counts}
 
     def key(self, of: Mapping[str, object]) -> str:
@@ -139,7 +153,7 @@ def cost_tasks(model: Model, axis: str) -> Iterator[CostTask]:
     """The runs of one axis of `AXES` for a model, the least first; sizes that the model cannot have are rounded."""
     own = model.settings
     frames = model.num_frames(own)
-    base = own.replace(num_frames=frames, num_steps=STEPS, guided_steps=(STEPS // 2, STEPS - 1))
+    base = own.replace(num_frames=frames, num_inference_steps=STEPS, control_steps=(STEPS // 2, STEPS - 1))
     if axis in COUNTS:
         for count in COUNTS[axis]:
             settings = base.replace(iterations=count) if axis == "iterations" else base

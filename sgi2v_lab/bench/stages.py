@@ -12,12 +12,12 @@ from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.measure import count_flops
 from sgi2v_lab.bench.reference_recipe import recipe_gradient, recipe_precision, recipe_step
 from sgi2v_lab.efficiency.memory import Memory
-from sgi2v_lab.efficiency.recompute import RECOMPUTED
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 from sgi2v_lab.features import extract_features
-from sgi2v_lab.latents import Conditioning, precise_vae
+from sgi2v_lab.latents import precise_vae
 from sgi2v_lab.loss import sample_boxes
 from sgi2v_lab.models.identity_blocks import identities, without_identities
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.optimize import loss_gradient, optimize_latents
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
@@ -55,8 +55,8 @@ def workload(model: Model, settings: Settings | None = None, boxes: int = 1) -> 
         paths.append(Trajectory.move(box, by=(0.5 * size[0], 0)))
     cells = latent_cells(Trajectories(size, tuple(paths)).boxes(frames), model.vae_factor, h, w)
     schedule = EulerDiscreteScheduler.from_config(model.scheduler.config)
-    schedule.set_timesteps(settings.num_steps)
-    sigma = schedule.sigmas[settings.guided_steps[0]].item()
+    schedule.set_timesteps(settings.num_inference_steps)
+    sigma = schedule.sigmas[settings.control_steps[0]].item()
     return Workload(
         model=model,
         conditioning=Conditioning(
@@ -104,16 +104,16 @@ def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1)
         latents = torch.empty(frames, channels, h, w, device="meta", dtype=model.vae.dtype)
         with without_identities(model.vae.decoder, needless):
             counts["decode"] = count_flops(lambda: model.vae.decode(latents, num_frames=frames))
-    for mode in RECOMPUTED:
+    for mode in RECOMPUTE_MODES:
         counts[f"guided iteration, {mode}"] = count_flops(lambda mode=mode: one_iteration(work, mode))
     with recipe_precision(model):
         counts["guided iteration, recipe"] = count_flops(lambda: recipe(work))
-    first, last = settings.guided_steps
+    first, last = settings.control_steps
     guided = (last - first + 1) * settings.iterations
     counts["video"] = (
         counts["encode"]
         + counts["decode"]
-        + sum((1 + settings.has_guidance(step)) * counts["forward"] for step in range(settings.num_steps))
+        + sum((1 + settings.has_guidance(step)) * counts["forward"] for step in range(settings.num_inference_steps))
     )
     counts["video"] += guided * counts["guided iteration, fast"]
     return counts
@@ -125,7 +125,7 @@ def count_memory(model: Model, settings: Settings | None = None, boxes: int = 1)
     Returns:
         "weights" (of all parts, in the model's precision), and, beyond them: "guided step, MODE" for each mode of
         `shortcuts`, "guided step, recipe" (with its copies of weights), "denoising step", and "decode" (of
-        `decode_chunk` frames at a time; with the VAE's weights in fp32 where it has to be).
+        `decode_chunk_size` frames at a time; with the VAE's weights in fp32 where it has to be).
     """
     needless = [] if model.device.type == "meta" else identities(model.vae.decoder)
     work = workload(on_meta(model), settings, boxes)
@@ -133,9 +133,9 @@ def count_memory(model: Model, settings: Settings | None = None, boxes: int = 1)
     weights = [t for part in (model.vae, model.unet, model.image_encoder) for t in _tensors(part)]
     counts = {"weights": sum(tensor.nbytes for tensor in weights)}
     # nothing that is computed can be looked at here, so no step can end early
-    settings = settings.replace(enough=None, iterations=1)
+    settings = settings.replace(early_stop=None, iterations=1)
     given = (model, work.latents, work.sigma, work.conditioning, work.cells, settings)
-    for mode in RECOMPUTED:
+    for mode in RECOMPUTE_MODES:
         step = count_bytes(lambda mode=mode: list(optimize_latents(*given, Memory(model, mode))))
         counts[f"guided step, {mode}"] = step
     counts["guided step, recipe"] = count_bytes(lambda: recipe_step(*given), _tensors(model.unet))
@@ -143,7 +143,7 @@ def count_memory(model: Model, settings: Settings | None = None, boxes: int = 1)
     @torch.no_grad()
     def decode() -> None:
         with precise_vae(model), without_identities(model.vae.decoder, needless):
-            piece = work.latents[: settings.decode_chunk].to(model.vae.dtype)
+            piece = work.latents[: settings.decode_chunk_size].to(model.vae.dtype)
             model.vae.decode(piece, num_frames=len(piece)).sample.float()
 
     with torch.no_grad():
@@ -166,7 +166,7 @@ def _forward(work: Workload, videos: int) -> None:
 
 def _videos_at_once(settings: Settings) -> int:
     """Two where a step has guidance, which compares with a video that is told nothing."""
-    return 2 if any(map(settings.has_guidance, range(settings.num_steps))) else 1
+    return 2 if any(map(settings.has_guidance, range(settings.num_inference_steps))) else 1
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:

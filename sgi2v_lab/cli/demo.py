@@ -14,7 +14,8 @@ from sgi2v_lab.efficiency.machine import describe_machine, peak_memory
 from sgi2v_lab.files import result_folder, write_record
 from sgi2v_lab.images.photographs import read_photograph
 from sgi2v_lab.images.read import to_pil
-from sgi2v_lab.models.load import Model, load_model
+from sgi2v_lab.models.load import load_model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run, generate
 from sgi2v_lab.prompts.reference_image import parse_prompt
 from sgi2v_lab.toy.world.random_scenes import sample_scene

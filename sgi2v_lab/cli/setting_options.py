@@ -37,7 +37,7 @@ def takes_settings(command: Callable) -> Callable:
 def read_setting(name: str, value: object) -> object:
     """A setting's value from what the command line gives.
 
-    Numbers and words are kept. `layers` is text or texts such as "2,1 2,2", `guided_steps` such as "5-20"; a setting
+    Numbers and words are kept. `layers` is text or texts such as "2,1 2,2", `control_steps` such as "5-20"; a setting
     that may be absent takes "none". Ranges are for `Settings` to check.
 
     Raises:
@@ -49,10 +49,12 @@ def read_setting(name: str, value: object) -> object:
         if not re.fullmatch(r"\s*\d+\s*,\s*\d+(\s+\d+\s*,\s*\d+)*\s*", text):
             raise InputError(f"layers is {text!r}, but must be pairs of up block and transformer, such as '2,1 2,2'")
         return tuple((int(a), int(b)) for a, b in re.findall(r"(\d+)\s*,\s*(\d+)", text))
-    if name == "guided_steps":
+    if name == "control_steps":
         found = re.fullmatch(r"\s*(\d+)\s*(?:-|\.\.|,|\s)\s*(\d+)\s*", str(value))
         if not found:
-            raise InputError(f"guided_steps is {str(value)!r}, but must be the first and the last step, such as '5-20'")
+            raise InputError(
+                f"control_steps is {str(value)!r}, but must be the first and the last step, such as '5-20'"
+            )
         return int(found[1]), int(found[2])
     if kind in (int | None, float | None):
         if str(value).lower() == "none":
@@ -71,7 +73,7 @@ def _option(field: dataclasses.Field, comment: str) -> inspect.Parameter:
     annotation = list[str] | None if field.name == "layers" else (field.type if as_is else str) | None
     words = None
     if not as_is:
-        words = {"layers": "B,T", "guided_steps": "FIRST-LAST"}.get(field.name, "NUMBER|none")
+        words = {"layers": "B,T", "control_steps": "FIRST-LAST"}.get(field.name, "NUMBER|none")
     option = typer.Option(
         None,
         help=f"{comment} (paper: {_written(field.default)})",

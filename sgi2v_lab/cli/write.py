@@ -9,7 +9,7 @@ from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.frequency import butterworth_mask, radial_spectrum
 from sgi2v_lab.latents import encode_image
 from sgi2v_lab.loss import gaussian_weight
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.plots import (
@@ -113,7 +113,7 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
     one PCA basis over all frames. Returns that step's index and noise level.
     """
     settings, boxes = controlled.settings, controlled.boxes
-    index = sum(settings.guided_steps) // 2
+    index = sum(settings.control_steps) // 2
     sigma, working = controlled.sigmas[index], controlled.working_steps
     _, _, h, w = model.latent_shape(settings)
 
@@ -123,7 +123,7 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
     latents = uncontrolled.trace[index].before.to(model.device)
     maps = {
         kind: assemble(extract_features(model, latents, sigma, conditioning, settings.layers, kind), (h, w))
-        for kind in ("ordinary", "aligned")
+        for kind in ("self-attention", "aligned")
     }
     colours = {kind: fit_pca(features).rgb(features) for kind, features in maps.items()}
     save_figure(plot_pca_strip(colours, uncontrolled.video), folder / "pca.png")
@@ -133,7 +133,7 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
 
     if working:  # the middle one of the guided steps may have found nothing left to do
         step = controlled.trace[working[len(working) // 2]]
-        stages = {"before": step.before, "optimised": step.optimised, "mixed": step.mixed}
+        stages = {"before": step.before, "optimized": step.optimized, "mixed": step.mixed}
         spectra = {label: radial_spectrum(x, bins=max(4, min(h, w) // 2)) for label, x in stages.items()}
         radii = spectra["before"][0]
         powers = {label: power for label, (_, power) in spectra.items()}

@@ -1,11 +1,11 @@
-"""Memory modes: how much a run keeps at hand, chosen by what is free, and one less where that was too much.
+"""Memory modes: a run adapts to the memory that is free, and goes on in a leaner mode where that was too much.
 
 | mode | what it gives up | what it costs in time |
 |---|---|---|
 | fast | nothing | |
 | selective | insides of feed-forward networks and temporal residual blocks, convolutions' inputs | a third to half |
 | full | all but what goes into each layer | two thirds |
-| offload | the same; off the GPU too is what a stage does not use, and frames are decoded four at a time | copying |
+| offload | the same; what a stage does not use leaves the GPU too, and frames are decoded four at a time | copying |
 
 The first three compute the same video to rounding; their times are those of `sgi2v bench toy` and `miniature` on a CPU.
 Decoding in pieces lets the temporal decoder see fewer neighbours.
@@ -13,15 +13,17 @@ Decoding in pieces lets the temporal decoder see fewer neighbours.
 
 import gc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import psutil
 import torch
 
+from sgi2v_lab.efficiency.recompute import recomputing
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.latents import decode_latents, vae_precision
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.latents import decode_latents
+from sgi2v_lab.models.model import Model
+from sgi2v_lab.models.precision import vae_precision
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents, Video
 
@@ -37,103 +39,114 @@ _KEPT = {"fast": 56, "selective": 19, "full": 9}
 _MAPS = 5  # assembled features, their gradient, and what the loss makes of them
 _DECODER = (6, 1)  # of the channels of the VAE's first and second level, at every pixel
 
-Result = TypeVar("Result")
+Step = TypeVar("Step")
 
 
 class Memory:
-    """The mode of a run. It changes by itself where memory runs out: what failed is tried again in the next mode."""
+    """The mode of a run, which becomes leaner where memory runs out; the stages know nothing of it.
 
-    def __init__(self, model: Model, mode: str = "fast"):
-        if mode not in MEMORY_MODES:
-            raise InputError(f"memory is {mode!r}, but must be auto, {', '.join(MEMORY_MODES)}")
-        self.model, self.mode = model, mode
+    Attributes:
+        mode: one of `MEMORY_MODES`.
+    """
 
-    @property
-    def keep(self) -> str:
-        """What a forward pass keeps, as `shortcuts.recomputing` calls it."""
-        return "full" if self.mode == "offload" else self.mode
+    def __init__(self, model: Model, settings: Settings, mode: str = "auto"):
+        self.model, self.settings, self.device = model, settings, model.device
+        self.mode = choose_mode(model, settings, mode)
 
-    def attempt(self, work: Callable[[], Result]) -> Result:
-        """The result of `work()`, called again after each fall-back; what it changes, it must change at its very end.
+    def run(self, start: Callable[[Step | None], Iterator[Step]]) -> Iterator[Step]:
+        """The steps of `start(None)`; where memory runs out, those of `start(last step)` in the next mode.
 
         Warns at each fall-back, with the mode and the reason.
 
         Raises:
             torch.OutOfMemoryError: (or what the device raises in its place) in the leanest mode too.
         """
+        last, steps = None, start(None)
+        self._settle()
         while True:
             try:
-                return work()
+                with recomputing(self.model, self._recompute, max(self.settings.layers)):
+                    step = next(steps, None)
             except (RuntimeError, MemoryError) as error:
-                following = MEMORY_MODES.index(self.mode) + 1
-                if not _is_out_of_memory(error) or following == len(MEMORY_MODES):
+                leaner = MEMORY_MODES[MEMORY_MODES.index(self.mode) + 1 :]
+                if not _is_out_of_memory(error) or not leaner:
                     raise
                 reason = _first_line(error)
+            else:
+                if step is None:
+                    return
+                last = step
+                yield step
+                continue
             # only here, where the error and all that its frames held are gone, is there anything to free
-            self.mode = MEMORY_MODES[following]
+            self.mode = leaner[0]
             _say(f"out of memory ({reason}); going on from the same step with memory mode {self.mode!r}")
+            steps = start(last)
             _let_go()
-            self.settle()
+            self._settle()
 
-    def settle(self) -> None:
+    @property
+    def _recompute(self) -> str:
+        return "full" if self.mode == "offload" else self.mode
+
+    @property
+    def _moves_parts(self) -> bool:
+        return self.mode == "offload" and self.device.type != "cpu"
+
+    def _settle(self) -> None:
         """Take from the GPU what denoising does not use, if the mode says so."""
-        if self.mode == "offload" and self.model.device.type != "cpu":
-            self.model.vae.to("cpu")
-            self.model.image_encoder.to("cpu")
+        if self._moves_parts:
+            for part in self.model.networks.values():
+                if part is not self.model.denoiser:
+                    part.to("cpu")
             _let_go()
 
-    def decode(self, latents: Latents, chunk: int | None) -> Video:
+    def decode(self, latents: Latents) -> Video:
         """`decode_latents`, of as many frames at a time as fit, or half as many where memory runs out; warns of it."""
-        model, device, whole = self.model, self.model.device, len(latents)
-        away = self.mode == "offload" and device.type != "cpu"
-        if away:
-            model.unet.to("cpu")
+        whole = len(latents)
+        if self._moves_parts:
+            self.model.denoiser.to("cpu")
             _let_go()
-            model.vae.to(device)
-        at_once = min(chunk or whole, whole, DECODED_AT_ONCE if self.mode == "offload" else whole)
-        try:
-            if (fit := self._frames_that_fit(latents)) < at_once:
-                at_once = fit
-                _say(f"decoding {fit} of {whole} frames at a time, as many as fit; decode_chunk={fit} asks for that")
-            while True:
-                try:
-                    return decode_latents(model, latents, at_once)
-                except (RuntimeError, MemoryError) as error:
-                    if not _is_out_of_memory(error) or at_once == 1:
-                        raise
-                    reason = _first_line(error)
-                at_once //= 2
-                _say(f"out of memory ({reason}); decoding {at_once} frames at a time")
-                _let_go()
-        finally:
-            if away:
-                self.restore(device)
+            self.model.vae.to(self.device)
+        at_once = min(
+            self.settings.decode_chunk_size or whole, whole, DECODED_AT_ONCE if self.mode == "offload" else whole
+        )
+        if (fit := self._frames_that_fit(latents)) < at_once:
+            at_once = fit
+            _say(f"decoding {fit} of {whole} frames at a time, as many as fit; decode_chunk_size={fit} asks for that")
+        while True:
+            try:
+                return decode_latents(self.model, latents, at_once)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error) or at_once == 1:
+                    raise
+                reason = _first_line(error)
+            at_once //= 2
+            _say(f"out of memory ({reason}); decoding {at_once} frames at a time")
+            _let_go()
 
     def _frames_that_fit(self, latents: Latents) -> int:
         needed = estimate_decoded_bytes(self.model, *latents.shape[-2:])
-        return max(1, int(SPARE * free_bytes(self.model.device) // needed))
+        return max(1, int(SPARE * free_bytes(self.device) // needed))
 
-    def restore(self, device: torch.device) -> None:
+    def restore(self) -> None:
         """Bring every part back to the device, for the next run; nothing to do where none was taken away."""
-        for part in (self.model.unet, self.model.vae, self.model.image_encoder):
-            part.to(device)
+        for part in self.model.networks.values():
+            part.to(self.device)
 
 
 def choose_mode(model: Model, settings: Settings, asked: str = "auto") -> str:
     """The first of `MEMORY_MODES` whose estimate fits into what is free, or the one asked for.
-
-    With `settings.checkpointing` it is "full" at least.
 
     Raises:
         InputError: an unknown mode.
     """
     if asked != "auto" and asked not in MEMORY_MODES:
         raise InputError(f"memory is {asked!r}, but must be auto, {', '.join(MEMORY_MODES)}")
-    least = MEMORY_MODES.index("full") if settings.checkpointing else 0
     if asked != "auto":
-        return MEMORY_MODES[max(least, MEMORY_MODES.index(asked))]
+        return asked
     free = SPARE * free_bytes(model.device)
-    for mode in MEMORY_MODES[least:]:
+    for mode in MEMORY_MODES:
         if estimate_bytes(model, settings, mode) <= free:
             return mode
     return MEMORY_MODES[-1]
@@ -150,41 +163,25 @@ def free_bytes(device: torch.device) -> int:
 
 
 def estimate_bytes(model: Model, settings: Settings, mode: str) -> int:
-    """About how much a guided iteration takes beyond the weights, on the high side: some tens of percent are usual.
+    """About how much a control iteration takes beyond the weights, on the high side: some tens of percent are usual.
 
     A CPU's lean modes may take twice that, since what is freed does not go back to the system at once.
     """
     frames, _, h, w = model.latent_shape(settings)
-    unet, last = model.unet, max(block for block, _ in settings.layers)
-    layers = []  # channels times cells of each, down and up again to the last block that is run
-    widths = unet.config.block_out_channels
-    blocks = [*zip(unet.down_blocks, widths, range(len(widths)), strict=True)]
-    blocks += [(unet.mid_block, widths[-1], len(widths) - 1)]
-    blocks += [
-        (block, widths[-1 - number], len(widths) - 1 - number)
-        for number, block in enumerate(unet.up_blocks)
-        if number <= last
-    ]
-    for block, channels, level in blocks:
-        layers += [channels * (h * w / 4**level)] * len(block.resnets)
-    keep = "full" if mode == "offload" else mode
-    units = _KEPT[keep] * sum(layers)
-    recorded = sum(widths[-1 - block] for block, _ in settings.layers)
-    maps = _MAPS * 4 * frames * recorded * h * w  # in fp32
-    weights = sum(
-        weight.numel() * weight.element_size()
-        for part in (model.vae, model.image_encoder)
-        for weight in part.parameters()
-    )
-    gained = weights if mode == "offload" and model.device.type != "cpu" else 0
-    return max(0, int(units * frames * model.dtype.itemsize + maps) - gained)
+    kept = _KEPT["full" if mode == "offload" else mode] * model.activation_size(settings) * model.dtype.itemsize
+    maps = _MAPS * 4 * model.feature_channels(settings.layers) * h * w  # in fp32
+    gained = 0
+    if mode == "offload" and model.device.type != "cpu":
+        away = [part for part in model.networks.values() if part is not model.denoiser]
+        gained = sum(weight.numel() * weight.element_size() for part in away for weight in part.parameters())
+    return max(0, frames * (kept + maps) - gained)
 
 
 def estimate_decoded_bytes(model: Model, h: int, w: int) -> int:
     """About how much decoding takes for each frame of (h, w) latents that is decoded at a time."""
     channels = model.vae.config.block_out_channels
     each = sum(times * channels[min(level, len(channels) - 1)] for level, times in enumerate(_DECODER))
-    return each * h * w * model.vae_factor**2 * vae_precision(model).itemsize
+    return each * h * w * model.vae_factor**2 * vae_precision(model.vae).itemsize
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -17,8 +17,9 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import Fit, check_size
 from sgi2v_lab.shapes import Image
 
-__all__ = ["Fit", "fit_image", "read_image", "to_pil", "to_tensor"]
+__all__ = ["Fit", "Picture", "fit_image", "read_image", "to_pil", "to_tensor"]
 
+Picture = str | os.PathLike | PIL.Image.Image | Image  # a file, Pillow's, or a tensor (3, height, width) in 0..1
 # formats decoded in-process by well-kept libraries; PostScript, for one, would be run rather than read
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 

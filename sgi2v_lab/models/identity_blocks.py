@@ -1,12 +1,44 @@
-"""Temporal blocks that change nothing, as in a decoder that was trained on single frames; they can be left out."""
+"""Temporal blocks that change nothing, as in a decoder that was trained on single frames, are taken out on loading."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from diffusers.models.resnet import TemporalResnetBlock
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["forward_as", "identities", "without_identities"]
+__all__ = ["PassThrough", "forward_as", "identities", "remove_identities"]
+
+
+class PassThrough(nn.Module):
+    """In place of a residual block that adds nothing."""
+
+    def forward(self, hidden: Tensor, *_: object) -> Tensor:
+        """What it is given."""
+        return hidden
+
+
+def remove_identities(network: nn.Module, names: Sequence[str] | None = None) -> None:
+    """Replace the temporal residual blocks that add nothing; the network computes the same, to the bit.
+
+    `names` are those of `identities` of another network that is built alike, where this one has no weights.
+    """
+    for name in identities(network) if names is None else names:
+        parent, _, child = name.rpartition(".")
+        setattr(network.get_submodule(parent), child, PassThrough())
+
+
+def identities(network: nn.Module) -> list[str]:
+    """The names of the temporal residual blocks that return what they are given.
+
+    Such a block's last convolution is all zeros, and what it is given has as many channels as what it returns.
+    """
+    return [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, TemporalResnetBlock)
+        and module.conv_shortcut is None
+        and not any(weight.any() for weight in module.conv2.parameters())
+    ]
 
 
 @contextmanager
@@ -21,31 +53,3 @@ def forward_as(module: nn.Module, forward: Callable) -> Iterator[None]:
             del module.forward
         else:
             module.forward = before
-
-
-@contextmanager
-def without_identities(network: nn.Module, names: Sequence[str] | None = None) -> Iterator[None]:
-    """Leave out the temporal residual blocks that add nothing, as in a decoder trained on single frames; to the bit.
-
-    `names` are those of `identities` of another network that is built alike, where this one has no weights.
-    """
-    with ExitStack() as stack:
-        for name in identities(network) if names is None else names:
-            stack.enter_context(forward_as(network.get_submodule(name), lambda hidden, *_, **__: hidden))
-        yield
-
-
-def identities(network: nn.Module) -> list[str]:
-    """The names of the temporal residual blocks that return what they are given.
-
-    Such a block's last convolution is all zeros, and what it is given has as many channels as what it returns.
-    """
-    return [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, TemporalResnetBlock) and module.conv_shortcut is None and _is_zero(module.conv2)
-    ]
-
-
-def _is_zero(convolution: nn.Module) -> bool:
-    return not any(weight.any() for weight in convolution.parameters())

@@ -1,138 +1,28 @@
-"""Models: any image-to-video checkpoint in the format of diffusers' StableVideoDiffusionPipeline.
-
-SVD has five parts: a VAE, a UNet, a CLIP image encoder with its pre-processing, and a scheduler. `load_model` gets them
-all; `sgi2v_lab.latents` has the ways in and out of latent space.
-"""
+"""Loading a model: by name, from a folder or from the hub, in safetensors only, with errors that say what to do."""
 
 import os
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from diffusers import (
-    AutoencoderKLTemporalDecoder,
-    EulerDiscreteScheduler,
-    StableVideoDiffusionPipeline,
-    UNetSpatioTemporalConditionModel,
-)
-from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+from diffusers import StableVideoDiffusionPipeline
+from safetensors import SafetensorError
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.presets import PRESETS, SVD_PRESETS, Presets, read_presets
-from sgi2v_lab.models.weights import fetch_pipeline
+from sgi2v_lab.models.identity_blocks import remove_identities
+from sgi2v_lab.models.model import DTYPES, Model
+from sgi2v_lab.models.presets import read_presets
+from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 
-__all__ = [
-    "MODELS",
-    "Model",
-    "devices",
-    "load_model",
-    "pick_device",
-]
+__all__ = ["MODELS", "devices", "load_model", "pick_device"]
 
-TOY = Path(__file__).parent / "toy" / "checkpoint"
+TOY = Path(__file__).parents[1] / "toy" / "checkpoint"
 MODELS = {
     "toy": str(TOY),
     "svd": "stabilityai/stable-video-diffusion-img2vid",
     "svd-xt": "stabilityai/stable-video-diffusion-img2vid-xt",
 }
 PARTS = ("feature_extractor", "image_encoder", "scheduler", "unet", "vae")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass
-class Model:
-    """The five parts of a Stable Video Diffusion checkpoint, frozen, on one device, and its default settings."""
-
-    name: str
-    vae: AutoencoderKLTemporalDecoder
-    unet: UNetSpatioTemporalConditionModel
-    image_encoder: CLIPVisionModelWithProjection
-    scheduler: EulerDiscreteScheduler
-    feature_extractor: CLIPImageProcessor
-    settings: Settings
-    presets: Presets = field(default_factory=lambda: SVD_PRESETS)
-    copies: dict[torch.dtype, "Model"] = field(default_factory=dict, init=False, repr=False)  # in other precisions
-
-    @classmethod
-    def from_pipeline(
-        cls, pipeline: StableVideoDiffusionPipeline, name: str, settings: Settings, presets: Presets = SVD_PRESETS
-    ) -> "Model":
-        """Take the parts of a diffusers pipeline; their weights are frozen."""
-        for part in (pipeline.vae, pipeline.unet, pipeline.image_encoder):
-            part.eval().requires_grad_(False)
-        return cls(
-            name=name,
-            vae=pipeline.vae,
-            unet=pipeline.unet,
-            image_encoder=pipeline.image_encoder,
-            scheduler=pipeline.scheduler,
-            feature_extractor=pipeline.feature_extractor,
-            settings=settings,
-            presets=presets,
-        )
-
-    def preset(self, name: str) -> Settings:
-        """The settings of a preset: "own", "fast", "paper" or "best"; InputError for another name."""
-        if name not in self.presets:
-            raise InputError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
-        return self.settings.replace(**self.presets[name])
-
-    def in_precision(self, name: str) -> "Model":
-        """The model with its networks in a precision of `settings.PRECISIONS`: itself, or a copy, which it keeps."""
-        dtype = self.dtype if name == "own" else DTYPES[name]
-        if dtype == self.dtype:
-            return self
-        if dtype not in self.copies:
-            parts = {part: deepcopy(getattr(self, part)).to(dtype) for part in ("vae", "unet", "image_encoder")}
-            self.copies[dtype] = replace(self, **parts)
-        return self.copies[dtype]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.unet.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The precision of the weights."""
-        return self.unet.dtype
-
-    @property
-    def vae_factor(self) -> int:
-        """Pixels per latent cell, in each direction (8 for SVD)."""
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)
-
-    @property
-    def latent_channels(self) -> int:
-        """Channels of the latents (4 for SVD)."""
-        return self.unet.config.out_channels
-
-    def num_frames(self, settings: Settings) -> int:
-        """The frames of a video: the settings', or else what the UNet was trained for."""
-        return settings.num_frames or self.unet.config.num_frames
-
-    def latent_shape(self, settings: Settings) -> tuple[int, int, int, int]:
-        """(frames, channels, h, w) of a video's latents; InputError where the picture's size does not divide."""
-        # every level of the UNet halves the latents, except the last; sizes that do not divide break its skips
-        step = self.vae_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
-        for name in ("width", "height"):
-            if getattr(settings, name) % step:
-                raise InputError(
-                    f"{name} is {getattr(settings, name)}, but {self.name} needs a multiple of {step} pixels"
-                )
-        height, width = settings.height // self.vae_factor, settings.width // self.vae_factor
-        return self.num_frames(settings), self.latent_channels, height, width
-
-    def check_layers(self, layers: tuple[tuple[int, int], ...]) -> None:
-        """InputError for an up block or transformer that this UNet does not have."""
-        have = [
-            (b, t) for b, block in enumerate(self.unet.up_blocks) for t in range(len(getattr(block, "attentions", ())))
-        ]
-        for layer in layers:
-            if tuple(layer) not in have:
-                raise InputError(f"{self.name} has no layer {tuple(layer)}; it has {', '.join(map(str, have))}")
 
 
 def devices() -> list[str]:
@@ -183,10 +73,64 @@ def load_model(
             )
     if not local and (folder.exists() or os.sep == source[:1] or source.count("/") != 1 or source[0] in ".~"):
         raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
-    pipeline = fetch_pipeline(name, source, dtype)
+    pipeline = _fetch_pipeline(name, source, dtype)
     try:
         pipeline.to(device)
     except torch.OutOfMemoryError as error:
         raise InputError(f"{name} does not fit into the memory of {device}; try dtype fp16, or device cpu") from error
     settings = Settings.load(folder / "settings.json") if (folder / "settings.json").is_file() else Settings()
-    return Model.from_pipeline(pipeline, name, settings, read_presets(folder / "presets.json", settings, device))
+    remove_identities(pipeline.vae.decoder)
+    presets = read_presets(folder / "presets.json", settings, device)
+    return StableVideoDiffusion.from_pipeline(pipeline, name, settings, presets)
+
+
+def _fetch_pipeline(name: str, source: str, dtype: torch.dtype) -> StableVideoDiffusionPipeline:
+    """The pipeline in a folder, or of a hub id, from the local cache or downloaded.
+
+    Args:
+        name: what the user called it, for what is said of it.
+        source: the folder or the hub id.
+        dtype: of its weights.
+
+    Raises:
+        InputError: it is gated, unknown, out of reach, damaged, too large, or no StableVideoDiffusionPipeline.
+    """
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    # the hub keeps a half-precision copy of SVD's weights, half the download
+    variants = ["fp16", None] if not Path(source).is_dir() and dtype != torch.float32 else [None]
+    for variant in variants:
+        try:
+            pipeline = StableVideoDiffusionPipeline.from_pretrained(
+                source, torch_dtype=dtype, variant=variant, use_safetensors=True
+            )
+        except GatedRepoError as error:
+            raise InputError(
+                f"{source} is gated: accept its licence on https://huggingface.co/{source}, then run `hf auth login`"
+            ) from error
+        except RepositoryNotFoundError as error:
+            raise InputError(f"the hub knows no model {source!r}; check the name, or run `hf auth login`") from error
+        except (LocalEntryNotFoundError, HfHubHTTPError, ConnectionError) as error:
+            raise _unavailable(source) from error
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise InputError(f"{name} does not fit into memory; try dtype fp16 or model toy") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+            if variant is not None:
+                continue
+            if not Path(source).is_dir() and isinstance(error, OSError):
+                raise _unavailable(source) from error
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(
+                f"{source} is no complete StableVideoDiffusionPipeline in safetensors: {reason}"
+            ) from error
+        if not isinstance(pipeline, StableVideoDiffusionPipeline):
+            raise InputError(f"{source} is a {type(pipeline).__name__}, but a StableVideoDiffusionPipeline is needed")
+        return pipeline
+    raise AssertionError("unreachable")
+
+
+def _unavailable(source: str) -> InputError:
+    return InputError(
+        f"the weights of {source} are not in the local cache and cannot be downloaded; go online once and run "
+        f"`hf download {source}`, or give the folder of a local copy, or use the bundled model toy"
+    )

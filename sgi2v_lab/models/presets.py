@@ -4,7 +4,7 @@
 another model than Stable Video Diffusion, whose own settings they are. "fast" takes a fraction of that recipe's time,
 "best" is for the closest control, whatever it takes. A model's presets lie beside its weights, in `presets.json`:
 
-    {"fast": {"num_steps": 10, "sampler": "dpm++"}, "best": {"iterations": 10}}
+    {"fast": {"num_inference_steps": 10, "sampler": "dpm++"}, "best": {"iterations": 10}}
 
 Each names what it changes of `settings.json`; "precision" may be "auto" there, which is bf16 on a CPU that multiplies
 it and the model's own precision elsewhere. A model without that file has those for Stable Video Diffusion below. Those
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.settings import Settings
+from sgi2v_lab.settings import Settings, renamed_settings
 
 __all__ = ["PRESETS", "SVD_PRESETS", "Presets", "fast_precision", "read_presets"]
 
@@ -28,7 +28,12 @@ Presets = Mapping[str, Mapping[str, object]]  # name -> changes to the model's o
 
 SVD_PRESETS: Presets = {
     "own": {},
-    "fast": {"num_steps": 25, "sampler": "dpm++", "guided_steps": (2, 7), "iterations": 3, "learning_rate": 0.35},
+    "fast": {
+        "num_inference_steps": 25,
+        "control_steps": (2, 7),
+        "iterations": 3,
+        "learning_rate": 0.35,
+    },
     "paper": {},
     "best": {"iterations": 10},
 }
@@ -55,6 +60,7 @@ def read_presets(path: Path, own: Settings, device: str | torch.device = "cpu") 
         raise InputError(f"{path}: unknown preset {unknown[0]!r}; the presets are {', '.join(PRESETS)}")
     if given.get("own"):
         raise InputError(f"{path} changes settings for 'own', which are those of settings.json; change them there")
+    given = {name: renamed_settings(changes) for name, changes in given.items()}
     for name, changes in given.items():
         if changes.get("precision") == "auto":
             changes["precision"] = fast_precision(device)

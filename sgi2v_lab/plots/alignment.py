@@ -36,7 +36,7 @@ def plot_alignment(
 
     Args:
         video: (frames, 3, height, width), 0..1.
-        colours: kind ("ordinary", "aligned") -> colours (frames, 3, h, w) in 0..1.
+        colours: kind ("self-attention", "aligned") -> colours (frames, 3, h, w) in 0..1.
         similarity: the same kinds -> cosine similarities (frames, h, w) in -1..1 to the first frame's box.
         boxes: (boxes, frames, 4) in pixels of the video, drawn everywhere.
         every: show every n-th frame; None shows at most eight, spread evenly from the first to the last.

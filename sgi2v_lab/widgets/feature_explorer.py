@@ -7,8 +7,7 @@ import traitlets
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.explore import best_matches, feature_maps, pca_colours, subject_of_latents, subject_of_run
-from sgi2v_lab.features import Layer, layers_of
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Layer, Model
 from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import FEATURE_KINDS, Settings
@@ -63,7 +62,7 @@ class FeatureExplorer(Explorer):
     layer = traitlets.List(traitlets.Int(), help="(up block, transformer) looked at").tag(sync=True)
     step = traitlets.Int(help="denoising step looked at").tag(sync=True)
     frame = traitlets.Int(0, help="frame shown large").tag(sync=True)
-    left = traitlets.Unicode("ordinary", help="kind of features on the left").tag(sync=True)
+    left = traitlets.Unicode("self-attention", help="kind of features on the left").tag(sync=True)
     right = traitlets.Unicode("aligned", help="kind of features on the right").tag(sync=True)
     point = traitlets.List(traitlets.Float(), help="x, y in the first frame, in pixels").tag(sync=True)
     strength = traitlets.Float(0.7, min=0, max=1, help="of the similarity's colours over the frames").tag(sync=True)
@@ -93,7 +92,7 @@ class FeatureExplorer(Explorer):
             self.subject = subject_of_latents(model, image, latents, settings, seed=seed)
         self._ready = False  # traits that are set below should not compute one by one
         subject, (width, height) = self.subject, self.subject.picture
-        guided = subject.settings.guided_steps
+        guided = subject.settings.control_steps
         middle = (width / 2, height / 2)
         if subject.boxes is not None and len(subject.boxes):
             x0, y0, x1, y1 = subject.boxes[0, 0].tolist()
@@ -106,7 +105,7 @@ class FeatureExplorer(Explorer):
                 "frames": len(subject.video),
                 "made_noisy": subject.made_noisy,
             },
-            layers=[list(layer) for layer in layers_of(model.unet)],
+            layers=[list(layer) for layer in model.layers],
             sigmas=list(subject.sigmas),
             boxes=drawn_boxes(subject.boxes),
             first_png=strip(subject.image[None], 2 * LARGEST),

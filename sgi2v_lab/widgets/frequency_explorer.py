@@ -8,7 +8,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.explore import Filtered, filter_latents, guided_latents, place_norms, subject_of_run
 from sgi2v_lab.frequency import butterworth_mask
 from sgi2v_lab.latents import decode_latents
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.sampling import predict_clean_latents
@@ -26,7 +26,7 @@ from sgi2v_lab.widgets.explorer import (
 
 __all__ = ["FrequencyExplorer"]
 
-STAGES = ("before", "optimised", "mixed")
+STAGES = ("before", "optimized", "mixed")
 NOISY = "guessing the clean latents and decoding a frame"
 
 
@@ -95,7 +95,7 @@ class FrequencyExplorer(Explorer):
         if run is None:
             self._stages = {0: (before.detach().float().cpu(), after.detach().float().cpu())}
         else:
-            self._stages = {k: (each.before, each.optimised) for k, each in guided_latents(run).items()}
+            self._stages = {k: (each.before, each.optimized) for k, each in guided_latents(run).items()}
             self._subject = None if model is None else subject_of_run(model, run)
         settings = run.settings if run is not None else None
         telling = list(self._stages) if run is None else [k for k in self._stages if k in run.working_steps]
@@ -150,14 +150,14 @@ class FrequencyExplorer(Explorer):
             # the mask's middle row on a grid fine enough for a smooth curve
             response = butterworth_mask(1, 256, self.cutoff, self.order)[0, 128:]
             self.response, self.response_radii = response.tolist(), [i / 128 for i in range(128)]
-            basis = self._once(("basis", self.step), lambda: fit_pca(latents["before"], latents["optimised"]))
+            basis = self._once(("basis", self.step), lambda: fit_pca(latents["before"], latents["optimized"]))
             for name in STAGES:
                 setattr(self, f"{name}_png", strip(basis.rgb(latents[name])))
-            changes = {name: place_norms(latents[name] - latents["before"]) for name in ("optimised", "mixed")}
-            self.change_top = changes["optimised"].max().item()
-            self.change_png = strip(coloured(changes["optimised"], 0, self.change_top, "magma"))
+            changes = {name: place_norms(latents[name] - latents["before"]) for name in ("optimized", "mixed")}
+            self.change_top = changes["optimized"].max().item()
+            self.change_png = strip(coloured(changes["optimized"], 0, self.change_top, "magma"))
             self.kept_png = strip(coloured(changes["mixed"], 0, self.change_top, "magma"))
-            moved, left = (changes[name].square().sum().item() for name in ("optimised", "mixed"))
+            moved, left = (changes[name].square().sum().item() for name in ("optimized", "mixed"))
             self.kept = left / moved if moved else 0.0
             self.shown = {"step": self.step, "cutoff": self.cutoff, "order": self.order}
         if not self.error:

@@ -5,8 +5,8 @@ from typing import Any
 
 import traitlets
 
-from sgi2v_lab.explore import iterations_of, loss_shares, loss_weights, optimised_steps, place_norms
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.explore import iterations_of, loss_shares, loss_weights, optimized_steps, place_norms
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.widgets.bundle import script, style
@@ -28,7 +28,7 @@ class LossExplorer(Explorer):
     """The loss over steps and iterations; for one of them, its terms by box and frame, and its gradient.
 
     Args:
-        run: from `generate`, with trajectories, and with `trace=["optimisation"]`. With `trace=["latents"]` and a
+        run: from `generate`, with trajectories, and with `trace=["optimization"]`. With `trace=["latents"]` and a
             model, the optimisation of a step is computed again when it is looked at.
         model: the one that made the run; only needed for that.
         names: of the boxes; by default they are numbered.
@@ -61,7 +61,7 @@ class LossExplorer(Explorer):
     gradient_parts = traitlets.List(help="the gradient's length in each frame, of all").tag(sync=True)
 
     def __init__(self, run: Run, model: Model | None = None, names: list[str] | None = None) -> None:
-        guided = optimised_steps(run)
+        guided = optimized_steps(run)
         self.run, self.model = run, model
         self._weights = loss_weights(run)
         self._ready = False

@@ -178,7 +178,7 @@ class TrajectoryEditor(OneAtATime):
         finally:
             self._reading = False
 
-    @traitlets.observe("num_frames", "width", "height", "factor", "motion_bucket", "fps", "fit")
+    @traitlets.observe("num_frames", "width", "height", "factor", "motion_bucket_id", "fps", "fit")
     def _judge(self, change: dict | None = None) -> None:
         self.remarks = self._remarks_on(self.trajectories)
         self.frame = min(self.frame, self.num_frames - 1)
@@ -189,7 +189,7 @@ class TrajectoryEditor(OneAtATime):
             num_frames=self.num_frames,
             size=(self.width, self.height),
             factor=self.factor,
-            motion_bucket=self.motion_bucket,
+            motion_bucket_id=self.motion_bucket_id,
             fps=self.fps,
             fit=self.fit,
         )
@@ -292,6 +292,6 @@ def _traits_of(model: Any) -> dict[str, int]:  # a Model: importing it would loa
         "width": own.width,
         "height": own.height,
         "factor": model.vae_factor,
-        "motion_bucket": own.motion_bucket,
+        "motion_bucket_id": own.motion_bucket_id,
         "fps": own.fps,
     }

@@ -7,7 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 from sgi2v_lab.bench import benchmark as report
-from sgi2v_lab.bench.benchmark import alternate, alternate_memory, bench, count, guided_steps
+from sgi2v_lab.bench.benchmark import alternate, alternate_memory, bench, control_steps, count
 from sgi2v_lab.bench.measure import MemoryPeak
 from sgi2v_lab.bench.stages import workload
 from sgi2v_lab.errors import InputError
@@ -70,7 +70,7 @@ def test_every_way_has_its_turn_and_begins_once():
 
 def test_the_ways_leave_the_model_as_it_was():
     model = tiny_model()
-    for run in guided_steps(workload(model, SETTINGS.replace(**QUICK))).values():
+    for run in control_steps(workload(model, SETTINGS.replace(**QUICK))).values():
         run()
         assert not model.unet.is_gradient_checkpointing
         assert {weight.dtype for weight in model.unet.parameters()} == {torch.float32}
@@ -115,7 +115,7 @@ def test_a_network_is_counted_without_being_computed(tiny):
 def test_the_command_only_counts_if_asked(tiny, monkeypatch):
     from sgi2v_lab.cli.main import app
 
-    monkeypatch.setattr(report, "guided_steps", lambda _: pytest.fail("computed"))
+    monkeypatch.setattr(report, "control_steps", lambda _: pytest.fail("computed"))
     done = CliRunner().invoke(app, ["bench", "svd", "--count-only", "--iterations", "1"])
     assert done.exit_code == 0, done.output
     for expected in ("nothing computed", "guided step, selective", "tensors MiB", "denoising step"):

@@ -6,7 +6,7 @@ from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.stages import count_memory, on_meta, one_iteration, workload
 from sgi2v_lab.efficiency.memory import MEMORY_MODES, estimate_bytes, estimate_decoded_bytes
-from sgi2v_lab.efficiency.recompute import RECOMPUTED
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 
 KIBI = 1024  # of bytes; 256 numbers in fp32
 
@@ -58,7 +58,7 @@ def test_what_a_backward_pass_needs_is_kept():
     assert 12 * KIBI < count_bytes(lambda: work(True)) <= 24 * KIBI
 
 
-@pytest.mark.parametrize("mode", RECOMPUTED)
+@pytest.mark.parametrize("mode", RECOMPUTE_MODES)
 def test_what_is_counted_on_meta_is_what_pytorchs_allocator_hands_out(mode):
     work = workload(network("toy", "cpu"), boxes=2)
     with torch.profiler.profile(profile_memory=True) as profile:
@@ -86,4 +86,4 @@ def test_svd_at_full_size_fits_into_16_gigabytes():
     # the estimates by which a mode is chosen are on the high side, but not by much
     for mode in ("fast", "selective", "full"):
         assert 1 <= estimate_bytes(model, model.settings, mode) / counts[f"guided step, {mode}"] < 1.5
-    assert MEMORY_MODES[:3] == tuple(RECOMPUTED)
+    assert MEMORY_MODES[:3] == tuple(RECOMPUTE_MODES)

@@ -9,7 +9,7 @@ from sgi2v_lab.bench.measure import count_flops
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.reference_recipe import recipe_loss, recipe_precision, recipe_step
 from sgi2v_lab.bench.stages import count_stages, one_iteration, recipe, workload
-from sgi2v_lab.efficiency.recompute import RECOMPUTED
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.loss import trajectory_loss
 from sgi2v_lab.optimize import optimize_latents
@@ -28,7 +28,7 @@ def reference(miniature):
         return recipe(miniature)
 
 
-@pytest.mark.parametrize("mode", RECOMPUTED)
+@pytest.mark.parametrize("mode", RECOMPUTE_MODES)
 def test_gradients_are_those_of_the_recipe(mode, miniature, reference):
     gradient = one_iteration(miniature, mode)
     assert reference.abs().max() > 0

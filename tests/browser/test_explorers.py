@@ -11,14 +11,14 @@ from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.widgets import FeatureExplorer, FrequencyExplorer, LossExplorer
 
 model = load_model("toy", "cpu")
-settings = model.settings.replace(num_steps=6, guided_steps=(1, 3), iterations=3, enough=None)
+settings = model.settings.replace(num_inference_steps=6, control_steps=(1, 3), iterations=3, early_stop=None)
 scene = "a large yellow circle at the left on blue clouds"
 picture = reference_image(scene, "toy", 128)
 ball = next(iter(prompt_boxes(scene, 128).values())).tolist()
 asked = Trajectories(picture.size, (
     Trajectory.move(ball, by=(50, 0), name="ball"), Trajectory.pin((84, 12, 116, 44), name="clouds"),
 ))
-run = generate(model, picture, asked, settings, trace=["latents", "optimisation"], progress=False)
+run = generate(model, picture, asked, settings, trace=["latents", "optimization"], progress=False)
 features = FeatureExplorer(model, run)
 losses = LossExplorer(run, names=["ball", "clouds"])
 frequencies = FrequencyExplorer(run, model=model)
@@ -242,7 +242,7 @@ def test_a_reloaded_page_shows_them_again(notebook):
 def test_pictures_of_them(notebook, screenshots, theme):
     """Saved to be looked at; here only that the theme is followed, and that letters stand out from what is behind."""
     notebook.theme(f"JupyterLab {theme}")
-    notebook.evaluate("[setattr(features, 'left', 'ordinary'), setattr(losses, 'measure', 'share')]")
+    notebook.evaluate("[setattr(features, 'left', 'self-attention'), setattr(losses, 'measure', 'share')]")
     notebook.evaluate("[setattr(frequencies, 'cutoff', 0.5), setattr(features, 'step', 2), setattr(losses, 'step', 2)]")
     notebook.evaluate("[setattr(features, 'point', [float(ball[0] + ball[2]) / 2, float(ball[1] + ball[3]) / 2])]")
     size = notebook.page.viewport_size

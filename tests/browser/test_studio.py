@@ -44,7 +44,7 @@ def restart(**settings):
 studio
 """
 NEAR = 2  # pixels of the picture
-LONG = {"iterations": 1000, "num_steps": 4}  # nobody waits for this one
+LONG = {"iterations": 1000, "num_inference_steps": 4}  # nobody waits for this one
 
 
 @pytest.fixture(scope="module", params=FRONT_ENDS)
@@ -281,7 +281,7 @@ def test_diagnosis_under_the_video(notebook, hand, screenshots):
     assert [text.strip() for text in items.locator("strong").all_inner_texts()] == said
 
 
-SHORT = {"num_steps": 5, "guided_steps": (1, 2), "iterations": 2}
+SHORT = {"num_inference_steps": 5, "control_steps": (1, 2), "iterations": 2}
 
 
 def test_the_trained_toy(notebook, hand):

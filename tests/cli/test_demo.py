@@ -24,7 +24,7 @@ FIGURES = ("trajectories.png", "film_strip.png", "losses.png", "tracks.png")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
     tiny_pipeline().save_pretrained(folder)
-    settings = {"width": 64, "height": 64, "num_steps": 3, "guided_steps": [1, 1], "iterations": 1}
+    settings = {"width": 64, "height": 64, "num_inference_steps": 3, "control_steps": [1, 1], "iterations": 1}
     (folder / "settings.json").write_text(json.dumps(settings))
     return str(folder)
 
@@ -57,7 +57,7 @@ def test_the_record_says_how_it_was_made(made):
     record = json.loads((out / "run.json").read_text())
     assert record == json.loads(json.dumps(returned)) | {"program": "sgi2v", "files": record["files"]}
     assert record["seed"] == record["photo"]["seed"] == 3
-    assert record["settings"]["num_steps"] == 3 and record["settings"]["cutoff"] == 0.5
+    assert record["settings"]["num_inference_steps"] == 3 and record["settings"]["cutoff"] == 0.5
     assert len(record["losses"]["1"]) == 1 and len(record["sigmas"]) == 3
     assert {"python", "torch", "diffusers", "sgi2v_lab", "numpy"} <= set(record["versions"])
     assert (record["device"], record["dtype"], record["threads"]) == ("cpu", "float32", torch.get_num_threads())

@@ -34,7 +34,7 @@ ENTRY = "from sgi2v_lab.cli.main import main; main()"  # what the console script
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
     tiny_pipeline().save_pretrained(folder)
-    settings = {"width": 128, "height": 64, "num_steps": 3, "guided_steps": [1, 1], "iterations": 1}
+    settings = {"width": 128, "height": 64, "num_inference_steps": 3, "control_steps": [1, 1], "iterations": 1}
     (folder / "settings.json").write_text(json.dumps(settings))
     return folder
 
@@ -100,13 +100,40 @@ def test_generate_writes_a_result_that_its_seed_fixes(desk, checkpoint):
 
 
 def test_generate_takes_every_setting_and_records_it(desk, checkpoint):
-    given = ["--num-steps", 4, "--guided-steps", "0-1", "--layers", "2,1", "--layers", "2,0", "--cutoff", 0.25]
-    given += ["--gaussian-sigma", "none", "--relative-rate", "--features", "value", "--num-frames", 2, "--width", 64]
+    given = [
+        "--num-inference-steps",
+        4,
+        "--control-steps",
+        "0-1",
+        "--layers",
+        "2,1",
+        "--layers",
+        "2,0",
+        "--cutoff",
+        0.25,
+    ]
+    given += [
+        "--gaussian-sigma",
+        "none",
+        "--scale-lr-by-sigma",
+        "--features",
+        "value",
+        "--num-frames",
+        2,
+        "--width",
+        64,
+    ]
     made = run("generate", "picture.png", "--boxes", "boxes.json", "--model", checkpoint, "--out", "x", *given)
     assert made.exit_code == 0, made.output
     settings = json.loads((desk / "x/run.json").read_text())["settings"]
-    wanted = {"num_steps": 4, "guided_steps": [0, 1], "layers": [[2, 1], [2, 0]], "cutoff": 0.25, "width": 64}
-    wanted |= {"gaussian_sigma": None, "relative_rate": True, "features": "value", "num_frames": 2}
+    wanted = {
+        "num_inference_steps": 4,
+        "control_steps": [0, 1],
+        "layers": [[2, 1], [2, 0]],
+        "cutoff": 0.25,
+        "width": 64,
+    }
+    wanted |= {"gaussian_sigma": None, "scale_lr_by_sigma": True, "features": "value", "num_frames": 2}
     assert {name: settings[name] for name in wanted} == wanted
     assert settings["iterations"] == 1 and settings["height"] == 64  # left out: the model's own, not the paper's
     options = {parameter.name for parameter in get_command(app).commands["generate"].params}
@@ -190,7 +217,7 @@ BAD = {
     "cut-off NaN": (None, ["picture.png", "--boxes", "boxes.json", "--cutoff", "nan"], "cutoff is nan"),
     "layer": (None, ["picture.png", "--boxes", "boxes.json", "--layers", "0,0"], "no layer (0, 0)"),
     "layers": (None, ["picture.png", "--boxes", "boxes.json", "--layers", "all"], "layers is 'all'"),
-    "steps": (None, ["picture.png", "--boxes", "boxes.json", "--guided-steps", "1-9"], "guided_steps ends at 9"),
+    "steps": (None, ["picture.png", "--boxes", "boxes.json", "--control-steps", "1-9"], "control_steps ends at 9"),
     "size": (None, ["picture.png", "--boxes", "boxes.json", "--width", "100"], "multiple of 64"),
     "fit": (None, ["picture.png", "--boxes", "boxes.json", "--fit", "squeeze"], "squeeze"),
     "nothing": (None, [], "exactly one"),
@@ -305,7 +332,7 @@ def process(*arguments, code=ENTRY, **options):
 def test_help_is_quick():
     code = "import sys\nfrom sgi2v_lab.cli.main import main\ntry: main()\nfinally: print('torch' in sys.modules)"
     told, _ = process("generate", "--help", code=code).communicate(timeout=60)
-    assert "--guided-steps" in re.sub(r"\x1b\[[0-9;]*m", "", told) and told.endswith("False\n")
+    assert "--control-steps" in re.sub(r"\x1b\[[0-9;]*m", "", told) and told.endswith("False\n")
 
 
 def test_a_mistake_in_a_true_process(desk):
@@ -322,7 +349,7 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path, checkpoint):
     for part in checkpoint.iterdir():
         (slow / part.name).symlink_to(part)
     (slow / "settings.json").unlink()
-    settings = {"width": 64, "height": 64, "num_steps": 1000, "guided_steps": [0, 999]}
+    settings = {"width": 64, "height": 64, "num_inference_steps": 1000, "control_steps": [0, 999]}
     (slow / "settings.json").write_text(json.dumps(settings))
     before = present(tmp_path)
     ways = {signal.SIGINT: 130, signal.SIGTERM: 143}

@@ -21,9 +21,11 @@ def test_every_setting_is_an_option_with_the_papers_value():
     found = options()
     assert set(found) == {"other"} | {field.name for field in dataclasses.fields(Settings)}
     assert all("(paper: " in option.help for name, option in found.items() if name != "other")
-    assert "denoising steps" in found["num_steps"].help and found["num_steps"].help.endswith("(paper: 50)")
-    assert found["layers"].help.endswith("(paper: 2,1 2,2)") and found["guided_steps"].help.endswith("(paper: 5-20)")
-    assert "first frame and of the last" in found["max_guidance"].help
+    assert "denoising steps" in found["num_inference_steps"].help and found["num_inference_steps"].help.endswith(
+        "(paper: 50)"
+    )
+    assert found["layers"].help.endswith("(paper: 2,1 2,2)") and found["control_steps"].help.endswith("(paper: 5-20)")
+    assert "first frame and of the last" in found["max_guidance_scale"].help
     assert all(option.default is None for name, option in found.items() if name != "other")
 
 
@@ -42,9 +44,9 @@ def test_only_what_was_given_is_changed():
     [
         ("layers", ["2,1 2,2"], ((2, 1), (2, 2))),
         ("layers", ["2,1", "3, 0"], ((2, 1), (3, 0))),
-        ("guided_steps", "5-20", (5, 20)),
-        ("guided_steps", "5 .. 20", (5, 20)),
-        ("guided_steps", "5,20", (5, 20)),
+        ("control_steps", "5-20", (5, 20)),
+        ("control_steps", "5 .. 20", (5, 20)),
+        ("control_steps", "5,20", (5, 20)),
         ("num_frames", "14", 14),
         ("num_frames", "none", None),
         ("gaussian_sigma", "0.25", 0.25),
@@ -62,9 +64,9 @@ def test_texts_are_read(name, text, value):
         ("layers", ["2,1,0"]),
         ("layers", ["-2,1"]),
         ("layers", ["two"]),
-        ("guided_steps", "5"),
-        ("guided_steps", "5-"),
-        ("guided_steps", "-5-20"),
+        ("control_steps", "5"),
+        ("control_steps", "5-"),
+        ("control_steps", "-5-20"),
         ("num_frames", "1.5"),
         ("gaussian_sigma", "wide"),
     ],

@@ -20,7 +20,7 @@ from sgi2v_lab.efficiency.memory import (
     free_bytes,
 )
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.sampling import denoise, draw_noise
 from sgi2v_lab.settings import Settings
@@ -28,7 +28,7 @@ from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from tests.helpers.tiny import FRAMES, SETTINGS, conditioning, picture, tiny_model
 
 CELLS = torch.tensor([[[2, 1, 6, 5], [4, 1, 8, 5], [7, 2, 11, 6]]])
-QUICK = SETTINGS.replace(num_steps=3, guided_steps=(1, 1), iterations=2)
+QUICK = SETTINGS.replace(num_inference_steps=3, control_steps=(1, 1), iterations=2)
 
 
 FULL_GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB\nand much more")
@@ -140,7 +140,7 @@ def test_decoding_takes_as_many_frames_at_a_time_as_fit(fit, chunk, expected, mo
     assert asked == [expected]
     said = [str(warning.message) for warning in recwarn if "frames at a time" in str(warning.message)]
     assert bool(said) == (expected not in (chunk, len(latents)))
-    assert all(f"decoding {expected} of 8 frames" in text and f"decode_chunk={expected}" in text for text in said)
+    assert all(f"decoding {expected} of 8 frames" in text and f"decode_chunk_size={expected}" in text for text in said)
 
 
 def test_the_vae_of_svd_in_half_precision_is_estimated_in_single():
@@ -223,7 +223,7 @@ def test_generate_takes_the_mode_and_refuses_others():
         generate(model, picture(), settings=QUICK, memory="most", progress=False)
     with pytest.raises(InputError, match="'most'"):
         Memory(model, "most")
-    small = Settings.replace(QUICK, num_steps=2, guided_steps=(1, 1), decode_chunk=4)
+    small = Settings.replace(QUICK, num_inference_steps=2, control_steps=(1, 1), decode_chunk_size=4)
     videos = [generate(model, picture(), settings=small, memory=m, progress=False).video for m in ("auto", "offload")]
     assert torch.equal(*videos)
 
@@ -234,7 +234,7 @@ def test_twenty_runs_in_one_process_take_no_more_memory_than_five():
     seen = []
     for number in range(1, 21):
         result = generate(tiny_model(), picture(), boxes, QUICK, seed=number, trace=("latents",), progress=False)
-        assert len(result.trace) == QUICK.num_steps
+        assert len(result.trace) == QUICK.num_inference_steps
         del result
         gc.collect()
         if number in (5, 20):

@@ -6,10 +6,10 @@ import torch
 from diffusers.models.resnet import TemporalResnetBlock
 from torch import nn
 
-from sgi2v_lab.efficiency.recompute import RECOMPUTED, one_image_token, recomputing
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, one_image_token, recomputing
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.identity_blocks import without_identities
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from tests.helpers.tiny import FRAMES, noisy_latents, tiny_model
 
 
@@ -50,7 +50,7 @@ def test_a_single_token_needs_no_queries(plain):
         assert (a - b).norm() < 1e-9 * b.norm()
 
 
-@pytest.mark.parametrize("mode", RECOMPUTED)
+@pytest.mark.parametrize("mode", RECOMPUTE_MODES)
 def test_what_is_computed_again_is_the_same(mode, plain):
     model = double_model()
     with recomputing(model.unet, mode):

@@ -34,7 +34,7 @@ BALL = Sprite(
     *("circle", "striped", COLOURS["red"], COLOURS["white"], 0.17, torch.tensor([0.25, 0.45]) + TIME * WAY), angle=0.4
 )
 SCENE = Scene((BALL,), STILL, "photo", seed=11)
-SETTINGS = Settings(width=SIDE, height=SIDE, fps=7, motion_bucket=255)
+SETTINGS = Settings(width=SIDE, height=SIDE, fps=7, motion_bucket_id=255)
 
 
 def subject(video, scene=SCENE, **known):
@@ -156,7 +156,7 @@ def camera_boxes(scene):
 @pytest.mark.parametrize("seed", [10_002_000 + i for i in (1, 3, 4, 5, 8, 13, 17, 21)])
 def test_true_scenes_raise_no_alarm(seed):
     scene = sample_scene(seed)
-    settings = SETTINGS.replace(fps=scene.fps, motion_bucket=motion_bucket(scene))
+    settings = SETTINGS.replace(fps=scene.fps, motion_bucket_id=motion_bucket(scene))
     found = judge(subject(render(scene, SIDE), scene, camera=camera_boxes(scene), settings=settings))
     assert found.findings == (), str(found)
 
@@ -240,7 +240,7 @@ def test_a_loss_that_falls_at_noisy_steps_is_well():
 
 
 def test_a_path_is_only_said_of_what_went_wrong():
-    slow = SETTINGS.replace(motion_bucket=10)
+    slow = SETTINGS.replace(motion_bucket_id=10)
     good = judge(subject(render(SCENE, SIDE), settings=slow))
     assert "path" not in good.kinds
     bad = judge(subject(CORRUPTIONS["follow"](), settings=slow))

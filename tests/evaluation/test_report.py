@@ -15,9 +15,9 @@ import pytest
 from scipy.stats import wilcoxon
 from typer.testing import CliRunner
 
+from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.baselines import BASELINES
 from sgi2v_lab.evaluation.metrics.frechet import frechet_distance
 from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.metrics.published import PUBLISHED, ratio
@@ -43,7 +43,7 @@ OURS = [10.0, 12.0, 9.0, 20.0, 11.0, 13.0, 14.0, 15.0]
 
 def study_of(folder, theirs, ours=OURS, **options):
     """No control, Time-to-Move and SG-I2V on as many scenes."""
-    return read_study(methods(folder, {"none": NONE, "time_to_move": theirs, "sg-i2v": ours}), **options)
+    return read_study(methods(folder, {"none": NONE, "time_to_move": theirs, "sgi2v": ours}), **options)
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_means_ratios_and_paired_tests_are_those_counted_by_hand(tmp_path):
 
 
 def test_seeds_are_averaged_and_only_common_scenes_are_compared(tmp_path):
-    study = read_study(methods(tmp_path, {"none": [10, 20, "it failed"], "sg-i2v": [1, 3, 5]}))
+    study = read_study(methods(tmp_path, {"none": [10, 20, "it failed"], "sgi2v": [1, 3, 5]}))
     study = replace(study, rows=[*study.rows, replace(study.rows[0], seed=2, values={"objmc": 30.0})])
     assert means(study, "No control")["objmc"].value == 20.0  # of the first scene (10 + 30) / 2
     one = compare(study, "No control", "SG-I2V", "objmc")
@@ -93,7 +93,7 @@ def test_no_difference_at_all_is_no_significance(tmp_path):
 
 def test_the_frechet_distance_is_of_the_whole_set(tmp_path):
     chosen = studies.scenes(most=32)
-    figures = {"none": [1.0] * 32, "sg-i2v": [1.0] * 32}
+    figures = {"none": [1.0] * 32, "sgi2v": [1.0] * 32}
     methods(tmp_path, figures, chosen)
     study = read_study(tmp_path)
     truth = [scene.clip(SIZE, FRAMES) for scene in chosen]
@@ -148,7 +148,7 @@ def test_what_a_winner_pays_is_told_from_the_figures(tmp_path):
 
 
 def test_too_few_scenes_are_said_to_be_too_few(tmp_path):
-    study = read_study(methods(tmp_path, {"none": [30, 40], "sg-i2v": [10, 12]}))
+    study = read_study(methods(tmp_path, {"none": [30, 40], "sgi2v": [10, 12]}))
     said = verdict(study)
     assert "With 2 scenes no difference can be significant" in said.caution and "not significant" in said.sentence
 
@@ -201,8 +201,8 @@ def test_curves_go_along_numbers_that_alone_were_changed(tmp_path):
         "cutoff 1": ({"cutoff": 1.0}, [11, 12, 15]),
         "learning rate 2": ({"learning_rate": 2.0}, [9, 9, 9]),
         "two at once": ({"cutoff": 0.25, "learning_rate": 2.0}, [9, 9, 9]),
-        "guided_steps 0-9": ({"guided_steps": [0, 9]}, [20, 20, 20]),
-        "features ordinary": ({"features": "ordinary"}, [25, 25, 25]),
+        "control_steps 0-9": ({"control_steps": [0, 9]}, [20, 20, 20]),
+        "features ordinary": ({"features": "self-attention"}, [25, 25, 25]),
     }
     study = read_study(ablation(tmp_path, figures, [40, 40, 40]))
     assert study.reference == "base" and study.arms["cutoff 0"].plain == "without control"
@@ -231,7 +231,7 @@ def test_an_exam_is_read_without_what_else_lies_in_its_folder(tmp_path):
 
 
 def test_what_is_missing_and_what_failed_is_said_plainly(tmp_path):
-    figures = {"none": [30, 40, 50], "sg-i2v": [10, "RuntimeError: the lamp <went> out", 30]}
+    figures = {"none": [30, 40, 50], "sgi2v": [10, "RuntimeError: the lamp <went> out", 30]}
     methods(tmp_path, figures, missing=[("none", 2)])
     study = read_study(tmp_path)
     assert len(study.done) == 4 and study.planned == 6
@@ -267,11 +267,11 @@ def test_each_folder_that_cannot_be_reported_has_its_own_sentence(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").touch()
     refused(tmp_path / "other", "holds neither sweep.json nor exam.json")
-    refused(methods(tmp_path / "failed", {"none": ["E: one"], "sg-i2v": ["E: two"]}), "all 2 videos .* E: one")
+    refused(methods(tmp_path / "failed", {"none": ["E: one"], "sgi2v": ["E: two"]}), "all 2 videos .* E: one")
     refused(
         methods(tmp_path / "new", {"none": [1]}, missing=[("none", 0)]), "none of the 1 tasks .* is finished; go on"
     )
-    two = methods(tmp_path / "two", {"none": [1, 2], "sg-i2v": [1, 2]})
+    two = methods(tmp_path / "two", {"none": [1, 2], "sgi2v": [1, 2]})
     path = next((two / "tasks").glob("*.json"))
     text = path.read_text()
     path.write_text(text.replace(studies.WEIGHTS, "f" * 20))
@@ -318,7 +318,7 @@ class Page(html.parser.HTMLParser):
 
 
 def test_the_page_is_whole_and_needs_nothing_beside_it(tmp_path):
-    methods(tmp_path, {"none": NONE, "copy_paste": OURS, "sg-i2v": OURS})
+    methods(tmp_path, {"none": NONE, "copy_paste": OURS, "sgi2v": OURS})
     report = write_report(tmp_path, tmp_path / "elsewhere")
     text = report.html.read_text()
     page = Page(text)
@@ -341,14 +341,14 @@ def test_the_page_is_whole_and_needs_nothing_beside_it(tmp_path):
 
 
 def test_csv_and_parquet_hold_the_same_rows_as_the_records(tmp_path):
-    figures = {"none": [30, 40], "sg-i2v": [{"objmc": 1 / 3, "psnr": 20.0}, 'Error: a, "b"\nc']}
+    figures = {"none": [30, 40], "sgi2v": [{"objmc": 1 / 3, "psnr": 20.0}, 'Error: a, "b"\nc']}
     report = write_report(methods(tmp_path, figures))
     study = read_study(tmp_path)
     table = pyarrow.parquet.read_table(report.parquet)
     assert table.equals(results_table(study)) and table.num_rows == 4
     assert table.schema.field("objmc").metadata == {b"unit": b"px"}
     rows = table.to_pylist()
-    assert rows[2]["objmc"] == 1 / 3 and rows[2]["objmc_uncontrolled"] == 30.0 and rows[2]["method"] == "sg-i2v"
+    assert rows[2]["objmc"] == 1 / 3 and rows[2]["objmc_uncontrolled"] == 30.0 and rows[2]["method"] == "sgi2v"
     assert rows[3]["objmc"] is None and rows[3]["error"] == 'Error: a, "b"\nc' and rows[0]["psnr"] is None
     options = pyarrow.csv.ConvertOptions(
         column_types={field.name: field.type for field in table.schema}, strings_can_be_null=True
@@ -366,9 +366,9 @@ def test_published_rows_stand_beside_ours_each_marked(tmp_path):
     origin = [row[1].text for row in table.rows]
     assert origin == ["published"] * len(PUBLISHED) + ["measured here"] * 3
     assert table.rows[-1][3].text == f"{sum(OURS) / sum(NONE):.2f}"
-    paper = next(row for row in PUBLISHED if row.baseline == "sg-i2v")
+    paper = next(row for row in PUBLISHED if row.baseline == "sgi2v")
     assert ratio(paper) == pytest.approx(14.43 / 39.59) and ratio(PUBLISHED[0]) is None
-    assert {row.baseline for row in PUBLISHED} - {None} <= set(BASELINES)
+    assert {row.baseline for row in PUBLISHED} - {None} <= set(METHODS)
 
 
 def test_numbers_are_written_as_people_write_them():
@@ -380,7 +380,7 @@ def test_numbers_are_written_as_people_write_them():
 
 
 def test_the_command_tells_who_wins_and_where_the_page_is(tmp_path):
-    methods(tmp_path, {"none": NONE, "sg-i2v": OURS}, missing=[("none", 0)])
+    methods(tmp_path, {"none": NONE, "sgi2v": OURS}, missing=[("none", 0)])
     told = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert told.exit_code == 0, told.output
     assert "SG-I2V wins on ObjMC" in told.output and str(tmp_path / "report.html") in told.output

@@ -20,7 +20,7 @@ from tests.helpers.tiny import HEIGHT, WIDTH, tiny_pipeline
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
     tiny_pipeline().save_pretrained(folder)
-    settings = {"width": WIDTH, "height": HEIGHT, "num_steps": 2, "guided_steps": [0, 0], "iterations": 2}
+    settings = {"width": WIDTH, "height": HEIGHT, "num_inference_steps": 2, "control_steps": [0, 0], "iterations": 2}
     (folder / "settings.json").write_text(json.dumps(settings))
     return folder
 

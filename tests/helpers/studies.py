@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from sgi2v_lab.evaluation.baselines import BASELINES
+from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.evaluation.experiments.method_task import MethodTask
 from sgi2v_lab.evaluation.experiments.video_task import TruthTask, VideoTask
 from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
@@ -63,7 +63,7 @@ def methods(folder, figures, chosen=None, missing=(), **options):
     chosen = scenes(most=max(map(len, figures.values()))) if chosen is None else chosen
     listed = []
     for name, each in figures.items():
-        title = BASELINES[name].title
+        title = METHODS[name].title
         for place, (scene, values) in enumerate(zip(chosen, each, strict=True)):
             task = MethodTask(name, scene, 1, SETTINGS, FRAMES)
             key = task_key(task.identity(), WEIGHTS)
@@ -76,7 +76,7 @@ def methods(folder, figures, chosen=None, missing=(), **options):
         listed,
         kind="methods",
         settings=[
-            {"label": BASELINES[n].title, "group": "method", "changes": {}, "method": n, "source": BASELINES[n].source}
+            {"label": METHODS[n].title, "group": "method", "changes": {}, "method": n, "source": METHODS[n].source}
             for n in figures
         ],
     )

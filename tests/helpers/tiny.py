@@ -11,15 +11,16 @@ from diffusers import (
 )
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from sgi2v_lab.latents import Conditioning, encode_image
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.latents import encode_image
+from sgi2v_lab.models.model import Conditioning, Model
+from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 
 FRAMES = 3
 WIDTH, HEIGHT = 128, 64  # of its videos; latents are 8 x 16
 
 # four steps, of which the second and third are guided
-SETTINGS = Settings(width=WIDTH, height=HEIGHT, num_steps=4, guided_steps=(1, 2), iterations=2)
+SETTINGS = Settings(width=WIDTH, height=HEIGHT, num_inference_steps=4, control_steps=(1, 2), iterations=2)
 
 
 def tiny_pipeline(seed: int = 0) -> StableVideoDiffusionPipeline:
@@ -77,7 +78,7 @@ def tiny_pipeline(seed: int = 0) -> StableVideoDiffusionPipeline:
 @cache
 def tiny_model() -> Model:
     """One for all tests, which leave it as they found it."""
-    return Model.from_pipeline(tiny_pipeline(), "tiny", SETTINGS)
+    return StableVideoDiffusion.from_pipeline(tiny_pipeline(), "tiny", SETTINGS)
 
 
 def picture(seed: int = 0, width: int = WIDTH, height: int = HEIGHT) -> torch.Tensor:

@@ -7,7 +7,8 @@ import torch
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.latents import decode_latents, encode_image, encode_video
-from sgi2v_lab.models.load import MODELS, Model, load_model, pick_device
+from sgi2v_lab.models.load import MODELS, load_model, pick_device
+from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.random_scenes import sample_scene
@@ -54,7 +55,7 @@ def test_weights_may_be_of_half_precision(saved, dtype, expected):
 
 
 def test_a_folder_may_bring_its_own_settings(folder):
-    own = Settings(width=64, height=64, num_steps=9, guided_steps=(1, 3), relative_rate=True)
+    own = Settings(width=64, height=64, num_inference_steps=9, control_steps=(1, 3), scale_lr_by_sigma=True)
     (folder / "settings.json").write_text(json.dumps(own.as_dict()))
     assert load_model(str(folder), device="cpu").settings == own
     (folder / "settings.json").write_text('{"cutoff": 7}')
@@ -172,7 +173,7 @@ def test_sizes_follow_from_the_parts():
 
 def test_conditioning_is_what_svd_was_trained_with():
     model = tiny_model()
-    settings = SETTINGS.replace(fps=12, motion_bucket=40, noise_augmentation=0.0, num_frames=5)
+    settings = SETTINGS.replace(fps=12, motion_bucket_id=40, noise_aug_strength=0.0, num_frames=5)
     given = encode_image(model, picture(), settings, torch.Generator().manual_seed(0))
     assert given.time_ids.tolist() == [[11, 40, 0]]
     with torch.no_grad():
@@ -180,7 +181,7 @@ def test_conditioning_is_what_svd_was_trained_with():
     assert torch.allclose(given.image_latents, latents.expand(5, -1, -1, -1), atol=1e-5)
     assert given.embedding.shape == (1, 1, 16)
     noisy = [
-        encode_image(model, picture(), SETTINGS.replace(noise_augmentation=0.5), torch.Generator().manual_seed(s))
+        encode_image(model, picture(), SETTINGS.replace(noise_aug_strength=0.5), torch.Generator().manual_seed(s))
         for s in (0, 0, 1)
     ]
     assert torch.equal(noisy[0].image_latents, noisy[1].image_latents)
@@ -190,7 +191,7 @@ def test_conditioning_is_what_svd_was_trained_with():
 
 def test_a_videos_latents_are_its_frames_scaled():
     model, video = tiny_model(), torch.stack([picture(seed) for seed in range(3)])
-    calm = SETTINGS.replace(noise_augmentation=0.0)
+    calm = SETTINGS.replace(noise_aug_strength=0.0)
     alone = [encode_image(model, frame, calm, torch.Generator()).image_latents[0] for frame in video]
     expected = torch.stack(alone) * model.vae.config.scaling_factor
     for chunk in (None, 1, 2, 50):
@@ -227,7 +228,7 @@ def test_decoded_values_are_those_of_a_picture():
 
 
 def test_a_vae_that_overflows_in_half_precision_is_run_in_full():
-    model = Model.from_pipeline(tiny_pipeline(), "half", SETTINGS)
+    model = StableVideoDiffusion.from_pipeline(tiny_pipeline(), "half", SETTINGS)
     model.vae.register_to_config(force_upcast=True)
     model.vae.to(torch.float16)
     before = copy.deepcopy(model.vae.state_dict())

@@ -28,9 +28,9 @@ def test_without_a_file_they_are_those_for_svd(tmp_path):
 
 
 def test_a_file_changes_the_models_own_settings(tmp_path):
-    own = Settings(num_steps=20, guided_steps=(2, 7))
-    found = read_presets(written(tmp_path, {"fast": {"num_steps": 10}}), own)
-    assert found == {"own": {}, "fast": {"num_steps": 10}, "paper": {}, "best": {}}
+    own = Settings(num_inference_steps=20, control_steps=(2, 7))
+    found = read_presets(written(tmp_path, {"fast": {"num_inference_steps": 10}}), own)
+    assert found == {"own": {}, "fast": {"num_inference_steps": 10}, "paper": {}, "best": {}}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_the_toys_fast_preset_computes_in_is_said():
         ({"quick": {}}, "unknown preset 'quick'; the presets are own, fast, paper, best"),
         ({"own": {"iterations": 3}}, "changes settings for 'own', which are those of settings.json"),
         ({"fast": {"speed": 2}}, "preset 'fast'.*unknown setting 'speed'"),
-        ({"best": {"num_steps": 3}}, "preset 'best'.*guided steps|guided_steps ends at"),
+        ({"best": {"num_inference_steps": 3}}, "preset 'best'.*guided steps|control_steps ends at"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path, content, complaint):
@@ -86,8 +86,8 @@ def test_the_toys_fast_preset_computes_least():
     assert model.preset("own") == model.settings
 
     def passes(settings: Settings) -> float:
-        first, last = settings.guided_steps
-        denoising = sum(1 + settings.has_guidance(step) for step in range(settings.num_steps))
+        first, last = settings.control_steps
+        denoising = sum(1 + settings.has_guidance(step) for step in range(settings.num_inference_steps))
         return denoising + 1.5 * (last - first + 1) * settings.iterations
 
     assert passes(model.preset("fast")) < passes(model.preset("paper")) / 2.5
@@ -95,9 +95,9 @@ def test_the_toys_fast_preset_computes_least():
 
 
 def test_presets_are_a_grid_around_the_papers_recipe():
-    own = Settings(num_steps=6, guided_steps=(1, 2), cutoff=1.0)
-    presets = {"own": {}, "fast": {"iterations": 1}, "paper": {"num_steps": 20, "cutoff": 0.5}, "best": {}}
-    grid, paper = preset_grid(presets, own), own.replace(num_steps=20, cutoff=0.5)
+    own = Settings(num_inference_steps=6, control_steps=(1, 2), cutoff=1.0)
+    presets = {"own": {}, "fast": {"iterations": 1}, "paper": {"num_inference_steps": 20, "cutoff": 0.5}, "best": {}}
+    grid, paper = preset_grid(presets, own), own.replace(num_inference_steps=20, cutoff=0.5)
     assert grid.preset == "paper"
     found = {variant.label: paper.replace(**variant.changes) for variant in grid.variants(paper)}
     assert found == {  # "best" is the same as "own"

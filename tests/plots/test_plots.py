@@ -260,8 +260,8 @@ def test_tracks_show_asked_and_found(video, boxes, as_a_user):
 
 def test_pca_strip_rows(video, boxes, as_a_user):
     small = torch.rand(8, 3, 16, 16)
-    shown = pictures(plots.plot_pca_strip({"ordinary": small, "aligned": small / 2}, video, boxes))
-    assert [shown[i].get_ylabel() for i in (0, 8, 16)] == ["video", "ordinary", "aligned"]
+    shown = pictures(plots.plot_pca_strip({"self-attention": small, "aligned": small / 2}, video, boxes))
+    assert [shown[i].get_ylabel() for i in (0, 8, 16)] == ["video", "self-attention", "aligned"]
     cell = shown[8 + 5].images[0]
     assert np.allclose(cell.get_array(), small[5].permute(1, 2, 0), atol=1e-6)
     assert cell.get_extent() == [0, 128, 128, 0]  # in the video's pixels, so the boxes fit
@@ -269,14 +269,14 @@ def test_pca_strip_rows(video, boxes, as_a_user):
     assert np.allclose(rectangles(shown[8 + 5]), boxes[:, 5], atol=1e-3)
     assert len(pictures(plots.plot_pca_strip({"one": small}))) == 8
     with pytest.raises(InputError, match="the row 'aligned'"):
-        plots.plot_pca_strip({"ordinary": small, "aligned": small[:4]})
+        plots.plot_pca_strip({"self-attention": small, "aligned": small[:4]})
     with pytest.raises(InputError, match="no feature maps"):
         plots.plot_pca_strip({})
 
 
 def test_similarity_marks_the_point_and_scales_its_bar(video, as_a_user):
     maps = torch.rand(8, 16, 16)
-    figure = plots.plot_similarity(video, {"ordinary": maps, "aligned": maps - 0.5}, point=(20.0, 90.0), frame=2)
+    figure = plots.plot_similarity(video, {"self-attention": maps, "aligned": maps - 0.5}, point=(20.0, 90.0), frame=2)
     shown = [a for a in pictures(figure) if len(a.images) == 2]
     assert len(shown) == 16
     marked = [i for i, a in enumerate(shown) if a.lines]

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.features import layers_of
 from sgi2v_lab.toy.network.architecture import LATENT_CHANNELS, make_unet, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.cutouts import CUTOUTS, cutout_colours, cutout_distance

@@ -15,7 +15,7 @@ from tests.test_explore import GUIDED, traced
 
 MADE = [
     lambda: FeatureExplorer(tiny_model(), traced("latents")),
-    lambda: LossExplorer(traced("optimisation")),
+    lambda: LossExplorer(traced("optimization")),
     lambda: FrequencyExplorer(traced("latents"), model=tiny_model()),
 ]
 
@@ -96,7 +96,7 @@ def test_what_the_browser_sends_is_what_python_sets():
 def test_features_follow_layer_step_and_kind(monkeypatch):
     calls = count_calls(monkeypatch, feature_explorer, "feature_maps")
     explorer = FeatureExplorer(tiny_model(), traced("latents"))
-    assert [call[1:] for call in calls] == [(1, (2, 2), "ordinary"), (1, (2, 2), "aligned")]
+    assert [call[1:] for call in calls] == [(1, (2, 2), "self-attention"), (1, (2, 2), "aligned")]
     assert explorer.shown == {"step": 1, "layer": [2, 2], "grid": [8, 4], "channels": [32, 32]}
     assert pixels(explorer.left_png).shape == (4, FRAMES * 8, 3)
     before = explorer.left_png, explorer.right_png, explorer.right_similar_png
@@ -104,8 +104,8 @@ def test_features_follow_layer_step_and_kind(monkeypatch):
     assert explorer.shown["grid"] == [16, 8]
     assert pixels(explorer.right_similar_png).shape == (8, FRAMES * 16, 3)
     explorer.left = "query"
-    assert [call[3] for call in calls[2:]] == ["ordinary", "aligned", "query"]
-    explorer.layer, explorer.left = [2, 2], "ordinary"
+    assert [call[3] for call in calls[2:]] == ["self-attention", "aligned", "query"]
+    explorer.layer, explorer.left = [2, 2], "self-attention"
     assert (explorer.left_png, explorer.right_png, explorer.right_similar_png) == before
     assert len(calls) == 6  # queries of [2, 2] in between; the rest is remembered
     explorer.frame = 2  # the browser has all frames
@@ -172,7 +172,7 @@ def test_there_must_be_something_to_explore():
 
 
 def test_the_loss_is_what_the_run_says_and_what_its_terms_sum_to():
-    run = traced("optimisation")
+    run = traced("optimization")
     explorer = LossExplorer(run, names=["ball", "bird"])
     assert [(each["index"], each["losses"]) for each in explorer.steps] == [(k, run.losses[k]) for k in GUIDED]
     for step in GUIDED:
@@ -198,7 +198,7 @@ def test_the_loss_of_a_run_without_its_optimisation():
     with pytest.raises(InputError, match="without trajectories"):
         LossExplorer(traced("latents", controlled=False))
     again = LossExplorer(traced("latents"), tiny_model())
-    kept = LossExplorer(traced("optimisation"))
+    kept = LossExplorer(traced("optimization"))
     assert again.shown["loss"] == pytest.approx(kept.shown["loss"], rel=1e-4)
     assert np.nan_to_num(np.array(again.shares, float)) == pytest.approx(
         np.nan_to_num(np.array(kept.shares, float)), rel=1e-3
@@ -206,7 +206,7 @@ def test_the_loss_of_a_run_without_its_optimisation():
 
 
 def test_the_loss_refuses_steps_that_are_not_guided():
-    explorer = LossExplorer(traced("optimisation"))
+    explorer = LossExplorer(traced("optimization"))
     with pytest.raises(InputError, match="step is 0, but must be one of 1, 2"):
         explorer.step = 0
     with pytest.raises(InputError, match="iteration is 2, but must be one of 0, 1"):
@@ -277,4 +277,4 @@ def test_frequencies_refuse_what_is_out_of_range():
     with pytest.raises(InputError, match="cutoff is 2"):
         FrequencyExplorer(traced("latents"), cutoff=2)
     with pytest.raises(InputError, match="kept no optimised latents"):
-        FrequencyExplorer(traced("optimisation"))
+        FrequencyExplorer(traced("optimization"))

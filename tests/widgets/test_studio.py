@@ -21,7 +21,7 @@ from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_mo
 
 SIZE = (WIDTH, HEIGHT)
 BALL = Trajectories(SIZE, (Trajectory.move((16, 8, 48, 40), by=(48, 8), name="ball", colour="#123456"),))
-QUICK = SETTINGS.replace(num_steps=2, guided_steps=(0, 0), iterations=1)
+QUICK = SETTINGS.replace(num_inference_steps=2, control_steps=(0, 0), iterations=1)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_job_tells_how_far_it_is():
     assert fractions[0] == 0
     assert 0.99 < fractions[-1] <= 1
     assert [stage for stage in dict.fromkeys(p.stage for p in told)] == ["controlled", "uncontrolled"]
-    assert max(p.step for p in told) == SETTINGS.num_steps
+    assert max(p.step for p in told) == SETTINGS.num_inference_steps
     assert told[-1].seconds_left == pytest.approx(0, abs=1)
     assert [p.losses for p in told if p.stage == "controlled"][-1] == controlled.losses
     assert controlled.boxes is not None and uncontrolled.boxes is None
@@ -146,7 +146,7 @@ def test_sliders_stay_within_what_settings_accept():
         for field in fields:
             if field.kind == "number":
                 for value in (field.low, field.high):
-                    changes = {"guided_steps": (0, 0)} if field.name == "num_steps" else {}
+                    changes = {"control_steps": (0, 0)} if field.name == "num_inference_steps" else {}
                     Settings().replace(**{field.name: value}, **changes)
                 assert field.low < field.high
 
@@ -187,8 +187,8 @@ def test_presets_that_the_model_cannot_have_are_not_offered():
 
 
 def test_the_editor_follows_the_settings(studio):
-    studio.change(num_frames=5, fps=11, motion_bucket=33, width=192)
-    assert (studio.num_frames, studio.fps, studio.motion_bucket, studio.width) == (5, 11, 33, 192)
+    studio.change(num_frames=5, fps=11, motion_bucket_id=33, width=192)
+    assert (studio.num_frames, studio.fps, studio.motion_bucket_id, studio.width) == (5, 11, 33, 192)
 
 
 def test_a_seed_is_a_number_from_zero(studio):
@@ -302,7 +302,7 @@ def test_a_run_is_kept_and_opened_again(studio):
     studio.generate()
     studio.wait(120)
     record = studio.gallery.record(studio._shown)
-    assert (record.seed, record.fit, record.settings["num_steps"]) == (5, "pad", 2)
+    assert (record.seed, record.fit, record.settings["num_inference_steps"]) == (5, "pad", 2)
     assert set(record.objmc) == {"controlled", "uncontrolled"}
     assert record.last_loss == studio.run.losses[0][-1]
     folder = studio.gallery.folder / record.id

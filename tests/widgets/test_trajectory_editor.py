@@ -313,9 +313,9 @@ def test_size_is_judged_as_the_model_sees_it():
 def test_speed_is_judged_by_the_bucket():
     step = FULL_SPEED * 100 / 255 / 7  # pictures per frame
     runner = Trajectory.move((10, 40, 60, 90), by=(step * 1.05 * 7 * SIZE[0], 0))
-    assert remarks(runner, motion_bucket=100)
-    assert remarks(runner, motion_bucket=110) == []
-    assert remarks(runner, motion_bucket=100, num_frames=14) == []
+    assert remarks(runner, motion_bucket_id=100)
+    assert remarks(runner, motion_bucket_id=110) == []
+    assert remarks(runner, motion_bucket_id=100, num_frames=14) == []
 
 
 # --- threads ---------------------------------------------------------------------------------------------------------

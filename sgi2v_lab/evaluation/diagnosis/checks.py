@@ -17,7 +17,7 @@ from sgi2v_lab.evaluation.diagnosis.checks_object import appearance, smear, spli
 from sgi2v_lab.evaluation.diagnosis.checks_picture import burnt, detail, first_frame, flicker
 from sgi2v_lab.evaluation.diagnosis.finding import SEVERITIES, SIZE, Finding, Unjudged
 from sgi2v_lab.evaluation.diagnosis.subject import Subject
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.plots.style import new_figure, styled
 from sgi2v_lab.trajectories.boxes import Trajectories

@@ -129,7 +129,7 @@ def flicker(subject: Subject) -> Iterator[Finding | Unjudged]:
             *("flicker", severity_of(value, JUMP)),
             f"The picture flickers: frame {1 + jumps.index(value)} differs from both of its neighbours.",
             *(value, JUMP, "of full scale"),
-            "Take more denoising steps, or guide fewer; decode more frames at a time (decode_chunk).",
+            "Take more denoising steps, or guide fewer; decode more frames at a time (decode_chunk_size).",
             drawing=curves({"jump": jumps}, "of full scale", JUMP, x=range(1, len(jumps) + 1)),
         )
 

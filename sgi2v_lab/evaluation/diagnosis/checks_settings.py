@@ -7,7 +7,6 @@ from sgi2v_lab.evaluation.diagnosis.finding import Finding, Unjudged
 from sgi2v_lab.evaluation.diagnosis.path_faults import PathFault, outside, too_fast, too_small
 from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, curves, pictures
 from sgi2v_lab.evaluation.diagnosis.subject import Subject
-from sgi2v_lab.features import layers_of
 from sgi2v_lab.images.resize import Fit
 
 __all__ = ["guidance", "layers", "loss", "paths"]
@@ -26,7 +25,7 @@ def paths(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unju
         box, plan = subject.boxes[k : k + 1], Fit.plan(subject.size, subject.size, "stretch")
         faults: list[PathFault] = [*outside(box, plan), *too_small(box, subject.cell)]
         if settings is not None:
-            faults += too_fast(box, subject.size, settings.motion_bucket, settings.fps)
+            faults += too_fast(box, subject.size, settings.motion_bucket_id, settings.fps)
         shown = Shown(
             subject.video[0],
             boxes=[(box[0, 0], ASKED), (box[0, -1], FOUND)],
@@ -94,7 +93,7 @@ def guidance(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | U
                 *("guidance", "severe", f"Control cannot work: {words}.", 0.0, 0.0, name.replace("_", " ")),
                 f"Set {name} to the model's own value.",
             )
-    first, last = settings.guided_steps
+    first, last = settings.control_steps
     if first < len(subject.sigmas):
         highest = subject.sigmas[first]
         if highest < NOISY:
@@ -120,7 +119,7 @@ def layers(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unj
     if subject.model is None:
         yield Unjudged("layers", "the model is not given, so how fine its layers are is not known: pass model=")
         return
-    blocks = 1 + max(block for block, _ in layers_of(subject.model.unet))
+    blocks = 1 + max(block for block, _ in subject.model.layers)
     finest = min(blocks - 1 - block for block, _ in subject.settings.layers if block < blocks)
     cell = subject.cell * 2**finest
     for k in subject.objects:

@@ -15,7 +15,7 @@ from sgi2v_lab.evaluation.diagnosis.checks import Diagnosis, judge
 from sgi2v_lab.evaluation.diagnosis.subject import Subject
 from sgi2v_lab.images.read import fit_image, read_image, to_tensor
 from sgi2v_lab.images.resize import Fit
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.trajectories.boxes import Trajectories

@@ -25,7 +25,8 @@ from sgi2v_lab.evaluation.tasks.folder import task_key
 from sgi2v_lab.evaluation.tasks.run import fingerprint, run_tasks
 from sgi2v_lab.evaluation.tasks.status import JOURNAL, PLAN, TASKS
 from sgi2v_lab.files import write_text
-from sgi2v_lab.models.load import Model, load_model
+from sgi2v_lab.models.load import load_model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import CONTROL_FIELDS
 
 __all__ = ["ablate", "summarise_rows"]

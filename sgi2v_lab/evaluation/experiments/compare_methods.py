@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from pathlib import Path
 
+from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.efficiency.machine import describe_machine
-from sgi2v_lab.evaluation.baselines import BASELINES
 from sgi2v_lab.evaluation.experiments.method_task import MethodTask, method_tasks
 from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
 from sgi2v_lab.evaluation.tasks.command_line import command_line
@@ -46,7 +46,7 @@ def evaluate(
     Args:
         out: the folder; what an earlier start finished there is used again.
         model: as in `load_model`.
-        methods: names in `BASELINES`; None for all.
+        methods: names in `METHODS`; None for all.
         categories: of the exam's scenes; None for `DEFAULT_CATEGORIES`.
         scenes: at most so many of each category; None for all.
         seeds: videos of each scene and method: 1, 2, ...
@@ -62,7 +62,7 @@ def evaluate(
     Raises:
         InputError: an unknown method or category, a number that cannot be used, or a folder that cannot be written.
     """
-    methods = list(BASELINES) if methods is None else list(methods)
+    methods = list(METHODS) if methods is None else list(methods)
     categories = list(DEFAULT_CATEGORIES if categories is None else categories)
     chosen = exam_scenes(categories, scenes)
     loaded = load_model(model, device, dtype)
@@ -100,11 +100,11 @@ def evaluate(
 
 
 def _method(name: str) -> dict[str, object]:
-    method = BASELINES[name]
+    method = METHODS[name]
     return {"label": method.title, "group": "method", "changes": {}, "method": name, "source": method.source}
 
 
 def _listed(task: MethodTask, weights: str) -> dict[str, str]:
-    title = BASELINES[task.method].title
+    title = METHODS[task.method].title
     name = f"{task.scene.name}, seed {task.seed}, {title}"
     return {"key": task_key(task.identity(), weights), "name": name, "setting": title}

@@ -8,7 +8,7 @@
     iterations = 3
 
     [vary]                         # one thing at a time: each value is tried with everything else as in the base
-    features = ["aligned", "ordinary", "temporal", "block"]
+    features = ["aligned", "self-attention", "temporal", "block"]
     gaussian_sigma = [0.2, "none"]
 
     [product]                      # every combination of these
@@ -17,11 +17,11 @@
 
     [[setting]]                    # one more, under a name of its own
     label = "late and gentle"
-    guided_steps = "40%-60%"
+    control_steps = "40%-60%"
     learning_rate = 0.05
 
 Keys are the fields of `Settings`, values what they take, with three short forms: "none" where a setting may be absent;
-"0.5x", that many times the base's number; and "10%-40%" for `guided_steps`, shares of the number of steps, so that one
+"0.5x", that many times the base's number; and "10%-40%" for `control_steps`, shares of the number of steps, so that one
 file serves models that take 20 and 50 steps. The base itself is always tried, first; what comes to the same settings
 as an earlier one is left out. JSON has the same keys.
 """
@@ -86,7 +86,7 @@ class Grid:
 
     def _read(self, label: str, given: Mapping[str, object], base: Settings) -> dict[str, object]:
         # the number of steps comes first, because shares are of it
-        steps = given.get("num_steps", base.num_steps)
+        steps = given.get("num_inference_steps", base.num_inference_steps)
         changes = {name: self._value(label, name, value, base, steps) for name, value in given.items()}
         changed = self._replaced(label, base, changes)
         return {name: getattr(changed, name) for name in changes}
@@ -97,7 +97,7 @@ class Grid:
         kind = FIELDS[name].type
         if kind in OPTIONAL and value.strip().lower() == "none":
             return None
-        if name == "guided_steps" and (found := SHARES.fullmatch(value)) and isinstance(steps, int):
+        if name == "control_steps" and (found := SHARES.fullmatch(value)) and isinstance(steps, int):
             return tuple(min(steps - 1, round(float(share) / 100 * steps)) for share in found.groups())
         if kind in (int, float, *OPTIONAL) and (found := TIMES.fullmatch(value)):
             own = getattr(base, name)

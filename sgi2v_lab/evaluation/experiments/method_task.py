@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import torch
 
+from sgi2v_lab.baselines import METHODS, generate_with
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.baselines import BASELINES, generate_with
 from sgi2v_lab.evaluation.experiments.video_task import planned, scene_identity, settings_identity
 from sgi2v_lab.evaluation.metrics import measure
 from sgi2v_lab.evaluation.scenes.scenes import ExamScene
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.toy.world.scenes import true_boxes
@@ -47,7 +47,7 @@ class MethodTask:
     taken is None, and `reasons` says why.
     """
 
-    method: str  # a name in BASELINES
+    method: str  # a name in METHODS
     scene: ExamScene
     seed: int
     settings: Settings
@@ -63,7 +63,7 @@ class MethodTask:
         return {
             "kind": "method",
             "method": self.method,
-            "options": BASELINES[self.method].options,
+            "options": METHODS[self.method].options,
             **scene_identity(self.scene),
             "seed": self.seed,
             "frames": self.num_frames,
@@ -128,7 +128,7 @@ def method_tasks(
 
     Args:
         model: whose settings are taken.
-        methods: names in `BASELINES`.
+        methods: names in `METHODS`.
         scenes: of the exam.
         seeds: of each scene and method.
         changes: to the model's own settings, made last.
@@ -137,8 +137,8 @@ def method_tasks(
         InputError: an unknown method, no method, no seed, or settings that the model cannot use.
     """
     methods = list(dict.fromkeys(methods))
-    if unknown := [name for name in methods if name not in BASELINES]:
-        raise InputError(f"unknown method {unknown[0]!r}; choose some of {', '.join(BASELINES)}")
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise InputError(f"unknown method {unknown[0]!r}; choose some of {', '.join(METHODS)}")
     if not methods:
-        raise InputError(f"there is no method to compare; choose some of {', '.join(BASELINES)}")
+        raise InputError(f"there is no method to compare; choose some of {', '.join(METHODS)}")
     return [MethodTask(method, *one) for one in planned(model, scenes, seeds, changes) for method in methods]

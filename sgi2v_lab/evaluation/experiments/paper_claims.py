@@ -18,9 +18,9 @@ from sgi2v_lab.evaluation.metrics.intervals import difference_of_means, mean_of
 from sgi2v_lab.evaluation.metrics.matching import MatchingTask
 from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
 from sgi2v_lab.evaluation.tasks.run import fingerprint, run_tasks
-from sgi2v_lab.features import layers_of
 from sgi2v_lab.files import write_text
-from sgi2v_lab.models.load import Model, load_model
+from sgi2v_lab.models.load import load_model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.plots.exam import Bar, plot_bars, plot_matching
 from sgi2v_lab.plots.style import save_figure
 from sgi2v_lab.settings import Settings
@@ -34,22 +34,22 @@ TITLES = {
     "cutoff": "How much of the optimised latents is kept (cut-off)",
     "gaussian": "How the cells of a box are weighted",
 }
-MATCHED = ("aligned", "ordinary", "temporal", "block")  # the kinds that the paper compares
+MATCHED = ("aligned", "self-attention", "temporal", "block")  # the kinds that the paper compares
 
 
 def variants(model: Model, base: Settings) -> dict[str, dict[str, dict[str, object]]]:
     """For each finding, changes to the settings by label; what the base has is among them."""
-    first, last = base.guided_steps
-    length, room = last - first + 1, base.num_steps - (last - first + 1)
+    first, last = base.control_steps
+    length, room = last - first + 1, base.num_inference_steps - (last - first + 1)
     starts = sorted({first, 0, room // 3, 2 * room // 3, room})
     weights = {"Gaussian": {"gaussian_sigma": base.gaussian_sigma or 0.4}, "none": {"gaussian_sigma": None}}
     return {
         "features": {kind: {"features": kind} for kind in MATCHED},
         "layers": {
             _layers(base.layers): {},
-            **{_layers((layer,)): {"layers": (layer,)} for layer in layers_of(model.unet)},
+            **{_layers((layer,)): {"layers": (layer,)} for layer in model.layers},
         },
-        "steps": {f"{s} to {s + length - 1}": {"guided_steps": (s, s + length - 1)} for s in starts},
+        "steps": {f"{s} to {s + length - 1}": {"control_steps": (s, s + length - 1)} for s in starts},
         "cutoff": {f"{value:g}": {"cutoff": value} for value in sorted({0.0, 0.5, 1.0, base.cutoff})},
         "gaussian": weights,
     }
@@ -93,8 +93,8 @@ def find(
             more = video_tasks(loaded, chosen, seeds, (changes or {}) | change, variants=(True,))
             slots[finding, label] = slice(len(tasks), len(tasks) + len(more))
             tasks += more
-    first, last = base.guided_steps
-    steps = sorted({0, first, (first + last) // 2, last, (last + base.num_steps) // 2})
+    first, last = base.control_steps
+    steps = sorted({0, first, (first + last) // 2, last, (last + base.num_inference_steps) // 2})
     matching = [
         MatchingTask(task.scene, step, kind, task.settings, task.num_frames)
         for kind in MATCHED
@@ -173,11 +173,11 @@ def _claims(
     sides = [
         (
             *("Aligned features match a box across frames better than ordinary ones.", "of the cells"),
-            *(_accuracy(matched, "aligned"), _accuracy(matched, "ordinary")),
+            *(_accuracy(matched, "aligned"), _accuracy(matched, "self-attention")),
         )
     ]
     for text, name, finding, more, less in (
-        ("Aligned features steer better than ordinary ones.", "objmc", "features", "ordinary", "aligned"),
+        ("Aligned features steer better than ordinary ones.", "objmc", "features", "self-attention", "aligned"),
         ("The last steps steer less than the model's own.", "objmc", "steps", windows[-1], default),
         ("At cut-off 0 control is lost.", "objmc", "cutoff", "0", "1"),
         ("At cut-off 1 the first frame is kept less well than at 0.", "psnr", "cutoff", "0", "1"),

@@ -18,7 +18,8 @@ from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
 from sgi2v_lab.evaluation.tasks.film_strips import read_film
 from sgi2v_lab.evaluation.tasks.run import run_tasks
 from sgi2v_lab.files import write_text
-from sgi2v_lab.models.load import DTYPES, load_model
+from sgi2v_lab.models.load import load_model
+from sgi2v_lab.models.model import DTYPES
 from sgi2v_lab.shapes import Video
 
 __all__ = ["Agreement", "compare_precisions"]

@@ -32,15 +32,15 @@ FIRST_SCENE = HELD_OUT - 1_000_000  # training may draw these; the exam never do
 LEAST_PSNR = 24.0  # dB to the first frame, as in the exam
 CATEGORIES = ("single", "pan")  # one object, and the camera, which ask for different settings
 GRID: dict[str, tuple] = {
-    "num_steps": (6, 8),
-    "guided_steps": ((1, 3),),
+    "num_inference_steps": (6, 8),
+    "control_steps": ((1, 3),),
     "layers": (((2, 1), (2, 2), (3, 0)), ((2, 1), (3, 0)), ((3, 0),)),
     "iterations": (6, 10),
-    "enough": (0.3,),
+    "early_stop": (0.3,),
     "optimizer": ("normalized",),  # Adam's steps, the same everywhere, stir up the whole of a small model's picture
     "learning_rate": (0.3,),  # in units of sigma
     "cutoff": (0.5, 1.0),
-    "max_guidance": (1.0, 1.5, 3.0),
+    "max_guidance_scale": (1.0, 1.5, 3.0),
 }
 
 
@@ -112,7 +112,7 @@ def search(
         if value < 1:
             raise InputError(f"{name} is {value}, but must be at least 1")
     model = load_model(model_name)
-    changes = {"relative_rate": True, "weight_decay": 0.0, **(changes or {})}
+    changes = {"scale_lr_by_sigma": True, "weight_decay": 0.0, **(changes or {})}
     choices = draw_settings(trials, seed, grid)
     record = []
     for number in range(rounds):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import ObjMC, first_frame_psnr, objmc
 from sgi2v_lab.evaluation.scenes.scenes import ExamScene
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.shapes import Video

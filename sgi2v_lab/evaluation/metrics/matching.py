@@ -16,7 +16,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.scenes.scenes import ExamScene
 from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.latents import encode_image, encode_video
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.sampling import make_schedule
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features
@@ -89,8 +89,8 @@ class MatchingTask:
             "layers": [list(layer) for layer in self.settings.layers],
             "resolution": [self.settings.width, self.settings.height],
             "frames": self.num_frames,
-            "num_steps": self.settings.num_steps,
-            "motion": [self.settings.fps, self.settings.motion_bucket, self.settings.noise_augmentation],
+            "num_inference_steps": self.settings.num_inference_steps,
+            "motion": [self.settings.fps, self.settings.motion_bucket_id, self.settings.noise_aug_strength],
         }
 
     @torch.no_grad()
@@ -102,7 +102,7 @@ class MatchingTask:
         clip = self.scene.clip(size, self.num_frames)
         generator = torch.Generator().manual_seed(self.scene.seed)
         conditioning = encode_image(model, clip[0], settings, generator)
-        clean = encode_video(model, clip, settings.decode_chunk)
+        clean = encode_video(model, clip, settings.decode_chunk_size)
         sigma = make_schedule(model, settings).sigmas[self.step].to(model.device)
         noisy = clean + sigma * torch.randn(clean.shape, generator=generator).to(clean)
         maps = extract_features(model, noisy, sigma, conditioning, settings.layers, self.kind)

@@ -21,7 +21,7 @@ class PublishedRow:
     objmc: float
     width: int
     height: int
-    baseline: str | None = None  # the name in BASELINES of what we adapted from it
+    baseline: str | None = None  # the name in METHODS of what we adapted from it
     source: str = "SG-I2V, arXiv 2411.04989, table 1"
 
 
@@ -47,11 +47,11 @@ PUBLISHED = (
     PublishedRow("SVD, no control", "zero-shot", 30.50, 340.52, 39.59, 1024, 576, "none"),
     PublishedRow("FreeTraj, adapted", "zero-shot", 46.61, 394.14, 36.43, 1024, 576, "freetraj"),
     PublishedRow("DragDiffusion, adapted", "zero-shot", 30.93, 458.29, 31.49, 1024, 576, "drag"),
-    PublishedRow("SG-I2V", "zero-shot", 28.87, 298.10, 14.43, 1024, 576, "sg-i2v"),
+    PublishedRow("SG-I2V", "zero-shot", 28.87, 298.10, 14.43, 1024, 576, "sgi2v"),
 )
 TRACKING = (
     TrackingRow("Time-to-Move", 7.97, 35.3, "time_to_move"),
-    TrackingRow("SG-I2V", 5.80, 12.0, "sg-i2v"),
+    TrackingRow("SG-I2V", 5.80, 12.0, "sgi2v"),
 )
 
 

@@ -17,7 +17,7 @@ __all__ = ["read_study"]
 
 EXAM = "exam.json"
 WITHOUT, WITH = "without control", "with control"  # the exam's two arms
-OUR_METHOD = "sg-i2v"
+OUR_METHOD = "sgi2v"
 MACHINE = ("versions", "platform", "device", "device_name", "threads")  # as `describe_machine` says them
 EXAM_DATA = "the toy's exam, held out of all training"
 

@@ -17,7 +17,7 @@ class Arm:
     label: str
     group: str  # the part of a grid that it comes from, or "method"
     changes: Mapping[str, object] = field(default_factory=dict)  # to the model's own settings
-    method: str | None = None  # the name in BASELINES
+    method: str | None = None  # the name in METHODS
     source: str | None = None  # where it was published
     plain: str | None = None  # the label of its videos without control; None where there are none, or it is one
 

@@ -22,7 +22,7 @@ MECHANISMS = {
     "the first steps, so the position is given instead of found by optimisation",
     "freetraj": "it carries the noise of the first box along the path, so the position is suggested by the noise",
     "drag": "it optimises each frame by itself at a single noise level, towards the features of that same frame",
-    "sg-i2v": "it optimises the noisy latents at several steps until the features along the path match the first "
+    "sgi2v": "it optimises the noisy latents at several steps until the features along the path match the first "
     "frame's, so the position is found, and the model has the last word",
 }
 BESIDES = ("objmc", "seconds")  # not among the costs: the one is what is won, the other is told apart

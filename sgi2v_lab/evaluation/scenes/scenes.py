@@ -102,9 +102,9 @@ class ExamScene:
         """The settings `fps` and `motion_bucket` that say how fast things move."""
         scene = self.scene(num_frames)
         if scene is not None:
-            return {"fps": scene.fps, "motion_bucket": motion_bucket(scene)}
+            return {"fps": scene.fps, "motion_bucket_id": motion_bucket(scene)}
         speed = math.hypot(*PHOTOGRAPHS[self.seed].by) / (num_frames - 1) * PHOTO_FPS
-        return {"fps": PHOTO_FPS, "motion_bucket": round(255 * min(1.0, speed / SPEED_AT_FULL_BUCKET))}
+        return {"fps": PHOTO_FPS, "motion_bucket_id": round(255 * min(1.0, speed / SPEED_AT_FULL_BUCKET))}
 
 
 def exam_scenes(categories: Iterable[str] | None = None, most: int | None = None) -> tuple[ExamScene, ...]:

@@ -19,7 +19,8 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.tasks.folder import TaskFolder
 from sgi2v_lab.evaluation.tasks.journal import Journal
 from sgi2v_lab.evaluation.tasks.resumable import Task, finish_tasks
-from sgi2v_lab.models.load import Model, load_model
+from sgi2v_lab.models.load import load_model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.quiet import quiet_libraries
 
 __all__ = ["fingerprint", "run_tasks"]

@@ -22,7 +22,7 @@ __all__ = ["CELLS", "MATCHED", "Correspondence", "correspondence_loss"]
 CELLS = 16  # along each side of the picture, for which the true origins are worked out
 # (up block, transformer): whether its attention to the first frame is told, or that to its own frame. The paper's own
 # layers, from which it takes features, and the one that comes after them.
-MATCHED = {(2, 1): "aligned", (2, 2): "aligned", (3, 0): "ordinary"}
+MATCHED = {(2, 1): "aligned", (2, 2): "aligned", (3, 0): "self-attention"}
 MOVED = 0.5 / CELLS  # what has gone less far, in sides of the picture, is taken as standing still ...
 STILL_WEIGHT = 0.1  # ... and counts for little, since it is found where it is looked for
 

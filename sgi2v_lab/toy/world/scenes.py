@@ -30,7 +30,7 @@ __all__ = [
     "TEXTURES",
     "Scene",
     "Sprite",
-    "motion_bucket",
+    "motion_bucket_id",
     "outside",
     "render",
     "true_boxes",

@@ -4,7 +4,7 @@ import { colourBar, count, Explorer, layer, tenTo, short, tile } from "./explore
 
 const CURVES = {
   before: ["before", ""],
-  optimised: ["optimised", "5 4"],
+  optimised: ["optimized", "5 4"],
   mixed: ["mixed", "0.1 6"],
   change: ["optimised − before", ""],
   kept: ["kept of it", "5 4"],
@@ -90,7 +90,7 @@ function render({ model, el }) {
   maskTile.classList.add("mask");
   const whence = h("span.note", {}, "white: taken from the optimised latents; ring: r");
   const chart = spectraChart();
-  const stages = ["before", "optimised", "mixed"];
+  const stages = ["before", "optimized", "mixed"];
   const place = (name, alt, decoded = false) => {
     const picture = layer(decoded ? "smooth" : "crisp", alt);
     return { name, picture, tile: tile(about, [picture], { "data-testid": name }) };

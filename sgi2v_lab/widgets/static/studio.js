@@ -46,7 +46,7 @@ class Control {
       body = [h("div", { class: "st-pair" }, this.inputs[0], h("span", {}, "to"), this.inputs[1]), this.strip];
       this.write = ([first, last]) => {
         this.inputs.forEach((input, i) => { input.value = [first, last][i]; });
-        const total = studio.model.get("_values").num_steps;
+        const total = studio.model.get("_values").num_inference_steps;
         this.strip.replaceChildren(...Array.from({ length: Math.min(total, 100) }, (_, i) => h("i", { class: i >= first && i <= last ? "is-on" : "" })));
       };
     } else if (field.kind === "choice") {
@@ -350,11 +350,11 @@ class StudioView {
   }
 
   drawLosses() {
-    const [losses, guided] = [this.model.get("_losses"), this.model.get("_values").guided_steps];
+    const [losses, guided] = [this.model.get("_losses"), this.model.get("_values").control_steps];
     const shown = this.shown?.record;
     this.curveTitle.textContent = `Loss before each iteration${this.busy && shown ? ", of the run under way" : this.shown && this.beside ? ", of A" : ""}`;
     const own = !this.busy && shown ? Object.entries(shown.losses).map(([step, values]) => [Number(step), values]) : losses;
-    this.curve.replaceChildren(own.length || this.busy ? lossCurve(own, !this.busy && shown ? shown.settings.guided_steps : guided) : h("p", { class: "st-empty" }, "Draw a box and its path, then generate: the loss falls here, step by step."));
+    this.curve.replaceChildren(own.length || this.busy ? lossCurve(own, !this.busy && shown ? shown.settings.control_steps : guided) : h("p", { class: "st-empty" }, "Draw a box and its path, then generate: the loss falls here, step by step."));
   }
 
   /** Ask the kernel for a run once; it is drawn when it comes. */

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import FEATURE_KINDS, OPTIMIZERS, PRECISIONS, SAMPLERS, Settings
 
 __all__ = ["FIELDS", "Field", "groups", "plain", "usable_presets"]
@@ -33,10 +33,10 @@ class Field:
 
 FIELDS: dict[str, tuple[Field, ...]] = {
     "Where in time": (
-        Field("num_steps", "Denoising steps", "T", "From noise to video; more are slower.", high=100, low=1),
+        Field("num_inference_steps", "Denoising steps", "T", "From noise to video; more are slower.", high=100, low=1),
         Field("sampler", "Sampler", "", "DPM-Solver++ needs fewer steps.", kind="choice", choices=SAMPLERS),
         Field(
-            "guided_steps",
+            "control_steps",
             "Guided steps",
             "t",
             "First and last step whose latents are optimised. Early steps lay out the motion; late ones spoil detail.",
@@ -47,7 +47,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("iterations", "Iterations", "K", "Optimiser iterations at each guided step.", high=20),
         Field("learning_rate", "Learning rate", "η", "How far one iteration may push the latents.", high=1, step=0.01),
         Field(
-            "relative_rate",
+            "scale_lr_by_sigma",
             "Rate relative to σ",
             "η·σ",
             "Multiply the learning rate by the step's noise level.",
@@ -56,7 +56,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("optimizer", "Optimiser", "", "Takes the latents down the gradient.", kind="choice", choices=OPTIMIZERS),
         Field("carry_optimizer", "Carry it on", "", "From one guided step to the next.", kind="switch"),
         Field(
-            "enough",
+            "early_stop",
             "Enough",
             "",
             "A guided step ends once its loss is below this share of the first loss. Off: never.",
@@ -97,11 +97,18 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("butterworth_order", "Order", "n", "How steeply the filter falls at the cut-off.", low=1, high=16),
     ),
     "What the model is told": (
-        Field("motion_bucket", "Motion bucket", "", "How much motion is asked for.", high=255),
+        Field("motion_bucket_id", "Motion bucket", "", "How much motion is asked for.", high=255),
         Field("fps", "Frames per second", "", "Also the speed at which the video is played.", low=1, high=30),
-        Field("noise_augmentation", "Noise on the picture", "", "Added before it is encoded.", high=0.5, step=0.01),
-        Field("min_guidance", "Guidance, first frame", "w₁", "Classifier-free guidance; 1 is none.", high=8, step=0.1),
-        Field("max_guidance", "Guidance, last frame", "w_F", "Linear in between.", high=8, step=0.1),
+        Field("noise_aug_strength", "Noise on the picture", "", "Added before it is encoded.", high=0.5, step=0.01),
+        Field(
+            "min_guidance_scale",
+            "Guidance, first frame",
+            "w₁",
+            "Classifier-free guidance; 1 is none.",
+            high=8,
+            step=0.1,
+        ),
+        Field("max_guidance_scale", "Guidance, last frame", "w_F", "Linear in between.", high=8, step=0.1),
         Field("guidance_first_step", "Guidance from step", "", "Steps before it take half the time.", high=49),
         Field("guidance_last_step", "Guidance to step", "", "Empty: to the end.", high=49, none="end"),
     ),
@@ -117,7 +124,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             kind="choice",
             choices=PRECISIONS,
         ),
-        Field("decode_chunk", "Decode at a time", "", "Frames; fewer need less memory.", low=1, high=32, none="all"),
+        Field(
+            "decode_chunk_size", "Decode at a time", "", "Frames; fewer need less memory.", low=1, high=32, none="all"
+        ),
         Field(
             "checkpointing",
             "Recompute activations",
@@ -156,4 +165,8 @@ def usable_presets(model: Model) -> dict[str, Settings]:
 def plain(settings: Settings) -> dict[str, Any]:
     """Values as JSON has them."""
     values = settings.as_dict()
-    return {**values, "guided_steps": list(values["guided_steps"]), "layers": [list(pair) for pair in values["layers"]]}
+    return {
+        **values,
+        "control_steps": list(values["control_steps"]),
+        "layers": [list(pair) for pair in values["layers"]],
+    }

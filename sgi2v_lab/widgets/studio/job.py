@@ -16,7 +16,7 @@ import torch
 import traitlets
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run, generate_steps
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.trajectories.boxes import Trajectories
@@ -90,9 +90,9 @@ class Job:
 
     def _work(self, controlled: bool) -> float:
         """What a video costs, in forward passes of one branch."""
-        first, last = self.settings.guided_steps
+        first, last = self.settings.control_steps
         guided = (last - first + 1) * self.settings.iterations if controlled else 0
-        branches = sum(1 + self.settings.has_guidance(step) for step in range(self.settings.num_steps))
+        branches = sum(1 + self.settings.has_guidance(step) for step in range(self.settings.num_inference_steps))
         return branches * FORWARD + guided * (FORWARD + BACKWARD)
 
     def _generate(self, stage: str, trajectories: Trajectories | None) -> Run:
@@ -103,7 +103,7 @@ class Job:
             gone = time.perf_counter() - self._start
             fraction = min(1.0, self._done / self._total)
             left = gone * (1 - fraction) / fraction if fraction > 0.02 else None
-            self.tell(Progress(stage, done, self.settings.num_steps, fraction, left, dict(losses)))
+            self.tell(Progress(stage, done, self.settings.num_inference_steps, fraction, left, dict(losses)))
 
         def count(cost: float) -> None:
             report()

@@ -18,8 +18,8 @@ import traitlets
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis import Diagnosis
-from sgi2v_lab.features import layers_of
-from sgi2v_lab.models.load import MODELS, Model, devices, load_model
+from sgi2v_lab.models.load import MODELS, devices, load_model
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.trajectories.boxes import Trajectories
@@ -120,7 +120,7 @@ class Studio(Background, TrajectoryEditor):
         with self.hold_sync():
             self._loaded = {"name": name, "device": model.device.type}
             self._defaults = plain(model.settings)
-            self._groups = groups(layers_of(model.unet))
+            self._groups = groups(model.layers)
             self._ready = usable_presets(model)
             self._presets = list(self._ready)
             self.factor = model.vae_factor
@@ -135,7 +135,7 @@ class Studio(Background, TrajectoryEditor):
         with self.hold_sync():
             self._values, self._refused = plain(own), {}
             self.num_frames, self.width, self.height = self.model.num_frames(own), own.width, own.height
-            self.motion_bucket, self.fps = own.motion_bucket, own.fps
+            self.motion_bucket_id, self.fps = own.motion_bucket_id, own.fps
             self._preset = next((name for name, preset in self._ready.items() if preset == own), "")
 
     def change(self, **values: Any) -> None:

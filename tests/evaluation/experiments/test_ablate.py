@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 GRID = """
 title = "Two kinds"
 [vary]
-features = ["ordinary"]
+features = ["self-attention"]
 cutoff = [0]
 """
 
@@ -36,7 +36,7 @@ def desk(tmp_path_factory):
     """A folder with a checkpoint, tiny, and a grid, grid.toml."""
     folder = tmp_path_factory.mktemp("desk")
     tiny_pipeline().save_pretrained(folder / "tiny")
-    settings = {"width": WIDTH, "height": HEIGHT, "num_steps": 2, "guided_steps": [0, 0], "iterations": 1}
+    settings = {"width": WIDTH, "height": HEIGHT, "num_inference_steps": 2, "control_steps": [0, 0], "iterations": 1}
     (folder / "tiny" / "settings.json").write_text(json.dumps(settings))
     (folder / "grid.toml").write_text(GRID)
     return folder
@@ -112,7 +112,7 @@ def test_failures_are_told_and_not_fatal_unless_the_base_is_lost(tmp_path, desk,
     real = sgi2v_lab.evaluation.experiments.video_task.generate
 
     def failing(model, picture, trajectories, settings, **options):
-        if settings.features == "ordinary":
+        if settings.features == "self-attention":
             raise RuntimeError("the lamp went out")
         return real(model, picture, trajectories, settings, **options)
 

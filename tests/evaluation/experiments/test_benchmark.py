@@ -32,7 +32,7 @@ SIZE = (WIDTH, HEIGHT)
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
     tiny_pipeline().save_pretrained(folder)
-    settings = {"width": WIDTH, "height": HEIGHT, "num_steps": 2, "guided_steps": [0, 0], "iterations": 1}
+    settings = {"width": WIDTH, "height": HEIGHT, "num_inference_steps": 2, "control_steps": [0, 0], "iterations": 1}
     (folder / "settings.json").write_text(json.dumps(settings))
     return folder
 
@@ -101,7 +101,7 @@ def test_a_scene_is_the_same_each_time_and_starts_with_its_picture(category):
     scene, again = exam_scenes([category], 1)[0], exam_scenes([category], 1)[0]
     assert torch.equal(scene.first_frame(SIZE, 3), again.first_frame(SIZE, 3))
     assert torch.equal(scene.asked(SIZE, 3).boxes(3), again.asked(SIZE, 3).boxes(3))
-    assert scene.motion(3) == again.motion(3) and 0 <= scene.motion(3)["motion_bucket"] <= 255
+    assert scene.motion(3) == again.motion(3) and 0 <= scene.motion(3)["motion_bucket_id"] <= 255
     if category != "photo":
         clip = scene.clip(SIZE, 3)
         assert clip.shape == (3, 3, HEIGHT, WIDTH)
@@ -195,7 +195,7 @@ def test_results_belong_to_scene_seed_settings_and_weights(model):
     assert plain[0] == other[0], "a video without control does not depend on the cut-off"
     assert plain[1] != other[1]
     assert len({json.dumps(t.identity(), sort_keys=True) for t in video_tasks(model, scene, seeds=3)}) == 6
-    assert plain[0]["settings"]["motion_bucket"] == scene[0].motion(FRAMES)["motion_bucket"]
+    assert plain[0]["settings"]["motion_bucket_id"] == scene[0].motion(FRAMES)["motion_bucket_id"]
     weight = model.unet.conv_in.bias
     before, kept = fingerprint(model), weight.data.clone()
     try:

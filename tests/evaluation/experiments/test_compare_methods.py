@@ -7,9 +7,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.baselines import BASELINES
 from sgi2v_lab.evaluation.experiments.compare_methods import DEFAULT_CATEGORIES, DEFAULT_SCENES
 from sgi2v_lab.evaluation.experiments.method_task import MOST_PSNR, TAKEN, MethodTask, method_tasks
 from sgi2v_lab.evaluation.experiments.video_task import video_tasks
@@ -22,7 +22,7 @@ from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
 from sgi2v_lab.evaluation.tasks.command_line import command_line
 from tests.helpers.tiny import HEIGHT, WIDTH, tiny_model, tiny_pipeline
 
-SHORT = {"num_steps": 2, "guided_steps": (0, 0), "iterations": 1}
+SHORT = {"num_inference_steps": 2, "control_steps": (0, 0), "iterations": 1}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def call(*words):
 def test_one_command_compares_reports_and_goes_on(tmp_path, checkpoint):
     out = tmp_path / "out"
     words = ["evaluate", "--out", out, "--model", checkpoint, "--scenes", 1, "--workers", 1, "--device", "cpu"]
-    words += [part for name in ("none", "copy_paste", "sg-i2v") for part in ("--method", name)]
+    words += [part for name in ("none", "copy_paste", "sgi2v") for part in ("--method", name)]
     words += ["--category", "single", "--category", "pan"]
     made = call(*words)
     assert made.exit_code == 0, made.output
@@ -95,7 +95,7 @@ def test_an_exam_is_reported_from_its_own_folder(tmp_path, checkpoint):
 
 def test_sg_i2v_and_no_control_are_those_of_the_exam():
     model, scenes = tiny_model(), exam_scenes(["single"], 1)
-    mine = method_tasks(model, ["none", "sg-i2v"], scenes, changes=SHORT)
+    mine = method_tasks(model, ["none", "sgi2v"], scenes, changes=SHORT)
     for one, other in zip(mine, video_tasks(model, scenes, changes=SHORT), strict=True):
         (here, video), (there, same) = one.run(model), other.run(model)
         assert torch.equal(video, same)
@@ -107,16 +107,16 @@ def test_sg_i2v_and_no_control_are_those_of_the_exam():
 
 def test_tasks_are_told_apart_by_what_their_results_depend_on():
     model, scenes = tiny_model(), exam_scenes(["single"], 2)
-    tasks = method_tasks(model, ["none", "drag", "sg-i2v"], scenes, seeds=2)
+    tasks = method_tasks(model, ["none", "drag", "sgi2v"], scenes, seeds=2)
     assert [(task.scene, task.seed, task.method) for task in tasks[:4]] == [
-        *((scenes[0], 1, name) for name in ("none", "drag", "sg-i2v")),
+        *((scenes[0], 1, name) for name in ("none", "drag", "sgi2v")),
         (scenes[0], 2, "none"),
     ]
     assert len({json.dumps(task.identity()) for task in tasks}) == 12
-    other = method_tasks(model, ["none", "sg-i2v"], scenes[:1], changes={"cutoff": 0.1})
+    other = method_tasks(model, ["none", "sgi2v"], scenes[:1], changes={"cutoff": 0.1})
     assert other[0].identity() == tasks[0].identity(), "no control knows of no cut-off"
     assert other[1].identity() != tasks[2].identity()
-    assert tasks[1].identity()["options"] == BASELINES["drag"].options
+    assert tasks[1].identity()["options"] == METHODS["drag"].options
     with pytest.raises(InputError, match="no method"):
         method_tasks(model, [], scenes)
     with pytest.raises(InputError, match="seeds is 0"):
@@ -146,8 +146,8 @@ def test_the_default_has_clips_enough_for_a_frechet_distance():
 
 def test_a_command_line_can_be_pasted_into_a_shell():
     options = {"grid": "my grid.toml", "category": ["single", "pan"], "device": None, "seeds": 2}
-    changes = {"layers": ((2, 1), (2, 2)), "guided_steps": (5, 20), "gaussian_sigma": None, "checkpointing": False}
+    changes = {"layers": ((2, 1), (2, 2)), "control_steps": (5, 20), "gaussian_sigma": None, "checkpointing": False}
     assert command_line("ablate", options, changes) == (
         "sgi2v ablate --grid 'my grid.toml' --category single --category pan --seeds 2 "
-        "--layers '2,1 2,2' --guided-steps 5-20 --gaussian-sigma none --no-checkpointing"
+        "--layers '2,1 2,2' --control-steps 5-20 --gaussian-sigma none --no-checkpointing"
     )

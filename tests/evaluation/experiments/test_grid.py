@@ -11,7 +11,7 @@ from sgi2v_lab.models.load import MODELS
 from sgi2v_lab.models.presets import read_presets
 from sgi2v_lab.settings import Settings
 
-OWN = Settings(num_steps=20, guided_steps=(2, 7), learning_rate=0.03)
+OWN = Settings(num_inference_steps=20, control_steps=(2, 7), learning_rate=0.03)
 
 
 def written(tmp_path, text, name="grid.toml"):
@@ -32,14 +32,14 @@ def test_one_thing_is_varied_at_a_time_and_the_base_comes_first(tmp_path):
         [base]
         iterations = 3
         [vary]
-        features = ["aligned", "ordinary"]
+        features = ["aligned", "self-attention"]
         cutoff = [0, 0.25]
         layers = [[[2, 1]], [[2, 1], [3, 0]]]
         """,
     )
     assert found == {
         BASE: {"iterations": 3},
-        "features ordinary": {"iterations": 3, "features": "ordinary"},
+        "features ordinary": {"iterations": 3, "features": "self-attention"},
         "cutoff 0": {"iterations": 3, "cutoff": 0.0},
         "cutoff 0.25": {"iterations": 3, "cutoff": 0.25},
         "layers (2, 1)": {"iterations": 3, "layers": ((2, 1),)},
@@ -56,11 +56,11 @@ def test_products_named_settings_and_short_forms(tmp_path):
         learning_rate = ["1x", "0.5x"]
         [[setting]]
         label = "late and even"
-        guided_steps = "50%-100%"
+        control_steps = "50%-100%"
         gaussian_sigma = "none"
         [[setting]]
-        num_steps = 50
-        guided_steps = "10%-40%"
+        num_inference_steps = 50
+        control_steps = "10%-40%"
         """,
     )
     assert set(found) == {
@@ -69,11 +69,11 @@ def test_products_named_settings_and_short_forms(tmp_path):
         "cutoff 0.25, learning_rate 0.5x",
         "cutoff 0.5, learning_rate 0.5x",
         "late and even",
-        "num_steps 50, guided_steps 10%-40%",
+        "num_inference_steps 50, control_steps 10%-40%",
     }, "what is the base once more is left out"
     assert found["cutoff 0.25, learning_rate 0.5x"] == {"cutoff": 0.25, "learning_rate": 0.015}
-    assert found["late and even"] == {"guided_steps": (10, 19), "gaussian_sigma": None}
-    assert found["num_steps 50, guided_steps 10%-40%"]["guided_steps"] == (5, 20)
+    assert found["late and even"] == {"control_steps": (10, 19), "gaussian_sigma": None}
+    assert found["num_inference_steps 50, control_steps 10%-40%"]["control_steps"] == (5, 20)
 
 
 def test_json_says_the_same(tmp_path):
@@ -85,7 +85,7 @@ def test_json_says_the_same(tmp_path):
 def test_the_papers_grid_is_at_hand_and_suits_every_model():
     assert "paper" in grids()
     grid = read_grid("paper")
-    every = {"features", "layers", "guided_steps", "iterations", "learning_rate", "gaussian_sigma", "cutoff"}
+    every = {"features", "layers", "control_steps", "iterations", "learning_rate", "gaussian_sigma", "cutoff"}
     assert grid.preset == "paper"
     own = Settings.load(Path(MODELS["toy"]) / "settings.json")
     toy = own.replace(**read_presets(Path(MODELS["toy"]) / "presets.json", own)["paper"])
@@ -95,7 +95,7 @@ def test_the_papers_grid_is_at_hand_and_suits_every_model():
         assert len({json.dumps(own.replace(**v.changes).as_dict()) for v in found}) == len(found)
         assert all(own.replace(**v.changes).cutoff == own.cutoff for v in found if v.group != "cutoff")
     assert {v.changes["features"] for v in grid.variants(Settings()) if v.group == "features"} == {
-        *("ordinary", "temporal", "block"),
+        *("self-attention", "temporal", "block"),
     }
 
 
@@ -106,8 +106,8 @@ def test_the_papers_grid_is_at_hand_and_suits_every_model():
         ("[vary]\ncutoff = 0.5", r"\[vary\]: cutoff is 0.5, but must be a list of values to try"),
         ("[product]\ncutoff = []", r"\[product\]: cutoff is \[\], but must be a list"),
         ("[vary]\ncut_off = [0.5]", r"\[vary\]: unknown setting 'cut_off'; the settings are .*cutoff"),
-        ("[vary]\nguided_steps = [5, 20]", "guided_steps is 5, but must be two whole numbers"),
-        ("[vary]\nguided_steps = [[5, 20]]", "guided_steps ends at 20, but there are only steps 0..19"),
+        ("[vary]\nguided_steps = [5, 20]", "control_steps is 5, but must be two whole numbers"),
+        ("[vary]\nguided_steps = [[5, 20]]", "control_steps ends at 20, but there are only steps 0..19"),
         ("[vary]\nfeatures = ['alined']", "features is 'alined', but must be one of aligned, "),
         ("[base]\niterations = 'many'", "'base': iterations is 'many', but must be a whole number"),
         ("[varry]\ncutoff = [0]", "unknown key 'varry'; a grid has title, "),

@@ -63,16 +63,16 @@ def test_a_matching_task_measures_a_part():
 
 
 def test_variants_differ_in_one_thing_and_are_valid():
-    base = SETTINGS.replace(num_steps=20, guided_steps=(1, 9))
+    base = SETTINGS.replace(num_inference_steps=20, control_steps=(1, 9))
     for rows in variants(tiny_model(), base).values():
         made = [base.replace(**change) for change in rows.values()]
         assert len({json.dumps(each.as_dict()) for each in made}) == len(made)
         for each in made:
             changed = {name for name, value in each.as_dict().items() if value != base.as_dict()[name]}
             assert len(changed) <= 1
-            assert each.guided_steps[1] - each.guided_steps[0] == 8
+            assert each.control_steps[1] - each.control_steps[0] == 8
         assert base in made or rows.keys() >= {"Gaussian"}
-    assert variants(tiny_model(), Settings())["steps"]["5 to 20"] == {"guided_steps": (5, 20)}
+    assert variants(tiny_model(), Settings())["steps"]["5 to 20"] == {"control_steps": (5, 20)}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_claim_holds_where_its_interval_lies_on_its_side(more, less, holds):
 def test_find_writes_tables_and_figures_and_goes_on_where_it_was(tmp_path, monkeypatch):
     folder, out = tmp_path / "tiny", tmp_path / "out"
     tiny_pipeline().save_pretrained(folder)
-    settings = {"width": WIDTH, "height": HEIGHT, "num_steps": 2, "guided_steps": [0, 0], "iterations": 1}
+    settings = {"width": WIDTH, "height": HEIGHT, "num_inference_steps": 2, "control_steps": [0, 0], "iterations": 1}
     (folder / "settings.json").write_text(json.dumps(settings))
 
     def few(*of):
@@ -105,10 +105,10 @@ def test_find_writes_tables_and_figures_and_goes_on_where_it_was(tmp_path, monke
     monkeypatch.setattr(findings, "variants", few)
     report = find(out, str(folder), scenes=1, device="cpu")
     assert set(report["tables"]) == {"features", "layers", "steps", "cutoff", "gaussian"}
-    assert [row["label"] for row in report["tables"]["features"]] == ["aligned", "ordinary"]
+    assert [row["label"] for row in report["tables"]["features"]] == ["aligned", "self-attention"]
     assert all(row["scenes"] == 1 for rows in report["tables"].values() for row in rows)
     assert report["claims"][1]["holds"] == "undecided", "one scene decides nothing"
-    assert {row["features"] for row in report["matching"]} == {"aligned", "ordinary", "temporal", "block"}
+    assert {row["features"] for row in report["matching"]} == {"aligned", "self-attention", "temporal", "block"}
     assert json.loads((out / "findings.json").read_text())["claims"][0]["claim"].startswith("Aligned features match")
     text = (out / "findings.md").read_text()
     assert "| aligned |" in text and "Aligned features steer better" in text
@@ -117,4 +117,4 @@ def test_find_writes_tables_and_figures_and_goes_on_where_it_was(tmp_path, monke
     before = {path.name: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()}
     assert find(out, str(folder), scenes=1, device="cpu")["tables"] == report["tables"]
     assert {path.name: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()} == before
-    assert load_model(str(folder), "cpu").settings.num_steps == 2
+    assert load_model(str(folder), "cpu").settings.num_inference_steps == 2

@@ -7,7 +7,7 @@ from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.precision import compare_precisions
 
-QUICK = {"num_steps": 3, "guided_steps": (1, 1), "iterations": 1}
+QUICK = {"num_inference_steps": 3, "control_steps": (1, 1), "iterations": 1}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,18 @@ def test_the_record_holds_what_is_returned_and_the_command_makes_nothing_again(r
     assert [row["dtype"] for row in record["precisions"]] == ["fp32", "bf16"]
     assert record["precisions"][1]["psnr"]["value"] == rows[1].psnr.value
     before = {file: file.stat().st_mtime_ns for file in (folder / "tasks").iterdir()}
-    options = ["--scenes", "2", "--num-steps", "3", "--guided-steps", "1-1", "--iterations", "1", "--workers", "1"]
+    options = [
+        "--scenes",
+        "2",
+        "--num-inference-steps",
+        "3",
+        "--control-steps",
+        "1-1",
+        "--iterations",
+        "1",
+        "--workers",
+        "1",
+    ]
     told = CliRunner().invoke(app, ["precision", "--out", str(folder), *options])
     assert told.exit_code == 0, told.output
     assert "bf16" in told.output and "dB" in told.output

@@ -1,4 +1,4 @@
-"""Copy and paste: cut the box out of the first frame and slide the cutting over it. No diffusion model at all.
+"""Copy and paste: cut the box out of the first frame and slide the cutting over it. Nothing is denoised.
 
 The trivial answer to the task, and Time-to-Move's "cut-and-drag" reference (arXiv 2511.08633, section 4). It goes
 exactly where it is asked to, keeps every pixel of the object, and looks like what it is: a rectangle on a still
@@ -10,27 +10,24 @@ fast marching method"), which continues what is around it, smeared and without t
 no hole. A box that grows or shrinks is resampled bilinearly. Of a box that reaches beyond the first frame only the
 part inside is known, and pasted. Larger boxes lie below smaller ones, and carry no copy of a smaller one that moves.
 
-With `through_vae` the video takes the model's autoencoder there and back. No method that works in latent space can
-look better than that.
+The video takes the model's autoencoder there and back, as every method's does: no method that works in latent space
+can look better than that.
 """
 
-import time
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
-import PIL.Image
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sgi2v_lab.evaluation.baselines.regions import covered, paint_order
-from sgi2v_lab.latents import decode_latents, encode_video
-from sgi2v_lab.models.load import Model
-from sgi2v_lab.pipeline import Run, prepare
-from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Boxes, Image
-from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.baselines.regions import covered, paint_order
+from sgi2v_lab.latents import encode_video
+from sgi2v_lab.models.model import Conditioning, Model
+from sgi2v_lab.sampling import DenoiseStep, Denoising, Task
+from sgi2v_lab.shapes import Boxes, Image, Latents
 
 __all__ = ["copy_paste", "paste_along"]
 
@@ -38,43 +35,17 @@ MARGIN = 2  # pixels by which a hole is larger than its box: an object's smooth 
 REACH = 10.0  # pixels around a hole that its filling looks at
 
 
-def copy_paste(
-    model: Model,
-    image: PIL.Image.Image | Image | str,
-    trajectories: Trajectories,
-    settings: Settings | None = None,
-    *,
-    seed: int = 817,
-    fit: str = "stretch",
-    progress: bool = True,
-    through_vae: bool = False,
-) -> Run:
-    """The box's content, pasted along the path over the still first frame.
+def copy_paste(task: Task) -> Denoising:
+    """The latents of the box's content, pasted along the path over the still first frame; the noise plays no part."""
 
-    Of the model only the autoencoder is used, to give the run its latents; with `through_vae` the video is what it
-    decodes from them. `seed` draws nothing. There is nothing to wait for, so no progress bar either. Other arguments
-    and errors are those of `generate`.
-    """
-    prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
-    start = time.perf_counter()
-    video, _ = paste_along(prepared.picture, prepared.boxes)
-    pasted = time.perf_counter()
-    latents = encode_video(model, video, prepared.settings.decode_chunk)
-    encoded = time.perf_counter()
-    if through_vae:
-        video = decode_latents(model, latents, prepared.settings.decode_chunk)
-    return Run(
-        video=video,
-        image=prepared.picture,
-        boxes=prepared.boxes,
-        latents=latents.float().cpu(),
-        settings=prepared.settings,
-        model=model.name,
-        seed=seed,
-        losses={},
-        sigmas=[],
-        seconds={"paste": pasted - start, "encode": encoded - pasted, "decode": time.perf_counter() - encoded},
-    )
+    def denoising(
+        model: Model, _conditioning: Conditioning, _noise: Latents, _after: DenoiseStep | None
+    ) -> Iterator[DenoiseStep]:
+        video, _ = paste_along(task.picture, task.boxes)
+        z = encode_video(model, video, task.settings.decode_chunk_size)
+        yield DenoiseStep(index=0, sigma=0.0, before=z, optimized=None, mixed=z, iterations=(), denoised=z, latents=z)
+
+    return denoising
 
 
 def paste_along(

@@ -26,88 +26,67 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import PIL.Image
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from sgi2v_lab.efficiency.recompute import recomputing
+from sgi2v_lab.baselines.regions import covered, nearest_cells
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.baselines.regions import covered, nearest_cells
 from sgi2v_lab.features import assemble, record_features
-from sgi2v_lab.latents import Conditioning
 from sgi2v_lab.loss import LossTerms
-from sgi2v_lab.models.load import Model
+from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.optimize import OptimizeStep
-from sgi2v_lab.pipeline import Run, finish, prepare, run_steps
-from sgi2v_lab.sampling import DenoiseStep, denoise, denoising_step, make_schedule
+from sgi2v_lab.sampling import DenoiseStep, Denoising, Task, denoise, denoising_step, make_schedule
 from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Features, Image, Latents
-from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.shapes import Features, Latents
 
 __all__ = ["drag", "motion_supervision"]
 
 
 def drag(
-    model: Model,
-    image: PIL.Image.Image | Image | str,
-    trajectories: Trajectories,
-    settings: Settings | None = None,
-    *,
-    seed: int = 817,
-    fit: str = "stretch",
-    progress: bool = True,
-    at: float = 15 / 50,
-    iterations: int | None = None,
-    rate: float = 0.01,
-    keep: float = 0.1,
-) -> Run:
+    task: Task, *, at: float = 15 / 50, iterations: int | None = None, rate: float = 0.01, keep: float = 0.1
+) -> Denoising:
     """Denoise, and at one step optimise the latents until each frame's features have moved into its box.
 
     Args:
-        model: as in `generate`, and so are the arguments that are not listed here.
-        image: see there.
-        trajectories: see there.
-        settings: see there; of SG-I2V's own fields `layers` are used, and `checkpointing` where memory is short.
-        seed: see there.
-        fit: see there.
-        progress: see there.
+        task: of SG-I2V's own settings, `layers` are used.
         at: the step before which the latents are optimised, as a fraction of the run's steps.
-        iterations: of Adam; None for as many as SG-I2V makes: guided steps times iterations of the settings.
+        iterations: of Adam; None for as many as SG-I2V makes: control steps times iterations of the settings.
         rate: of Adam, for latents of unit variance.
         keep: lambda, the weight of what should stay as it was.
 
     Raises:
-        InputError: a number out of range, and all that `generate` refuses.
+        InputError: a number out of range.
     """
-    prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
-    settings = prepared.settings
-    step_at = round(at * settings.num_steps)
-    if not 0 <= step_at < settings.num_steps:
+    settings = task.settings
+    step_at = round(at * settings.num_inference_steps)
+    if not 0 <= step_at < settings.num_inference_steps:
         raise InputError(f"at is {at}, but must be a fraction of the run, 0 or more and below 1")
     if iterations is None:
-        first, last = settings.guided_steps
+        first, last = settings.control_steps
         iterations = (last - first + 1) * settings.iterations
     for name, value in (("iterations", iterations), ("rate", rate), ("keep", keep)):
         if not 0 <= value < float("inf"):
             raise InputError(f"{name} is {value}, but must be 0 or more, and finite")
 
-    def denoising(conditioning: Conditioning, noise: Latents) -> Iterator[DenoiseStep]:
+    def denoising(
+        model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
+    ) -> Iterator[DenoiseStep]:
         dragged: list[OptimizeStep] = []
 
         def edit(index: int, sigma: float, latents: Latents) -> Latents:
             if index != step_at:
                 return latents
-            moment = _Moment(model, conditioning, prepared.cells, settings, index, sigma)
-            dragged.extend(_optimise(moment, latents, iterations, rate, keep))
+            moment = _Moment(model, conditioning, task.cells, settings, index, sigma)
+            dragged.extend(_optimize(moment, latents, iterations, rate, keep))
             return dragged[-1].latents.to(latents.dtype) if dragged else latents
 
-        for step in denoise(model, conditioning, noise, settings, edit=edit):
+        for step in denoise(model, conditioning, noise, settings, edit=edit, after=after):
             if step.index == step_at and dragged:
-                step = replace(step, iterations=tuple(dragged), optimised=dragged[-1].latents)
+                step = replace(step, iterations=tuple(dragged), optimized=dragged[-1].latents)
             yield step
 
-    return finish(run_steps(model, prepared, denoising), settings.num_steps, "drag", progress)
+    return denoising
 
 
 def motion_supervision(features: Features, before: Features, cells: Int[Tensor, "boxes _frames 4"]) -> LossTerms:
@@ -154,18 +133,13 @@ class _Moment:
     @contextmanager
     def look(self, latents: Latents) -> Iterator[tuple[Features, Latents]]:
         """The features, and the latents after the step, of unit variance; call `backward` inside the `with` block."""
-        unet, size = self.model.unet, tuple(latents.shape[-2:])
         schedule = make_schedule(self.model, self.settings)
         unit = (schedule.sigmas[self.index + 1] ** 2 + 1).sqrt()
-        plain = self.settings.replace(
-            min_guidance=1.0, max_guidance=1.0
-        )  # as the authors: the conditional branch alone
-        with (
-            record_features(unet, plain.layers, "block", num_frames=len(latents), size=size) as recorded,
-            recomputing(unet, "full" if plain.checkpointing else "fast"),
-        ):
+        # as the authors: the conditional branch alone
+        plain = self.settings.replace(min_guidance_scale=1.0, max_guidance_scale=1.0)
+        with record_features(self.model, plain.layers, "block") as recorded:
             result = denoising_step(self.model, self.conditioning, latents, plain, schedule, self.index)
-            yield assemble(recorded, size), result.prev_sample[0].float() / unit
+            yield assemble(recorded, tuple(latents.shape[-2:])), result.prev_sample[0].float() / unit
 
     def free(self, h: int, w: int) -> Bool[Tensor, "frames 1 h w"]:
         """Where latents may change: a frame's source box and its own; nowhere in the first frame."""
@@ -174,7 +148,7 @@ class _Moment:
         return boxes.any(dim=0)[:, None]
 
 
-def _optimise(moment: _Moment, latents: Latents, iterations: int, rate: float, keep: float) -> Iterator[OptimizeStep]:
+def _optimize(moment: _Moment, latents: Latents, iterations: int, rate: float, keep: float) -> Iterator[OptimizeStep]:
     """Adam on the latents (frames, channels, h, w); yields after every iteration."""
     with torch.no_grad(), moment.look(latents.float()) as (features, following):
         features_before, following_before = features, following

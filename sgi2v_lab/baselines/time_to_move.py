@@ -20,64 +20,43 @@ settings decide). A mask of cells is taken from `latent_cells`, which rounds as 
 
 from collections.abc import Iterator
 
-import PIL.Image
-
+from sgi2v_lab.baselines.copy_paste import paste_along
+from sgi2v_lab.baselines.regions import covered
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.baselines.copy_paste import paste_along
-from sgi2v_lab.evaluation.baselines.regions import covered
-from sgi2v_lab.latents import Conditioning, encode_video
-from sgi2v_lab.models.load import Model
-from sgi2v_lab.pipeline import Run, finish, prepare, run_steps
-from sgi2v_lab.sampling import DenoiseStep, denoise
-from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Image, Latents
-from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.latents import encode_video
+from sgi2v_lab.models.model import Conditioning, Model
+from sgi2v_lab.sampling import DenoiseStep, Denoising, Task, denoise
+from sgi2v_lab.shapes import Latents
 
 __all__ = ["time_to_move"]
 
 
-def time_to_move(
-    model: Model,
-    image: PIL.Image.Image | Image | str,
-    trajectories: Trajectories,
-    settings: Settings | None = None,
-    *,
-    seed: int = 817,
-    fit: str = "stretch",
-    progress: bool = True,
-    weak: float = 16 / 50,
-    strong: float = 21 / 50,
-) -> Run:
+def time_to_move(task: Task, *, weak: float = 16 / 50, strong: float = 21 / 50) -> Denoising:
     """Denoise a copy-and-paste video that is held in place by two clocks.
 
     Args:
-        model: as in `generate`, and so are the arguments that are not listed here.
-        image: see there.
-        trajectories: see there; the boxes are the mask.
-        settings: see there; what belongs to SG-I2V alone plays no part.
-        seed: see there.
-        fit: see there.
-        progress: see there.
+        task: the boxes are the mask; of the settings, what belongs to SG-I2V alone plays no part.
         weak: when denoising begins outside the boxes, as a fraction of the run's steps. Too early, and the scene
             deforms; too late, and it stands still.
         strong: when it begins inside them, `weak` or later. Too early, and things leave their path; too late, and they
             stay as crude as they were pasted.
 
     Raises:
-        InputError: clocks out of order or not within the run, and all that `generate` refuses.
+        InputError: clocks out of order or not within the run.
     """
-    prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
-    settings = prepared.settings
     if not 0 <= weak <= strong <= 1:
         raise InputError(f"the clocks are weak {weak} and strong {strong}, but must be 0 <= weak <= strong <= 1")
-    first, last = round(weak * settings.num_steps), round(strong * settings.num_steps)
-    if first >= settings.num_steps:
-        raise InputError(f"weak is {weak}, which leaves none of the {settings.num_steps} steps; take a smaller one")
+    total = task.settings.num_inference_steps
+    first, last = round(weak * total), round(strong * total)
+    if first >= total:
+        raise InputError(f"weak is {weak}, which leaves none of the {total} steps; take a smaller one")
 
-    def denoising(conditioning: Conditioning, noise: Latents) -> Iterator[DenoiseStep]:
-        video, _ = paste_along(prepared.picture, prepared.boxes)
-        reference = encode_video(model, video, settings.decode_chunk)
-        mask = covered(prepared.cells, *noise.shape[-2:]).any(dim=0)[:, None].to(noise)
+    def denoising(
+        model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
+    ) -> Iterator[DenoiseStep]:
+        video, _ = paste_along(task.picture, task.boxes)
+        reference = encode_video(model, video, task.settings.decode_chunk_size)
+        mask = covered(task.cells, *noise.shape[-2:]).any(dim=0)[:, None].to(noise)
 
         def impose(index: int, sigma: float, latents: Latents) -> Latents:
             noised = reference + sigma * noise
@@ -85,6 +64,6 @@ def time_to_move(
                 return noised
             return mask * noised + (1 - mask) * latents if index <= last else latents
 
-        return denoise(model, conditioning, noise, settings, edit=impose, first_step=first)
+        return denoise(model, conditioning, noise, task.settings, edit=impose, first_step=first, after=after)
 
-    return finish(run_steps(model, prepared, denoising), settings.num_steps - first, "time-to-move", progress)
+    return denoising

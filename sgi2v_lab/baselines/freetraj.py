@@ -23,59 +23,39 @@ hardly at all (table 1 of arXiv 2411.04989).
 
 from collections.abc import Iterator
 
-import PIL.Image
 from jaxtyping import Int
 from torch import Tensor
 
-from sgi2v_lab.evaluation.baselines.regions import nearest_cells, paint_order
+from sgi2v_lab.baselines.regions import nearest_cells, paint_order
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
-from sgi2v_lab.latents import Conditioning
-from sgi2v_lab.models.load import Model
-from sgi2v_lab.pipeline import Run, finish, prepare, run_steps
-from sgi2v_lab.sampling import DenoiseStep, denoise
-from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Image, Latents
-from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.models.model import Conditioning, Model
+from sgi2v_lab.sampling import DenoiseStep, Denoising, Task, denoise
+from sgi2v_lab.shapes import Latents
 
 __all__ = ["flow_noise", "freetraj"]
 
 
-def freetraj(
-    model: Model,
-    image: PIL.Image.Image | Image | str,
-    trajectories: Trajectories,
-    settings: Settings | None = None,
-    *,
-    seed: int = 817,
-    fit: str = "stretch",
-    progress: bool = True,
-    cutoff: float = 0.25,
-    order: int = 4,
-) -> Run:
+def freetraj(task: Task, *, cutoff: float = 0.25, order: int = 4) -> Denoising:
     """Denoise the seed's noise after its low frequencies were moved along the paths.
 
     Args:
-        model: as in `generate`, and so are the arguments that are not listed here.
-        image: see there.
-        trajectories: see there.
-        settings: see there; what belongs to SG-I2V alone plays no part.
-        seed: see there.
-        fit: see there.
-        progress: see there.
+        task: of the settings, what belongs to SG-I2V alone plays no part.
         cutoff: of the low-pass, 0..1 in units of Nyquist; 0 leaves the noise as it is.
         order: how steeply the low-pass falls.
 
     Raises:
-        InputError: a cut-off out of range, and all that `generate` refuses.
+        InputError: a cut-off out of range.
     """
-    prepared = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
-    mask = butterworth_mask(*model.latent_shape(prepared.settings)[-2:], cutoff, order)
+    butterworth_mask(1, 1, cutoff, order)  # checks them before anything is computed
 
-    def denoising(conditioning: Conditioning, noise: Latents) -> Iterator[DenoiseStep]:
-        start = mix_frequencies(flow_noise(noise, prepared.cells), noise, mask)
-        return denoise(model, conditioning, start, prepared.settings)
+    def denoising(
+        model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
+    ) -> Iterator[DenoiseStep]:
+        mask = butterworth_mask(*noise.shape[-2:], cutoff, order)
+        start = mix_frequencies(flow_noise(noise, task.cells), noise, mask)
+        return denoise(model, conditioning, start, task.settings, after=after)
 
-    return finish(run_steps(model, prepared, denoising), prepared.settings.num_steps, "freetraj", progress)
+    return denoising
 
 
 def flow_noise(noise: Latents, cells: Int[Tensor, "boxes _frames 4"]) -> Latents:

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sgi2v_lab.baselines import METHODS, generate_with
+from sgi2v_lab.baselines.copy_paste import paste_along
+from sgi2v_lab.baselines.drag import motion_supervision
+from sgi2v_lab.baselines.freetraj import flow_noise
+from sgi2v_lab.baselines.regions import covered, nearest_cells, paint_order
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.baselines import BASELINES, generate_with
-from sgi2v_lab.evaluation.baselines.copy_paste import paste_along
-from sgi2v_lab.evaluation.baselines.drag import motion_supervision
-from sgi2v_lab.evaluation.baselines.freetraj import flow_noise
-from sgi2v_lab.evaluation.baselines.regions import covered, nearest_cells, paint_order
 from sgi2v_lab.latents import decode_latents, encode_video
 from sgi2v_lab.models.load import TOY, load_model
 from sgi2v_lab.pipeline import Run, generate
@@ -22,7 +22,7 @@ from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, conditioning, no
 MOVING = Trajectories((WIDTH, HEIGHT), (Trajectory.move((16, 8, 48, 40), by=(48, 16)),))
 BOXES = MOVING.boxes(FRAMES)
 CELLS = (BOXES / 8).long()
-DIFFUSING = ("none", "time_to_move", "freetraj", "drag", "sg-i2v")
+DIFFUSING = ("none", "time_to_move", "freetraj", "drag", "sgi2v")
 
 
 def run(name: str, trajectories=MOVING, settings=SETTINGS, seed: int = 817, **options) -> Run:
@@ -37,7 +37,7 @@ def plain():
 # --- what holds for every method -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", METHODS)
 def test_every_method_makes_a_run_that_a_seed_repeats(name):
     first, again = run(name), run(name)
     assert first.video.shape == (FRAMES, 3, HEIGHT, WIDTH)
@@ -53,19 +53,19 @@ def test_every_method_makes_a_run_that_a_seed_repeats(name):
         assert not torch.equal(first.latents, run(name, seed=1).latents)
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", METHODS)
 def test_every_method_says_whose_it_is(name):
-    baseline = BASELINES[name]
+    baseline = METHODS[name]
     assert baseline.name == name
     assert baseline.title and baseline.source
     if name not in ("copy_paste", "copy_paste_vae"):
         assert "arXiv" in baseline.source
-        assert "arXiv" in inspect.getmodule(baseline.function).__doc__ or name == "sg-i2v"
+        assert "arXiv" in inspect.getmodule(baseline.function).__doc__ or name == "sgi2v"
     needed = {"model", "image", "trajectories", "settings", "seed", "fit", "progress"}
     assert needed <= set(inspect.signature(baseline.function).parameters)
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
@@ -108,9 +108,9 @@ def test_options_out_of_range_are_refused(name, options, complaint):
 
 
 def test_options_are_the_methods_own():
-    assert BASELINES["none"].options == {}
-    assert BASELINES["time_to_move"].options == {"weak": 0.32, "strong": 0.42}
-    assert set(BASELINES["drag"].options) == {"at", "iterations", "rate", "keep"}
+    assert METHODS["none"].options == {}
+    assert METHODS["time_to_move"].options == {"weak": 0.32, "strong": 0.42}
+    assert set(METHODS["drag"].options) == {"at", "iterations", "rate", "keep"}
 
 
 # --- the two ends ----------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_none_is_generate_without_boxes(plain):
 
 
 def test_sg_i2v_is_generate():
-    mine, theirs = run("sg-i2v"), generate(tiny_model(), picture(), MOVING, SETTINGS, progress=False)
+    mine, theirs = run("sgi2v"), generate(tiny_model(), picture(), MOVING, SETTINGS, progress=False)
     assert torch.equal(mine.video, theirs.video)
     assert mine.losses == theirs.losses
 
@@ -250,7 +250,7 @@ def test_drag_makes_its_loss_fall_at_one_step():
 
 
 def test_drag_makes_as_many_iterations_as_sg_i2v():
-    ours = sum(map(len, run("sg-i2v").losses.values()))
+    ours = sum(map(len, run("sgi2v").losses.values()))
     assert sum(map(len, run("drag").losses.values())) == ours
 
 
@@ -334,7 +334,7 @@ def test_a_later_first_step_begins_at_its_own_noise_level():
 @pytest.mark.skipif(not TOY.is_dir(), reason="the toy's trained checkpoint is not in this folder")
 def test_time_to_move_moves_things_on_the_toy():
     toy = load_model("toy", device="cpu")
-    settings = toy.settings.replace(num_steps=5, guided_steps=(0, 0))
+    settings = toy.settings.replace(num_inference_steps=5, control_steps=(0, 0))
     image = torch.full((3, 128, 128), 0.3)
     image[0, 48:80, 16:48] = 0.9
     asked = Trajectories((128, 128), (Trajectory.move((16, 48, 48, 80), by=(64, 0)),))

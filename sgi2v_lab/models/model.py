@@ -1,0 +1,170 @@
+"""What the stages know of a model. Each kind of network is one subclass in one file; no stage asks which it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from diffusers import SchedulerMixin
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.models.presets import PRESETS, SVD_PRESETS, Presets
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Image, Latents
+
+__all__ = ["DTYPES", "Conditioning", "Layer", "Look", "Model"]
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Layer = tuple[int, int]  # (block, transformer in it), 0-indexed
+
+
+@runtime_checkable
+class Conditioning(Protocol):
+    """What a model's denoiser is told about the first frame; only the model itself looks inside."""
+
+    def beside_unconditional(self) -> "Conditioning":
+        """A batch of two for classifier-free guidance: told nothing, and told all."""
+
+
+# an attention layer (with to_q, to_k, to_v and heads), the tokens that it was given, and the (h, w) of its grid
+Look = Callable[[nn.Module | None, Float[Tensor, "batch length channels"], tuple[int, int]], None]
+
+
+@dataclass
+class Model(ABC):
+    """An image-to-video diffusion model with frozen weights on one device, and its default settings.
+
+    Attributes:
+        name: what the user called it.
+        vae: from pixels to latents and back.
+        scheduler: diffusers' own, whose configuration makes a run's schedule.
+        settings: the defaults for this model.
+        presets: other settings by name.
+    """
+
+    name: str
+    vae: nn.Module
+    scheduler: SchedulerMixin
+    settings: Settings
+    presets: Presets = field(default_factory=lambda: SVD_PRESETS, kw_only=True)
+    copies: dict[torch.dtype, "Model"] = field(default_factory=dict, init=False, repr=False)  # in other precisions
+
+    # --- what each kind of network says of itself ---
+
+    @property
+    @abstractmethod
+    def networks(self) -> dict[str, nn.Module]:
+        """Every part that has weights, by the name of its attribute; the denoiser is one of them."""
+
+    @property
+    @abstractmethod
+    def denoiser(self) -> nn.Module:
+        """The network that is run at every step."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer whose features can be recorded, in the order in which they are computed."""
+
+    @property
+    @abstractmethod
+    def latent_channels(self) -> int:
+        """Channels of the latents (4 for SVD)."""
+
+    @property
+    @abstractmethod
+    def vae_factor(self) -> int:
+        """Pixels per latent cell, in each direction (8 for SVD)."""
+
+    @property
+    @abstractmethod
+    def size_step(self) -> int:
+        """Width and height are multiples of this, in pixels."""
+
+    @abstractmethod
+    def num_frames(self, settings: Settings) -> int:
+        """The frames of a video: the settings', or else what the model was trained for."""
+
+    @abstractmethod
+    def encode_first_frame(self, image: Image, settings: Settings, generator: torch.Generator) -> Conditioning:
+        """What the denoiser is told about the first frame."""
+
+    @abstractmethod
+    def predict(self, scaled: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+        """The denoiser's output for scaled noisy videos (batch, frames, channels, h, w), in its own parametrisation."""
+
+    @abstractmethod
+    def scan(self, latents: Latents, sigma: float | Tensor, conditioning: Conditioning) -> None:
+        """Run the denoiser for those who `watch`: the conditional branch alone, on latents at noise level sigma."""
+
+    @abstractmethod
+    def watch(self, layer: Layer, look: Look, where: str = "spatial") -> AbstractContextManager[None]:
+        """While open, `look` is called whenever the layer runs, before it computes anything.
+
+        With `where` "spatial" or "temporal" it is given that attention and its tokens, (frames, h * w, channels) or
+        (h * w, frames, channels); with "block" the layer's output (frames, h * w, channels), and no attention. Of a
+        batch, it sees the last video, which under classifier-free guidance is the conditional one.
+        """
+
+    @abstractmethod
+    def recomputed(self, mode: str, last: Layer) -> Iterator[nn.Module]:
+        """The parts whose insides a memory mode does not keep, in a pass that ends in layer `last`."""
+
+    @abstractmethod
+    def activation_size(self, settings: Settings) -> int:
+        """Numbers in one activation of each layer, per frame, in a pass that ends in the last of `settings.layers`."""
+
+    @abstractmethod
+    def feature_channels(self, layers: tuple[Layer, ...]) -> int:
+        """Channels of the features of some layers, together."""
+
+    # --- what they have in common ---
+
+    def preset(self, name: str) -> Settings:
+        """The settings of a preset: "own", "fast", "paper" or "best"; InputError for another name."""
+        if name not in self.presets:
+            raise InputError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
+        return self.settings.replace(**self.presets[name])
+
+    def in_precision(self, name: str) -> "Model":
+        """The model with its networks in a precision of `settings.PRECISIONS`: itself, or a copy, which it keeps."""
+        dtype = self.dtype if name == "own" else DTYPES[name]
+        if dtype == self.dtype:
+            return self
+        if dtype not in self.copies:
+            self.copies[dtype] = replace(self, **{k: deepcopy(part).to(dtype) for k, part in self.networks.items()})
+        return self.copies[dtype]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser's weights are."""
+        return self.denoiser.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the denoiser's weights."""
+        return self.denoiser.dtype
+
+    def latent_shape(self, settings: Settings) -> tuple[int, int, int, int]:
+        """(frames, channels, h, w) of a video's latents; InputError where the picture's size does not divide."""
+        for name in ("width", "height"):
+            if getattr(settings, name) % self.size_step:
+                raise InputError(
+                    f"{name} is {getattr(settings, name)}, but {self.name} needs a multiple of {self.size_step} pixels"
+                )
+        height, width = settings.height // self.vae_factor, settings.width // self.vae_factor
+        return self.num_frames(settings), self.latent_channels, height, width
+
+    def check_layers(self, layers: tuple[Layer, ...]) -> None:
+        """InputError for a layer that this model does not have, or for none at all."""
+        have = ", ".join(map(str, self.layers))
+        if not layers:
+            raise InputError(f"no layer is given; {self.name} has {have}")
+        for layer in layers:
+            if tuple(layer) not in self.layers:
+                raise InputError(f"{self.name} has no layer {tuple(layer)}; it has {have}")

@@ -1,0 +1,242 @@
+"""Stable Video Diffusion: its five parts, how its first frame enters, and where its attention sits.
+
+Blattmann et al. 2023, "Stable Video Diffusion" (arXiv 2311.15127), in diffusers' StableVideoDiffusionPipeline format.
+This is the only file that knows the network; the stages call the methods of `Model`.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from diffusers import (
+    StableVideoDiffusionPipeline,
+    UNetSpatioTemporalConditionModel,
+)
+from diffusers.models.attention import BasicTransformerBlock, FeedForward, TemporalBasicTransformerBlock
+from diffusers.models.resnet import SpatioTemporalResBlock, TemporalResnetBlock
+from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
+from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
+from diffusers.utils.torch_utils import randn_tensor
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+from sgi2v_lab.models.identity_blocks import forward_as
+from sgi2v_lab.models.model import Layer, Look, Model
+from sgi2v_lab.models.precision import precise_vae
+from sgi2v_lab.models.presets import SVD_PRESETS, Presets
+from sgi2v_lab.settings import Settings
+from sgi2v_lab.shapes import Image, Latents
+
+__all__ = ["SVDConditioning", "StableVideoDiffusion"]
+
+
+@dataclass(frozen=True)
+class SVDConditioning:
+    """What SVD's UNet is told about the first frame."""
+
+    embedding: Float[Tensor, "batch 1 embedding"]  # CLIP's token, for cross-attention
+    image_latents: Float[Tensor, "batch frames channels h w"]  # the first frame's, for every frame; not scaled
+    time_ids: Float[Tensor, "batch 3"]  # fps - 1, motion bucket, noise augmentation
+
+    def beside_unconditional(self) -> "SVDConditioning":
+        """A batch of two; the unconditional video is told neither the first frame's token nor its latents."""
+        return SVDConditioning(
+            embedding=torch.cat([torch.zeros_like(self.embedding), self.embedding]),
+            image_latents=torch.cat([torch.zeros_like(self.image_latents), self.image_latents]),
+            time_ids=torch.cat([self.time_ids, self.time_ids]),
+        )
+
+
+@dataclass
+class StableVideoDiffusion(Model):
+    """The parts of a Stable Video Diffusion checkpoint: `vae` and `scheduler`, and these three."""
+
+    unet: UNetSpatioTemporalConditionModel
+    image_encoder: CLIPVisionModelWithProjection
+    feature_extractor: CLIPImageProcessor
+
+    @classmethod
+    def from_pipeline(
+        cls, pipeline: StableVideoDiffusionPipeline, name: str, settings: Settings, presets: Presets = SVD_PRESETS
+    ) -> "StableVideoDiffusion":
+        """Take the parts of a diffusers pipeline; their weights are frozen."""
+        for part in (pipeline.vae, pipeline.unet, pipeline.image_encoder):
+            part.eval().requires_grad_(False)
+        return cls(
+            name=name,
+            vae=pipeline.vae,
+            unet=pipeline.unet,
+            image_encoder=pipeline.image_encoder,
+            scheduler=pipeline.scheduler,
+            feature_extractor=pipeline.feature_extractor,
+            settings=settings,
+            presets=presets,
+        )
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """VAE, UNet and image encoder."""
+        return {"vae": self.vae, "unet": self.unet, "image_encoder": self.image_encoder}
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The UNet."""
+        return self.unet
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """(up block, transformer) of every spatial self-attention in the decoding half."""
+        blocks = enumerate(self.unet.up_blocks)
+        return tuple((b, t) for b, block in blocks for t in range(len(getattr(block, "attentions", ()))))
+
+    @property
+    def latent_channels(self) -> int:
+        """4 for SVD, 8 for the toy."""
+        return self.unet.config.out_channels
+
+    @property
+    def vae_factor(self) -> int:
+        """The VAE halves the picture between its levels."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def size_step(self) -> int:
+        """Every level of the UNet halves the latents, except the last; sizes that do not divide break its skips."""
+        return self.vae_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+
+    def num_frames(self, settings: Settings) -> int:
+        """14 for SVD, 25 for SVD-XT, unless the settings say otherwise."""
+        return settings.num_frames or self.unet.config.num_frames
+
+    # --- the first frame ---
+
+    @torch.no_grad()
+    def encode_first_frame(self, image: Image, settings: Settings, generator: torch.Generator) -> SVDConditioning:
+        """CLIP turns the picture into one token; the VAE turns it, with a little noise, into latents.
+
+        The noise is drawn from `generator` on the CPU, so that a seed means the same on every device.
+        """
+        # the memory layout that diffusers' pipeline arrives at; convolutions round differently in another one
+        image = image[None].float().clone(memory_format=torch.channels_last)
+        small = (_resize_with_antialiasing(image * 2 - 1, (224, 224)) + 1) / 2
+        pixels = self.feature_extractor(
+            images=small,
+            do_normalize=True,
+            do_center_crop=False,
+            do_resize=False,
+            do_rescale=False,
+            return_tensors="pt",
+        ).pixel_values
+        embedding = self.image_encoder(pixels.to(self.device, self.dtype)).image_embeds[:, None]
+
+        noise = randn_tensor(image.shape, generator=generator, dtype=image.dtype)
+        noisy = (2.0 * image - 1.0) + settings.noise_aug_strength * noise
+        with precise_vae(self.vae):
+            latents = self.vae.encode(noisy.to(self.device, self.vae.dtype)).latent_dist.mode()
+        ids = [settings.fps - 1, settings.motion_bucket_id, settings.noise_aug_strength]
+        return SVDConditioning(
+            embedding=embedding,
+            image_latents=latents.to(self.dtype).repeat(self.num_frames(settings), 1, 1, 1)[None],
+            time_ids=torch.tensor([ids], dtype=self.dtype, device=self.device),
+        )
+
+    # --- a pass of the UNet ---
+
+    def predict(self, scaled: Tensor, timestep: Tensor, conditioning: SVDConditioning) -> Tensor:
+        """V (batch, frames, channels, h, w) for scaled noisy videos of the same shape."""
+        return self.unet(
+            torch.cat([scaled, conditioning.image_latents], dim=2),
+            timestep,
+            encoder_hidden_states=conditioning.embedding,
+            added_time_ids=conditioning.time_ids,
+            return_dict=False,
+        )[0]
+
+    def scan(self, latents: Latents, sigma: float | Tensor, conditioning: SVDConditioning) -> None:
+        """As `predict`, scaled as SVD's scheduler does: the input by 1 / sqrt(sigma^2 + 1), the time ln(sigma) / 4."""
+        sigma = torch.as_tensor(sigma, dtype=torch.float32, device=latents.device)
+        scaled = (latents / (sigma**2 + 1).sqrt()).to(self.dtype)
+        with _one_image_token(self.unet):
+            self.predict(scaled[None], 0.25 * sigma.log(), conditioning)
+
+    # --- where its attention sits ---
+
+    @contextmanager
+    def watch(self, layer: Layer, look: Look, where: str = "spatial") -> Iterator[None]:
+        """See `Model.watch`. Spatial self-attention belongs to the transformer's first half, temporal to its second."""
+        transformer = self.unet.up_blocks[layer[0]].attentions[layer[1]]
+        grid: dict[str, int] = {}
+
+        def measure(_module: nn.Module, args: tuple, kwargs: dict) -> None:
+            grid["frames"] = kwargs["image_only_indicator"].shape[-1]
+            grid["h"], grid["w"] = args[0].shape[-2:]
+
+        def tap(attention: nn.Module, hidden: Tensor, *args: object, **kwargs: object) -> Tensor:
+            rows = grid["frames"] if where == "spatial" else grid["h"] * grid["w"]
+            look(attention, hidden[-rows:], (grid["h"], grid["w"]))
+            return processor(attention, hidden, *args, **kwargs)
+
+        def see(_module: nn.Module, _args: tuple, output: tuple[Tensor, ...]) -> None:
+            look(None, output[0][-grid["frames"] :].flatten(2).transpose(1, 2), (grid["h"], grid["w"]))
+
+        with ExitStack() as undo:
+            undo.callback(transformer.register_forward_pre_hook(measure, with_kwargs=True).remove)
+            if where == "block":
+                undo.callback(transformer.register_forward_hook(see).remove)
+            else:
+                half = transformer.transformer_blocks if where == "spatial" else transformer.temporal_transformer_blocks
+                attention = half[0].attn1
+                processor = attention.processor
+                undo.callback(setattr, attention, "processor", processor)
+                attention.processor = tap
+            yield
+
+    # --- what a backward pass keeps ---
+
+    def recomputed(self, mode: str, last: Layer) -> Iterator[nn.Module]:
+        """Feed-forward networks and temporal residual blocks ("selective"), or whole layers ("full").
+
+        The layer in which the pass ends is kept: it would be computed again first thing, when all else is there too.
+        """
+        kinds = {
+            "fast": (),
+            "selective": (FeedForward, TemporalResnetBlock),
+            "full": (SpatioTemporalResBlock, TransformerSpatioTemporalModel),
+        }[mode]
+        block = self.unet.up_blocks[last[0]]
+        spared = (block.resnets[last[1]], block.attentions[last[1]]) if mode == "full" else ()
+        yield from (module for module in self.unet.modules() if isinstance(module, kinds) and module not in spared)
+
+    def activation_size(self, settings: Settings) -> int:
+        """Channels times cells, summed over residual blocks, down and up again to the last block that is run."""
+        _, _, h, w = self.latent_shape(settings)
+        widths, last = self.unet.config.block_out_channels, max(block for block, _ in settings.layers)
+        levels = [*zip(self.unet.down_blocks, range(len(widths)), strict=True), (self.unet.mid_block, len(widths) - 1)]
+        levels += [(block, len(widths) - 1 - n) for n, block in enumerate(self.unet.up_blocks) if n <= last]
+        return sum(len(block.resnets) * widths[level] * (h * w) // 4**level for block, level in levels)
+
+    def feature_channels(self, layers: tuple[Layer, ...]) -> int:
+        """As many as the up block has."""
+        return sum(self.unet.config.block_out_channels[-1 - block] for block, _ in layers)
+
+
+@contextmanager
+def _one_image_token(unet: UNetSpatioTemporalConditionModel) -> Iterator[None]:
+    """Cross-attention to one token is that token's value everywhere, since a softmax over one key is 1.
+
+    So no queries and no keys, and the value once instead of in every cell: 5% of a control iteration's operations.
+    """
+    with ExitStack() as undo:
+        for block in unet.modules():
+            if isinstance(block, BasicTransformerBlock | TemporalBasicTransformerBlock) and block.attn2 is not None:
+                undo.callback(setattr, block.attn2, "processor", block.attn2.processor)
+                block.attn2.processor = _value_of_one_token
+                undo.enter_context(forward_as(block.norm2, lambda hidden: hidden))  # only queries are made of it
+        yield
+
+
+def _value_of_one_token(attention: nn.Module, hidden: Tensor, encoder_hidden_states: Tensor, **_: object) -> Tensor:
+    value = attention.to_out[0](attention.to_v(encoder_hidden_states[:1]))
+    return value.expand(*hidden.shape[:2], -1)
