@@ -39,7 +39,7 @@ def self_attention(attention: nn.Module, hidden: Tokens) -> Tokens:
     return attend(attention.heads, attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
 
 
-def attend(heads: int, *projected: Tokens) -> Tokens:
+def attend(heads: int, *projected: Float[Tensor, "batch _length channels"]) -> Tokens:
     """Attention of queries (n, length, heads * d) to keys and values, head by head."""
     q, k, v = (tokens.unflatten(-1, (heads, -1)).transpose(1, 2) for tokens in projected)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
