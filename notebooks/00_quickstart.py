@@ -155,7 +155,7 @@ steps = sorted(controlled.losses)
 plot_losses([controlled.losses[step] for step in steps], [controlled.sigmas[step] for step in steps])
 
 # %% [markdown]
-# Each line is one guided step, from its first to its last iteration. The steps lie at different noise levels, so compare
+# Each line is one control step, from its first to its last iteration. The steps lie at different noise levels, so compare
 # the two ends of one line rather than one line with the next. With the toy's settings a step ends once its loss is below
 # 0.3 of the first one (`early_stop`): a single point is a step that found nothing left to do.
 #
@@ -167,12 +167,12 @@ plot_losses([controlled.losses[step] for step in steps], [controlled.sigmas[step
 # %%
 worked = [controlled.losses[step] for step in controlled.working_steps]  # in others it was low enough at once
 fell = [losses[-1] < losses[0] for losses in worked]
-assert sum(fell) > len(fell) / 2, "the trajectory loss did not fall in most guided steps"
+assert sum(fell) > len(fell) / 2, "the trajectory loss did not fall in most control steps"
 assert not torch.equal(*videos.values()), "control changed nothing"
 assert torch.equal(boxes[0, 0], ball), "the box does not start on the ball"
 without, along = (result.value for result in measured.values())
 assert along < without, f"the ball is no closer to the path: {along:.1f} px, and {without:.1f} px by itself"
-print(f"The loss fell in {sum(fell)} of the {len(fell)} guided steps that worked on it.")
+print(f"The loss fell in {sum(fell)} of the {len(fell)} control steps that worked on it.")
 print(f"ObjMC went from {without:.1f} to {along:.1f} px.")
 
 # %% [markdown]

@@ -47,6 +47,7 @@ quiet_libraries()  # hides notices about the inside of the libraries below
 
 from sgi2v_lab import (
     decode_latents,
+    denoise,
     draw_noise,
     encode_image,
     fit_image,
@@ -57,7 +58,6 @@ from sgi2v_lab import (
     show_video,
     to_tensor,
 )
-from sgi2v_lab import sampling as denoise
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
 from sgi2v_lab.plots import plot_film_strip, plot_latents, styled
 from sgi2v_lab.plots.style import new_figure
@@ -101,7 +101,7 @@ picture, _ = fit_image(reference_image(prompt, size=max(size)), size)
 image = to_tensor(picture)
 calm = settings.replace(noise_aug_strength=0.0)  # what it is comes below
 told = encode_image(model, image, calm, torch.Generator().manual_seed(seed))
-z = told.image_latents[:1].float() * model.vae.config.scaling_factor
+z = told.image_latents[0, :1].float() * model.vae.config.scaling_factor
 print(f"{image.numel()} numbers become {z.numel()}: {image.numel() / z.numel():g} times fewer")
 
 # %%
@@ -155,7 +155,7 @@ figure
 # %%
 conditioning = encode_image(model, image, settings, torch.Generator().manual_seed(seed))
 print("token:", tuple(conditioning.embedding.shape))
-print("first frame's latents, repeated:", tuple(conditioning.image_latents.shape))
+print("first frame's latents, repeated (one video, frames, channels, h, w):", tuple(conditioning.image_latents.shape))
 print("fps - 1, motion bucket, noise augmentation:", [round(v, 3) for v in conditioning.time_ids[0].tolist()])
 print("channels into the UNet:", model.unet.config.in_channels, "=", channels, "noisy +", channels, "told")
 
@@ -173,7 +173,7 @@ first, last = settings.control_steps
 with styled():
     figure = new_figure(2.8, width=6)
     axes = figure.subplots()
-    axes.axvspan(first - 0.5, last + 0.5, color="#0072B2", alpha=0.12, lw=0, label="guided steps of SG-I2V")
+    axes.axvspan(first - 0.5, last + 0.5, color="#0072B2", alpha=0.12, lw=0, label="control steps of SG-I2V")
     axes.plot(sigmas[:-1], "o-", markersize=4)
     axes.set(xlabel="step", ylabel="noise level σ", yscale="log")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -192,8 +192,9 @@ for axes, sigma in zip(figure.axes, shown, strict=False):
 figure
 
 # %% [markdown]
-# This is channel 0 of one frame, divided by $\sqrt{\sigma^2 + 1}$ as the network receives it. At the guided steps there is
-# little to be seen of the ball. Keep that in mind for later chapters: that is where the method decides what moves.
+# This is channel 0 of one frame, divided by $\sqrt{\sigma^2 + 1}$ as the network receives it. At the control steps
+# there is little to be seen of the ball. Keep that in mind for later chapters: that is where the method decides what
+# moves.
 #
 # ## Denoising
 #
@@ -239,7 +240,8 @@ plot_film_strip(run.video, every=None)
 factor = model.vae_factor
 assert image.numel() / z.numel() == 3 * factor**2 / channels > 10, "the latents are not much smaller than the picture"
 assert fidelity > 18, f"PSNR of {fidelity:.1f} dB: the decoded picture is not the picture"
-assert all(torch.equal(each, conditioning.image_latents[0]) for each in conditioning.image_latents)
+(shown,) = conditioning.image_latents  # a batch of one video
+assert all(torch.equal(each, shown[0]) for each in shown)
 levels = [*run.sigmas, 0.0]
 for step, after in zip(run.trace, levels[1:], strict=True):
     euler = step.mixed + (after - step.sigma) * (step.mixed - step.denoised) / step.sigma
@@ -350,6 +352,6 @@ for bucket in (10, 240):
 # %% [markdown]
 # ## Further
 #
-# - [codec.py](../sgi2v_lab/codec.py) encodes and decodes, [denoise.py](../sgi2v_lab/denoise.py) is the loop. Without
-#   control it does what diffusers' own pipeline does.
+# - [latents.py](../sgi2v_lab/latents.py) encodes and decodes, [sampling.py](../sgi2v_lab/sampling.py) is the loop.
+#   Without control it does what diffusers' own pipeline does.
 # - [Chapter 2](02_boxes_and_trajectories.ipynb) says what should move, and where to.

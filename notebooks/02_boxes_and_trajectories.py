@@ -368,6 +368,6 @@ print("Steps (pixels) that never change the width:", [step for step, count in en
 # %% [markdown]
 # ## Further
 #
-# - [boxes.py](../sgi2v_lab/boxes.py), [trajectory.py](../sgi2v_lab/trajectory.py) and
-#   [camera.py](../sgi2v_lab/camera.py) are short, and say what happens to boxes that leave the picture.
+# - [boxes.py](../sgi2v_lab/trajectories/boxes.py), [trajectory.py](../sgi2v_lab/trajectories/trajectory.py) and
+#   [camera.py](../sgi2v_lab/trajectories/camera.py) are short, and say what happens to boxes that leave the picture.
 # - [Chapter 3](03_attention_features_and_pca.ipynb) looks at what the model itself sees in a box.

@@ -109,8 +109,8 @@ print(f"latents {tuple(z.shape)}, noise levels from {sigmas[0]:.3g} to {sigmas[-
 middle = int((sigmas - 1).abs().argmin())
 x, sigma = z + sigmas[middle].item() * noise, sigmas[middle].item()
 layers = model.layers
-ordinary = extract_features(model, x, sigma, conditioning, layers, "self-attention")
-for layer, maps in ordinary.items():
+attended = extract_features(model, x, sigma, conditioning, layers, "self-attention")
+for layer, maps in attended.items():
     attention = model.unet.up_blocks[layer[0]].attentions[layer[1]].transformer_blocks[0].attn1
     used = "  <- compared by the loss" if layer in settings.layers else ""
     print(
@@ -137,8 +137,8 @@ for layer, maps in ordinary.items():
 
 # %%
 chosen = tuple(dict.fromkeys((layers[0], *settings.layers, layers[-1])))
-bases = {layer: fit_pca(ordinary[layer]) for layer in chosen}
-plot_pca_strip({f"layer {layer}": bases[layer].rgb(ordinary[layer]) for layer in chosen}, clip, truth)
+bases = {layer: fit_pca(attended[layer]) for layer in chosen}
+plot_pca_strip({f"layer {layer}": bases[layer].rgb(attended[layer]) for layer in chosen}, clip, truth)
 
 # %%
 for layer, basis in bases.items():
@@ -161,9 +161,9 @@ for layer, basis in bases.items():
 
 # %%
 layer = settings.layers[-1]
-guided = sum(settings.control_steps) // 2
+controlled = sum(settings.control_steps) // 2
 noisy = {}
-for step in (guided, (guided + middle) // 2, middle):
+for step in (controlled, (controlled + middle) // 2, middle):
     level = sigmas[step].item()
     noisy[f"σ = {level:.2g}"] = extract_features(
         model, z + level * noise, level, conditioning, (layer,), "self-attention"
@@ -200,7 +200,7 @@ plot_pca_strip({kind: fit_pca(maps).rgb(maps) for kind, maps in parts.items()}, 
 
 # %%
 point, size = tuple(centres[0].tolist()), (width, height)
-similar = {f"layer {layer}": similarity_maps(ordinary[layer], point=point, picture=size) for layer in settings.layers}
+similar = {f"layer {layer}": similarity_maps(attended[layer], point=point, picture=size) for layer in settings.layers}
 plot_similarity(clip, similar, point)
 
 # %% [markdown]
@@ -221,7 +221,8 @@ for name, maps in similar.items():
 # %% [markdown]
 # In the first frame the answer is right by construction, since a place is most similar to itself. What counts is how it
 # goes on, and the tints that you saw get in the way: whole frames come out unlike the first. The features of this chapter
-# mix, in every frame, that frame's *own* values, so nothing makes the same ball get the same feature twice. [Chapter 4](04_aligned_features.ipynb) changes one line of the attention and looks again.
+# mix, in every frame, that frame's *own* values, so nothing makes the same ball get the same feature twice.
+# [Chapter 4](04_aligned_features.ipynb) changes one line of the attention and looks again.
 #
 # ## Explore
 #
@@ -257,8 +258,11 @@ rebuilt = rebuilt.transpose(2, 3).flatten(1, 2).unflatten(2, parts["self-attenti
 exact = model.dtype == torch.float32
 error = (rebuilt - parts["self-attention"]).abs().max().item()
 assert torch.allclose(rebuilt, parts["self-attention"].float(), atol=1e-4 if exact else 5e-2), f"off by {error}"
-assert torch.allclose(parts["self-attention"].float(), ordinary[layer].float(), atol=1e-4 if exact else 5e-2)
-assert all(type(a.processor).__name__ != "_Tap" for a in model.unet.modules() if hasattr(a, "to_q"))
+assert torch.allclose(parts["self-attention"].float(), attended[layer].float(), atol=1e-4 if exact else 5e-2)
+layers_before = [(a, a.processor) for a in model.unet.modules() if hasattr(a, "to_q")]
+again = extract_features(model, x, sigma, conditioning, (layer,), "self-attention")[layer]
+assert torch.equal(again, parts["self-attention"]), "the same forward should give the same features"
+assert all(a.processor is before for a, before in layers_before), "the recorder left something behind"
 print(f"Softmax of queries on keys, times values, gives the recorded features in {count} heads, to {error:.0e}.")
 
 # %% [markdown]
@@ -280,7 +284,7 @@ def cosine_map(features: torch.Tensor, row: int, column: int) -> torch.Tensor:
 
 
 # %% nbgrader={"grade": true, "grade_id": "cosine-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-maps = ordinary[layer].float().cpu()
+maps = attended[layer].float().cpu()
 for row, column in ((0, 0), (maps.shape[2] // 2, maps.shape[3] // 4)):
     mine, theirs = cosine_map(maps, row, column), similarity_maps(maps, point=(column + 0.5, row + 0.5))
     assert mine.shape == theirs.shape, f"expected shape {tuple(theirs.shape)}, not {tuple(mine.shape)}"
@@ -351,7 +355,7 @@ def shares(features: torch.Tensor) -> torch.Tensor:
 
 # %% nbgrader={"grade": true, "grade_id": "shares-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 for each in chosen:
-    mine, theirs = shares(ordinary[each].float().cpu()), torch.tensor(bases[each].explained)
+    mine, theirs = shares(attended[each].float().cpu()), torch.tensor(bases[each].explained)
     assert mine.shape == (3,), f"expected three shares, not shape {tuple(mine.shape)}"
     assert torch.allclose(mine, theirs, atol=1e-4), f"layer {each}: {mine.tolist()} instead of {theirs.tolist()}"
 print("Your shares are the library's.")

@@ -20,7 +20,7 @@
 #
 # - why the features of one object differ from frame to frame in a video diffusion model;
 # - what happens when every frame asks its question to the *first* frame's keys and values;
-# - how to measure alignment where the true motion is known, with a control that keeps you honest;
+# - how to measure alignment where the true motion is known, with a comparison that keeps you honest;
 # - at which noise levels the alignment is any good.
 #
 # **Time**: about 35 minutes; the cells run in under a minute.
@@ -91,7 +91,7 @@ print(f"step {step} of {len(subject.sigmas)}: sigma = {subject.sigmas[step]:.2f}
 # %% [markdown]
 # ## One query, two answers
 #
-# In ordinary self-attention, frame $f$ asks with its queries $Q_f$ and is answered from its own tokens:
+# In self-attention, frame $f$ asks with its queries $Q_f$ and is answered from its own tokens:
 #
 # $$A_f = \mathrm{softmax}\left(\frac{Q_f K_f^\top}{\sqrt d}\right) V_f .$$
 #
@@ -122,7 +122,7 @@ for frame in range(frames):
 plot_pca_strip(pca_colours(maps), video=clip, boxes=boxes)
 
 # %% [markdown]
-# *Look at* the colours inside and outside the box. In the ordinary row whole frames change colour: the features say
+# *Look at* the colours inside and outside the box. In the self-attention row whole frames change colour: the features say
 # which frame this is as loudly as they say what is in it. In the aligned row ball and background keep their colours
 # while the ball moves; the place that it left may keep some of them, too. The toy is a small network, and its maps
 # are coarser and noisier than those of real SVD; what matters is the difference between the rows.
@@ -142,7 +142,7 @@ similar = {kind: similarity_maps(one, box=first, picture=size) for kind, one in 
 plot_similarity(clip, similar, point=middle)
 
 # %% [markdown]
-# *Look at* frame 0 first. With ordinary features the sky of frame 0 may be more like the ball of frame 0 than the
+# *Look at* frame 0 first. With self-attention features the sky of frame 0 may be more like the ball of frame 0 than the
 # ball of frame 7 is: being of the same frame counts for more than being the same thing. With aligned features the
 # warmest cells are those of the ball: where it is now and, more or less faintly, where it started.
 #
@@ -157,13 +157,13 @@ with explorer.hold_trait_notifications():  # so that it computes once
 explorer
 
 # %% [markdown]
-# ## A number, and a control
+# ## A number, and a comparison
 #
 # Pictures persuade too easily. So we measure: the squared difference between the features inside the box in frame $f$
 # and inside the box in frame 0, divided by the features' variance. In these units two unrelated cells differ by about
 # 2, and identical ones by 0. (`trajectory_loss` does the comparing; the next chapter takes it apart.)
 #
-# The control: a box that *stays* where the ball was. If aligned features were merely similar everywhere, it would do
+# The comparison: a box that *stays* where the ball was. If aligned features were merely similar everywhere, it would do
 # just as well as the box that follows the ball.
 
 
@@ -177,14 +177,14 @@ def mismatch(features, boxes):
 
 stays = boxes[:, :1].expand_as(boxes)
 curves = {
-    "ordinary, box follows the ball": mismatch(maps["self-attention"], boxes),
+    "self-attention, box follows the ball": mismatch(maps["self-attention"], boxes),
     "aligned, box follows the ball": mismatch(maps["aligned"], boxes),
     "aligned, box stays behind": mismatch(maps["aligned"], stays),
 }
 plot_series(range(frames), curves, "frame", "mismatch (2 = unrelated)")
 
 # %% [markdown]
-# *Look at* the distance between the first line and the other two: ordinary features change so much from frame to
+# *Look at* the distance between the first line and the other two: self-attention features change so much from frame to
 # frame that even the right place does not match, and aligned ones do match. Then compare the two aligned lines. Where
 # the box that follows is the lower one, the features tell where the ball *is*. Where the two are alike, the layer
 # sees a ball in both places. That is no mistake of the measurement: with every frame the network is also given the
@@ -194,22 +194,22 @@ plot_series(range(frames), curves, "frame", "mismatch (2 = unrelated)")
 # %% [markdown]
 # ## Alignment and noise
 #
-# Guidance happens early, at high noise, when there is hardly a picture yet. *What do you expect* of the alignment at
+# Control happens early, at high noise, when there is hardly a picture yet. *What do you expect* of the alignment at
 # $\sigma$ far above the latents' own spread?
 
 # %%
 looked_at = [round(k) for k in torch.linspace(0, len(subject.sigmas) - 2, 6).tolist()]
 by_noise = {"self-attention": [], "aligned": [], "aligned, box stays behind": []}
 for k in looked_at:
-    ordinary, aligned = (feature_maps(subject, k, layer, kind) for kind in ("self-attention", "aligned"))
-    by_noise["self-attention"].append(mismatch(ordinary, boxes).nanmean().item())
+    attended, aligned = (feature_maps(subject, k, layer, kind) for kind in ("self-attention", "aligned"))
+    by_noise["self-attention"].append(mismatch(attended, boxes).nanmean().item())
     by_noise["aligned"].append(mismatch(aligned, boxes).nanmean().item())
     by_noise["aligned, box stays behind"].append(mismatch(aligned, stays).nanmean().item())
 names = [f"{subject.sigmas[k]:.2g}" for k in looked_at]
 plot_series(names, by_noise, "noise level σ (denoising goes to the right)", "mismatch (2 = unrelated)")
 
 # %% [markdown]
-# *Look at* the aligned line and its control. At high noise the box that stays behind wins: the noise hides the ball,
+# *Look at* the two aligned lines. At high noise the box that stays behind wins: the noise hides the ball,
 # and what the network still sees is the picture it was given with every frame, in which the ball is where it started.
 # So an early feature is the network's *expectation*, and it expects things to stay. As the noise falls, the box that
 # follows catches up and, the better the model and the layer, wins. SG-I2V does not read a motion out of these
@@ -221,7 +221,7 @@ plot_series(names, by_noise, "noise level σ (denoising goes to the right)", "mi
 #
 # The claim of this chapter in three assertions: the first frame is untouched; every aligned feature is a weighted mean
 # of first-frame values (so it lies within their range, channel by channel); and at the true place aligned features
-# match the first frame better than ordinary ones do.
+# match the first frame better than self-attention features do.
 
 # %%
 values = feature_maps(subject, step, layer, "value")
@@ -233,8 +233,8 @@ gap = (maps["aligned"][0] - maps["self-attention"][0]).abs().max() / maps["self-
 assert gap < 1e-2, "frame 0 attends to itself in both cases"
 assert within.all(), "an aligned feature must lie among the first frame's values"
 ratio = (mismatch(maps["aligned"], boxes).nanmean() / mismatch(maps["self-attention"], boxes).nanmean()).item()
-assert ratio < 1, "aligned features should match along the true path better than ordinary ones"
-print(f"Aligned features are made of first-frame values, and their mismatch is {ratio:.2f} of the ordinary one.")
+assert ratio < 1, "aligned features should match along the true path better than self-attention"
+print(f"Aligned features are made of first-frame values, and their mismatch is {ratio:.2f} of self-attention's.")
 
 # %% [markdown]
 # ## Exercises
@@ -274,7 +274,7 @@ error = ((mine - maps["aligned"]).abs().max() / scale).item()
 assert error < tolerance, f"differs from the library by {error:.2g} of the largest value; did you divide by sqrt(d)?"
 last = attend_to(queries, keys, values_, heads, anchor=frames - 1)
 error = ((last[-1] - maps["self-attention"][-1]).abs().max() / scale).item()
-assert error < tolerance, "with the last frame as anchor, the last frame attends to itself: its ordinary feature"
+assert error < tolerance, "with the last frame as anchor, the last frame attends to itself: its self-attention feature"
 print("The modified attention is yours, with any frame as the anchor.")
 
 # %% [markdown]
@@ -302,13 +302,13 @@ print(f"Lowest mismatch: {min(by_kind, key=by_kind.get)} features, {min(by_kind.
 plot_series(kinds, {"mismatch": [by_kind[kind] for kind in kinds]}, "kind of feature", "mismatch (2 = unrelated)")
 
 # %% [markdown]
-# A mismatch near 2 says that a feature tells nothing about the ball. A low one is necessary for guidance, not
-# sufficient: the feature must also differ between the ball and everything else, as the control above does.
+# A mismatch near 2 says that a feature tells nothing about the ball. A low one is necessary for control, not
+# sufficient: the feature must also differ between the ball and everything else, as the box that stays behind shows.
 
 # %% [markdown]
 # ### 3. Which layer knows where the ball is?
 #
-# The paper records the second and third transformer of `up_blocks[2]`. Use the control to compare layers: the
+# The paper records the second and third transformer of `up_blocks[2]`. Use the comparison to judge layers: the
 # mismatch of the box that follows the ball, divided by that of the box that stays behind. Below 1, the layer knows
 # where the ball is; above 1, it believes in the first picture. *Predict first:* coarse layers (few cells) or fine
 # ones (many cells)? Then fill `scores` for the aligned features of **every** layer of the decoder, at this chapter's
@@ -338,12 +338,12 @@ plot_series(
 )
 
 # %% [markdown]
-# This score alone does not make a layer a good handle for guidance, which acts at high noise and through the gradient.
+# This score alone does not make a layer a good handle for control, which acts at high noise and through the gradient.
 # What counts is the video that comes out, which chapter 8 measures.
 
 # %% [markdown]
 # ## Further
 #
-# - Section 3.2 of the paper, and [features.py](../sgi2v_lab/features.py): the whole recorder is one context manager
-#   and one small attention processor.
+# - Section 3.2 of the paper, and [features.py](../sgi2v_lab/features.py): `aligned_attention` comes first, and the whole
+#   recorder is one context manager.
 # - [Chapter 5](05_trajectory_loss.ipynb) turns the mismatch of this chapter into the loss that SG-I2V minimises.

@@ -20,7 +20,7 @@
 #
 # - how a box in pixels becomes a handful of latent cells, and what rounding does to it;
 # - the loss, term by term: target, crop, Gaussian weight, average;
-# - how the loss looks over all paths, for clean latents, ordinary and aligned features;
+# - how the loss looks over all paths, for clean latents, self-attention and aligned features;
 # - what its gradient asks the noisy latents to change, and where.
 #
 # **Time**: about 40 minutes; the cells run in under a minute.
@@ -160,7 +160,7 @@ plot_gaussian(gaussian_weight(9, 13, settings.gaussian_sigma or 0.4))
 # The loss does not care what its features are, so we can begin with an ideal case, the clip's own clean latents, and
 # then look at what the UNet makes of the noisy ones.
 #
-# *Prediction:* where will the lowest loss be for clean latents, for ordinary features, for aligned ones?
+# *Prediction:* where will the lowest loss be for clean latents, for self-attention features, for aligned ones?
 
 # %%
 cell = model.vae_factor
@@ -190,7 +190,7 @@ plot_landscape(valleys, shifts_x, shifts_y, truth)
 
 # %% [markdown]
 # *Look at* the cross, the lowest place, and the ring, the truth. Clean latents have one valley, around the true
-# motion. With ordinary features the ring is nowhere special. With aligned features look for two valleys: one at the
+# motion. With self-attention features the ring is nowhere special. With aligned features look for two valleys: one at the
 # ring, where the ball is, and one near no shift at all, for the network also knows the first picture, in which the
 # ball has not moved (chapter 4). Which of them is deeper, and whether a weakly trained model has the first one at
 # all, depends on the model, its layers and the noise. A loss can only guide if it is low where you want the object to
@@ -224,8 +224,18 @@ plot_loss_terms(three.per_box_and_frame, names=["ball, true path", "background, 
 # %%
 upwards = latent_cells(Trajectories(size, (wrong,)).boxes(frames), cell, h, w)
 start, sigma = subject.latents[step].to(model.device), subject.sigmas[step]
-once = settings.replace(iterations=1)
-pull = next(optimize_latents(model, start, sigma, subject.conditioning, upwards.to(model.device), once))
+pull = next(
+    optimize_latents(
+        model,
+        start,
+        sigma,
+        subject.conditioning,
+        upwards.to(model.device),
+        layers=settings.layers,
+        gaussian_sigma=settings.gaussian_sigma,
+        iterations=1,
+    )
+)
 plot_magnitudes(clip, {"gradient": place_norms(pull.gradient)}, Trajectories(size, (wrong,)).boxes(frames))
 
 # %% [markdown]
@@ -233,7 +243,7 @@ plot_magnitudes(clip, {"gradient": place_norms(pull.gradient)}, Trajectories(siz
 # convolutions, far cells have a say in what a feature becomes, if a small one: even cells of frame 0, whose features
 # are a fixed target.
 #
-# The explorer shows loss, terms and gradient of a whole (very short) guided run: two guided steps, three iterations
+# The explorer shows loss, terms and gradient of a whole (very short) controlled run: two control steps, three iterations
 # each.
 
 # %%
@@ -345,7 +355,7 @@ print("Target, crop, weight, average: your loss is the library's.")
 # end shift with the lowest loss among `shifts_x` and `shifts_y`. (You have then written a template matcher, an old
 # friend of computer vision.) Put the colours into `colours` (frames, 3, h, w) and the shift into `found`, a pair.
 #
-# *Think about it:* if colours find the motion so well in a clean clip, why does SG-I2V not use them for guidance?
+# *Think about it:* if colours find the motion so well in a clean clip, why does SG-I2V not use them for control?
 
 # %% nbgrader={"grade": false, "grade_id": "pixels-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 colours = None  # (frames, 3, h, w)

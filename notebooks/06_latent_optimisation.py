@@ -47,6 +47,7 @@ from sgi2v_lab import (
     Trajectories,
     Trajectory,
     assemble,
+    control_step,
     extract_features,
     generate,
     latent_cells,
@@ -74,14 +75,14 @@ if settings.optimizer != "adamw":  # this chapter is about the paper's, with fiv
     settings = settings.replace(
         optimizer="adamw", learning_rate=settings.learning_rate / 5, iterations=5, early_stop=None
     )
-if num_inference_steps:  # the same stretch of the run is guided, in fewer steps
+if num_inference_steps:  # control over the same stretch of the run, in fewer steps
     scaled = [
         max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
     ]
     settings = settings.replace(num_inference_steps=num_inference_steps, control_steps=scaled)
 frames, _, h, w = model.latent_shape(settings)
 first, last = settings.control_steps
-print(f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are guided")
+print(f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are control steps")
 
 # %% [markdown]
 # ## One run, kept in slow motion
@@ -102,7 +103,7 @@ plot_trajectories(run.image, run.boxes, names=["ball"])
 # %% [markdown]
 # ## What is optimised
 #
-# At a guided step the noisy latents $z$ are still mostly noise. The loss $\mathcal L$ of chapter 5 depends on them
+# At a control step the noisy latents $z$ are still mostly noise. The loss $\mathcal L$ of chapter 5 depends on them
 # through the UNet's features, so it has a gradient with respect to every number in $z$. SG-I2V looks for
 #
 # $$z^{*} = \arg\min_{z}\; \mathcal L\big(F(z, \sigma),\, B\big),$$
@@ -141,7 +142,7 @@ plot_magnitudes(run.video, lengths, run.boxes, label="length (largest = 1)")
 # with the learning rate $\eta$, the weight decay $\lambda$ and $\epsilon = 10^{-8}$, which avoids a division by zero.
 # At the first iteration $\hat m = g$ and $\hat v = g^2$, so a number moves by $\eta\,|g| / (|g| + \epsilon)$: by the
 # whole rate, up or down, wherever its gradient is far larger than $\epsilon$, and by less where it is not. The
-# optimiser is fresh at every guided step, since running means from another noise level would mislead it.
+# optimiser is fresh at every control step, since running means from another noise level would mislead it.
 #
 # *Predict:* latents are scaled down by about $\sigma$ before the UNet sees them. What does that do to $g$ at high
 # noise?
@@ -164,7 +165,7 @@ for index in run.losses:
 # %% [markdown]
 # ## The whole run
 #
-# Each line below is one guided step; its points are the loss before each iteration.
+# Each line below is one control step; its points are the loss before each iteration.
 #
 # *What do you expect* between one line's end and the next line's start: does the next step begin where the last ended?
 
@@ -172,7 +173,7 @@ for index in run.losses:
 plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
 
 # %% [markdown]
-# *Look at* the starts. Every line falls, but between two guided steps the denoiser has a say, the noise level changes,
+# *Look at* the starts. Every line falls, but between two control steps the denoiser has a say, the noise level changes,
 # and with it the features; losses of different noise levels are not on one scale. Low noise makes features larger and
 # clearer, so a later line may well lie higher.
 #
@@ -186,7 +187,7 @@ LossExplorer(run, names=["ball"])
 # %% [markdown]
 # ## Did the features follow?
 #
-# Take the last guided step, before and after its five iterations, and ask again which cells resemble the ball of the
+# Take the last control step, before and after its five iterations, and ask again which cells resemble the ball of the
 # first frame. The features inside the boxes should have become more similar to it.
 
 # %%
@@ -213,24 +214,38 @@ inside = {
 plot_series(range(frames), inside, "frame", "mean similarity inside the box")
 
 # %% [markdown]
-# *Look at* the distance between the lines: this is what five iterations buy. The earlier guided steps have bought
+# *Look at* the distance between the lines: this is what five iterations buy. The earlier control steps have bought
 # their part already.
 
 # %% [markdown]
 # ## How large a learning rate?
 #
-# The paper's rate is 0.21 in the units of the latents. SVD is guided at noise levels of tens to hundreds, where that is
-# a nudge. A small model with a shorter schedule is guided at lower noise too, so its settings give the rate as a share
-# of $\sigma$ (`scale_lr_by_sigma`): the same nudge at every step.
+# The paper's rate is 0.21 in the units of the latents. SVD's control steps lie at noise levels of tens to hundreds,
+# where that is a nudge. Those of a small model with a shorter schedule lie at lower noise too, so its settings give the
+# rate as a share of $\sigma$ (`scale_lr_by_sigma`): the same nudge at every step.
 #
 # *Predict* the three curves: a tenth of the rate, the rate, and ten times it.
 
 # %%
+from functools import partial
+
+from torch.optim import AdamW
+
 start = step.before.to(model.device)
 by_rate = {}
 for factor in (0.1, 1, 10):
-    other = settings.replace(learning_rate=factor * settings.learning_rate)
-    steps = optimize_latents(model, start, step.sigma, conditioning, cells.to(model.device), other)
+    steps = optimize_latents(
+        model,
+        start,
+        step.sigma,
+        conditioning,
+        cells.to(model.device),
+        layers=settings.layers,
+        gaussian_sigma=settings.gaussian_sigma,
+        iterations=settings.iterations,
+        learning_rate=factor * rate,
+        optimizer=partial(AdamW, weight_decay=settings.weight_decay),
+    )
     by_rate[f"{factor:g} x the rate"] = [iteration.loss for iteration in steps]
 plot_series(range(1, settings.iterations + 1), by_rate, "iteration", "trajectory loss before the update")
 
@@ -269,9 +284,9 @@ print(f"mean distance from the path: {without:.1f} px without control, {with_con
 # %% [markdown]
 # ## Quick check
 #
-# In every guided step the loss falls; what comes in is not modified; no number moves further than five rates (a little
-# more is possible in principle, because Adam's two running means forget at different speeds); steps that are not guided
-# are left alone.
+# In every control step the loss falls; what comes in is not modified; no number moves further than five rates (a little
+# more is possible in principle, because Adam's two running means forget at different speeds); other steps are left
+# alone.
 
 # %%
 for index, losses in run.losses.items():
@@ -284,10 +299,12 @@ for each in run.trace:
     else:
         assert each.optimized is None and torch.equal(each.mixed, each.before)
 before = start.clone()
-next(optimize_latents(model, start, step.sigma, conditioning, cells.to(model.device), settings))
+next(control_step(model, start, step.sigma, conditioning, cells.to(model.device), settings))
 assert torch.equal(start, before), "the latents given must stay as they are"
 falls = [losses[-1] / losses[0] for losses in run.losses.values()]
-print(f"In each of {len(falls)} guided steps the loss fell, to {min(falls):.2f} .. {max(falls):.2f} of where it began.")
+print(
+    f"In each of {len(falls)} control steps the loss fell, to {min(falls):.2f} .. {max(falls):.2f} of where it began."
+)
 
 # %% [markdown]
 # ## Exercises
@@ -316,7 +333,7 @@ for index in run.losses:
     assert error < 1e-3, f"step {index}: differs by {error:.2g} learning rates; which way does the step go?"
 toy_numbers = first_step(torch.tensor([10.0, 10.0]), torch.tensor([1e-3, -5.0]), 0.5, 0.1)
 assert torch.allclose(toy_numbers, torch.tensor([9.0, 10.0]), atol=1e-4), "weight decay: 10 becomes 9.5 first"
-print("Your step is AdamW's, at every guided step of the run.")
+print("Your step is AdamW's, at every control step of the run.")
 
 # %% [markdown]
 # ### 2. The gradient from its parts
@@ -356,7 +373,8 @@ print(f"Loss {loss:.5f} and its gradient: as in the run.")
 #
 # Both may move every number equally far: one iteration at five times the rate, or five iterations at the rate.
 # *Predict* which ends at the lower loss, and why. Then measure: put the loss **after** each into `after`. The loss of
-# given latents is what the first iteration reports: `next(optimize_latents(...)).loss`.
+# given latents is what the first iteration reports: `next(control_step(...)).loss`. (`control_step` is `optimize_latents`
+# with what a model's settings say.)
 
 # %% nbgrader={"grade": false, "grade_id": "budget-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 after = {"five small": None, "one big": None}  # losses, floats
@@ -364,12 +382,12 @@ after = {"five small": None, "one big": None}  # losses, floats
 
 def loss_of(latents):
     """The trajectory loss of latents at this step, before any update."""
-    return next(optimize_latents(model, latents, step.sigma, conditioning, cells.to(model.device), settings)).loss
+    return next(control_step(model, latents, step.sigma, conditioning, cells.to(model.device), settings)).loss
 
 
 ### BEGIN SOLUTION
 big = settings.replace(iterations=1, learning_rate=settings.iterations * settings.learning_rate)
-leap = next(optimize_latents(model, start, step.sigma, conditioning, cells.to(model.device), big))
+leap = next(control_step(model, start, step.sigma, conditioning, cells.to(model.device), big))
 after["five small"] = loss_of(step.optimized.to(model.device))
 after["one big"] = loss_of(leap.latents)
 ### END SOLUTION
@@ -389,7 +407,7 @@ print(f"The loss began at {step.iterations[0].loss:.5f} and ended at: {ends}.")
 # %% [markdown]
 # ## Further
 #
-# - Algorithm 1 of the paper next to [optimize.py](../sgi2v_lab/optimize.py): about thirty lines, a generator that you
+# - Algorithm 1 of the paper next to [optimize.py](../sgi2v_lab/optimize.py): about fifteen lines, a generator that you
 #   can stop early.
 # - Set `optimizer="sgd"` and find a rate that works at all noise levels; you will learn to like Adam. Then try
 #   `"normalized"`, which divides the gradient by its largest element: which latents does it leave alone that Adam

@@ -61,8 +61,8 @@ from sgi2v_lab.explore import place_norms, subject_of_run
 from sgi2v_lab.plots import plot_gallery, plot_magnitudes, plot_mask, plot_series, plot_spectra
 
 model = load_model(model_name, device)
-settings = model.preset("paper").replace(early_stop=None)  # so that every guided step changes the latents
-if num_inference_steps:  # the same stretch of the run is guided, in fewer steps
+settings = model.preset("paper").replace(early_stop=None)  # so that every control step changes the latents
+if num_inference_steps:  # control over the same stretch of the run, in fewer steps
     scaled = [
         max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
     ]
@@ -72,7 +72,7 @@ bins = min(h, w) // 2
 print(f"{model.name}: {frames} frames, each of {channels} channels on a grid of {h} x {w} cells")
 
 # %% [markdown]
-# ## One guided run
+# ## One controlled run
 #
 # Picture, path and seed are those of chapter 6. The trace keeps the latents of every step: as the step found them,
 # after the optimiser, and as they were denoised.
@@ -137,12 +137,12 @@ plot_gallery({name: decoded(latents) for name, latents in parts.items()})
 
 # %% [markdown]
 # *Look at* where things are: the middle picture still says it, without edges; the right one has little but edges left,
-# on grey. A box moves an *object*, so guidance needs the long waves.
+# on grey. A box moves an *object*, so control needs the long waves.
 
 # %% [markdown]
 # ## What the optimiser changed
 #
-# At the first guided step, compare the spectrum of the optimiser's change with that of the noise it was made to.
+# At the first control step, compare the spectrum of the optimiser's change with that of the noise it was made to.
 
 # %%
 step = run.trace[settings.control_steps[0]]
@@ -184,7 +184,7 @@ plot_spectra(radii, {name: radial_spectrum(latents, bins)[1] for name, latents i
 #
 # Noisy latents decode to noise. But at every step the model has a guess of the clean latents behind them, and this we
 # can decode (`predict_clean_latents`: one forward pass of the UNet). *Predict:* from $r = 0$ to $r = 1$, how much can
-# the optimiser change at one step, the last guided one?
+# the optimiser change at one step, the last control step?
 
 # %%
 conditioning = subject_of_run(model, run).conditioning  # what the UNet is told of the first frame
@@ -201,7 +201,7 @@ plot_gallery(guesses, boxes=run.boxes[:, -1])
 
 # %% [markdown]
 # *Look at* the box, where the ball should be in the last frame, and at the texture around it. One step makes a small
-# difference, to the eye hardly any; a run has several guided steps, and what each leaves in the short waves adds up.
+# difference, to the eye hardly any; a run has several control steps, and what each leaves in the short waves adds up.
 # In the paper's ablation, no filter ($r = 1$) makes the videos' quality (FID, FVD) worse, and a very small $r$ makes
 # the objects miss their paths (ObjMC).
 #
@@ -285,11 +285,11 @@ print("Your mask is the library's, to 1e-5.")
 
 
 # %% nbgrader={"grade": false, "grade_id": "mix-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def mix(optimised, original, mask):
+def mix(optimized, original, mask):
     """The long waves of the optimised latents with the short waves of the original ones."""
     ### BEGIN SOLUTION
     low = torch.fft.ifftshift(mask)
-    waves = low * torch.fft.fft2(optimised) + (1 - low) * torch.fft.fft2(original)
+    waves = low * torch.fft.fft2(optimized) + (1 - low) * torch.fft.fft2(original)
     return torch.fft.ifft2(waves).real
     ### END SOLUTION
 
@@ -310,7 +310,7 @@ print("Four lines, and they are section 3.3 of the paper.")
 # Write `kept_share`: the energy (the sum of squares) of what the filter keeps of a change, as a share of the
 # change's. *Predict* its value at $r = 0.5$: the disc of radius ½ covers about a fifth of the frequency square, so of
 # white noise a little less than a fifth would survive. Will the optimiser's change keep more or less? Then find
-# `early_stop`, the smallest of `cutoffs` that keeps half or more (or the last one, if none does).
+# `enough`, the smallest of `cutoffs` that keeps half or more (or the last one, if none does).
 
 # %% nbgrader={"grade": false, "grade_id": "share-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 cutoffs = [round(0.1 * k, 1) for k in range(1, 11)]

@@ -47,13 +47,13 @@ from sgi2v_lab import (
     Trajectories,
     Trajectory,
     butterworth_mask,
+    control_step,
     decode_latents,
     generate,
     latent_cells,
     load_model,
     mix_frequencies,
     objmc,
-    optimize_latents,
     prompt_boxes,
     reference_image,
     show_video,
@@ -67,9 +67,9 @@ from sgi2v_lab.widgets import Studio
 
 
 def in_fewer_steps(settings, count):
-    """The same stretch of the run guided, in `count` steps."""
-    guided = [max(1, round(step * count / settings.num_inference_steps)) for step in settings.control_steps]
-    return settings.replace(num_inference_steps=count, control_steps=guided)
+    """Control over the same stretch of the run, in `count` steps."""
+    scaled = [max(1, round(step * count / settings.num_inference_steps)) for step in settings.control_steps]
+    return settings.replace(num_inference_steps=count, control_steps=scaled)
 
 
 model = load_model(model_name, device)
@@ -77,7 +77,7 @@ settings = in_fewer_steps(model.settings, num_inference_steps) if num_inference_
 frames, channels, h, w = model.latent_shape(settings)
 first, last = settings.control_steps
 print(
-    f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are guided; latents {channels} x {h} x {w}"
+    f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are control steps; latents {channels} x {h} x {w}"
 )
 
 # %% [markdown]
@@ -88,7 +88,7 @@ print(
 #
 # | | what | chapter | function |
 # |---|---|---|---|
-# | | *only if step $i$ is guided*, $K$ times: | | |
+# | | *only if step $i$ is a control step*, $K$ times: | | |
 # | 1 | $F = $ aligned features of $z$ | [4](04_aligned_features.ipynb) | `extract_features` |
 # | 2 | $\mathcal L = $ trajectory loss of $F$ along the boxes | [5](05_trajectory_loss.ipynb) | `trajectory_loss` |
 # | 3 | $z^{*} \leftarrow$ AdamW step on $\nabla_z \mathcal L$ | [6](06_latent_optimisation.ipynb) | `optimize_latents` |
@@ -100,8 +100,8 @@ print(
 # In line 5, $\hat z_0$ is the model's guess of the clean latents. Nothing is trained: the weights are the same before
 # and after.
 #
-# *Predict:* which steps should be guided? At the beginning the latents are nearly pure noise; at the end the layout is
-# settled.
+# *Predict:* which should be the control steps? At the beginning the latents are nearly pure noise; at the end the
+# layout is settled.
 
 # %% [markdown]
 # ## In the Studio
@@ -161,17 +161,18 @@ for name, one in (("alone", alone), ("asked", run)):
 plot_gallery(panels, boxes=run.boxes[:, -1])
 
 # %% [markdown]
-# *Look at* when the two rows part. By the last guided step the place of the ball is decided; the steps after it add
-# edges and texture to whatever layout they find. So guidance at late steps comes too late for the motion, and only
+# *Look at* when the two rows part. By the last control step the place of the ball is decided; the steps after it add
+# edges and texture to whatever layout they find. So control at late steps comes too late for the motion, and only
 # harms the picture.
 
 # %% [markdown]
 # ## The loss on the way
 #
-# One line for each guided step, a point for each iteration, before its update. *Look at* which lines fall. A line may
+# One line for each control step, a point for each iteration, before its update. *Look at* which lines fall. A line may
 # rise: Adam's first step is as large as its later ones wherever it goes, and at the highest noise the features hardly
-# know what the film will be. The filter and the denoiser come between the lines. With `early_stop`, which the toy's settings
-# have and the paper has not, a step ends once its loss is below that share of the first one: it may be a single point.
+# know what the film will be. The filter and the denoiser come between the lines. With `early_stop`, which the toy's
+# settings have and the paper has not, a step ends once its loss is below that share of the first one: it may be a
+# single point.
 
 # %%
 plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
@@ -220,14 +221,14 @@ for name, one in (("without control", alone), ("with control", run)):
 # %% [markdown]
 # ## Quick check
 #
-# The five parts are really what `generate` does: before the first guided step both runs are the same to the bit; over
-# the guided steps together, and in most of them, the loss falls; the mixture is equation 4; with no iterations, or with
+# The five parts are really what `generate` does: before the first control step both runs are the same to the bit; over
+# the control steps together, and in most of them, the loss falls; the mixture is equation 4; with no iterations, or with
 # a cut-off of 0, nothing of control is left.
 
 # %%
 for index in range(first):
-    assert torch.equal(run.trace[index].latents, alone.trace[index].latents), "an unguided step knows no boxes"
-assert not torch.equal(run.trace[first].mixed, alone.trace[first].mixed), "guidance should change the latents"
+    assert torch.equal(run.trace[index].latents, alone.trace[index].latents), "a step without control knows no boxes"
+assert not torch.equal(run.trace[first].mixed, alone.trace[first].mixed), "control should change the latents"
 mask = butterworth_mask(h, w, settings.cutoff, settings.butterworth_order)
 for index in run.losses:
     step = run.trace[index]
@@ -236,45 +237,45 @@ for index in run.losses:
 worked = [run.losses[step] for step in run.working_steps]  # in others it was low enough at once
 begin, end = ([losses[k] for losses in worked] for k in (0, -1))
 fell = sum(b > e for b, e in zip(begin, end, strict=True))
-assert sum(end) < sum(begin), "over all guided steps the loss should fall"
-assert 2 * fell > len(begin), f"the loss fell in only {fell} of {len(begin)} guided steps"
+assert sum(end) < sum(begin), "over all control steps the loss should fall"
+assert 2 * fell > len(begin), f"the loss fell in only {fell} of {len(begin)} control steps"
 brief = in_fewer_steps(settings, 3).replace(control_steps=(1, 1), iterations=1)
 plain = generate(model, picture, None, brief, seed=seed, progress=False).latents
 for change in ({"iterations": 0}, {"cutoff": 0.0}):
     same = generate(model, picture, asked, brief.replace(**change), seed=seed, progress=False).latents
     assert torch.equal(same, plain), f"{change} should leave nothing of control"
 print(
-    f"The loss falls in {fell} of {len(begin)} guided steps, to {sum(end) / sum(begin):.2f} of its sum at their beginnings."
+    f"The loss falls in {fell} of {len(begin)} control steps, to {sum(end) / sum(begin):.2f} of its sum at their beginnings."
 )
 
 
 # %% [markdown]
 # ## Exercises
 #
-# ### 1. A guided step by hand
+# ### 1. A control step by hand
 #
 # Write lines 1 to 4 of the table: optimise the latents, then put the short waves back. The settings say how. You need
-# `optimize_latents`, a generator whose last yield holds the optimised latents, `butterworth_mask` and
-# `mix_frequencies`.
+# `control_step`, which is `optimize_latents` with these settings: a generator whose last yield holds the optimised
+# latents. Then `butterworth_mask` and `mix_frequencies`.
 
 # %%
 conditioning = subject_of_run(model, run).conditioning
 cells = latent_cells(run.boxes, model.vae_factor, h, w).to(model.device)
 
 
-# %% nbgrader={"grade": false, "grade_id": "guided-step-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def guided(latents, sigma):
-    """The latents that are denoised at a guided step, from those that the step found."""
+# %% nbgrader={"grade": false, "grade_id": "control-step-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def controlled(latents, sigma):
+    """The latents that are denoised at a control step, from those that the step found."""
     ### BEGIN SOLUTION
-    *_, end = optimize_latents(model, latents, sigma, conditioning, cells, settings)
+    *_, end = control_step(model, latents, sigma, conditioning, cells, settings)
     low_pass = butterworth_mask(h, w, settings.cutoff, settings.butterworth_order)
     return mix_frequencies(end.latents, latents, low_pass)
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "guided-step-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "control-step-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 step = run.trace[first]
-mine = guided(step.before.to(model.device, model.dtype), step.sigma).float().cpu()
+mine = controlled(step.before.to(model.device, model.dtype), step.sigma).float().cpu()
 moved = (step.mixed - step.before).abs().max().item()
 error = (mine - step.mixed).abs().max().item() / moved
 assert not torch.equal(mine, step.before), "nothing was changed; did you run the generator to its end?"
@@ -335,7 +336,7 @@ print(f"{differs[0]}: {ours[differs[0]]} -> {yours[differs[0]]}: {distances}")
 # %% [markdown]
 # ## Further
 #
-# - [pipeline.py](../sgi2v_lab/pipeline.py) and [denoise.py](../sgi2v_lab/denoise.py): the table above as code. There
+# - [pipeline.py](../sgi2v_lab/pipeline.py) and [sampling.py](../sgi2v_lab/sampling.py): the table above as code. There
 #   is little more to it than the table says.
 # - Section 4.3 of the paper takes the parts out one by one, over many videos.
 # - [Chapter 9](09_when_it_fails.ipynb): what it cannot do, and how to notice.

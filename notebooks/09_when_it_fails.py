@@ -78,11 +78,11 @@ recipe = model.preset("paper")
 settings = recipe.replace(iterations=iterations, early_stop=None)
 if settings.iterations < recipe.iterations:  # fewer steps, longer ones
     settings = settings.replace(learning_rate=2 * settings.learning_rate)
-if num_inference_steps:  # the same stretch of the run is guided, in fewer steps
-    guided = [
+if num_inference_steps:  # control over the same stretch of the run, in fewer steps
+    scaled = [
         max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
     ]
-    settings = settings.replace(num_inference_steps=num_inference_steps, control_steps=guided)
+    settings = settings.replace(num_inference_steps=num_inference_steps, control_steps=scaled)
 frames, _, h, w = model.latent_shape(settings)
 size = (settings.width, settings.height)
 cell = model.vae_factor
@@ -318,7 +318,7 @@ for name, run in tried.items():
     print(f"{name:18} loss falls to {fall:.2f}, first frame {kept:.1f} dB, ObjMC {off:.1f} px")
 
 # %% [markdown]
-# **Remedy**: lower the rate until the picture is whole, then give more iterations or guide more steps if the object
+# **Remedy**: lower the rate until the picture is whole, then give more iterations or more control steps if the object
 # does not follow. Keep the cut-off near one half. A low loss with a broken picture is the typical sign.
 
 # %% [markdown]
@@ -363,7 +363,7 @@ def grid_of(asked):
 
 image = to_tensor(drawn)
 seen = encode_image(model, image, settings, torch.Generator().manual_seed(seed))
-clean = seen.image_latents.float().cpu() * model.vae.config.scaling_factor
+clean = seen.image_latents[0].float().cpu() * model.vae.config.scaling_factor
 still = subject_of_latents(model, image, clean, model.settings, seed=seed)
 of_first = features_of(still, model.settings.layers)[0]
 cells = grid_of(crossing)
@@ -411,7 +411,7 @@ diagnose(shoved, trajectories=fair, model=model)
 # | boxes meet | even the best film pays | one after the other |
 #
 # One more is not on it because a box cannot mend it: a thing that the model cannot draw from behind, turning, or
-# behind something else. Guidance chooses among the films that the model can make.
+# behind something else. Control chooses among the films that the model can make.
 
 # %% [markdown]
 # ## Quick check
@@ -514,8 +514,8 @@ print(f"A shift by a cell makes a difference of {inside:.4f} in the sky and of {
 # %% [markdown]
 # ## Further
 #
-# - [path_faults.py](../sgi2v_lab/diagnosis/path_faults.py): what the editor warns of, each with its reason; add one of
-#   your own. The [other checks](../sgi2v_lab/diagnosis) lie beside it.
+# - [path_faults.py](../sgi2v_lab/evaluation/diagnosis/path_faults.py): what the editor warns of, each with its reason;
+#   add one of your own. The [other checks](../sgi2v_lab/evaluation/diagnosis) lie beside it.
 # - Section 4.3 of the paper: layers, noise levels and the cut-off, each varied over many videos.
 # - A failure that no setting mends: the background goes with the object. Time-to-Move (arXiv 2511.08633) measures it.
 # - [Chapter 10](10_train_your_own_toy.ipynb): where the model itself comes from.

@@ -186,8 +186,9 @@ print(f"between sigma 1 and 20, where motion is decided: {((many > 1) & (many < 
 # %% [markdown]
 # ## Train
 #
-# Here is the loop of [unet_stage.py](../sgi2v_lab/toy/unet_stage.py) without its checkpoints and clocks, on the *simple*
-# world: one shape, no photographs, still camera. Beside the weights we keep their **exponential moving average**,
+# Here is the loop of [unet_stage.py](../sgi2v_lab/toy/training/unet_stage.py) without its checkpoints and clocks, on
+# the *simple* world: one shape, no photographs, still camera. Beside the weights we keep their **exponential moving
+# average**,
 #
 # $$\bar\theta \leftarrow \bar\theta + (1 - d)\,(\theta - \bar\theta),$$
 #
@@ -277,7 +278,8 @@ plot_gallery(
 # It is the same code, for hours instead of seconds, and with a second loss that our loop left out. Nothing in the error
 # of $v$ says that attention should find the same thing again, and a small network takes very long to come upon it. So
 # training tells three of its attention layers where everything came from, which a drawn world knows exactly
-# ([origins.py](../sgi2v_lab/toy/origins.py), [correspondence.py](../sgi2v_lab/toy/correspondence.py)). SVD was not told:
+# ([origins.py](../sgi2v_lab/toy/training/origins.py),
+# [correspondence.py](../sgi2v_lab/toy/training/correspondence.py)). SVD was not told:
 # it saw thousands of times as many films. The model card says how long the toy was trained, on what, and how well it
 # does:
 
@@ -423,7 +425,8 @@ print(f"A decay of {decay:.6f} halves in 1000 steps. The training takes 0.999: i
 # %% [markdown]
 # ## Further
 #
-# - [unet_stage.py](../sgi2v_lab/toy/unet_stage.py), [latent_code.py](../sgi2v_lab/toy/latent_code.py): short enough to
-#   read whole; [scenes.py](../sgi2v_lab/toy/scenes.py) is the world, to which you may add a shape.
+# - [unet_stage.py](../sgi2v_lab/toy/training/unet_stage.py), [latent_code.py](../sgi2v_lab/toy/network/latent_code.py):
+#   short enough to read whole; [scenes.py](../sgi2v_lab/toy/world/scenes.py) is the world, to which you may add a
+#   shape.
 # - Appendix D of the SVD report (arXiv 2311.15127): the same loss, the same schedule, many more films.
 # - [Chapter 11](11_real_svd_on_a_gpu.ipynb): what that buys.

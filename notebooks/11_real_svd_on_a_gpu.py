@@ -50,6 +50,7 @@ from sgi2v_lab import (
     Settings,
     Trajectories,
     Trajectory,
+    control_step,
     decode_latents,
     draw_noise,
     encode_image,
@@ -59,13 +60,13 @@ from sgi2v_lab import (
     load_model,
     make_schedule,
     objmc,
-    optimize_latents,
     prompt_boxes,
     reference_image,
     show_video,
     to_tensor,
 )
 from sgi2v_lab.efficiency.machine import describe_machine, peak_memory, total_memory
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.models.summary import describe_model
 from sgi2v_lab.plots import plot_comparison, plot_series, plot_trajectories
 
@@ -131,9 +132,9 @@ for name in paper:
         print(f"{name:20}{paper[name]!s:28}{own[name]}")
 
 # %% [markdown]
-# *Look at* the learning rate and `scale_lr_by_sigma`. SVD's noise levels go from 700 down to 0.002, and its guided steps lie
-# at 374 down to 37, where a change of 0.21 per iteration is small. A small model has smaller latents to fill and a
-# shorter range, so its rate is a share of $\sigma$.
+# *Look at* the learning rate and `scale_lr_by_sigma`. SVD's noise levels go from 700 down to 0.002, and its control
+# steps lie at 374 down to 37, where a change of 0.21 per iteration is small. A small model has smaller latents to fill
+# and a shorter range, so its rate is a share of $\sigma$.
 
 # %% [markdown]
 # ## Memory 1: the weights
@@ -154,8 +155,9 @@ print(f"{'SVD, UNet':14} {1520:10.2f} million weights, {1.52e9 * 2 / 2**20:8.1f}
 #
 # The backward pass needs what the forward pass computed, so each iteration holds on to the activations of all layers
 # up to the last recorded one. At full size this is far more than the weights. **Checkpointing** keeps only what enters
-# each block and computes the rest again on the way back: less memory, about a third more time, the same gradient.
-# PyTorch tells us what it keeps.
+# each layer and computes the rest again on the way back: less memory, up to two thirds more time, the same gradient.
+# Here it is called `recomputing`, and its modes are named by how much they compute again. PyTorch tells us what it
+# keeps.
 
 
 # %%
@@ -175,7 +177,7 @@ first = model.settings.control_steps[0]
 latents = draw_noise(model, model.settings, generator) * schedule.sigmas[first]
 
 
-def kept_for_backward(checkpointing):
+def kept_for_backward(mode):
     """Bytes kept between forward and backward pass in one iteration, and its gradient."""
     storages = {}
 
@@ -184,30 +186,31 @@ def kept_for_backward(checkpointing):
         return tensor.detach()  # the graph itself must not be held on to
 
     weights = {weight.untyped_storage().data_ptr() for weight in model.unet.parameters()}
-    once = model.settings.replace(iterations=1, checkpointing=checkpointing)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        step = next(optimize_latents(model, latents, schedule.sigmas[first], conditioning, cells, once))
+    once = model.settings.replace(iterations=1)
+    last = max(once.layers)  # where the forward pass ends
+    with recomputing(model, mode, last), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        step = next(control_step(model, latents, schedule.sigmas[first], conditioning, cells, once))
     return sum(size for place, size in storages.items() if place not in weights), step.gradient
 
 
 # %%
-everything, gradient = kept_for_backward(checkpointing=False)
-little, same_gradient = kept_for_backward(checkpointing=True)
+everything, gradient = kept_for_backward("fast")
+little, same_gradient = kept_for_backward("full")
 print(f"kept for the backward pass: {everything / 2**20:.1f} MiB; with checkpointing {little / 2**20:.1f} MiB")
 
 # %% [markdown]
-# With checkpointing a block's activations still come back one block at a time, so the peak is somewhat higher than what
-# is kept. Other modes:
+# With checkpointing a layer's activations still come back one layer at a time, so the peak is somewhat higher than what
+# is kept. What saves memory in a run:
 #
-# | mode | how | saves | costs |
+# | what | how | saves | costs |
 # |---|---|---|---|
 # | half precision | `load_model(..., dtype="fp16")`, `--dtype fp16` | half of weights and activations | rounding |
-# | checkpointing | `checkpointing=True`, `--checkpointing` | most activations | about a third more time |
+# | checkpointing | `generate(..., memory="full")`, `--memory full` | most activations | up to two thirds more time |
 # | decode in pieces | `decode_chunk_size=2`, `--decode-chunk-size 2` | memory of the last stage | see below |
-# | stop early | always on | the layers after the last recorded one | nothing |
+# | a shorter pass | always on | the layers after the last recorded one | nothing |
 # | a smaller picture | `width`, `height`, multiples of 64 | all activations | SVD knows 1024 x 576 best |
 #
-# On SVD the early stop leaves out a quarter of a forward pass (36.1 TFLOP at full size, 26.9 with the stop). The code
+# On SVD the shorter pass leaves out a quarter of a forward pass (26.9 of 36.1 TFLOP at full size are left). The code
 # published with the paper needs about 30 GB, by reports of its users.
 
 # %% [markdown]
@@ -232,7 +235,6 @@ print("largest difference by frame:", [f"{value:.4f}" for value in (whole - piec
 from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.stages import one_iteration, workload
-from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 
 full_size = network("svd", "meta", "fp16")
 work = workload(full_size)  # noise, a picture's conditioning, one box: all without numbers
@@ -252,17 +254,17 @@ for mode, total in counted.items():
 # %% [markdown]
 # ## The run
 #
-# With SVD: 50 steps, 16 of them guided, five iterations each; about 4 minutes on an A6000 with the paper's own code, by
-# its authors' figure. On a small model: the same in a few steps.
+# With SVD: 50 steps, 16 of them control steps, five iterations each; about 4 minutes on an A6000 with the paper's own
+# code, by its authors' figure. On a small model: the same in a few steps.
 
 # %%
 settings = model.settings
 if not real and num_inference_steps and num_inference_steps < settings.num_inference_steps:
-    guided = [
+    scaled = [
         max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
     ]
     settings = settings.replace(
-        num_inference_steps=num_inference_steps, control_steps=guided, iterations=min(3, settings.iterations)
+        num_inference_steps=num_inference_steps, control_steps=scaled, iterations=min(3, settings.iterations)
     )
 plot_trajectories(to_tensor(picture), asked.boxes(frames), names=["ball"])
 
@@ -299,8 +301,8 @@ for name, one in (("by itself", alone), ("asked", run)):
 # %% [markdown]
 # ## Quick check
 #
-# Checkpointing keeps less, at full size too, and gives the same gradient; SVD's latents and its number of passes are the paper's; the
-# precision of weights is what was asked for.
+# Checkpointing keeps less, at full size too, and gives the same gradient; SVD's latents and its number of passes are
+# the paper's; the precision of weights is what was asked for.
 
 # %%
 assert little < everything, "checkpointing should keep less"
@@ -341,12 +343,12 @@ print(f"SVD's UNet takes {gib(1.52e9, 'fp16'):.1f} GiB in fp16 and {gib(1.52e9, 
 # ### 2. How many passes?
 #
 # Count the UNet passes of a controlled run from its settings. `denoising`: one forward pass for each step, two with
-# classifier-free guidance (`max_guidance_scale` above 1). `optimising`: one forward and backward pass for each iteration.
+# classifier-free guidance (`max_guidance_scale` above 1). `optimizing`: one forward and backward pass for each iteration.
 
 
 # %% nbgrader={"grade": false, "grade_id": "passes-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def passes(settings):
-    """(denoising, optimising): UNet passes of a run."""
+    """(denoising, optimizing): UNet passes of a run."""
     ### BEGIN SOLUTION
     first, last = settings.control_steps
     return settings.num_inference_steps * (2 if settings.max_guidance_scale > 1 else 1), (
@@ -361,9 +363,9 @@ assert passes(Settings(max_guidance_scale=1.0, iterations=0)) == (50, 0), "no gu
 assert passes(settings)[1] >= sum(len(losses) for losses in run.losses.values()), (
     "a run makes no more iterations than that: its steps may end early, never late"
 )
-denoising, optimising = passes(Settings())
+denoising, optimizing = passes(Settings())
 print(
-    f"SVD: {denoising} forward passes and {optimising} with a backward pass, about {denoising + 3 * optimising} in all."
+    f"SVD: {denoising} forward passes and {optimizing} with a backward pass, about {denoising + 3 * optimizing} in all."
 )
 
 # %% [markdown]
@@ -374,7 +376,7 @@ print(
 # $$\sigma_i = \Big(\sigma_{\max}^{1/\rho} + \tfrac{i}{n-1}\big(\sigma_{\min}^{1/\rho} -
 # \sigma_{\max}^{1/\rho}\big)\Big)^{\rho}, \qquad \rho = 7 .$$
 #
-# Then: what share of $\sigma$ is the paper's rate, 0.21, at the first and at the last guided step of SVD?
+# Then: what share of $\sigma$ is the paper's rate, 0.21, at the first and at the last control step of SVD?
 
 
 # %% nbgrader={"grade": false, "grade_id": "karras-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -393,18 +395,20 @@ ours = make_schedule(model, model.settings).sigmas[:-1].double().cpu()  # withou
 mine = karras(len(ours), model.scheduler.config.sigma_min, model.scheduler.config.sigma_max)
 assert torch.allclose(mine, ours, rtol=1e-3), "the model's own levels differ"
 begin, end = (svd_levels[step].item() for step in Settings().control_steps)
-assert 370 < begin < 378 and 36 < end < 38, f"SVD is guided from 374 to 37, not from {begin:.0f} to {end:.0f}"
+assert 370 < begin < 378 and 36 < end < 38, f"SVD's control steps go from 374 to 37, not from {begin:.0f} to {end:.0f}"
 print(
-    f"SVD is guided from sigma {begin:.0f} to {end:.0f}: a rate of 0.21 is {0.21 / begin:.2%} to {0.21 / end:.2%} of it."
+    f"SVD's control steps go from sigma {begin:.0f} to {end:.0f}: a rate of 0.21 is {0.21 / begin:.2%} to {0.21 / end:.2%} of it."
 )
 
 # %%
-plot_series(range(50), {"SVD": svd_levels.float()}, "step", "noise level", marks={"guided from": 5, "to": 20}, log=True)
+plot_series(
+    range(50), {"SVD": svd_levels.float()}, "step", "noise level", marks={"control from": 5, "to": 20}, log=True
+)
 
 # %% [markdown]
 # ## Further
 #
-# - [models.py](../sgi2v_lab/models.py): one loader for the toy, SVD, SVD-XT and any folder in their format.
+# - [load.py](../sgi2v_lab/models/load.py): one loader for the toy, SVD, SVD-XT and any folder in their format.
 # - [settings.py](../sgi2v_lab/settings.py): every hyperparameter, with where it comes from.
 # - Section 4.1 and table 1 of the paper; then a photograph of your own, in the Studio of
 #   [chapter 8](08_the_full_method.ipynb).
