@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.settings import FEATURE_KINDS, OPTIMIZERS, Settings
+from sgi2v_lab.features import KINDS
+from sgi2v_lab.optimize import OPTIMIZERS
+from sgi2v_lab.settings import CONTROL_FIELDS, FEATURE_KINDS, OPTIMIZER_NAMES, Settings, renamed_settings
 
 
 def test_the_defaults_are_the_papers():
@@ -52,8 +54,8 @@ def test_the_defaults_are_the_papers():
         ("butterworth_order", 0),
         ("min_guidance_scale", -1),
         ("max_guidance_scale", math.inf),
-        ("guidance_first_step", -1),
-        ("guidance_last_step", -1),
+        ("cfg_steps", (-1, 3)),
+        ("cfg_steps", (4, 3)),
         ("fps", 0),
         ("motion_bucket_id", 256),
         ("noise_aug_strength", -0.02),
@@ -90,6 +92,7 @@ def test_a_value_out_of_range_is_named(name, value):
         ("control_steps", (5, 6, 7)),
         ("control_steps", (5, 6.5)),
         ("control_steps", 5),
+        ("cfg_steps", 5),
         ("layers", 2),
         ("layers", (2, 1)),
         ("layers", ((2,),)),
@@ -110,12 +113,12 @@ def test_numbers_of_other_libraries_become_pythons():
 
 
 def test_guidance_has_its_steps():
-    everywhere, some = Settings(), Settings(guidance_first_step=2, guidance_last_step=4)
+    everywhere, some = Settings(), Settings(cfg_steps=(2, 4))
     assert [step for step in range(50) if some.has_guidance(step)] == [2, 3, 4]
     assert all(everywhere.has_guidance(step) for step in range(50)) and not everywhere.has_guidance(50)
     assert not some.replace(max_guidance_scale=1).has_guidance(3)
-    with pytest.raises(InputError, match="guidance_last_step is 1, but the first is 2.*max_guidance_scale 1"):
-        some.replace(guidance_last_step=1)
+    beyond = Settings(cfg_steps=(48, 999))
+    assert [step for step in range(60) if beyond.has_guidance(step)] == [48, 49]
 
 
 def test_the_ends_of_the_ranges_are_good():
@@ -126,11 +129,11 @@ def test_the_ends_of_the_ranges_are_good():
     Settings(num_inference_steps=1, control_steps=(0, 0))
     for kind in FEATURE_KINDS:
         assert Settings(features=kind).features == kind
-    for optimizer in OPTIMIZERS:
+    for optimizer in OPTIMIZER_NAMES:
         assert Settings(optimizer=optimizer).optimizer == optimizer
 
 
-def test_guided_steps_must_lie_within_the_steps():
+def test_control_steps_must_lie_within_the_steps():
     with pytest.raises(InputError, match="control_steps ends at 20.*0..9"):
         Settings(num_inference_steps=10)
     assert Settings(num_inference_steps=10, control_steps=(1, 9)).control_steps == (1, 9)
@@ -164,6 +167,67 @@ def test_a_file_may_leave_fields_out(tmp_path):
     path = tmp_path / "settings.json"
     path.write_text('{"cutoff": 0.3}')
     assert Settings.load(path) == Settings(cutoff=0.3)
+
+
+def test_every_field_says_what_it_is():
+    for name, field in Settings.model_fields.items():
+        about = field.json_schema_extra
+        assert about["label"] and about["group"], name
+        assert field.description[0].isupper() and field.description[-1] == ".", name
+        assert bool(about["none"]) == (field.annotation == field.annotation | None), name
+        low, high, step = about["slider"] or (0, 1, 1)
+        assert low < high and step > 0, name
+        if about["slider"]:
+            assert about["low"] <= low < high <= about["high"], name
+    json.dumps(Settings.model_json_schema())
+
+
+def test_the_names_are_those_that_the_stages_know():
+    assert set(FEATURE_KINDS) == set(KINDS)
+    assert set(OPTIMIZER_NAMES) == set(OPTIMIZERS)
+    assert set(CONTROL_FIELDS) >= {"control_steps", "iterations", "layers", "gaussian_sigma", "cutoff"}
+    assert not set(CONTROL_FIELDS) & {"num_inference_steps", "fps", "max_guidance_scale", "cfg_steps", "width"}
+
+
+def test_files_of_earlier_versions_are_read():
+    old = {
+        "num_steps": 30,
+        "sampler": "euler",
+        "guided_steps": [2, 9],
+        "relative_rate": True,
+        "carry_optimizer": False,
+        "enough": 0.3,
+        "features": "ordinary",
+        "motion_bucket": 90,
+        "noise_augmentation": 0.1,
+        "min_guidance": 1.5,
+        "max_guidance": 2.5,
+        "guidance_first_step": 2,
+        "guidance_last_step": None,
+        "decode_chunk": 4,
+        "checkpointing": True,
+        "cutoff": 0.25,
+    }
+    assert Settings(**renamed_settings(old)) == Settings(
+        num_inference_steps=30,
+        control_steps=(2, 9),
+        scale_lr_by_sigma=True,
+        early_stop=0.3,
+        features="self-attention",
+        motion_bucket_id=90,
+        noise_aug_strength=0.1,
+        min_guidance_scale=1.5,
+        max_guidance_scale=2.5,
+        cfg_steps=(2, 999),
+        decode_chunk_size=4,
+        cutoff=0.25,
+    )
+    new = Settings(cfg_steps=(1, 3)).as_dict()
+    assert renamed_settings(new) == new
+    with pytest.raises(InputError, match="sampler is 'dpm\\+\\+', which is gone"):
+        renamed_settings({"sampler": "dpm++"})
+    with pytest.raises(InputError, match="unknown setting 'num_steps'; it is called num_inference_steps now"):
+        Settings(num_steps=30)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ class _Commands(TyperGroup):
             if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
                 raise
             _complain(
-                "out of memory; try --memory offload, --decode-chunk-size 1, a smaller picture, or --dtype fp16 on a GPU"
+                "out of memory; try --memory offload, --decode-chunk-size 1, a smaller picture, "
+                "or --dtype fp16 on a GPU"
             )
             raise typer.Exit(2) from error
 

@@ -1,20 +1,20 @@
-"""Every field of `Settings` as a command-line option, made from the dataclass so that none is forgotten."""
+"""Every field of `Settings` as a command-line option, with the help that the field itself gives."""
 
-import dataclasses
 import functools
 import inspect
 import re
 from collections.abc import Callable
 
 import typer
+from pydantic.fields import FieldInfo
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.settings import Settings
 
 __all__ = ["read_setting", "takes_settings"]
 
-FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
-PANEL = "Settings (left out: the model's own, which need not be the paper's)"
+FIELDS = Settings.model_fields
+PAIR, PAIRS = tuple[int, int], tuple[tuple[int, int], ...]
 
 
 def takes_settings(command: Callable) -> Callable:
@@ -28,60 +28,58 @@ def takes_settings(command: Callable) -> Callable:
 
     signature = inspect.signature(command)
     kept = [p for name, p in signature.parameters.items() if name != "changes"]
-    options = [_option(field, comment) for field, comment in zip(FIELDS.values(), _comments(), strict=True)]
+    options = [_option(name, field) for name, field in FIELDS.items()]
     run.__signature__ = signature.replace(parameters=[*kept, *options])
     run.__annotations__ = {p.name: p.annotation for p in [*kept, *options]}
     return run
 
 
 def read_setting(name: str, value: object) -> object:
-    """A setting's value from what the command line gives.
+    """A setting's value from what the command line gives; ranges are for `Settings` to check.
 
-    Numbers and words are kept. `layers` is text or texts such as "2,1 2,2", `control_steps` such as "5-20"; a setting
-    that may be absent takes "none". Ranges are for `Settings` to check.
+    Numbers and words are kept. `layers` is text or texts such as "2,1 2,2", a pair of steps is text such as "5-20"; a
+    setting that may be absent takes "none".
 
     Raises:
         InputError: for text that cannot be read.
     """
-    kind = FIELDS[name].type
-    if name == "layers":
-        text = " ".join(value) if isinstance(value, list | tuple) else str(value)
-        if not re.fullmatch(r"\s*\d+\s*,\s*\d+(\s+\d+\s*,\s*\d+)*\s*", text):
-            raise InputError(f"layers is {text!r}, but must be pairs of up block and transformer, such as '2,1 2,2'")
+    kind = FIELDS[name].annotation
+    if kind in (int, float, bool, str):
+        return value
+    text = (" ".join(value) if isinstance(value, list | tuple) else str(value)).strip()
+    if text.lower() == "none" and kind == kind | None:
+        return None
+    if kind == PAIRS:
+        if not re.fullmatch(r"\d+\s*,\s*\d+(\s+\d+\s*,\s*\d+)*", text):
+            raise InputError(f"{name} is {text!r}, but must be pairs of up block and transformer, such as '2,1 2,2'")
         return tuple((int(a), int(b)) for a, b in re.findall(r"(\d+)\s*,\s*(\d+)", text))
-    if name == "control_steps":
-        found = re.fullmatch(r"\s*(\d+)\s*(?:-|\.\.|,|\s)\s*(\d+)\s*", str(value))
+    or_none = ", or 'none'" if kind == kind | None else ""
+    if kind in (PAIR, PAIR | None):
+        found = re.fullmatch(r"(\d+)\s*(?:-|\.\.|,|\s)\s*(\d+)", text)
         if not found:
-            raise InputError(
-                f"control_steps is {str(value)!r}, but must be the first and the last step, such as '5-20'"
-            )
+            raise InputError(f"{name} is {text!r}, but must be the first and the last step, such as '5-20'{or_none}")
         return int(found[1]), int(found[2])
-    if kind in (int | None, float | None):
-        if str(value).lower() == "none":
-            return None
-        number = int if kind == int | None else float
-        try:
-            return number(str(value))
-        except ValueError:
-            what = "a whole number" if number is int else "a number"
-            raise InputError(f"{name} is {str(value)!r}, but must be {what}, or 'none'") from None
-    return value
+    number, what = (int, "a whole number") if kind == int | None else (float, "a number")
+    try:
+        return number(text)
+    except ValueError:
+        raise InputError(f"{name} is {text!r}, but must be {what}{or_none}") from None
 
 
-def _option(field: dataclasses.Field, comment: str) -> inspect.Parameter:
-    as_is = field.type in (int, float, bool, str)
-    annotation = list[str] | None if field.name == "layers" else (field.type if as_is else str) | None
-    words = None
-    if not as_is:
-        words = {"layers": "B,T", "control_steps": "FIRST-LAST"}.get(field.name, "NUMBER|none")
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    about, kind = field.json_schema_extra, field.annotation
+    choices = f" One of {', '.join(about['choices'])}." if about["choices"] else ""
     option = typer.Option(
         None,
-        help=f"{comment} (paper: {_written(field.default)})",
-        metavar=words,
+        help=f"{field.description}{choices} Paper: {_written(field.default)}.",
+        metavar={PAIRS: "B,T", PAIR: "FIRST-LAST", PAIR | None: "FIRST-LAST|none"}.get(
+            kind, "NUMBER|none" if kind == kind | None else None
+        ),
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=f"{about['group']} (by default the model's own settings)",
     )
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)
+    typed = list[str] if kind == PAIRS else kind if kind in (int, float, bool, str) else str
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=typed | None)
 
 
 def _written(value: object) -> str:
@@ -92,16 +90,3 @@ def _written(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     return str(value)
-
-
-def _comments() -> list[str]:
-    """What the source says beside each field; of one without a comment, its name."""
-    lines = inspect.getsource(Settings).splitlines()
-    found: list[str] = []
-    for name in FIELDS:
-        line = next(line for line in lines if re.match(rf"    {name}: ", line))
-        comment = line.partition("  # ")[2]
-        if comment.startswith("..."):  # goes on where the comment above ends
-            comment = found[-1] + comment.removeprefix("...")
-        found.append(comment.removesuffix("...").strip() or name.replace("_", " "))
-    return found

@@ -1,6 +1,5 @@
 """The command line through its real entry points: typer's runner for most, true processes where it matters."""
 
-import dataclasses
 import json
 import os
 import pickle
@@ -137,7 +136,7 @@ def test_generate_takes_every_setting_and_records_it(desk, checkpoint):
     assert {name: settings[name] for name in wanted} == wanted
     assert settings["iterations"] == 1 and settings["height"] == 64  # left out: the model's own, not the paper's
     options = {parameter.name for parameter in get_command(app).commands["generate"].params}
-    assert options >= {field.name for field in dataclasses.fields(Settings)}
+    assert options >= set(Settings.model_fields)
 
 
 def test_generate_compares(desk, checkpoint):

@@ -1,4 +1,3 @@
-import dataclasses
 import inspect
 
 import pytest
@@ -19,24 +18,26 @@ def options():
 
 def test_every_setting_is_an_option_with_the_papers_value():
     found = options()
-    assert set(found) == {"other"} | {field.name for field in dataclasses.fields(Settings)}
-    assert all("(paper: " in option.help for name, option in found.items() if name != "other")
-    assert "denoising steps" in found["num_inference_steps"].help and found["num_inference_steps"].help.endswith(
-        "(paper: 50)"
-    )
-    assert found["layers"].help.endswith("(paper: 2,1 2,2)") and found["control_steps"].help.endswith("(paper: 5-20)")
-    assert "first frame and of the last" in found["max_guidance_scale"].help
-    assert all(option.default is None for name, option in found.items() if name != "other")
+    assert found.pop("other") == 1
+    assert list(found) == list(Settings.model_fields)
+    for name, option in found.items():
+        field = Settings.model_fields[name]
+        assert option.help.startswith(field.description)
+        assert field.json_schema_extra["group"] in option.rich_help_panel
+        assert option.default is None
+    assert found["num_inference_steps"].help.endswith(" Paper: 50.")
+    assert found["layers"].help.endswith(" Paper: 2,1 2,2.")
+    assert found["control_steps"].help.endswith(" Paper: 5-20.")
+    assert "One of adamw, adam, sgd, normalized." in found["optimizer"].help
+    assert found["cfg_steps"].metavar == "FIRST-LAST|none"
 
 
 def test_only_what_was_given_is_changed():
-    left_out = dict.fromkeys(f.name for f in dataclasses.fields(Settings))
+    left_out = dict.fromkeys(Settings.model_fields)
     assert command(**left_out) == (1, {})
-    given = left_out | {"cutoff": 0.0, "iterations": 0, "checkpointing": False, "gaussian_sigma": "none", "layers": []}
-    assert command(**given, other=2) == (
-        2,
-        {"cutoff": 0.0, "iterations": 0, "checkpointing": False, "gaussian_sigma": None},
-    )
+    changes = {"cutoff": 0.0, "iterations": 0, "scale_lr_by_sigma": False}
+    given = left_out | changes | {"gaussian_sigma": "none", "layers": []}
+    assert command(**given, other=2) == (2, changes | {"gaussian_sigma": None})
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,8 @@ def test_only_what_was_given_is_changed():
         ("control_steps", "5-20", (5, 20)),
         ("control_steps", "5 .. 20", (5, 20)),
         ("control_steps", "5,20", (5, 20)),
+        ("cfg_steps", "0-9", (0, 9)),
+        ("cfg_steps", "None", None),
         ("num_frames", "14", 14),
         ("num_frames", "none", None),
         ("gaussian_sigma", "0.25", 0.25),
@@ -67,6 +70,8 @@ def test_texts_are_read(name, text, value):
         ("control_steps", "5"),
         ("control_steps", "5-"),
         ("control_steps", "-5-20"),
+        ("control_steps", "none"),
+        ("cfg_steps", "all"),
         ("num_frames", "1.5"),
         ("gaussian_sigma", "wide"),
     ],
