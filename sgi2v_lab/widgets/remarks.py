@@ -35,7 +35,7 @@ def remarks_on(
     num_frames: int,
     size: tuple[int, int],
     factor: int,
-    motion_bucket: int = 127,
+    motion_bucket_id: int = 127,
     fps: int = 7,
     fit: str = "stretch",
 ) -> list[Remark]:
@@ -46,7 +46,7 @@ def remarks_on(
         num_frames: of the video.
         size: (width, height) of the video in pixels, multiples of `factor`.
         factor: pixels per latent cell, 8 for Stable Video Diffusion.
-        motion_bucket: 0..255, how much motion the model is asked for.
+        motion_bucket_id: 0..255, how much motion the model is asked for.
         fps: frames per second that the model is told.
         fit: how the picture becomes one of `size`, see `Fit.plan`.
     """
@@ -66,7 +66,7 @@ def remarks_on(
         for fault in (
             *(() if is_camera(one) else outside(boxes, plan)),  # what a pan moves out of sight is meant to go
             *too_small(boxes, factor),
-            *too_fast(boxes, size, motion_bucket, fps),
+            *too_fast(boxes, size, motion_bucket_id, fps),
         ):
             found.append(Remark("warning", index, f"{name} {fault.text}"))
     return sorted(found, key=lambda remark: remark.kind)  # stable: in the order of the boxes

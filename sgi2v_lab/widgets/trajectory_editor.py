@@ -48,7 +48,7 @@ class TrajectoryEditor(OneAtATime):
         width: of the video in pixels, as the model makes it.
         height: of the video in pixels.
         factor: pixels per latent cell.
-        motion_bucket: 0..255, how much motion the model will be asked for.
+        motion_bucket_id: 0..255, how much motion the model will be asked for.
         fps: frames per second at which boxes are played, and that the model is told.
         fit: "stretch", "crop" or "pad", as `generate` will fit the picture.
         selected: index of the selected trajectory, or -1.
@@ -67,7 +67,7 @@ class TrajectoryEditor(OneAtATime):
     width = traitlets.Int(1024, min=16).tag(sync=True)
     height = traitlets.Int(576, min=16).tag(sync=True)
     factor = traitlets.Int(8, min=1).tag(sync=True)
-    motion_bucket = traitlets.Int(127, min=0, max=255).tag(sync=True)
+    motion_bucket_id = traitlets.Int(127, min=0, max=255).tag(sync=True)
     fps = traitlets.Int(7, min=1, max=240).tag(sync=True)
     fit = traitlets.Enum(("stretch", "crop", "pad"), "stretch").tag(sync=True)
     selected = traitlets.Int(-1, min=-1).tag(sync=True)
