@@ -148,7 +148,7 @@ def test_draw_set_generate_and_look(notebook, hand):
     for name in ("controlled", "uncontrolled"):
         assert_plays(notebook, name)
     assert notebook.evaluate("len(studio.run.video)") == 3
-    assert "guided step" in notebook.find("loss-curve").text_content()
+    assert "control step" in notebook.find("loss-curve").text_content()
     assert notebook.page.locator("[data-testid=loss-curve] polyline").count() == 2
 
 
@@ -213,7 +213,7 @@ def test_all_by_keyboard(notebook, hand):
     notebook.find("seed").focus()
     keyboard.press("Control+a")
     keyboard.type("12")
-    for _ in range(3):  # past the dice and the box
+    for _ in range(3):  # past the button for another seed and the box
         keyboard.press("Tab")
     assert notebook.page.evaluate("() => document.activeElement.dataset.testid") == "generate"
     for key in ("b", "m", "ArrowDown"):  # a new cell, another kind of cell, the next cell: not from here

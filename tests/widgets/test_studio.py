@@ -13,7 +13,7 @@ from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.json_format import to_json
 from sgi2v_lab.video import read_video
 from sgi2v_lab.widgets import Studio
-from sgi2v_lab.widgets.studio.fields import FIELDS, groups, usable_presets
+from sgi2v_lab.widgets.studio.fields import groups, usable_presets
 from sgi2v_lab.widgets.studio.job import Job, Stopped, plain_sentence
 from sgi2v_lab.widgets.studio.pictures import SAMPLES, drawn_scene, sample_picture
 from sgi2v_lab.widgets.studio.runs import Gallery
@@ -40,16 +40,16 @@ def asks(studio, **message):
 
 
 def hold(studio, monkeypatch):
-    """Let the UNet wait at its next call until the returned event is set."""
+    """Let the denoiser wait at its next call until the returned event is set."""
     go, waiting = threading.Event(), threading.Event()
-    forward = studio.model.unet.forward
+    forward = studio.model.denoiser.forward
 
     def slow(*args, **kwargs):
         waiting.set()
         assert go.wait(60)
         return forward(*args, **kwargs)
 
-    monkeypatch.setattr(studio.model.unet, "forward", slow)
+    monkeypatch.setattr(studio.model.denoiser, "forward", slow)
     return go, waiting
 
 
@@ -102,8 +102,8 @@ def test_a_job_stops_within_one_iteration():
     job.tell = tell
     with pytest.raises(Stopped):
         job.run()
-    assert len(calls) == 5, "the UNet was called again"
-    assert not tiny_model().unet._forward_pre_hooks
+    assert len(calls) == 5, "the denoiser was called again"
+    assert not tiny_model().denoiser._forward_pre_hooks
 
 
 def test_without_boxes_there_is_one_video():
@@ -136,19 +136,24 @@ def test_errors_are_sentences(error, words):
 
 
 def test_every_setting_has_a_control():
-    named = [field.name for fields in FIELDS.values() for field in fields]
-    assert sorted(named) == sorted(Settings().as_dict())
+    found = [field for group in groups([(2, 1)]) for field in group["fields"]]
+    assert sorted(field["name"] for field in found) == sorted(Settings.model_fields)
+    for field in found:
+        assert field["description"] == Settings.model_fields[field["name"]].description
+    kinds = {field["name"]: field["kind"] for field in found}
+    assert kinds["control_steps"] == kinds["cfg_steps"] == "range"
+    assert (kinds["layers"], kinds["optimizer"], kinds["scale_lr_by_sigma"]) == ("layers", "choice", "switch")
+    assert (kinds["num_frames"], kinds["cutoff"], kinds["gaussian_sigma"]) == ("number",) * 3
     json.dumps(groups([(2, 1)]))
 
 
 def test_sliders_stay_within_what_settings_accept():
-    for fields in FIELDS.values():
-        for field in fields:
-            if field.kind == "number":
-                for value in (field.low, field.high):
-                    changes = {"control_steps": (0, 0)} if field.name == "num_inference_steps" else {}
-                    Settings().replace(**{field.name: value}, **changes)
-                assert field.low < field.high
+    for group in groups([(2, 1)]):
+        for field in group["fields"]:
+            if field["kind"] == "number":
+                for value in (field["low"], field["high"]):
+                    changes = {"control_steps": (0, 0)} if field["name"] == "num_inference_steps" else {}
+                    Settings().replace(**{field["name"]: value}, **changes)
 
 
 def test_the_browser_changes_a_setting_and_hears_why_not(studio):
@@ -165,6 +170,15 @@ def test_the_browser_changes_a_setting_and_hears_why_not(studio):
     asks(studio, kind="preset", name="own")
     assert studio.settings == tiny_model().settings
     assert studio._refused == {}
+
+
+def test_a_pair_of_steps_may_be_left_out(studio):
+    asks(studio, kind="setting", name="cfg_steps", value=[0, 1])
+    assert (studio.settings.cfg_steps, studio._values["cfg_steps"]) == ((0, 1), [0, 1])
+    asks(studio, kind="setting", name="cfg_steps", value=None)
+    assert studio.settings.cfg_steps is None
+    asks(studio, kind="setting", name="control_steps", value=None)
+    assert studio._refused["control_steps"].startswith("Control_steps is None")
 
 
 def test_presets_are_at_hand_and_one_is_named_while_it_is_in_use(studio):
@@ -207,7 +221,7 @@ def test_generate_gives_what_the_pipeline_gives(studio):
     assert studio.error == ""
     same = generate(tiny_model(), studio.image, BALL, QUICK, seed=studio.seed, progress=False)
     assert torch.equal(studio.run.video, same.video)
-    assert list(dict.fromkeys(states)) == ["generating", "keeping", "done"]
+    assert list(dict.fromkeys(states)) == ["generating", "saving", "done"]
     assert studio._losses == [[0, same.losses[0]]]
     assert studio._shown == studio._runs[0]["id"]
     without = studio.uncontrolled
@@ -251,7 +265,7 @@ def test_what_fails_is_said_in_place(studio, monkeypatch):
     asks(studio, kind="generate")
     assert "wholly outside the picture" in studio.error
     studio.trajectories = BALL
-    monkeypatch.setattr(studio.model.unet, "forward", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(studio.model.denoiser, "forward", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
     asks(studio, kind="generate")
     studio.wait(60)
     assert studio._job["state"] == "failed"
@@ -372,6 +386,28 @@ def test_a_run_of_an_earlier_version_has_no_diagnosis(studio):
     assert studio.gallery.diagnosis(studio._shown) == {}
     asks(studio, kind="fetch", id=studio._shown)
     assert studio.sent[-1][0]["record"]["diagnosis"] == {}
+
+
+def test_a_run_of_an_earlier_version_is_opened_again(studio):
+    studio.generate()
+    studio.wait(120)
+    file = studio.gallery.folder / studio._shown / "run.json"
+    record = json.loads(file.read_text())
+    renamed = {
+        "num_inference_steps": "num_steps",
+        "control_steps": "guided_steps",
+        "max_guidance_scale": "max_guidance",
+    }
+    settings = {renamed.get(name, name): value for name, value in record["settings"].items()} | {"sampler": "euler"}
+    file.write_text(json.dumps(record | {"settings": settings}))
+    assert studio.gallery.record(studio._shown).settings == record["settings"]
+    studio.reset()
+    studio.reopen(studio._shown)
+    assert studio.settings == QUICK
+    file.write_text(json.dumps(record | {"settings": settings | {"sampler": "dpm++"}}))
+    assert len(studio.gallery.records()) == 1, "it can still be watched"
+    asks(studio, kind="reopen", id=studio._shown)
+    assert "sampler is 'dpm++', which is gone" in studio.error
 
 
 def test_another_studio_finds_the_runs(studio):

@@ -4,9 +4,9 @@ import { diagnosisSection } from "./diagnosis.js";
 import { renderEditor } from "./trajectory_editor.js";
 
 const OTHER = "other"; // the entry of the model menu that asks for a folder or a hub id
-const BUSY = ["loading", "generating", "cancelling", "keeping"];
+const BUSY = ["loading", "generating", "cancelling", "saving"];
 const SAID = {
-  loading: "Loading the model …", cancelling: "Stopping before the next iteration …", keeping: "Measuring and saving …",
+  loading: "Loading the model …", cancelling: "Stopping before the next iteration …", saving: "Measuring and saving …",
   cancelled: "Cancelled. Nothing was kept.", done: "Done.",
 };
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -40,14 +40,16 @@ class Control {
     this.problem = h("p", { class: "st-problem", id: `${id}-problem`, role: "alert" });
     let body;
     if (field.kind === "range") {
-      this.inputs = ["first", "last"].map((which, i) => numeric({ min: 0, step: 1, ...about, id: `${id}-${which}`, "aria-label": `${field.label}: ${which}`, "data-testid": `setting-${field.name}-${which}` }));
-      for (const input of this.inputs) input.addEventListener("change", () => send(this.inputs.map((each) => Number(each.value))));
+      this.inputs = ["first", "last"].map((which, i) => numeric({ min: 0, step: 1, placeholder: field.none, ...about, id: `${id}-${which}`, "aria-label": `${field.label}: ${which}`, "data-testid": `setting-${field.name}-${which}` }));
+      const pair = () => this.inputs.map(({ value }, i) => (value === "" ? this.all()[i] : Number(value)));
+      for (const input of this.inputs) input.addEventListener("change", () => send(this.inputs.every(({ value }) => value === "") ? null : pair()));
       this.strip = h("div", { class: "st-steps", "aria-hidden": "true" });
       body = [h("div", { class: "st-pair" }, this.inputs[0], h("span", {}, "to"), this.inputs[1]), this.strip];
-      this.write = ([first, last]) => {
-        this.inputs.forEach((input, i) => { input.value = [first, last][i]; });
-        const total = studio.model.get("_values").num_inference_steps;
-        this.strip.replaceChildren(...Array.from({ length: Math.min(total, 100) }, (_, i) => h("i", { class: i >= first && i <= last ? "is-on" : "" })));
+      this.all = () => [0, studio.model.get("_values").num_inference_steps - 1];
+      this.write = (value) => {
+        this.inputs.forEach((input, i) => { input.value = value?.[i] ?? ""; });
+        const [first, last] = value ?? this.all();
+        this.strip.replaceChildren(...Array.from({ length: Math.min(this.all()[1] + 1, 100) }, (_, i) => h("i", { class: i >= first && i <= last ? "is-on" : "" })));
       };
     } else if (field.kind === "choice") {
       const input = choices(field.choices, about);
@@ -77,7 +79,7 @@ class Control {
     const title = h("label", { for: field.kind === "range" ? `${id}-first` : id }, field.label, field.symbol && h("var", {}, field.symbol));
     this.node = h(
       "div", { class: `st-field is-${field.kind}` }, h("div", { class: "st-name" }, title, this.reset), body,
-      h("p", { class: "st-help", id: `${id}-help` }, `${field.help} `, h("span", { class: "st-paper" }, `Paper: ${written(field.paper, field)}.`)), this.problem,
+      h("p", { class: "st-help", id: `${id}-help` }, `${field.description} `, h("span", { class: "st-paper" }, `Paper: ${written(field.paper, field)}.`)), this.problem,
     );
   }
 
@@ -94,14 +96,14 @@ class Control {
   }
 }
 
-/** The loss before every iteration, one line a guided step, growing as it falls. */
-function lossCurve(given, guided) {
+/** The loss before every iteration, one line a control step, growing as it falls. */
+function lossCurve(given, range) {
   const losses = given.map(([step, values]) => [step, values.filter((value) => value !== null)]).filter(([, values]) => values.length);
   const [width, height, left, bottom, top] = [420, 190, 46, 34, 12];
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "st-curve", role: "img", "data-testid": "loss-curve" });
-  drawing.setAttribute("aria-label", losses.length ? `Loss at ${losses.length} guided steps, last ${tidy(losses.at(-1)[1].at(-1))}` : "No loss yet");
+  drawing.setAttribute("aria-label", losses.length ? `Loss at ${losses.length} control steps, last ${tidy(losses.at(-1)[1].at(-1))}` : "No loss yet");
   const steps = losses.map(([step]) => step);
-  const [first, last] = [Math.min(guided[0], ...steps), Math.max(guided[1], ...steps)];
+  const [first, last] = [Math.min(range[0], ...steps), Math.max(range[1], ...steps)];
   const most = Math.max(...losses.flatMap(([, values]) => values), 1e-12) * 1.08;
   const slot = (width - left - 6) / (last - first + 1);
   const [x, y] = [(step, share) => left + slot * (step - first + 0.1 + 0.8 * share), (loss) => top + (height - top - bottom) * (1 - loss / most)];
@@ -112,7 +114,7 @@ function lossCurve(given, guided) {
   }
   const every = Math.ceil(26 / slot);
   for (let step = first; step <= last; step += every) drawing.append(svg("text", { x: x(step, 0.5), y: height - bottom + 16, "text-anchor": "middle" }, String(step)));
-  drawing.append(svg("text", { class: "axis", x: (left + width) / 2, y: height - 3, "text-anchor": "middle" }, "guided step"));
+  drawing.append(svg("text", { class: "axis", x: (left + width) / 2, y: height - 3, "text-anchor": "middle" }, "control step"));
   losses.forEach(([step, values], i) => {
     const points = values.map((loss, k) => [x(step, values.length > 1 ? k / (values.length - 1) : 0.5), y(loss)]);
     const now = i === losses.length - 1 ? " is-now" : "";
@@ -134,7 +136,7 @@ class Screen {
       const overlay = svg("svg", { class: "st-overlay", viewBox: `0 0 ${record.settings.width} ${record.settings.height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
       const objmc = record.objmc[name] == null ? "" : `ObjMC ${record.objmc[name].toFixed(1)} px`;
       const caption = h("figcaption", {}, h("strong", {}, name === "controlled" ? "With control" : "Without control"), objmc && h("span", {}, objmc));
-      const node = h("figure", { class: "st-screen" }, h("div", { class: "st-film", style: `aspect-ratio: ${record.settings.width} / ${record.settings.height}` }, video, overlay), caption);
+      const node = h("figure", { class: "st-screen" }, h("div", { class: "st-video", style: `aspect-ratio: ${record.settings.width} / ${record.settings.height}` }, video, overlay), caption);
       return { name, video, overlay, node };
     });
     const palette = studio.model.get("_choices").palette;
@@ -257,7 +259,7 @@ class StudioView {
 
   launch() {
     this.seed = h("input", { type: "number", min: 0, step: 1, "data-testid": "seed", onchange: () => this.set("seed", Math.max(0, Math.round(Number(this.seed.value)))) });
-    const dice = h("button", { type: "button", class: "sg-button is-outlined", title: "Another seed", "data-testid": "dice", onclick: () => this.set("seed", Math.floor(Math.random() * 1e6)) }, "Another");
+    const another = h("button", { type: "button", class: "sg-button is-outlined", title: "Another seed", "data-testid": "new-seed", onclick: () => this.set("seed", Math.floor(Math.random() * 1e6)) }, "Another");
     this.compare = h("input", { type: "checkbox", "data-testid": "compare", onchange: () => this.set("compare", this.compare.checked) });
     this.generate = button("Generate", "play", { class: "sg-button is-primary", title: "Make the video", "data-testid": "generate", onclick: () => this.send({ kind: "generate" }) }, true);
     this.cancel = button("Cancel", "close", { class: "sg-button is-outlined", title: "Stop before the next iteration", "data-testid": "cancel", onclick: () => this.send({ kind: "cancel" }) }, true);
@@ -267,7 +269,7 @@ class StudioView {
     this.problem = h("div", { class: "st-error", role: "alert", "data-testid": "problem" });
     return h(
       "section", { class: "st-launch", "aria-label": "Generate" },
-      h("div", { class: "st-bar" }, labelled("Seed", this.seed), dice, h("label", { class: "st-check" }, this.compare, "also without control"), h("span", { class: "st-space" }), this.cancel, this.generate),
+      h("div", { class: "st-bar" }, labelled("Seed", this.seed), another, h("label", { class: "st-check" }, this.compare, "also without control"), h("span", { class: "st-space" }), this.cancel, this.generate),
       h("div", { class: "st-running" }, this.progress, this.said), this.problem,
     );
   }
@@ -337,7 +339,7 @@ class StudioView {
     if (focused) launching.find((node) => !node.hidden && !node.disabled).focus();
     for (const node of [this.modelMenu, this.modelName, this.deviceMenu]) node.disabled = busy;
     this.fill.style.width = `${job.state === "done" ? 100 : percent}%`;
-    this.progress.classList.toggle("is-waiting", job.state === "loading" || job.state === "keeping");
+    this.progress.classList.toggle("is-waiting", job.state === "loading" || job.state === "saving");
     this.progress.classList.toggle("is-off", !busy);
     this.progress.setAttribute("aria-valuenow", percent);
     const what = job.stage === "uncontrolled" ? "Without control" : "With control";
@@ -350,11 +352,12 @@ class StudioView {
   }
 
   drawLosses() {
-    const [losses, guided] = [this.model.get("_losses"), this.model.get("_values").control_steps];
     const shown = this.shown?.record;
     this.curveTitle.textContent = `Loss before each iteration${this.busy && shown ? ", of the run under way" : this.shown && this.beside ? ", of A" : ""}`;
-    const own = !this.busy && shown ? Object.entries(shown.losses).map(([step, values]) => [Number(step), values]) : losses;
-    this.curve.replaceChildren(own.length || this.busy ? lossCurve(own, !this.busy && shown ? shown.settings.control_steps : guided) : h("p", { class: "st-empty" }, "Draw a box and its path, then generate: the loss falls here, step by step."));
+    const kept = !this.busy && shown;
+    const losses = kept ? Object.entries(shown.losses).map(([step, values]) => [Number(step), values]) : this.model.get("_losses");
+    const range = kept ? [losses[0]?.[0], losses.at(-1)?.[0]] : this.model.get("_values").control_steps;
+    this.curve.replaceChildren(losses.length || this.busy ? lossCurve(losses, range) : h("p", { class: "st-empty" }, "Draw a box and its path, then generate: the loss falls here, step by step."));
   }
 
   /** Ask the kernel for a run once; it is drawn when it comes. */

@@ -1,4 +1,4 @@
-"""Work in the background: generating with progress per call of the UNet, stopped within one iteration.
+"""Work in the background: generating with progress per call of the denoiser, stopped within one iteration.
 
 `Job` is one press of the Studio's button, and knows nothing of widgets; `Background` runs work in a thread and says how
 it goes in traits.
@@ -41,7 +41,7 @@ class Progress:
     steps: int
     fraction: float  # of the whole job's work, 0..1
     seconds_left: float | None  # None until there is something to judge by
-    losses: dict[int, list[float]] = field(default_factory=dict)  # guided step -> loss before each iteration
+    losses: dict[int, list[float]] = field(default_factory=dict)  # control step -> loss before each iteration
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Job:
         image: the picture.
         trajectories: in its pixels; an empty set generates without control only.
         settings: hyperparameters.
-        seed: of all noise, the same for both videos.
+        seed: random seed, the same for both videos.
         fit: as in `generate`.
         uncontrolled: True to make the video without control too; or a `Run` that is still good; or False.
         tell: is called with every `Progress`, from the thread that runs the job.
@@ -70,7 +70,7 @@ class Job:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
-        """Let `run` raise `Stopped` before the UNet is called again. From any thread."""
+        """Let `run` raise `Stopped` before the denoiser is called again. From any thread."""
         self._stop.set()
 
     def run(self) -> tuple[Run | None, Run | None]:
@@ -85,15 +85,15 @@ class Job:
         plain = given is None and (self.uncontrolled is True or not controlled)
         self._total = controlled * self._work(True) + plain * self._work(False)
         self._done, self._start = 0.0, time.perf_counter()
-        guided = self._generate("controlled", self.trajectories) if controlled else None
-        return guided, self._generate("uncontrolled", None) if plain else given
+        with_control = self._generate("controlled", self.trajectories) if controlled else None
+        return with_control, self._generate("uncontrolled", None) if plain else given
 
     def _work(self, controlled: bool) -> float:
         """What a video costs, in forward passes of one branch."""
-        first, last = self.settings.control_steps
-        guided = (last - first + 1) * self.settings.iterations if controlled else 0
-        branches = sum(1 + self.settings.has_guidance(step) for step in range(self.settings.num_inference_steps))
-        return branches * FORWARD + guided * (FORWARD + BACKWARD)
+        steps = range(self.settings.num_inference_steps)
+        branches = sum(1 + self.settings.has_guidance(step) for step in steps)
+        iterations = controlled * self.settings.iterations * sum(map(self.settings.has_control, steps))
+        return branches * FORWARD + iterations * (FORWARD + BACKWARD)
 
     def _generate(self, stage: str, trajectories: Trajectories | None) -> Run:
         losses: dict[int, list[float]] = {}
@@ -110,9 +110,7 @@ class Job:
             self._done += cost
 
         report()
-        steps = generate_steps(
-            self.model, self.image, trajectories, self.settings, seed=self.seed, fit=self.fit, trace=()
-        )
+        steps = generate_steps(self.model, self.image, trajectories, self.settings, seed=self.seed, fit=self.fit)
         with self._watched(count):
             while True:
                 try:
@@ -126,7 +124,7 @@ class Job:
 
     @contextmanager
     def _watched(self, count: Callable[[float], None]) -> Iterator[None]:
-        """Count this thread's calls of the UNet, each of which is a chance to stop: one iteration makes one."""
+        """Count this thread's calls of the denoiser, each of which is a chance to stop: one iteration makes one."""
         mine = threading.get_ident()
 
         def look(_: Any, given: tuple) -> None:
@@ -136,7 +134,7 @@ class Job:
                 raise Stopped
             count(FORWARD + BACKWARD if torch.is_grad_enabled() else FORWARD * len(given[0]))
 
-        hook = self.model.unet.register_forward_pre_hook(look)
+        hook = self.model.denoiser.register_forward_pre_hook(look)
         try:
             yield
         finally:
@@ -161,7 +159,7 @@ class Background(traitlets.HasTraits):
     @property
     def busy(self) -> bool:
         """Whether something is under way."""
-        return self._job["state"] in ("loading", "generating", "cancelling", "keeping")
+        return self._job["state"] in ("loading", "generating", "cancelling", "saving")
 
     def cancel(self) -> None:
         """Stop the run under way before its next iteration; nothing of it is kept."""
@@ -207,10 +205,7 @@ def plain_sentence(error: BaseException) -> str:
     if isinstance(error, InputError):
         text = str(error)
     elif isinstance(error, torch.OutOfMemoryError | MemoryError):
-        text = (
-            "there is not enough memory for this: decode fewer frames at a time, recompute activations, "
-            "or make a smaller or shorter video"
-        )
+        text = "there is not enough memory for this: decode fewer frames at a time, or make a smaller or shorter video"
     else:
         first = (str(error).splitlines() or [""])[0]
         text = f"something went wrong that should not have ({type(error).__name__}{': ' if first else ''}{first})"

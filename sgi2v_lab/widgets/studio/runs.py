@@ -16,6 +16,7 @@ import json
 import math
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from sgi2v_lab.evaluation.metrics import objmc
 from sgi2v_lab.files import result_folder, write_record
 from sgi2v_lab.images.read import read_image, to_pil
 from sgi2v_lab.pipeline import Run
-from sgi2v_lab.settings import Settings
+from sgi2v_lab.settings import Settings, renamed_settings
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories
 from sgi2v_lab.video import write_video
@@ -54,7 +55,7 @@ class RunRecord:
     picture: tuple[int, int]  # (width, height) in pixels
     boxes: list  # [box][frame] x0, y0, x1, y1 in pixels of the video; empty without control
     colours: list  # of the boxes, None for the palette's
-    losses: dict = field(default_factory=dict)  # guided step -> loss before each iteration
+    losses: dict = field(default_factory=dict)  # control step -> loss before each iteration
     objmc: dict = field(default_factory=dict)  # "controlled" and "uncontrolled", in pixels of the video
     tracker: str = ""  # that ObjMC was measured with
     diagnosis: dict = field(default_factory=dict)  # as `Diagnosis.to_dict`; empty for runs that were never judged
@@ -63,7 +64,7 @@ class RunRecord:
 
     @property
     def last_loss(self) -> float | None:
-        """Before the last iteration of the last guided step; None without control."""
+        """Before the last iteration of the last control step; None without control."""
         return self.losses[max(self.losses, key=int)][-1] if self.losses else None
 
 
@@ -96,13 +97,15 @@ class Gallery:
             fields = {name: read[name] for name in RunRecord.__dataclass_fields__ if name != "diagnosis"}
             fields["diagnosis"] = read.get("diagnosis", {})  # runs of earlier versions have none
             fields["picture"] = tuple(fields["picture"])
+            with suppress(InputError):  # a run with a setting that is gone can be watched, but not opened again
+                fields["settings"] = renamed_settings(fields["settings"])
             return RunRecord(**fields)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(
                 f"there is no run {run_id!r} in {self.folder}, or its run.json is damaged; choose another"
             ) from error
 
-    def keep(
+    def add(
         self,
         controlled: Run | None,
         uncontrolled: Run | None,
@@ -201,12 +204,12 @@ class Gallery:
         return {**kept, "findings": found} if kept else {}
 
     def reopen(self, run_id: str) -> tuple[PIL.Image.Image, Trajectories, Settings, RunRecord]:
-        """The picture, the trajectories on it, and the settings; InputError where something is missing or damaged."""
+        """The picture, the trajectories on it, and the settings; InputError where something is damaged or gone."""
         record, folder = self.record(run_id), self._path(run_id)
         picture = read_image(folder / "picture.png")
         file = folder / "trajectories.json"
         trajectories = load_trajectories(file, picture.size) if file.is_file() else Trajectories(picture.size)
-        return picture, trajectories, Settings().replace(**record.settings), record
+        return picture, trajectories, Settings(**renamed_settings(record.settings)), record
 
     def delete(self, run_id: str) -> None:
         """Remove a run's folder; InputError if it is none of this gallery's."""

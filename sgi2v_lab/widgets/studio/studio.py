@@ -26,7 +26,7 @@ from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.pictures import Picture
 from sgi2v_lab.widgets.studio.diagnosis import diagnosed
-from sgi2v_lab.widgets.studio.fields import groups, plain, usable_presets
+from sgi2v_lab.widgets.studio.fields import groups, usable_presets
 from sgi2v_lab.widgets.studio.job import Background, Job, Progress, plain_sentence
 from sgi2v_lab.widgets.studio.pictures import SAMPLES, drawn_scene, sample_picture
 from sgi2v_lab.widgets.studio.runs import Gallery, finite
@@ -43,7 +43,7 @@ class Studio(Background, TrajectoryEditor):
 
     Attributes:
         settings: the `Settings` of the next run; can be set.
-        seed: of the next run's noise.
+        seed: random seed of the next run.
         compare: whether the next run also makes the video without control.
         model: the loaded `Model`.
         run: the last `Run` with control, or None. Observable: `studio.observe(f, "run")`.
@@ -119,7 +119,7 @@ class Studio(Background, TrajectoryEditor):
         self.model, self._chosen = model, name
         with self.hold_sync():
             self._loaded = {"name": name, "device": model.device.type}
-            self._defaults = plain(model.settings)
+            self._defaults = model.settings.model_dump(mode="json")
             self._groups = groups(model.layers)
             self._ready = usable_presets(model)
             self._presets = list(self._ready)
@@ -133,7 +133,7 @@ class Studio(Background, TrajectoryEditor):
             return
         own = self.settings
         with self.hold_sync():
-            self._values, self._refused = plain(own), {}
+            self._values, self._refused = own.model_dump(mode="json"), {}
             self.num_frames, self.width, self.height = self.model.num_frames(own), own.width, own.height
             self.motion_bucket_id, self.fps = own.motion_bucket_id, own.fps
             self._preset = next((name for name, preset in self._ready.items() if preset == own), "")
@@ -195,10 +195,10 @@ class Studio(Background, TrajectoryEditor):
         if uncontrolled is not None:
             self._plain = key, uncontrolled
         self.run, self.uncontrolled = controlled, uncontrolled  # before it is written, which may fail
-        self._job = {**self._job, "state": "keeping", "fraction": 1.0, "seconds_left": None}
+        self._job = {**self._job, "state": "saving", "fraction": 1.0, "seconds_left": None}
         self.diagnosis = diagnosed(job, controlled, uncontrolled)
         how = {"model": chosen, "fit": job.fit, "diagnosis": self.diagnosis}
-        record = self.gallery.keep(controlled, uncontrolled, job.image, job.trajectories, **how)
+        record = self.gallery.add(controlled, uncontrolled, job.image, job.trajectories, **how)
         with self.hold_sync():
             self._list()
             self._beside, self._shown = "", record.id
