@@ -47,7 +47,7 @@ from sgi2v_lab.quiet import quiet_libraries
 quiet_libraries()  # hides notices about the inside of the libraries below
 
 from sgi2v_lab import assemble, encode_video, latent_cells, load_model, similarity_maps, trajectory_loss
-from sgi2v_lab.explore import feature_maps, pca_colours, subject_of_latents
+from sgi2v_lab.explore import feature_maps, inspect_latents, pca_colours
 from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_series, plot_similarity
 from sgi2v_lab.prompts.reference_image import parse_prompt
 from sgi2v_lab.toy.world.scenes import render, true_boxes
@@ -79,12 +79,12 @@ plot_film_strip(clip, boxes, every=None)
 #
 # $$z_\sigma = x_0 + \sigma\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1).$$
 #
-# `subject_of_latents` keeps the noisy latents of every noise level $\sigma$ of the schedule, and what the UNet is told
+# `inspect_latents` keeps the noisy latents of every noise level $\sigma$ of the schedule, and what the UNet is told
 # about the first frame.
 
 # %%
 clean = encode_video(model, clip)
-subject = subject_of_latents(model, clip[0], clean, settings, seed=seed, video=clip)
+subject = inspect_latents(model, clip[0], clean, settings, seed=seed, video=clip)
 step = min(range(len(subject.sigmas)), key=lambda k: abs(subject.sigmas[k] - noise_level))
 print(f"step {step} of {len(subject.sigmas)}: sigma = {subject.sigmas[step]:.2f}, latents' spread {clean.std():.2f}")
 

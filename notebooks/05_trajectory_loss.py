@@ -57,7 +57,7 @@ from sgi2v_lab import (
     optimize_latents,
     trajectory_loss,
 )
-from sgi2v_lab.explore import place_norms, subject_of_latents
+from sgi2v_lab.explore import inspect_latents, place_norms
 from sgi2v_lab.plots import plot_film_strip, plot_gaussian, plot_landscape, plot_loss_terms, plot_magnitudes
 from sgi2v_lab.prompts.reference_image import parse_prompt
 from sgi2v_lab.toy.world.scenes import render, true_boxes
@@ -84,7 +84,7 @@ boxes = true_boxes(scene, 1) * torch.tensor([*size, *size])
 
 # %%
 clean = encode_video(model, clip)
-subject = subject_of_latents(model, clip[0], clean, settings, seed=seed, video=clip)
+subject = inspect_latents(model, clip[0], clean, settings, seed=seed, video=clip)
 step = min(range(len(subject.sigmas)), key=lambda k: abs(subject.sigmas[k] - noise_level))
 
 

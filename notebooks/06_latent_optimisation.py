@@ -59,7 +59,7 @@ from sgi2v_lab import (
     similarity_maps,
     trajectory_loss,
 )
-from sgi2v_lab.explore import place_norms, subject_of_run
+from sgi2v_lab.explore import inspect_run, place_norms
 from sgi2v_lab.plots import (
     plot_comparison,
     plot_losses,
@@ -192,7 +192,7 @@ LossExplorer(run, names=["ball"])
 
 # %%
 late = run.trace[settings.control_steps[1]]
-conditioning = subject_of_run(model, run).conditioning
+conditioning = inspect_run(model, run).conditioning
 size = (settings.width, settings.height)
 
 

@@ -57,7 +57,7 @@ from sgi2v_lab import (
     radial_spectrum,
     reference_image,
 )
-from sgi2v_lab.explore import place_norms, subject_of_run
+from sgi2v_lab.explore import inspect_run, place_norms
 from sgi2v_lab.plots import plot_gallery, plot_magnitudes, plot_mask, plot_series, plot_spectra
 
 model = load_model(model_name, device)
@@ -187,7 +187,7 @@ plot_spectra(radii, {name: radial_spectrum(latents, bins)[1] for name, latents i
 # the optimiser change at one step, the last control step?
 
 # %%
-conditioning = subject_of_run(model, run).conditioning  # what the UNet is told of the first frame
+conditioning = inspect_run(model, run).conditioning  # what the UNet is told of the first frame
 late = run.trace[settings.control_steps[1]]
 guesses = {}
 for r in (0.0, 0.25, 0.5, 1.0):

@@ -60,7 +60,7 @@ from sgi2v_lab import (
     to_tensor,
 )
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
-from sgi2v_lab.explore import subject_of_run
+from sgi2v_lab.explore import inspect_run
 from sgi2v_lab.plots import plot_comparison, plot_gallery, plot_losses, plot_series, plot_tracks, plot_trajectories
 from sgi2v_lab.video import side_by_side
 from sgi2v_lab.widgets import Studio
@@ -259,7 +259,7 @@ print(
 # latents. Then `butterworth_mask` and `mix_frequencies`.
 
 # %%
-conditioning = subject_of_run(model, run).conditioning
+conditioning = inspect_run(model, run).conditioning
 cells = latent_cells(run.boxes, model.vae_factor, h, w).to(model.device)
 
 

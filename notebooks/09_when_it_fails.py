@@ -67,7 +67,7 @@ from sgi2v_lab import (
 )
 from sgi2v_lab.evaluation.diagnosis import diagnose
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
-from sgi2v_lab.explore import subject_of_latents
+from sgi2v_lab.explore import inspect_latents
 from sgi2v_lab.plots import plot_film_strip, plot_gallery, plot_landscape, plot_loss_terms, plot_trajectories
 from sgi2v_lab.prompts.reference_image import parse_prompt
 from sgi2v_lab.toy.world.scenes import render, true_boxes
@@ -202,7 +202,7 @@ def clip_of(words, by=(0.5, 0.125)):
     sprite = replace(scene.sprites[0], path=scene.sprites[0].path + time * torch.tensor(by))
     scene = replace(scene, sprites=(sprite,))
     clip = F.interpolate(render(scene, side), size[::-1], mode="bicubic", antialias=True).clamp(0, 1)
-    subject = subject_of_latents(model, clip[0], encode_video(model, clip), model.settings, seed=seed, video=clip)
+    subject = inspect_latents(model, clip[0], encode_video(model, clip), model.settings, seed=seed, video=clip)
     return clip, true_boxes(scene, 1) * torch.tensor([*size, *size]), subject
 
 
@@ -364,7 +364,7 @@ def grid_of(asked):
 image = to_tensor(drawn)
 seen = encode_image(model, image, settings, torch.Generator().manual_seed(seed))
 clean = seen.image_latents[0].float().cpu() * model.vae.config.scaling_factor
-still = subject_of_latents(model, image, clean, model.settings, seed=seed)
+still = inspect_latents(model, image, clean, model.settings, seed=seed)
 of_first = features_of(still, model.settings.layers)[0]
 cells = grid_of(crossing)
 price = trajectory_loss(best_film(cells, of_first), cells, settings.gaussian_sigma)

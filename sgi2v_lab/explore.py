@@ -26,27 +26,27 @@ from sgi2v_lab.trajectories.boxes import latent_cells
 
 __all__ = [
     "Filtered",
-    "Subject",
+    "Inspection",
     "best_matches",
     "feature_maps",
     "filter_latents",
-    "guided_latents",
+    "inspect_latents",
+    "inspect_run",
     "iterations_of",
     "loss_shares",
     "loss_weights",
     "optimized_steps",
     "pca_colours",
     "place_norms",
-    "subject_of_latents",
-    "subject_of_run",
+    "steps_with_latents",
 ]
 
 ONE_SPACE = ("aligned", "self-attention")  # both are weighted sums of value tokens, so that one basis can colour both
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A video in the making: its noisy latents at every step, and what the UNet is told about its first frame."""
+class Inspection:
+    """A video in the making: its noisy latents at every step, and what the denoiser is told about its first frame."""
 
     model: Model
     settings: Settings
@@ -64,16 +64,16 @@ class Subject:
         return self.image.shape[2], self.image.shape[1]
 
 
-def subject_of_run(model: Model, run: Run) -> Subject:
+def inspect_run(model: Model, run: Run) -> Inspection:
     """Look into a run: at the noisy latents that its trace kept, or else at its clean latents with noise added.
 
     `run.trace` holds the former if the run was generated with `trace=["latents"]`. InputError for another model's run.
     """
     model = model_of(model, run)
     if not run.trace or not len(run.trace[0].before):
-        subject = subject_of_latents(model, run.image, run.latents, run.settings, seed=run.seed, video=run.video)
-        return replace(subject, boxes=run.boxes)
-    return Subject(
+        inspection = inspect_latents(model, run.image, run.latents, run.settings, seed=run.seed, video=run.video)
+        return replace(inspection, boxes=run.boxes)
+    return Inspection(
         model=model,
         settings=run.settings,
         conditioning=_conditioning(model, run.image, run.settings, run.seed),
@@ -86,7 +86,7 @@ def subject_of_run(model: Model, run: Run) -> Subject:
     )
 
 
-def subject_of_latents(
+def inspect_latents(
     model: Model,
     image: Image,
     latents: Latents,
@@ -94,7 +94,7 @@ def subject_of_latents(
     *,
     seed: int = 817,
     video: Video | None = None,
-) -> Subject:
+) -> Inspection:
     """Look into any video: its clean latents, brought to each step's noise level as in the model's training.
 
     Args:
@@ -124,7 +124,7 @@ def subject_of_latents(
     clean = latents.detach().float().cpu()
     noise = torch.randn(clean.shape, generator=generator)
     sigmas = tuple(make_schedule(model, settings).sigmas[: settings.num_inference_steps].tolist())
-    return Subject(
+    return Inspection(
         model=model,
         settings=settings,
         conditioning=_conditioning(model, image, settings, seed),
@@ -155,20 +155,20 @@ def _conditioning(model: Model, image: Image, settings: Settings, seed: int) -> 
 # --- features --------------------------------------------------------------------------------------------------------
 
 
-def feature_maps(subject: Subject, step: int, layer: Layer, kind: str) -> Features:
+def feature_maps(inspection: Inspection, step: int, layer: Layer, kind: str) -> Features:
     """The features of one layer at one step, (frames, channels, h', w'), on the CPU; kinds as in `record_features`."""
-    if not 0 <= step < len(subject.sigmas):
-        raise InputError(f"step is {step}, but there are steps 0..{len(subject.sigmas) - 1}")
-    latents = subject.latents[step].to(subject.model.device)
-    maps = extract_features(subject.model, latents, subject.sigmas[step], subject.conditioning, (layer,), kind)
+    if not 0 <= step < len(inspection.sigmas):
+        raise InputError(f"step is {step}, but there are steps 0..{len(inspection.sigmas) - 1}")
+    latents = inspection.latents[step].to(inspection.model.device)
+    maps = extract_features(inspection.model, latents, inspection.sigmas[step], inspection.conditioning, (layer,), kind)
     return maps[layer].float().cpu()
 
 
 def pca_colours(maps: Mapping[str, Float[Tensor, "frames _channels _h _w"]]) -> dict[str, Video]:
     """Feature maps by kind as colours (frames, 3, h', w'), 0..1: equal colour, equal feature, in whichever frame.
 
-    Aligned and ordinary features are sums of the same values, so they share one basis and can be compared; any other
-    kind has one of its own.
+    Features of aligned attention and of self-attention are sums of the same values, so they share one basis and can be
+    compared; any other kind has one of its own.
     """
     together = [maps[kind] for kind in ONE_SPACE if kind in maps]
     shared = fit_pca(*together) if together else None
@@ -187,19 +187,19 @@ def best_matches(maps: Float[Tensor, "frames h w"], picture: tuple[int, int]) ->
 
 
 def optimized_steps(run: Run) -> tuple[int, ...]:
-    """The guided steps of a run, in order; InputError where it was generated without control."""
+    """The control steps of a run, in order; InputError where it was generated without control."""
     if not run.losses or run.boxes is None:
         raise InputError("the run has no losses, as it was generated without trajectories; give generate() some")
     return tuple(sorted(run.losses))
 
 
 def iterations_of(run: Run, step: int, model: Model | None = None) -> tuple[OptimizeStep, ...]:
-    """The optimiser's iterations at a guided step: from the run's trace, or computed anew from the step's latents.
+    """The optimiser's iterations at a control step: from the run's trace, or computed anew from the step's latents.
 
     InputError where the trace has neither "optimization", nor "latents" with a model to run them through.
     """
     if step not in optimized_steps(run):
-        raise InputError(f"step {step} is not guided; the guided steps are {', '.join(map(str, run.losses))}")
+        raise InputError(f"step {step} is no control step; the control steps are {', '.join(map(str, run.losses))}")
     kept = {each.index: each for each in run.trace}.get(step)
     if kept is not None and kept.iterations:
         return kept.iterations
@@ -254,32 +254,32 @@ class Filtered:
     mask: Mask  # the low-pass on the centred grid: the share taken from the optimised latents
     latents: dict[str, Latents]  # "before", "optimized", "mixed"
     radii: Float[Tensor, " k"]  # of the spectra's rings, in units of the Nyquist frequency
-    spectra: dict[str, Float[Tensor, " k"]]  # mean power of each, and of "change" (optimised - before) and "kept"
+    spectra: dict[str, Float[Tensor, " k"]]  # mean power of each, and of "change" (optimized - before) and "kept"
 
 
-def filter_latents(before: Latents, optimised: Latents, cutoff: float | int, order: int = 4) -> Filtered:
+def filter_latents(before: Latents, optimized: Latents, cutoff: float | int, order: int = 4) -> Filtered:
     """Keep the optimised latents' low frequencies (section 3.3), and say what that does to the spectra.
 
     Raises:
         InputError: the two have different shapes, or the cut-off does not lie in 0..1.
     """
-    if before.shape != optimised.shape:
+    if before.shape != optimized.shape:
         raise InputError(
-            f"the latents have shapes {tuple(before.shape)} before and {tuple(optimised.shape)} after; give two of a "
-            "kind, such as the `before` and `optimised` of one step of a trace"
+            f"the latents have shapes {tuple(before.shape)} before and {tuple(optimized.shape)} after; give two of a "
+            "kind, such as the `before` and `optimized` of one step of a trace"
         )
     h, w = before.shape[-2:]
     mask = butterworth_mask(h, w, cutoff, order)
-    mixed = mix_frequencies(optimised, before, mask)
-    shown = {"before": before, "optimized": optimised, "mixed": mixed}
-    parts = {**shown, "change": optimised - before, "kept": mixed - before}
+    mixed = mix_frequencies(optimized, before, mask)
+    shown = {"before": before, "optimized": optimized, "mixed": mixed}
+    parts = {**shown, "change": optimized - before, "kept": mixed - before}
     bins = max(4, min(h, w) // 2)
     radii, _ = radial_spectrum(before, bins)
     return Filtered(mask, shown, radii, {name: radial_spectrum(part, bins)[1] for name, part in parts.items()})
 
 
-def guided_latents(run: Run) -> dict[int, DenoiseStep]:
-    """The guided steps of a run whose latents were kept; InputError where there are none."""
+def steps_with_latents(run: Run) -> dict[int, DenoiseStep]:
+    """The control steps of a run whose latents were kept; InputError where there are none."""
     steps = {step.index: step for step in run.trace if step.optimized is not None and len(step.before)}
     if not steps:
         raise InputError(

@@ -17,7 +17,7 @@ from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_mo
 BALL = Trajectory.move((16, 8, 48, 40), by=(48, 8))
 AWAY = Trajectory.move((80, 16, 112, 48), by=(64, 0), easing="linear")  # out of sight in the last frame
 ASKED = Trajectories((WIDTH, HEIGHT), (BALL, AWAY))
-GUIDED = range(SETTINGS.control_steps[0], SETTINGS.control_steps[1] + 1)
+CONTROLLED = range(SETTINGS.control_steps[0], SETTINGS.control_steps[1] + 1)
 
 
 @cache
@@ -37,40 +37,40 @@ def traced(*kinds: str, controlled: bool = True) -> Run:
 
 def test_a_run_is_looked_into_as_it_was_made():
     run = traced(*TRACEABLE)
-    subject = explore.subject_of_run(tiny_model(), run)
-    assert not subject.made_noisy
-    assert subject.picture == (WIDTH, HEIGHT)
-    assert len(subject.latents) == len(subject.sigmas) == SETTINGS.num_inference_steps
+    inspection = explore.inspect_run(tiny_model(), run)
+    assert not inspection.made_noisy
+    assert inspection.picture == (WIDTH, HEIGHT)
+    assert len(inspection.latents) == len(inspection.sigmas) == SETTINGS.num_inference_steps
     for step, kept in enumerate(run.trace):
-        assert torch.equal(subject.latents[step], kept.before)
+        assert torch.equal(inspection.latents[step], kept.before)
         # the same conditioning and guidance: the guess is the run's own
-        guess = predict_clean_latents(tiny_model(), subject.conditioning, kept.mixed, subject.settings, step)
+        guess = predict_clean_latents(tiny_model(), inspection.conditioning, kept.mixed, inspection.settings, step)
         assert torch.allclose(guess, kept.denoised, atol=1e-5)
 
 
 def test_clean_latents_are_brought_to_every_noise_level():
     run = traced()
-    subject = explore.subject_of_run(tiny_model(), run)
-    assert subject.made_noisy
-    assert torch.equal(subject.boxes, run.boxes)
-    assert subject.sigmas == pytest.approx(run.sigmas)
-    noise = (subject.latents[0] - run.latents) / subject.sigmas[0]
+    inspection = explore.inspect_run(tiny_model(), run)
+    assert inspection.made_noisy
+    assert torch.equal(inspection.boxes, run.boxes)
+    assert inspection.sigmas == pytest.approx(run.sigmas)
+    noise = (inspection.latents[0] - run.latents) / inspection.sigmas[0]
     assert noise.std().item() == pytest.approx(1, abs=0.1)
-    for sigma, latents in zip(subject.sigmas, subject.latents, strict=True):
+    for sigma, latents in zip(inspection.sigmas, inspection.latents, strict=True):
         assert torch.allclose(latents, run.latents + sigma * noise, rtol=1e-4, atol=1e-4 * sigma + 1e-6)
-    again = explore.subject_of_latents(tiny_model(), run.image, run.latents, SETTINGS, seed=run.seed)
-    assert torch.equal(again.latents[1], subject.latents[1])
+    again = explore.inspect_latents(tiny_model(), run.image, run.latents, SETTINGS, seed=run.seed)
+    assert torch.equal(again.latents[1], inspection.latents[1])
     assert again.video.shape == run.video.shape
 
 
 def test_what_does_not_fit_the_model_is_refused():
     run = traced()
     with pytest.raises(InputError, match=r"image has shape \(3, 32, 32\).*fit_image"):
-        explore.subject_of_latents(tiny_model(), picture(0, 32, 32), run.latents, SETTINGS)
+        explore.inspect_latents(tiny_model(), picture(0, 32, 32), run.latents, SETTINGS)
     with pytest.raises(InputError, match="latents have shape"):
-        explore.subject_of_latents(tiny_model(), run.image, run.latents[..., :4], SETTINGS)
+        explore.inspect_latents(tiny_model(), run.image, run.latents[..., :4], SETTINGS)
     with pytest.raises(InputError, match="give the model that made the run"):
-        explore.subject_of_run(tiny_model(), replace(run, latents=torch.zeros(FRAMES, 7, 8, 16)))
+        explore.inspect_run(tiny_model(), replace(run, latents=torch.zeros(FRAMES, 7, 8, 16)))
 
 
 # --- features --------------------------------------------------------------------------------------------------------
@@ -78,15 +78,15 @@ def test_what_does_not_fit_the_model_is_refused():
 
 @pytest.mark.parametrize("kind", ["self-attention", "aligned", "query"])
 def test_a_point_is_most_similar_to_itself(kind):
-    subject = explore.subject_of_run(tiny_model(), traced(*TRACEABLE))
+    inspection = explore.inspect_run(tiny_model(), traced(*TRACEABLE))
     layer = tiny_model().layers[-1]
-    maps = explore.feature_maps(subject, 1, layer, kind)
+    maps = explore.feature_maps(inspection, 1, layer, kind)
     h, w = maps.shape[-2:]
     point = (41.0, 23.0)
-    similar = similarity_maps(maps, point=point, picture=subject.picture)
+    similar = similarity_maps(maps, point=point, picture=inspection.picture)
     x, y = int(41 * w / WIDTH), int(23 * h / HEIGHT)
     assert similar[0, y, x].item() == pytest.approx(1, abs=1e-5)
-    best = explore.best_matches(similar, subject.picture)
+    best = explore.best_matches(similar, inspection.picture)
     assert best[0].tolist() == [(x + 0.5) * WIDTH / w, (y + 0.5) * HEIGHT / h]
     for frame in range(FRAMES):
         column, row = int(best[frame, 0] * w / WIDTH), int(best[frame, 1] * h / HEIGHT)
@@ -94,14 +94,14 @@ def test_a_point_is_most_similar_to_itself(kind):
 
 
 def test_features_change_with_the_step_and_only_existing_steps_have_them():
-    subject = explore.subject_of_run(tiny_model(), traced())
+    inspection = explore.inspect_run(tiny_model(), traced())
     layer = tiny_model().layers[0]
-    assert not torch.allclose(*(explore.feature_maps(subject, step, layer, "aligned") for step in (0, 3)))
+    assert not torch.allclose(*(explore.feature_maps(inspection, step, layer, "aligned") for step in (0, 3)))
     with pytest.raises(InputError, match=r"step is 4, but there are steps 0\.\.3"):
-        explore.feature_maps(subject, 4, layer, "aligned")
+        explore.feature_maps(inspection, 4, layer, "aligned")
 
 
-def test_ordinary_and_aligned_share_a_basis_and_others_have_their_own():
+def test_self_attention_and_aligned_share_a_basis_and_others_have_their_own():
     draw = torch.Generator().manual_seed(0)
     one, other = (torch.randn(2, 6, 4, 5, generator=draw) for _ in range(2))
     colours = explore.pca_colours({"aligned": one, "self-attention": one + 0.0, "query": other})
@@ -119,8 +119,8 @@ def test_ordinary_and_aligned_share_a_basis_and_others_have_their_own():
 def test_shares_sum_to_the_loss_of_every_iteration():
     run = traced(*TRACEABLE)
     weights = explore.loss_weights(run)
-    assert explore.optimized_steps(run) == tuple(GUIDED)
-    for step in GUIDED:
+    assert explore.optimized_steps(run) == tuple(CONTROLLED)
+    for step in CONTROLLED:
         iterations = explore.iterations_of(run, step)
         assert [each.loss for each in iterations] == run.losses[step]
         for each in iterations:
@@ -135,7 +135,7 @@ def test_shares_sum_to_the_loss_of_every_iteration():
 
 def test_the_optimisation_is_computed_again_where_the_trace_kept_only_latents():
     kept, latents_only = traced(*TRACEABLE), traced("latents")
-    for step in GUIDED:
+    for step in CONTROLLED:
         again = explore.iterations_of(latents_only, step, tiny_model())
         for mine, truth in zip(again, kept.trace[step].iterations, strict=True):
             assert mine.loss == pytest.approx(truth.loss, rel=1e-4)
@@ -150,17 +150,17 @@ def test_what_is_computed_again_ends_where_the_run_did_and_in_its_precision():
     for step in run.losses:
         again = explore.iterations_of(run, step, tiny_model())
         assert [each.loss for each in again] == pytest.approx(run.losses[step], rel=1e-4)
-    assert explore.subject_of_run(tiny_model(), run).model.dtype == torch.bfloat16
+    assert explore.inspect_run(tiny_model(), run).model.dtype == torch.bfloat16
 
 
 def test_runs_that_cannot_say_more_are_refused():
     with pytest.raises(InputError, match="without trajectories"):
         explore.optimized_steps(traced(controlled=False))
     with pytest.raises(InputError, match=r"trace=\['optimization'\]"):
-        explore.iterations_of(traced(), GUIDED[0], tiny_model())
+        explore.iterations_of(traced(), CONTROLLED[0], tiny_model())
     with pytest.raises(InputError, match="give the model here"):
-        explore.iterations_of(traced("latents"), GUIDED[0])
-    with pytest.raises(InputError, match="step 0 is not guided; the guided steps are 1, 2"):
+        explore.iterations_of(traced("latents"), CONTROLLED[0])
+    with pytest.raises(InputError, match="step 0 is no control step; the control steps are 1, 2"):
         explore.iterations_of(traced("latents"), 0, tiny_model())
 
 
@@ -178,22 +178,22 @@ def test_norms_are_over_channels():
 
 def test_the_cutoff_decides_what_is_kept():
     draw = torch.Generator().manual_seed(0)
-    before, optimised = torch.randn(2, 3, 4, 8, 12, generator=draw)
-    nothing = explore.filter_latents(before, optimised, 0)
+    before, optimized = torch.randn(2, 3, 4, 8, 12, generator=draw)
+    nothing = explore.filter_latents(before, optimized, 0)
     assert torch.equal(nothing.latents["mixed"], before)
     assert nothing.spectra["kept"].sum() == 0
     assert nothing.mask.sum() == 0
-    energies = [explore.filter_latents(before, optimised, r).spectra["kept"].sum().item() for r in (0, 0.3, 0.6, 1)]
+    energies = [explore.filter_latents(before, optimized, r).spectra["kept"].sum().item() for r in (0, 0.3, 0.6, 1)]
     assert energies == sorted(energies)
-    everything = explore.filter_latents(before, optimised, 1, order=16)
+    everything = explore.filter_latents(before, optimized, 1, order=16)
     inner = everything.radii < 0.8
     assert torch.allclose(everything.spectra["mixed"][inner], everything.spectra["optimized"][inner], rtol=0.15)
-    half = explore.filter_latents(before, optimised, 0.5, 2)
+    half = explore.filter_latents(before, optimized, 0.5, 2)
     assert torch.equal(half.mask, butterworth_mask(8, 12, 0.5, 2))
     for name, power in half.spectra.items():
         assert power.shape == half.radii.shape, name
     with pytest.raises(InputError, match="cutoff is 1.5"):
-        explore.filter_latents(before, optimised, 1.5)
+        explore.filter_latents(before, optimized, 1.5)
 
 
 def test_latents_of_two_shapes_are_refused(monkeypatch):
@@ -202,8 +202,8 @@ def test_latents_of_two_shapes_are_refused(monkeypatch):
         explore.filter_latents(torch.zeros(2, 4, 8, 8), torch.zeros(2, 4, 8, 6), 0.5)
 
 
-def test_guided_latents_are_those_of_the_guided_steps():
-    assert tuple(explore.guided_latents(traced("latents"))) == tuple(GUIDED)
+def test_latents_are_those_of_the_control_steps():
+    assert tuple(explore.steps_with_latents(traced("latents"))) == tuple(CONTROLLED)
     for run in (traced(), traced("latents", controlled=False)):
         with pytest.raises(InputError, match="kept no optimised latents"):
-            explore.guided_latents(run)
+            explore.steps_with_latents(run)

@@ -6,7 +6,7 @@ import torch
 import traitlets
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.explore import best_matches, feature_maps, pca_colours, subject_of_latents, subject_of_run
+from sgi2v_lab.explore import best_matches, feature_maps, inspect_latents, inspect_run, pca_colours
 from sgi2v_lab.models.model import Layer, Model
 from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.pipeline import Run
@@ -87,31 +87,30 @@ class FeatureExplorer(Explorer):
         if run is None and (image is None or latents is None):
             raise InputError("there is nothing to explore; give a run, or an image and its video's clean latents")
         if run is not None:
-            self.subject = subject_of_run(model, run)
+            self.inspection = inspect_run(model, run)
         else:
-            self.subject = subject_of_latents(model, image, latents, settings, seed=seed)
+            self.inspection = inspect_latents(model, image, latents, settings, seed=seed)
         self._ready = False  # traits that are set below should not compute one by one
-        subject, (width, height) = self.subject, self.subject.picture
-        guided = subject.settings.control_steps
+        inspection, (width, height) = self.inspection, self.inspection.picture
         middle = (width / 2, height / 2)
-        if subject.boxes is not None and len(subject.boxes):
-            x0, y0, x1, y1 = subject.boxes[0, 0].tolist()
+        if inspection.boxes is not None and len(inspection.boxes):
+            x0, y0, x1, y1 = inspection.boxes[0, 0].tolist()
             middle = (min(max((x0 + x1) / 2, 0), width - 1), min(max((y0 + y1) / 2, 0), height - 1))
         super().__init__(
             about={
                 "model": short_name(model.name),
                 "width": width,
                 "height": height,
-                "frames": len(subject.video),
-                "made_noisy": subject.made_noisy,
+                "frames": len(inspection.video),
+                "made_noisy": inspection.made_noisy,
             },
             layers=[list(layer) for layer in model.layers],
-            sigmas=list(subject.sigmas),
-            boxes=drawn_boxes(subject.boxes),
-            first_png=strip(subject.image[None], 2 * LARGEST),
-            frames_png=strip(subject.video, LARGEST),
-            layer=list(subject.settings.layers[-1]),
-            step=min(sum(guided) // 2, len(subject.sigmas) - 1),
+            sigmas=list(inspection.sigmas),
+            boxes=drawn_boxes(inspection.boxes),
+            first_png=strip(inspection.image[None], 2 * LARGEST),
+            frames_png=strip(inspection.video, LARGEST),
+            layer=list(inspection.settings.layers[-1]),
+            step=min(sum(inspection.settings.control_steps) // 2, len(inspection.sigmas) - 1),
             point=list(middle),
         )
         self._ready = True
@@ -134,7 +133,7 @@ class FeatureExplorer(Explorer):
         if len(proposal["value"]) != 2:
             raise InputError(f"point is {proposal['value']}, but must be two numbers, x and y")
         # the far edge belongs to no cell
-        limits = zip(proposal["value"], self.subject.picture, strict=True)
+        limits = zip(proposal["value"], self.inspection.picture, strict=True)
         return [min(max(value, 0.0), size - 1e-3) for value, size in limits]
 
     @property
@@ -144,13 +143,13 @@ class FeatureExplorer(Explorer):
 
     def _maps(self, kind: str) -> Features:
         layer: Layer = tuple(self.layer)
-        return self._once((layer, self.step, kind), lambda: feature_maps(self.subject, self.step, layer, kind))
+        return self._once((layer, self.step, kind), lambda: feature_maps(self.inspection, self.step, layer, kind))
 
     @traitlets.observe("layer", "step", "left", "right")
     def _show_features(self, _change: Any = None) -> None:
         if not self._ready:
             return
-        with self._working("running the UNet"):
+        with self._working("running the denoiser"):
             maps = self.features
             colours = pca_colours(maps)
             h, w = maps[self.left].shape[-2:]
@@ -167,7 +166,7 @@ class FeatureExplorer(Explorer):
                 self._compare(self.features)
 
     def _compare(self, maps: dict[str, Features]) -> None:
-        found, picture = {}, self.subject.picture
+        found, picture = {}, self.inspection.picture
         for side, kind in (("left", self.left), ("right", self.right)):
             similar = similarity_maps(maps[kind], point=tuple(self.point), picture=picture)
             setattr(self, f"{side}_similar_png", strip(coloured(similar, -1, 1, "RdBu_r")))

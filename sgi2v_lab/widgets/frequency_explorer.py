@@ -5,7 +5,7 @@ from typing import Any
 import traitlets
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.explore import Filtered, filter_latents, guided_latents, place_norms, subject_of_run
+from sgi2v_lab.explore import Filtered, filter_latents, inspect_run, place_norms, steps_with_latents
 from sgi2v_lab.frequency import butterworth_mask
 from sgi2v_lab.latents import decode_latents
 from sgi2v_lab.models.model import Model
@@ -33,8 +33,8 @@ NOISY = "guessing the clean latents and decoding a frame"
 class FrequencyExplorer(Explorer):
     """The low-pass with a cut-off to move: its mask, the latents' spectra, the latents, and a decoded frame.
 
-    Noisy latents of a run's step decode to noise; so what is decoded is the model's guess of the clean latents behind
-    them, one forward of the UNet, guided as the run was. Latents given as `before` and `after` are decoded as they are.
+    Noisy latents decode to noise. Of a run, the model's guess of the clean latents is decoded instead: one pass of the
+    denoiser, with the run's own guidance. Latents given as `before` and `after` are decoded as they are.
 
     Args:
         run: from `generate`, with trajectories and `trace=["latents"]`; or
@@ -53,10 +53,10 @@ class FrequencyExplorer(Explorer):
     _css = style("common.css", "explorer.css", "frequency_explorer.css")
 
     about = traitlets.Dict(help="model, picture size, number of frames, what is decoded").tag(sync=True)
-    steps = traitlets.List(help="guided steps: index and sigma; empty for latents given").tag(sync=True)
+    steps = traitlets.List(help="control steps: index and sigma; empty for latents given").tag(sync=True)
     bar = traitlets.List(colour_stops("magma"), help="colours of the change").tag(sync=True)
 
-    step = traitlets.Int(0, help="guided step looked at").tag(sync=True)
+    step = traitlets.Int(0, help="control step looked at").tag(sync=True)
     frame = traitlets.Int(0, help="frame looked at").tag(sync=True)
     cutoff = traitlets.Float(0.5, help="of the low-pass, r, 0..1").tag(sync=True)
     order = traitlets.Int(4, help="of the Butterworth filter, 1..16").tag(sync=True)
@@ -65,18 +65,18 @@ class FrequencyExplorer(Explorer):
     mask_png = traitlets.Bytes(help="the low-pass on the centred frequency grid").tag(sync=True)
     grid = traitlets.List(help="w, h of the latents").tag(sync=True)
     radii = traitlets.List(help="of the spectra's rings; 1 is the Nyquist frequency").tag(sync=True)
-    spectra = traitlets.Dict(help="mean power by ring of before, optimised, mixed, change and kept").tag(sync=True)
+    spectra = traitlets.Dict(help="mean power by ring of before, optimized, mixed, change and kept").tag(sync=True)
     response = traitlets.List(help="L over `response_radii`").tag(sync=True)
     response_radii = traitlets.List().tag(sync=True)
     kept = traitlets.Float(0.0, help="share of the change's energy that the filter keeps").tag(sync=True)
     before_png = traitlets.Bytes(help="latents as colours, all frames side by side").tag(sync=True)
-    optimised_png = traitlets.Bytes().tag(sync=True)
+    optimized_png = traitlets.Bytes().tag(sync=True)
     mixed_png = traitlets.Bytes().tag(sync=True)
     change_png = traitlets.Bytes(help="length of the optimiser's change, all frames side by side").tag(sync=True)
     kept_png = traitlets.Bytes(help="length of what the filter keeps of it").tag(sync=True)
     change_top = traitlets.Float(0.0, help="the length that the colour bar ends at").tag(sync=True)
     decoded_before_png = traitlets.Bytes(help="the frame, decoded; empty without a model").tag(sync=True)
-    decoded_optimised_png = traitlets.Bytes().tag(sync=True)
+    decoded_optimized_png = traitlets.Bytes().tag(sync=True)
     decoded_mixed_png = traitlets.Bytes().tag(sync=True)
 
     def __init__(
@@ -91,12 +91,12 @@ class FrequencyExplorer(Explorer):
     ) -> None:
         if run is None and (before is None or after is None):
             raise InputError("there is nothing to explore; give a run, or latents before and after")
-        self.model, self._subject, self._ready = model, None, False
+        self.model, self._inspection, self._ready = model, None, False
         if run is None:
             self._stages = {0: (before.detach().float().cpu(), after.detach().float().cpu())}
         else:
-            self._stages = {k: (each.before, each.optimized) for k, each in guided_latents(run).items()}
-            self._subject = None if model is None else subject_of_run(model, run)
+            self._stages = {k: (each.before, each.optimized) for k, each in steps_with_latents(run).items()}
+            self._inspection = None if model is None else inspect_run(model, run)
         settings = run.settings if run is not None else None
         telling = list(self._stages) if run is None else [k for k in self._stages if k in run.working_steps]
         cutoff = cutoff if cutoff is not None else settings.cutoff if settings else 0.5
@@ -167,7 +167,7 @@ class FrequencyExplorer(Explorer):
     def _decode(self, _change: Any = None) -> None:
         if not self._ready or self.model is None:
             return
-        with self._working("decoding the frame" if self._subject is None else NOISY):
+        with self._working("decoding the frame" if self._inspection is None else NOISY):
             latents = self.filtered.latents
             for name in STAGES:
                 setattr(self, f"decoded_{name}_png", self._decoded(name, latents[name]))
@@ -177,10 +177,10 @@ class FrequencyExplorer(Explorer):
 
         def clean() -> Latents:
             noisy = latents.to(self.model.device)
-            if self._subject is None:
+            if self._inspection is None:
                 return noisy
             return predict_clean_latents(
-                self.model, self._subject.conditioning, noisy, self._subject.settings, self.step
+                self.model, self._inspection.conditioning, noisy, self._inspection.settings, self.step
             )
 
         def picture() -> bytes:

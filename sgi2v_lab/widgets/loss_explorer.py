@@ -42,13 +42,13 @@ class LossExplorer(Explorer):
     _css = style("common.css", "explorer.css", "loss_explorer.css")
 
     about = traitlets.Dict(help="model, picture size, number of frames").tag(sync=True)
-    steps = traitlets.List(help="guided steps: index, sigma, and the loss before each iteration").tag(sync=True)
+    steps = traitlets.List(help="control steps: index, sigma, and the loss before each iteration").tag(sync=True)
     bar = traitlets.List(colour_stops("magma"), help="colours of the gradient's length").tag(sync=True)
     boxes = traitlets.List(help="asked for, in pixels").tag(sync=True)
     names = traitlets.List(traitlets.Unicode(), help="of the boxes").tag(sync=True)
     frames_png = traitlets.Bytes(help="the frames, side by side").tag(sync=True)
 
-    step = traitlets.Int(help="guided step looked at").tag(sync=True)
+    step = traitlets.Int(help="control step looked at").tag(sync=True)
     iteration = traitlets.Int(0, help="of the optimiser, at that step").tag(sync=True)
     measure = traitlets.Enum(["share", "mean"], "share", help="of the loss; or the box's own mean error").tag(sync=True)
     strength = traitlets.Float(0.75, min=0, max=1, help="of the gradient's colours over the frames").tag(sync=True)
@@ -61,7 +61,7 @@ class LossExplorer(Explorer):
     gradient_parts = traitlets.List(help="the gradient's length in each frame, of all").tag(sync=True)
 
     def __init__(self, run: Run, model: Model | None = None, names: list[str] | None = None) -> None:
-        guided = optimized_steps(run)
+        steps = optimized_steps(run)
         self.run, self.model = run, model
         self._weights = loss_weights(run)
         self._ready = False
@@ -72,11 +72,11 @@ class LossExplorer(Explorer):
                 "height": run.settings.height,
                 "frames": len(run.video),
             },
-            steps=[{"index": k, "sigma": run.sigmas[k], "losses": run.losses[k]} for k in guided],
+            steps=[{"index": k, "sigma": run.sigmas[k], "losses": run.losses[k]} for k in steps],
             boxes=drawn_boxes(run.boxes),
             names=names or [f"box {i}" for i in range(len(run.boxes))],
             frames_png=strip(run.video, LARGEST),
-            step=guided[0],
+            step=steps[0],
         )
         self._iterations()  # so that a run which cannot be looked into is refused here
         self._ready = True

@@ -180,7 +180,7 @@ def test_sliders_of_features_by_mouse_and_keys(notebook):
 
 def test_a_point_of_the_loss_is_looked_at(notebook):
     seen = notebook.widget("loss-explorer")
-    point = seen.locator("[data-testid=loss-chart] .point").nth(4)  # the middle iteration of the second guided step
+    point = seen.locator("[data-testid=loss-chart] .point").nth(4)  # the middle iteration of the second control step
     point.scroll_into_view_if_needed()
     place = point.bounding_box()
     notebook.page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)

@@ -11,7 +11,7 @@ from sgi2v_lab.frequency import butterworth_mask
 from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.widgets import FeatureExplorer, FrequencyExplorer, LossExplorer, feature_explorer, frequency_explorer
 from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, tiny_model
-from tests.test_explore import GUIDED, traced
+from tests.test_explore import CONTROLLED, traced
 
 MADE = [
     lambda: FeatureExplorer(tiny_model(), traced("latents")),
@@ -70,7 +70,7 @@ def test_failures_are_shown_in_place_and_go_away(monkeypatch):
 
     monkeypatch.setattr(feature_explorer, "feature_maps", fails)
     explorer.step = 0
-    assert explorer.error == "running the UNet failed: out of memory: 3 GiB wanted"
+    assert explorer.error == "running the denoiser failed: out of memory: 3 GiB wanted"
     assert isinstance(explorer.failure, torch.OutOfMemoryError)
     assert explorer.busy == ""
     assert explorer.left_png == picture
@@ -174,8 +174,8 @@ def test_there_must_be_something_to_explore():
 def test_the_loss_is_what_the_run_says_and_what_its_terms_sum_to():
     run = traced("optimization")
     explorer = LossExplorer(run, names=["ball", "bird"])
-    assert [(each["index"], each["losses"]) for each in explorer.steps] == [(k, run.losses[k]) for k in GUIDED]
-    for step in GUIDED:
+    assert [(each["index"], each["losses"]) for each in explorer.steps] == [(k, run.losses[k]) for k in CONTROLLED]
+    for step in CONTROLLED:
         for iteration in range(SETTINGS.iterations):
             explorer.step, explorer.iteration = step, iteration
             loss = run.losses[step][iteration]
@@ -205,7 +205,7 @@ def test_the_loss_of_a_run_without_its_optimisation():
     )
 
 
-def test_the_loss_refuses_steps_that_are_not_guided():
+def test_the_loss_refuses_other_steps_than_control_steps():
     explorer = LossExplorer(traced("optimization"))
     with pytest.raises(InputError, match="step is 0, but must be one of 1, 2"):
         explorer.step = 0
@@ -220,7 +220,7 @@ def test_the_cutoff_moves_mask_spectra_latents_and_picture():
     run = traced("latents")
     explorer = FrequencyExplorer(run, model=tiny_model())
     assert explorer.cutoff == SETTINGS.cutoff
-    assert explorer.step in GUIDED
+    assert explorer.step in CONTROLLED
     explorer.cutoff = 0.0
     assert pixels(explorer.mask_png).max() == 0
     assert explorer.mixed_png == explorer.before_png
@@ -263,7 +263,7 @@ def test_latents_given_are_decoded_as_they_are(monkeypatch):
     explorer = FrequencyExplorer(before=before, after=after, model=tiny_model(), cutoff=0)
     assert not guesses
     assert explorer.steps == []
-    assert explorer.decoded_mixed_png == explorer.decoded_before_png != explorer.decoded_optimised_png
+    assert explorer.decoded_mixed_png == explorer.decoded_before_png != explorer.decoded_optimized_png
     assert FrequencyExplorer(before=before, after=after).decoded_before_png == b""
 
 

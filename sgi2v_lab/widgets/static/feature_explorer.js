@@ -3,8 +3,8 @@ import { h } from "./common.js";
 import { colourBar, count, debounce, dot, Explorer, framePlayer, layer, outlines, short, signed, tile } from "./explorer.js";
 
 const KINDS = {
-  aligned: "aligned self-attention",
-  ordinary: "ordinary self-attention",
+  aligned: "aligned attention",
+  "self-attention": "the layer's own self-attention",
   query: "queries",
   key: "keys",
   value: "values",
@@ -73,7 +73,7 @@ function render({ model, el }) {
       "p.explain",
       {},
       "Same colour, same feature: the three colours are principal components, one basis for all frames (and for ",
-      "ordinary and aligned features together). Aligned: all frames attend to the first frame's keys and values. ",
+      "aligned and self-attention features together). Aligned: all frames attend to the first frame's keys and values. ",
       "The yellow dot marks the most similar place of each frame.",
       about.made_noisy ? " The latents are the finished video's with noise added, not those of its making." : "",
     ),

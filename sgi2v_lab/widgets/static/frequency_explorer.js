@@ -4,13 +4,13 @@ import { colourBar, count, Explorer, layer, tenTo, short, tile } from "./explore
 
 const CURVES = {
   before: ["before", ""],
-  optimised: ["optimized", "5 4"],
+  optimized: ["optimised", "5 4"],
   mixed: ["mixed", "0.1 6"],
   change: ["optimised − before", ""],
   kept: ["kept of it", "5 4"],
 };
 
-/** Power over radial frequency on a logarithmic tenTo, with the filter's weight as a shade behind it. */
+/** Power over radial frequency on a logarithmic scale, with the filter's weight as a shade behind it. */
 function spectraChart() {
   const [width, height, left, right, top, bottom] = [560, 280, 54, 22, 22, 44]; // r is written above, at its place
   const drawing = svg("svg.chart", {
@@ -80,7 +80,7 @@ function render({ model, el }) {
   explorer.slider("order", "Order (steepness)", count(16).map((i) => i + 1), String);
   if (steps.length) {
     const indices = steps.map(({ index }) => index);
-    explorer.slider("step", "Guided step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
+    explorer.slider("step", "Control step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
   }
   explorer.slider("frame", "Frame", count(frames), (frame) => `${frame} of 0–${frames - 1}`);
 
@@ -95,9 +95,9 @@ function render({ model, el }) {
     const picture = layer(decoded ? "smooth" : "crisp", alt);
     return { name, picture, tile: tile(about, [picture], { "data-testid": name }) };
   };
-  const latents = stages.map((name) => place(`${name}_png`, `latents, ${name}`));
+  const latents = stages.map((name) => place(`${name}_png`, `latents, ${CURVES[name][0]}`));
   const changes = ["change_png", "kept_png"].map((name) => place(name, name === "kept_png" ? "kept change" : "change"));
-  const decoded = about.decodes ? stages.map((name) => place(`decoded_${name}_png`, `decoded, ${name}`, true)) : [];
+  const decoded = about.decodes ? stages.map((name) => place(`decoded_${name}_png`, `decoded, ${CURVES[name][0]}`, true)) : [];
   const head = (text) => h("div.head", {}, text);
   const side = (text, more) => h("div.side", {}, h("strong", {}, text), h("span.note", {}, more));
   const bar = h("div.energy");
@@ -114,7 +114,7 @@ function render({ model, el }) {
       "div.stages",
       {},
       h("div"),
-      ...stages.map((name) => head(name === "mixed" ? "mixed: what goes on" : name)),
+      ...stages.map((name) => head(name === "mixed" ? "mixed: what goes on" : CURVES[name][0])),
       side("Latents", "three principal components as colours"),
       ...latents.map(({ tile }) => tile),
       side("Change", "by the optimiser, and what the filter keeps of it"),

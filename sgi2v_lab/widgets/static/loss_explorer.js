@@ -10,14 +10,14 @@ function roundTicks(low, high, wanted) {
   return count(Math.floor(high / step + 1e-6) + 1).map((i) => i * step).filter((value) => value >= low - 1e-9);
 }
 
-/** The loss before every iteration, one line a guided step, side by side; a click chooses. */
+/** The loss before every iteration, one line a control step, side by side; a click chooses. */
 function lossChart(explorer, steps) {
   const [width, height, left, right, top, bottom] = [440, 250, 52, 6, 12, 44];
   const drawing = svg("svg.chart", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
     "data-testid": "loss-chart",
-    "aria-label": "Trajectory loss over guided steps and their iterations",
+    "aria-label": "Trajectory loss over control steps and their iterations",
   });
   const all = steps.flatMap(({ losses }) => losses);
   const ceiling = Math.max(...all) * 1.06 || 1;
@@ -50,7 +50,7 @@ function lossChart(explorer, steps) {
   });
   drawing.append(
     svg("line.axis", { x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
-    svg("text.axis-name", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, "guided step"),
+    svg("text.axis-name", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, "control step"),
     svg("text.axis-name", { transform: `translate(13 ${middle}) rotate(-90)`, "text-anchor": "middle" }, "loss"),
   );
   const marker = svg("circle.marker", { r: 6 });
@@ -122,7 +122,7 @@ function render({ model, el }) {
   const sigmas = Object.fromEntries(steps.map(({ index, sigma }) => [index, sigma]));
   const most = Math.max(...steps.map(({ losses }) => losses.length));
   const indices = steps.map(({ index }) => index);
-  explorer.slider("step", "Guided step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
+  explorer.slider("step", "Control step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
   explorer.slider("iteration", "Iteration", count(most), (iteration) => `${iteration + 1} of ${most}`);
   explorer.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
   explorer.select("measure", "Terms", [
