@@ -1,17 +1,17 @@
-"""The figures of `figures/`, made again from nothing: `make figures`, or `python figures/make_figures.py`.
+"""The figures of `figures/`: `make figures`, or `python figures/make_figures.py`.
 
     features_by_layer.png   aligned features of every decoder layer, on a clip of known motion (cf. the paper's Fig. 3)
-    alignment.png           ordinary and aligned features of that clip, and where they find its object again
+    alignment.png           self-attention and aligned features of that clip, and where they find its object again
     matching.png            how often they do, by noise level and kind of features
-    optimisation.png        one controlled run: the loss at every iteration of every guided step
+    optimisation.png        one controlled run: the loss at every iteration of every control step
     spectra.png             the latents' spectrum before and after the optimisation and the filter (cf. section 3.3)
     ablations.png           features, layers, steps, cut-off, weights: ObjMC of each choice (cf. section 4.3)
-    results.png             exam scenes without control and with it; photographs.png: those that are photographs
-    marks.png               the exam's figures against its targets
+    results.png             benchmark scenes, without and with control; photographs.png: those that are photographs
+    scores.png              the benchmark's scores against its targets
     demo_film_strip.png     the demo's drawn scene, for the README
 
-Matching, ablations, results and marks need many videos. Those that `sgi2v exam` and `sgi2v findings` have made in the
-same folder are used again, and an interrupted start goes on where it was.
+Matching, ablations, results and scores need many videos. Videos that `sgi2v benchmark` and `sgi2v claims` have made in
+the same folder are used again, and an interrupted run resumes.
 """
 
 import shutil
@@ -24,9 +24,9 @@ import torch
 import typer
 
 from sgi2v_lab.cli.demo import demo
-from sgi2v_lab.evaluation.experiments.benchmark import take_exam
-from sgi2v_lab.evaluation.experiments.paper_claims import find
-from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
+from sgi2v_lab.evaluation.experiments.benchmark import run_benchmark
+from sgi2v_lab.evaluation.experiments.paper_claims import check_claims
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.frequency import radial_spectrum
 from sgi2v_lab.latents import encode_image, encode_video
@@ -42,22 +42,22 @@ from sgi2v_lab.shapes import Boxes, Features, Video
 
 __all__ = ["draw_features", "draw_run", "make_figures"]
 
-SCENE = 0  # of the exam's scenes with one object: the one that is looked into
+SCENE = 0  # of the benchmark's scenes with one object: the one that is looked into
 SIGMA = 1.0  # at which features are shown, in units of the clean latents: the object is hidden, but not lost
 README_WIDTH = 1280  # pixels of the largest picture that the README shows
-COPIED = {  # from the exam's folder
-    "exam.png": "results.png",
-    "marks.png": "marks.png",
-    "findings.png": "ablations.png",
+COPIED = {  # from the benchmark's folder
+    "benchmark.png": "results.png",
+    "scores.png": "scores.png",
+    "claims.png": "ablations.png",
     "matching.png": "matching.png",
 }
 
 
 def draw_features(folder: Path, model: Model, sigma: float = SIGMA) -> None:
-    """Write features_by_layer.png and alignment.png: features of an exam scene's true clip, noised to level `sigma`.
+    """Write features_by_layer.png and alignment.png: features of a benchmark scene's true clip at noise level `sigma`.
 
-    The motion is known, so that it can be judged whether features go with the object. Every row of colours has a PCA
-    basis of its own, over all frames.
+    The motion is known, so one can see whether features follow the object. Every row of colours has its own PCA basis
+    over all frames.
     """
     video, boxes, maps = _features(model, model.layers, sigma)
     rows = {}
@@ -69,10 +69,10 @@ def draw_features(folder: Path, model: Model, sigma: float = SIGMA) -> None:
     chosen = {
         kind: assemble({layer: each[layer] for layer in model.settings.layers}, size) for kind, each in maps.items()
     }
-    colours = {kind: fit_pca(features).rgb(features) for kind, features in chosen.items()}
+    colors = {kind: fit_pca(features).rgb(features) for kind, features in chosen.items()}
     picture = (video.shape[-1], video.shape[-2])
     similar = {kind: similarity_maps(features, box=box, picture=picture) for kind, features in chosen.items()}
-    save_figure(plot_alignment(video, colours, similar, boxes), folder / "alignment.png")
+    save_figure(plot_alignment(video, colors, similar, boxes), folder / "alignment.png")
 
 
 @torch.no_grad()
@@ -80,7 +80,7 @@ def _features(
     model: Model, layers: tuple[tuple[int, int], ...], sigma: float
 ) -> tuple[Video, Boxes, dict[str, dict[tuple[int, int], Features]]]:
     """The clip, its true boxes in pixels, and per kind the features of every layer."""
-    settings, scene = model.settings, exam_scenes(["single"])[SCENE]
+    settings, scene = model.settings, benchmark_scenes(["single"])[SCENE]
     frames, size = model.latent_shape(settings)[0], (settings.width, settings.height)
     settings = settings.replace(**scene.motion(frames))
     clip, generator = scene.clip(size, frames), torch.Generator().manual_seed(scene.seed)
@@ -98,8 +98,8 @@ def _features(
 
 
 def draw_run(folder: Path, model: Model, seed: int = 1) -> None:
-    """Write optimisation.png and spectra.png: a controlled run on the same scene, seen from within."""
-    settings, scene = model.settings, exam_scenes(["single"])[SCENE]
+    """Write optimisation.png and spectra.png: the inside of a controlled run on the same scene."""
+    settings, scene = model.settings, benchmark_scenes(["single"])[SCENE]
     frames, size = model.latent_shape(settings)[0], (settings.width, settings.height)
     settings = settings.replace(**scene.motion(frames))
     picture, asked = scene.first_frame(size, frames), scene.asked(size, frames)
@@ -131,10 +131,10 @@ def make_figures(
 
     Args:
         folder: where to.
-        work: the exam's folder; what is finished there is used again. The demo's is `demo` beside it.
+        work: the benchmark's folder; finished videos are used again. The demo's folder is `demo` beside it.
         model: as in `load_model`.
-        scenes: exam scenes of each category, at most; None for all.
-        seeds: of each exam scene.
+        scenes: benchmark scenes of each category, at most; None for all.
+        seeds: of each benchmark scene.
         compared: scenes on which choices of settings are compared.
         workers: processes of one thread each.
         progress: show progress bars.
@@ -147,10 +147,10 @@ def make_figures(
     tell("features, and a run seen from within")
     draw_features(folder, loaded)
     draw_run(folder, loaded)
-    tell("the exam")
-    take_exam(work, model, scenes=scenes, seeds=seeds, workers=workers, progress=progress)
+    tell("the benchmark")
+    run_benchmark(work, model, scenes=scenes, seeds=seeds, workers=workers, progress=progress)
     tell("comparisons of settings")
-    find(work, model, scenes=compared, workers=workers, progress=progress)
+    check_claims(work, model, scenes=compared, workers=workers, progress=progress)
     tell("the demo")
     demo(work.parent / "demo", model=model, progress=progress)
     shutil.copyfile(work.parent / "demo" / "film_strip.png", folder / "demo_film_strip.png")
@@ -160,7 +160,7 @@ def make_figures(
 
 
 def _shrink(large: Path, small: Path) -> None:
-    """A sheet of photographs in the width and in the 256 colours that a README needs: a sixth of its bytes."""
+    """Photographs in the width and the 256 colours that a README needs: a sixth of the bytes."""
     picture = PIL.Image.open(large).convert("RGB")
     height = round(picture.height * README_WIDTH / picture.width)
     picture.resize((README_WIDTH, height), PIL.Image.Resampling.LANCZOS).quantize(256).save(small, optimize=True)
@@ -168,12 +168,12 @@ def _shrink(large: Path, small: Path) -> None:
 
 def _main(
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("figures"),
-    work: Annotated[Path, typer.Option(help="The exam's folder.")] = Path("out/exam"),
+    work: Annotated[Path, typer.Option(help="The benchmark's folder.")] = Path("out/benchmark"),
     model: Annotated[str, typer.Option(help="toy, or a checkpoint's folder.")] = "toy",
-    scenes: Annotated[int | None, typer.Option(help="Exam scenes of each category; left out: all.")] = None,
-    seeds: Annotated[int, typer.Option(help="Videos of each exam scene.")] = 2,
+    scenes: Annotated[int | None, typer.Option(help="Benchmark scenes of each category. Default: all.")] = None,
+    seeds: Annotated[int, typer.Option(help="Videos of each benchmark scene.")] = 2,
     compared: Annotated[int, typer.Option(help="Scenes on which settings are compared.")] = 8,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    workers: Annotated[int, typer.Option(help="Number of processes.")] = 2,
 ) -> None:
     """Make the figures again."""
     quiet_libraries()

@@ -4,31 +4,30 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import torch
 
-from sgi2v_lab.bench.measure import matmul_rate, once, peak_memory
+from sgi2v_lab.bench.measure import matmul_rate, measure_peak, once
 from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.reference_recipe import recipe_precision, recipe_step
-from sgi2v_lab.bench.stages import Workload, count_memory, count_stages, one_iteration, recipe, workload
+from sgi2v_lab.bench.reference_recipe import reference_precision, reference_step
+from sgi2v_lab.bench.stages import Workload, count_memory, count_stages, one_iteration, reference_iteration, workload
 from sgi2v_lab.efficiency.machine import describe_machine
-from sgi2v_lab.efficiency.memory import Memory
-from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.latents import decode_latents
-from sgi2v_lab.optimize import optimize_latents
-from sgi2v_lab.sampling import denoising_step, make_schedule
+from sgi2v_lab.sampling import control_step, denoising_step, make_schedule
 
 __all__ = ["DEFINITIONS", "bench", "count"]
 
-RECIPE = "recipe"
+REFERENCE = "reference"
 LONG = 1800  # seconds, after which a machine is not made for the network
 DEFINITIONS = {
     "tflop": "operations of matrix products, convolutions and attention; forwards, backwards and computed again",
     "seconds": "median of the repeats; in every repeat each way has its turn, the first of them a different one",
-    "peak_mib": "most memory in use beyond the weights and what else was there before (`meters.peak_memory`); median",
-    "tensors_mib": "most tensors alive at once, beyond the weights: counted, not measured (`ledger.count_bytes`)",
+    "peak_mib": "most memory in use beyond the weights and what else was there before (`measure.measure_peak`); median",
+    "tensors_mib": "most tensors alive at once, beyond the weights: counted, not measured (`count_bytes.count_bytes`)",
     "share": "operations per second, of those of a large matrix product in the same precision on the same machine",
     "floor": "seconds divided by those in which that rate would do the operations that cannot be left out",
     "ratio": "seconds, or memory, divided by the reference recipe's in the same run",
@@ -67,27 +66,27 @@ def bench(
     tell("counting operations and memory")
     counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
     rate = matmul_rate(model.device, model.dtype)
-    tell("one guided step in each way, one after the other")
+    tell("one control step in each way, one after the other")
     steps = control_steps(work)
-    at_best = sum(settings.iterations * counts[f"guided iteration, {way}"] for way in steps) * (1 + 2 * repeats) / rate
+    at_best = sum(settings.iterations * counts[f"control iteration, {way}"] for way in steps) * (1 + 2 * repeats) / rate
     if at_best > LONG:
         tell(f"this takes {at_best / 3600:.1f} hours at the least here; `count` (--count-only) takes half a minute")
     seconds = alternate(steps, repeats, model.device)
-    necessary = settings.iterations * counts["guided iteration, fast"]
-    guided = {}
+    necessary = settings.iterations * counts["control iteration, fast"]
+    control = {}
     tell("memory of the same")
     peaks, how = alternate_memory(steps, repeats, model.device)
     for way in steps:
-        flops = settings.iterations * counts[f"guided iteration, {way}"]
-        guided[way] = _row(seconds[way], flops, rate, necessary) | {
+        flops = settings.iterations * counts[f"control iteration, {way}"]
+        control[way] = _row(seconds[way], flops, rate, necessary) | {
             "peak_mib": _mib(peaks[way]),
             "memory_measured_by": how,
-            "tensors_mib": _mib(tensors[f"guided step, {way}"]),
+            "tensors_mib": _mib(tensors[f"control step, {way}"]),
         }
-    for row in guided.values():
-        row["time_ratio"] = round(row["seconds"] / guided[RECIPE]["seconds"], 4)
-        row["memory_ratio"] = round(row["peak_mib"] / max(guided[RECIPE]["peak_mib"], 1e-9), 4)
-    _compare_counts(guided)
+    for row in control.values():
+        row["time_ratio"] = round(row["seconds"] / control[REFERENCE]["seconds"], 4)
+        row["memory_ratio"] = round(row["peak_mib"] / max(control[REFERENCE]["peak_mib"], 1e-9), 4)
+    _compare_counts(control)
     tell("the other stages")
     stages = _stages(work, repeats, counts, rate)
     for stage, row in stages.items():
@@ -102,7 +101,7 @@ def bench(
         "repeats": repeats,
         "matmul_tflops": rate / 1e12,
         "weights_mib": _mib(tensors["weights"]),
-        "guided_step": guided,
+        "control_step": control,
         "gradient_error": gradient_errors(work),
         "stages": stages,
         "counts_tflop": {stage: count / 1e12 for stage, count in counts.items()},
@@ -119,7 +118,7 @@ def count(
     `dtype` is "fp16" for "svd" if left out, as on a GPU, else "fp32". Raises InputError as `bench` does.
     """
     _check(boxes=boxes)
-    # the toy's own weights are read nevertheless: they say which of its decoder's blocks do nothing
+    # the toy's weights are read nevertheless: they say which of its decoder's blocks do nothing
     model = network(name, "cpu" if name == "toy" else "meta", dtype or ("fp16" if name == "svd" else "fp32"))
     settings = model.settings.replace(**changes or {})
     counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
@@ -127,11 +126,11 @@ def count(
     def row(operations: int, memory: str) -> dict[str, float]:
         return {"tflop": operations / 1e12, "tensors_mib": _mib(tensors[memory])}
 
-    guided = {
-        way: row(settings.iterations * counts[f"guided iteration, {way}"], f"guided step, {way}")
-        for way in (RECIPE, *RECOMPUTE_MODES)
+    control = {
+        way: row(settings.iterations * counts[f"control iteration, {way}"], f"control step, {way}")
+        for way in (REFERENCE, *RECOMPUTE_MODES)
     }
-    _compare_counts(guided)
+    _compare_counts(control)
     return {
         "bench": name,
         "dtype": str(model.dtype).removeprefix("torch."),
@@ -139,7 +138,7 @@ def count(
         "frames": model.num_frames(settings),
         "boxes": boxes,
         "weights_mib": _mib(tensors["weights"]),
-        "guided_step": guided,
+        "control_step": control,
         "stages": {stage: row(counts[stage], stage) for stage in ("denoising step", "decode")},
         "counts_tflop": {stage: operations / 1e12 for stage, operations in counts.items()},
         "definitions": {name: DEFINITIONS[name] for name in ("tflop", "tensors_mib", "ratio")},
@@ -147,12 +146,15 @@ def count(
 
 
 def control_steps(work: Workload) -> dict[str, Callable[[], object]]:
-    """One guided step, all its iterations, in every mode and as the recipe makes it."""
-    given = (work.model, work.latents, work.sigma, work.conditioning, work.cells, work.settings)
-    steps = {
-        mode: lambda mode=mode: list(optimize_latents(*given, Memory(work.model, mode))) for mode in RECOMPUTE_MODES
-    }
-    return {RECIPE: lambda: recipe_step(*given), **steps}
+    """One control step, all its iterations, in every mode and as the reference recipe makes it."""
+
+    def step(mode: str) -> None:
+        with recomputing(work.model, mode, max(work.settings.layers)):
+            for _ in control_step(*work.given()):
+                pass
+
+    modes = {mode: partial(step, mode) for mode in RECOMPUTE_MODES}
+    return {REFERENCE: lambda: reference_step(*work.given()), **modes}
 
 
 def alternate(
@@ -182,7 +184,7 @@ def alternate_memory(
     how = ""
     for _ in range(repeats):
         for way, run in ways.items():
-            with peak_memory(device) as peak:
+            with measure_peak(device) as peak:
                 run()
             peaks[way].append(peak.bytes)
             how = peak.how
@@ -193,8 +195,8 @@ def alternate_memory(
 
 def gradient_errors(work: Workload) -> dict[str, float]:
     """How far each mode's gradient is from the recipe's, which is made in fp32 whatever the model's precision."""
-    with recipe_precision(work.model):
-        wanted = recipe(work)
+    with reference_precision(work.model):
+        wanted = reference_iteration(work)
     found = {mode: one_iteration(work, mode) for mode in RECOMPUTE_MODES}
     return {way: ((one - wanted).abs().max() / wanted.abs().max()).item() for way, one in found.items()}
 
@@ -223,10 +225,10 @@ def _check(**numbers: int) -> None:
             raise InputError(f"{word} is {number}, but must be 1 at least")
 
 
-def _compare_counts(guided: dict[str, dict]) -> None:
-    for row in guided.values():
-        row["operations_ratio"] = round(row["tflop"] / guided[RECIPE]["tflop"], 4)
-        row["tensors_ratio"] = round(row["tensors_mib"] / guided[RECIPE]["tensors_mib"], 4)
+def _compare_counts(control: dict[str, dict]) -> None:
+    for row in control.values():
+        row["operations_ratio"] = round(row["tflop"] / control[REFERENCE]["tflop"], 4)
+        row["tensors_ratio"] = round(row["tensors_mib"] / control[REFERENCE]["tensors_mib"], 4)
 
 
 def _mib(size: float) -> float:

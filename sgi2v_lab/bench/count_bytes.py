@@ -16,50 +16,51 @@ __all__ = ["count_bytes"]
 def count_bytes(function: Callable[[], object], held: Iterable[Tensor] = ()) -> int:
     """The most bytes of tensors that `function()` has at once, beyond those that were there before.
 
-    It is what PyTorch's own allocator hands out for the same work on a CPU, to some percent (tests/test_ledger.py).
-    Attention counts as a fused kernel that never writes down its weights, as GPUs have one. What a library takes for
-    itself while it computes, and gaps between tensors, do not count, so a process takes more than that.
+    It is what PyTorch's own allocator hands out for the same work on a CPU, to within 5%
+    (tests/bench/test_count_bytes.py). Attention counts as a fused kernel that never writes down its weights, as GPUs
+    have one. What a library takes for itself while it computes, and gaps between tensors, do not count, so a process
+    takes more than that.
 
     Args:
         function: is called once; on the device "meta" nothing is computed.
         held: tensors that were there before and that the function may let go, such as weights that it casts.
     """
-    ledger = _Ledger()
+    counter = _MemoryCounter()
     for tensor in held:
-        ledger.enter(tensor)
-    before = ledger.highest = ledger.now
-    with mock.patch.object(F, "scaled_dot_product_attention", _fused_attention), ledger:
+        counter.add(tensor)
+    before = counter.highest = counter.now
+    with mock.patch.object(F, "scaled_dot_product_attention", _fused_attention), counter:
         function()
-    return ledger.highest - before
+    return counter.highest - before
 
 
-class _Ledger(TorchDispatchMode):
-    """Enters each storage when an operation returns it, and strikes it out when the last tensor on it is gone."""
+class _MemoryCounter(TorchDispatchMode):
+    """Adds each storage when an operation returns it, and removes it when the last tensor on it is gone."""
 
     def __init__(self):
         super().__init__()
-        self.entries: dict[int, int] = {}
+        self.sizes: dict[int, int] = {}
         self.now = self.highest = 0
 
-    def enter(self, tensor: Tensor, size: int | None = None) -> Tensor:
+    def add(self, tensor: Tensor, size: int | None = None) -> Tensor:
         """`size` is that of the storage if left out."""
         storage = tensor.untyped_storage()
         name = storage._cdata
-        if name not in self.entries:
-            self.entries[name] = storage.nbytes() if size is None else size
-            self.now += self.entries[name]
+        if name not in self.sizes:
+            self.sizes[name] = storage.nbytes() if size is None else size
+            self.now += self.sizes[name]
             self.highest = max(self.highest, self.now)
-            weakref.finalize(storage, self.strike_out, name)
+            weakref.finalize(storage, self.remove, name)
         return tensor
 
-    def strike_out(self, name: int) -> None:
-        self.now -= self.entries.pop(name)
+    def remove(self, name: int) -> None:
+        self.now -= self.sizes.pop(name)
 
     def __torch_dispatch__(self, operation: Callable, _: object, args: tuple = (), kwargs: dict | None = None):
         kwargs = kwargs or {}
         # what is unknown here was there before and costs nothing, nor does a view of it, such as a weight transposed
-        tree_map_only(Tensor, lambda tensor: self.enter(tensor, 0), (args, kwargs))
-        return tree_map_only(Tensor, self.enter, operation(*args, **kwargs))
+        tree_map_only(Tensor, lambda tensor: self.add(tensor, 0), (args, kwargs))
+        return tree_map_only(Tensor, self.add, operation(*args, **kwargs))
 
 
 def _fused_attention(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> Tensor:

@@ -1,4 +1,4 @@
-"""Meters: peak memory, seconds, operations, and how fast a device multiplies matrices.
+"""Measuring: peak memory, seconds, operations, and how fast a device multiplies matrices.
 
 Memory is what is used *beyond what was there before*, so that ratios compare the work and not the Python interpreter:
 
@@ -23,7 +23,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["MemoryPeak", "count_flops", "matmul_rate", "once", "peak_memory", "seconds", "synchronize"]
+__all__ = ["MemoryPeak", "count_flops", "matmul_rate", "measure_peak", "once", "seconds", "synchronize"]
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 LOOK_EVERY = 0.002  # seconds, where no kernel keeps the peak
@@ -31,7 +31,7 @@ LOOK_EVERY = 0.002  # seconds, where no kernel keeps the peak
 
 @dataclass
 class MemoryPeak:
-    """What `peak_memory` found."""
+    """What `measure_peak` found."""
 
     bytes: int = 0  # at the highest moment, beyond what was in use at the beginning
     before: int = 0  # bytes in use at the beginning
@@ -48,11 +48,11 @@ def synchronize(device: torch.device | str) -> None:
 
 
 @contextmanager
-def peak_memory(device: torch.device | str = "cpu") -> Iterator[MemoryPeak]:
+def measure_peak(device: torch.device | str = "cpu") -> Iterator[MemoryPeak]:
     """Measure the most memory that a `with` block uses at once: `peak.bytes`.
 
     The figures are there when the block has ended. Freed memory is given back to the system first, so that it counts
-    again. Not to be nested: on most devices there is only one such meter.
+    again. Not to be nested: on most devices there is only one such counter.
     """
     device = torch.device(device)
     gc.collect()
@@ -60,7 +60,7 @@ def peak_memory(device: torch.device | str = "cpu") -> Iterator[MemoryPeak]:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
+        torch.cuda.reset_measure_peak_stats(device)
         peak.before, peak.how = torch.cuda.memory_allocated(device), "allocator"
         try:
             yield peak

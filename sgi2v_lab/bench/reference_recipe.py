@@ -1,7 +1,7 @@
-"""The reference recipe: SG-I2V's guided step as its authors' code makes it, written anew to be measured against.
+"""The reference recipe: SG-I2V's control step as its authors' code makes it, written anew to be measured against.
 
 The same features and the same loss, with everything that `optimize` leaves out: the UNet's weights become fp32 before
-every guided step and go back after it, gradient checkpointing is always on (diffusers' own switch, which computes
+every control step and go back after it, gradient checkpointing is always on (diffusers' own switch, which computes
 residual blocks and spatial transformers again), the forward goes on to the end of the last recorded layer's block, keys
 and values of the first frame are copied for every frame, and the loss goes from box to box and frame to frame.
 """
@@ -16,31 +16,36 @@ from torch import Tensor, nn
 
 from sgi2v_lab.features import assemble
 from sgi2v_lab.loss import gaussian_weight
-from sgi2v_lab.models.model import Conditioning, Model
+from sgi2v_lab.models.svd import StableVideoDiffusion, SVDConditioning
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features, Latents
 
-__all__ = ["recipe_gradient", "recipe_loss", "recipe_precision", "recipe_step"]
+__all__ = ["reference_gradient", "reference_loss", "reference_precision", "reference_step"]
 
 Cells = Int[Tensor, "boxes frames 4"]
 
 
-def recipe_step(
-    model: Model, latents: Latents, sigma: float, conditioning: Conditioning, cells: Cells, settings: Settings
+def reference_step(
+    model: StableVideoDiffusion,
+    latents: Latents,
+    sigma: float,
+    conditioning: SVDConditioning,
+    cells: Cells,
+    settings: Settings,
 ) -> Latents:
-    """The latents (frames, channels, h, w) after all iterations of one guided step; arguments as `optimize_latents`."""
+    """The latents (frames, channels, h, w) after all iterations of one control step; arguments as `control_step`."""
     x = latents.detach().float().clone().requires_grad_(True)
     rate = settings.learning_rate * (sigma if settings.scale_lr_by_sigma else 1.0)
     optimizer = torch.optim.AdamW([x], lr=rate, weight_decay=settings.weight_decay)
-    with recipe_precision(model):
+    with reference_precision(model):
         for _ in range(settings.iterations):
-            x.grad = recipe_gradient(model, x, sigma, conditioning, cells, settings)
+            x.grad = reference_gradient(model, x, sigma, conditioning, cells, settings)
             optimizer.step()
     return x.detach()
 
 
 @contextmanager
-def recipe_precision(model: Model) -> Iterator[None]:
+def reference_precision(model: StableVideoDiffusion) -> Iterator[None]:
     """The UNet in fp32, checkpointed, and back."""
     precision, checkpointed = model.unet.dtype, model.unet.is_gradient_checkpointing
     try:
@@ -52,8 +57,13 @@ def recipe_precision(model: Model) -> Iterator[None]:
         nn.Module.to(model.unet, dtype=precision)
 
 
-def recipe_gradient(
-    model: Model, latents: Latents, sigma: float, conditioning: Conditioning, cells: Cells, settings: Settings
+def reference_gradient(
+    model: StableVideoDiffusion,
+    latents: Latents,
+    sigma: float,
+    conditioning: SVDConditioning,
+    cells: Cells,
+    settings: Settings,
 ) -> Latents:
     """The loss's gradient with respect to the latents; the UNet has to be in fp32."""
     x = latents.detach().float().requires_grad_(True)
@@ -61,17 +71,17 @@ def recipe_gradient(
     with torch.enable_grad(), _recorded(model.unet, settings.layers, x.shape[-2:]) as features:
         with suppress(_EndOfBlock):
             model.unet(
-                torch.cat([x / (sigma**2 + 1).sqrt(), conditioning.image_latents.float()], dim=1)[None],
+                torch.cat([(x / (sigma**2 + 1).sqrt())[None], conditioning.image_latents.float()], dim=2),
                 0.25 * sigma.log(),
                 encoder_hidden_states=conditioning.embedding.float(),
                 added_time_ids=conditioning.time_ids.float(),
                 return_dict=False,
             )
-        loss = recipe_loss(assemble(features, tuple(x.shape[-2:])), cells, settings.gaussian_sigma)
+        loss = reference_loss(assemble(features, tuple(x.shape[-2:])), cells, settings.gaussian_sigma)
         return torch.autograd.grad(loss, x)[0]
 
 
-def recipe_loss(features: Features, cells: Cells, sigma: float | None) -> Float[Tensor, ""]:
+def reference_loss(features: Features, cells: Cells, sigma: float | None) -> Float[Tensor, ""]:
     """The value of `trajectory_loss`, box by box and frame by frame; boxes must be inside in the first frame."""
     _, _, h, w = features.shape
     total, weights = features.new_zeros(()), features.new_zeros(())
@@ -141,5 +151,5 @@ class _Recorder:
             h, w = (h + 1) // 2, (w + 1) // 2
         if self.layer not in self.features:  # the backward pass comes here again
             self.features[self.layer] = aligned.transpose(1, 2).unflatten(2, (h, w))
-        ordinary = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        return attention.to_out[1](attention.to_out[0](ordinary))
+        own = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return attention.to_out[1](attention.to_out[0](own))

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from sgi2v_lab.bench.measure import once, peak_memory
+from sgi2v_lab.bench.measure import measure_peak, once
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.files import write_text
@@ -38,7 +38,7 @@ AXES = {"frames": "frames", "resolution": "megapixels", "boxes": "boxes", "itera
 SHARES = {"frames": (0.5, 1.0, 1.5, 2.0), "resolution": (0.5, 1.0, 1.5, 2.0)}  # of the base; of its pixels
 COUNTS = {"boxes": (1, 2, 4, 8), "iterations": (1, 2, 4, 8)}
 FAILURES = (MemoryError, RuntimeError, InputError)  # of a run, which are recorded; torch's own are RuntimeErrors
-STEPS = 4  # denoising steps of each measurement, the second half guided: time grows in proportion to them
+STEPS = 4  # denoising steps of each measurement, the second half with control: time grows in proportion to them
 COLUMNS = (
     "axis",
     "x",
@@ -51,12 +51,20 @@ COLUMNS = (
     "num_inference_steps",
     "control_steps",
 )
-MEASURED = ("seconds", "seconds_encode", "seconds_denoise", "seconds_decode", "peak_bytes", "memory_meter", "error")
+MEASURED = (
+    "seconds",
+    "seconds_encode",
+    "seconds_denoise",
+    "seconds_decode",
+    "peak_bytes",
+    "memory_measured_by",
+    "error",
+)
 
 
 @dataclass(frozen=True)
 class CostTask:
-    """One run to measure: what it is varied in, its number there, its settings, and how many boxes it guides."""
+    """One run to measure: what it is varied in, its number there, its settings, and how many boxes it moves."""
 
     axis: str
     x: float
@@ -163,7 +171,7 @@ def cost_tasks(model: Model, axis: str) -> Iterator[CostTask]:
         for count in sorted({max(2, round(share * frames)) for share in SHARES["frames"]}):
             yield CostTask(axis, float(count), base.replace(num_frames=count), 1)
         return
-    step = model.vae_factor * 2 ** (len(model.unet.config.block_out_channels) - 1)
+    step = model.size_step
     sizes = {
         tuple(max(step, step * round(side * share**0.5 / step)) for side in (base.width, base.height))
         for share in SHARES["resolution"]
@@ -190,21 +198,21 @@ def _lines(rows: list[dict]) -> dict[str, Line]:
 
 def _measure(model: Model, task: CostTask, repeats: int) -> dict[str, object]:
     """Seconds and peak memory of a run, or the error that ended it."""
-    total, stages, peaks, meter = [], [], [], ""
+    total, stages, peaks, how = [], [], [], ""
     made: list[Run] = []
     try:
         for _ in range(repeats):
-            with peak_memory(model.device) as peak:
+            with measure_peak(model.device) as peak:
                 total.append(once(lambda: made.append(_one(model, task)), model.device))
             stages.append(made.pop().seconds)
             peaks.append(peak.bytes)
-            meter = peak.how
+            how = peak.how
     except FAILURES as error:
         with suppress(RuntimeError):
             torch.cuda.empty_cache()
         return {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
     seconds = {f"seconds_{name}": median(one[name] for one in stages) for name in ("encode", "denoise", "decode")}
-    return {"seconds": median(total), **seconds, "peak_bytes": max(peaks), "memory_meter": meter, "error": None}
+    return {"seconds": median(total), **seconds, "peak_bytes": max(peaks), "memory_measured_by": how, "error": None}
 
 
 def _one(model: Model, task: CostTask) -> Run:

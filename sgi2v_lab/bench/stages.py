@@ -10,35 +10,36 @@ from torch import Tensor, nn
 
 from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.measure import count_flops
-from sgi2v_lab.bench.reference_recipe import recipe_gradient, recipe_precision, recipe_step
-from sgi2v_lab.efficiency.memory import Memory
-from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
+from sgi2v_lab.bench.reference_recipe import reference_gradient, reference_precision, reference_step
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.features import extract_features
-from sgi2v_lab.latents import precise_vae
-from sgi2v_lab.loss import sample_boxes
-from sgi2v_lab.models.identity_blocks import identities, without_identities
-from sgi2v_lab.models.model import Conditioning, Model
-from sgi2v_lab.optimize import loss_gradient, optimize_latents
+from sgi2v_lab.models.precision import precise_vae
+from sgi2v_lab.models.svd import StableVideoDiffusion, SVDConditioning
+from sgi2v_lab.sampling import control_step
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory, latent_cells
 
-__all__ = ["Workload", "count_memory", "count_stages", "on_meta", "one_iteration", "recipe", "workload"]
+__all__ = ["Workload", "count_memory", "count_stages", "on_meta", "one_iteration", "reference_iteration", "workload"]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A model, and all that a guided step needs; the latents are noise at the level of the first guided step."""
+    """A model, and all that a control step needs; the latents are noise at the level of the first control step."""
 
-    model: Model
-    conditioning: Conditioning
+    model: StableVideoDiffusion
+    conditioning: SVDConditioning
     latents: Latents
     sigma: float
     cells: Int[Tensor, "boxes frames 4"]
     settings: Settings
 
+    def given(self, settings: Settings | None = None) -> tuple:
+        """The arguments of `control_step`, with other settings if given."""
+        return self.model, self.latents, self.sigma, self.conditioning, self.cells, settings or self.settings
 
-def workload(model: Model, settings: Settings | None = None, boxes: int = 1) -> Workload:
+
+def workload(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> Workload:
     """Noise, a random picture's conditioning, and some boxes that cross the picture; works on "meta" too."""
     settings = settings or model.settings
     frames, channels, h, w = model.latent_shape(settings)
@@ -59,9 +60,9 @@ def workload(model: Model, settings: Settings | None = None, boxes: int = 1) -> 
     sigma = schedule.sigmas[settings.control_steps[0]].item()
     return Workload(
         model=model,
-        conditioning=Conditioning(
+        conditioning=SVDConditioning(
             embedding=noise(1, 1, model.unet.config.cross_attention_dim),
-            image_latents=noise(frames, channels, h, w),
+            image_latents=noise(1, frames, channels, h, w),
             time_ids=torch.tensor([[6.0, 127.0, 0.02]]).to(model.device, model.dtype),
         ),
         latents=sigma * noise(frames, channels, h, w),
@@ -71,18 +72,17 @@ def workload(model: Model, settings: Settings | None = None, boxes: int = 1) -> 
     )
 
 
-def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
+def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
     """Operations of each stage, counted on "meta" without computing any; attention's own products count.
 
     Returns:
-        "encode" and "decode" (VAE and image encoder, once a video), "denoising step" (the UNet, for two videos at
-        once if any step has guidance), "forward" (the UNet, of one video), "guided forward" (up to the last recorded
-        attention), "guided iteration, MODE" (with its backward pass, for each mode of `shortcuts`), "guided iteration,
-        recipe", and "video" (all of a controlled one, in the mode that computes nothing twice).
+        "encode" and "decode" (VAE and image encoder, once a video), "denoising step" (the UNet, for two videos if
+        any step has guidance), "forward" (the UNet, of one video), "control forward" (up to the last recorded
+        attention), "control iteration, MODE" (with its backward pass, for each mode of `recompute`), "control
+        iteration, reference", and "video" (all of a controlled one, in the mode that computes nothing twice).
     """
-    needless = [] if model.device.type == "meta" else identities(model.vae.decoder)
     work = workload(on_meta(model), settings, boxes)
-    model, settings, given = work.model, work.settings, work.conditioning
+    model, settings = work.model, work.settings
     frames, channels, h, w = work.latents.shape
     counts = {}
 
@@ -96,53 +96,49 @@ def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1)
         counts["encode"] = count_flops(encode)
         counts["forward"] = count_flops(lambda: _forward(work, 1))
         counts["denoising step"] = count_flops(lambda: _forward(work, _videos_at_once(settings)))
-        counts["guided forward"] = count_flops(
+        counts["control forward"] = count_flops(
             lambda: extract_features(
-                *(model, work.latents, torch.tensor(work.sigma), given, settings.layers, settings.features)
+                model, work.latents, work.sigma, work.conditioning, settings.layers, settings.features
             )
         )
         latents = torch.empty(frames, channels, h, w, device="meta", dtype=model.vae.dtype)
-        with without_identities(model.vae.decoder, needless):
-            counts["decode"] = count_flops(lambda: model.vae.decode(latents, num_frames=frames))
+        counts["decode"] = count_flops(lambda: model.vae.decode(latents, num_frames=frames))
     for mode in RECOMPUTE_MODES:
-        counts[f"guided iteration, {mode}"] = count_flops(lambda mode=mode: one_iteration(work, mode))
-    with recipe_precision(model):
-        counts["guided iteration, recipe"] = count_flops(lambda: recipe(work))
+        counts[f"control iteration, {mode}"] = count_flops(lambda mode=mode: one_iteration(work, mode))
+    with reference_precision(model):
+        counts["control iteration, reference"] = count_flops(lambda: reference_iteration(work))
     first, last = settings.control_steps
-    guided = (last - first + 1) * settings.iterations
     counts["video"] = (
         counts["encode"]
         + counts["decode"]
         + sum((1 + settings.has_guidance(step)) * counts["forward"] for step in range(settings.num_inference_steps))
     )
-    counts["video"] += guided * counts["guided iteration, fast"]
+    counts["video"] += (last - first + 1) * settings.iterations * counts["control iteration, fast"]
     return counts
 
 
-def count_memory(model: Model, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
-    """Bytes of tensors that each stage has at once beyond the weights, counted on "meta" (see `ledger`).
+def count_memory(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
+    """Bytes of tensors that each stage has at once beyond the weights, counted on "meta" (see `count_bytes`).
 
     Returns:
-        "weights" (of all parts, in the model's precision), and, beyond them: "guided step, MODE" for each mode of
-        `shortcuts`, "guided step, recipe" (with its copies of weights), "denoising step", and "decode" (of
+        "weights" (of all parts, in the model's precision), and, beyond them: "control step, MODE" for each mode of
+        `recompute`, "control step, reference" (with its copies of weights), "denoising step", and "decode" (of
         `decode_chunk_size` frames at a time; with the VAE's weights in fp32 where it has to be).
     """
-    needless = [] if model.device.type == "meta" else identities(model.vae.decoder)
     work = workload(on_meta(model), settings, boxes)
     model, settings = work.model, work.settings
-    weights = [t for part in (model.vae, model.unet, model.image_encoder) for t in _tensors(part)]
+    weights = [t for part in model.networks.values() for t in _tensors(part)]
     counts = {"weights": sum(tensor.nbytes for tensor in weights)}
     # nothing that is computed can be looked at here, so no step can end early
     settings = settings.replace(early_stop=None, iterations=1)
-    given = (model, work.latents, work.sigma, work.conditioning, work.cells, settings)
     for mode in RECOMPUTE_MODES:
-        step = count_bytes(lambda mode=mode: list(optimize_latents(*given, Memory(model, mode))))
-        counts[f"guided step, {mode}"] = step
-    counts["guided step, recipe"] = count_bytes(lambda: recipe_step(*given), _tensors(model.unet))
+        with recomputing(model, mode, max(settings.layers)):
+            counts[f"control step, {mode}"] = count_bytes(lambda: list(control_step(*work.given(settings))))
+    counts["control step, reference"] = count_bytes(lambda: reference_step(*work.given(settings)), _tensors(model.unet))
 
     @torch.no_grad()
     def decode() -> None:
-        with precise_vae(model), without_identities(model.vae.decoder, needless):
+        with precise_vae(model.vae):
             piece = work.latents[: settings.decode_chunk_size].to(model.vae.dtype)
             model.vae.decode(piece, num_frames=len(piece)).sample.float()
 
@@ -153,15 +149,10 @@ def count_memory(model: Model, settings: Settings | None = None, boxes: int = 1)
 
 
 def _forward(work: Workload, videos: int) -> None:
-    """The whole UNet on "meta", for the same video several times."""
-    given = work.conditioning
-    both = torch.cat([work.latents, given.image_latents], dim=1).to(work.model.dtype)
-    work.model.unet(
-        both.expand(videos, -1, -1, -1, -1),
-        torch.zeros((), device="meta"),
-        encoder_hidden_states=given.embedding.expand(videos, -1, -1),
-        added_time_ids=given.time_ids.expand(videos, -1),
-    )
+    """The whole denoiser on "meta", for one video, or for two as classifier-free guidance needs."""
+    told = work.conditioning if videos == 1 else work.conditioning.beside_unconditional()
+    scaled = work.latents.to(work.model.dtype).expand(videos, *work.latents.shape)
+    work.model.predict(scaled, torch.zeros((), device="meta"), told)
 
 
 def _videos_at_once(settings: Settings) -> int:
@@ -174,25 +165,23 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 
 
 def one_iteration(work: Workload, mode: str) -> Latents:
-    """The gradient of one guided iteration."""
-    frames, _, h, w = work.latents.shape
-    samples = sample_boxes(work.cells, (frames, h, w), work.settings.gaussian_sigma, work.latents.device)
-    return loss_gradient(
-        *(work.model, work.latents.float(), work.sigma, work.conditioning, samples, work.settings, mode)
-    )[1]
+    """The gradient of one control iteration."""
+    settings = work.settings.replace(early_stop=None, iterations=1)
+    with recomputing(work.model, mode, max(settings.layers)):
+        return next(control_step(*work.given(settings))).gradient
 
 
-def recipe(work: Workload) -> Latents:
+def reference_iteration(work: Workload) -> Latents:
     """The same of the reference recipe, whose UNet has to be in fp32."""
-    return recipe_gradient(*(work.model, work.latents, work.sigma, work.conditioning, work.cells, work.settings))
+    return reference_gradient(*work.given())
 
 
-def on_meta(model: Model) -> Model:
+def on_meta(model: StableVideoDiffusion) -> StableVideoDiffusion:
     """The same network without its weights."""
     if model.device.type == "meta":
         return model
     with torch.no_grad():
-        parts = {name: nn.Module.to(_shell(getattr(model, name)), "meta") for name in ("vae", "unet", "image_encoder")}
+        parts = {name: nn.Module.to(_shell(getattr(model, name)), "meta") for name in model.networks}
     return replace(model, **parts)
 
 

@@ -35,7 +35,7 @@ def ablate(
     grid: Annotated[str, typer.Option(help="What is tried: a TOML or JSON file, or: paper (its ablations), presets.")],
     out: Out = Path("out/ablation"),
     model: ModelName = "toy",
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes of each category, from the exam.")] = 8,
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes of each category, from the benchmark.")] = 8,
     category: Annotated[
         list[str] | None, typer.Option(help="single, two, pinned, pan, hard, photo; may be repeated; left out: single.")
     ] = None,

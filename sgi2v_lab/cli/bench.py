@@ -1,4 +1,4 @@
-"""The commands `sgi2v bench` and `sgi2v precision`: what a guided step costs here, and what half precision changes."""
+"""The commands `sgi2v bench` and `sgi2v precision`: what a control step costs here, and what half precision changes."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ def bench(
     dtype: Precision = None,
     changes: dict | None = None,
 ) -> None:
-    """Count, time and weigh each stage, and compare a guided step with the reference recipe, in turns."""
+    """Count, time and weigh each stage, and compare a control step with the reference recipe, in turns."""
     quiet_libraries()
     from sgi2v_lab.bench import benchmark as report
 
@@ -59,17 +59,17 @@ def bench(
 # heading -> field of a row, and how it is written
 _COUNTED = {
     "TFLOP": ("tflop", "{:.4g}"),
-    "of recipe": ("operations_ratio", "{:.2f}"),
+    "of reference": ("operations_ratio", "{:.2f}"),
     "tensors MiB": ("tensors_mib", "{:.0f}"),
-    "of recipe ": ("tensors_ratio", "{:.2f}"),
+    "of reference ": ("tensors_ratio", "{:.2f}"),
 }
 _MEASURED = {
     "TFLOP": ("tflop", "{:.4g}"),
     "seconds": ("seconds", "{:.3g}"),
-    "of recipe": ("time_ratio", "{:.2f}"),
+    "of reference": ("time_ratio", "{:.2f}"),
     "tensors MiB": ("tensors_mib", "{:.0f}"),
     "peak MiB": ("peak_mib", "{:.0f}"),
-    "of recipe ": ("memory_ratio", "{:.2f}"),
+    "of reference ": ("memory_ratio", "{:.2f}"),
     "share of rate": ("share", "{:.2f}"),
     "x floor": ("floor", "{:.2f}"),
 }
@@ -87,14 +87,14 @@ def _show(record: dict) -> None:
         title += "counted, nothing computed"
     columns = _MEASURED if measured else _COUNTED
     table = Table("", *columns, title=title, title_justify="left")
-    rows = {f"guided step, {way}": row for way, row in record["guided_step"].items()} | record["stages"]
+    rows = {f"control step, {way}": row for way, row in record["control_step"].items()} | record["stages"]
     for name, row in rows.items():
         table.add_row(name, *(form.format(row[field]) if field in row else "" for field, form in columns.values()))
     console().print(table, markup=False)
     whole = f"a controlled video takes {record['counts_tflop']['video']:.4g} TFLOP"
     if measured:
         errors = ", ".join(f"{mode} {error:.1e}" for mode, error in record["gradient_error"].items())
-        typer.echo(f"largest difference from the recipe's gradient: {errors}")
+        typer.echo(f"largest difference from the reference recipe's gradient: {errors}")
         whole += f", at that rate {record['floor_of_a_video_seconds']:.3g} s"
     typer.echo(whole)
 
@@ -104,7 +104,7 @@ def precision(
     out: Out = Path("out/precision"),
     model: ModelName = "toy",
     dtype: Annotated[list[str], typer.Option(help="bf16 or fp16, compared with fp32; may be repeated.")] = ["bf16"],  # noqa: B006
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes with one object, from the exam.")] = 8,
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes with one object, from the benchmark.")] = 8,
     workers: Workers = None,
     device: Device = None,
     changes: dict | None = None,

@@ -1,6 +1,6 @@
-"""The commands that examine a model: `sgi2v exam`, `sgi2v findings`.
+"""The commands that test a model on fixed scenes: `sgi2v benchmark` and `sgi2v claims`.
 
-Both work in pieces, and go on where they were when they are started again with the same folder.
+Both resume: started again with the same folder, they compute only what is missing.
 """
 
 import sys
@@ -26,18 +26,21 @@ from sgi2v_lab.cli.options import (
 from sgi2v_lab.cli.setting_options import takes_settings
 from sgi2v_lab.quiet import quiet_libraries
 
-__all__ = ["exam", "findings"]
+__all__ = ["benchmark", "claims"]
 
 
 @takes_settings
-def exam(
-    out: Out = Path("out/exam"),
+def benchmark(
+    out: Out = Path("out/benchmark"),
     model: ModelName = "toy",
     scenes: Annotated[
-        int | None, typer.Option(min=1, help="At most so many scenes of each category: a short exam; left out: all.")
+        int | None, typer.Option(min=1, help="Use at most this many scenes of each category. Default: all scenes.")
     ] = None,
     category: Annotated[
-        list[str] | None, typer.Option(help="single, two, pinned, pan, hard, photo; may be repeated; left out: all.")
+        list[str] | None,
+        typer.Option(
+            help="Use this category of scenes: single, two, pinned, pan, hard or photo. Repeatable. Default: all."
+        ),
     ] = None,
     seeds: Seeds = 1,
     preset: Preset = "own",
@@ -46,12 +49,12 @@ def exam(
     dtype: Precision = None,
     changes: dict | None = None,
 ) -> None:
-    """Examine a model on fixed scenes that it was not trained on, without and with control: figures and a page."""
+    """Score a model on fixed held-out scenes, with and without control, against targets; write scores and a page."""
     quiet_libraries()
-    from sgi2v_lab.evaluation.experiments.benchmark import take_exam
+    from sgi2v_lab.evaluation.experiments.benchmark import run_benchmark
 
     with resumable():
-        report = take_exam(
+        report = run_benchmark(
             out,
             model,
             categories=category or None,
@@ -73,15 +76,15 @@ def exam(
         table.add_row(criterion["name"], limit, value, ends, met)
     console().print(table, markup=False)
     if not report["complete"]:
-        typer.echo("a short or incomplete exam: its verdict does not count")
+        typer.echo("short or incomplete benchmark: the verdict does not count")
     finish(out / "index.html", report["failures"])
 
 
 @takes_settings
-def findings(
-    out: Out = Path("out/exam"),
+def claims(
+    out: Out = Path("out/benchmark"),
     model: ModelName = "toy",
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes with one object, from the exam.")] = 8,
+    scenes: Annotated[int, typer.Option(min=1, help="Number of benchmark scenes with one object.")] = 8,
     seeds: Seeds = 1,
     preset: Preset = "paper",
     workers: Workers = None,
@@ -89,12 +92,12 @@ def findings(
     dtype: Precision = None,
     changes: dict | None = None,
 ) -> None:
-    """Try the paper's findings: which features, layers, steps, cut-off and weights steer a video best."""
+    """Test the paper's claims: which features, layers, steps, cut-off and weights give the best control."""
     quiet_libraries()
-    from sgi2v_lab.evaluation.experiments.paper_claims import find
+    from sgi2v_lab.evaluation.experiments.paper_claims import check_claims
 
     with resumable():
-        report = find(
+        report = check_claims(
             out,
             model,
             scenes=scenes,
@@ -113,4 +116,4 @@ def findings(
         ends = f"{found['low']:.2f} to {found['high']:.2f}" if found and found["low"] is not None else "—"
         table.add_row(claim["claim"], value, ends, claim["holds"])
     console().print(table, markup=False)
-    finish(out / "findings.md", report["failures"])
+    finish(out / "claims.md", report["failures"])

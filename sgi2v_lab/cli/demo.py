@@ -134,8 +134,8 @@ def _drawn_scene(example: DrawnScene, side: int) -> tuple[PIL.Image.Image, Traje
     scene = parse_prompt(example.scene) if isinstance(example.scene, str) else sample_scene(example.scene)
     picture = to_pil(render(scene, side, slice(0, 1))[0])
     box = true_boxes(scene, side)[example.sprite, 0]
-    centre = (box[:2] + box[2:]) / 2
-    stops = centre + side * torch.tensor(example.path)
+    center = (box[:2] + box[2:]) / 2
+    stops = center + side * torch.tensor(example.path)
     return picture, Trajectories(picture.size, (Trajectory.move(box, via=stops.tolist(), easing="linear"),))
 
 

@@ -1,4 +1,4 @@
-"""The command line: `sgi2v demo`, `generate`, `exam`, `findings`, `ablate`, `evaluate`, `report`, `sweep`, ...
+"""The command line: `sgi2v demo`, `generate`, `benchmark`, `claims`, `ablate`, `evaluate`, `report`, `sweep`, ...
 
 Bad input is one sentence on standard error and exit code 2, Ctrl-C is exit code 130; neither leaves anything behind.
 What takes seconds to import is imported inside the commands, so that `--help` answers at once.
@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from sgi2v_lab.cli.ablate import ablate, sweep
 from sgi2v_lab.cli.bench import bench, precision
-from sgi2v_lab.cli.benchmark import exam, findings
+from sgi2v_lab.cli.benchmark import benchmark, claims
 from sgi2v_lab.cli.diagnose import cost, diagnose
 from sgi2v_lab.cli.generate import demo, generate
 from sgi2v_lab.cli.options import Device, console
@@ -75,7 +75,7 @@ def _complain(sentence: str) -> None:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-for command in (demo, generate, bench, precision, exam, findings, ablate, evaluate, report, diagnose, cost):
+for command in (demo, generate, bench, precision, benchmark, claims, ablate, evaluate, report, diagnose, cost):
     app.command()(command)
 app.add_typer(sweep, name="sweep")
 

@@ -10,18 +10,20 @@ from sgi2v_lab.cli.options import Dask, Device, ModelName, Out, Precision, Seeds
 from sgi2v_lab.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from sgi2v_lab.evaluation.report import Report
+    from sgi2v_lab.evaluation.report.write import Report
 
 __all__ = ["evaluate", "report"]
 
 Reference = Annotated[
     str | None,
-    typer.Option(help="What all others are compared with; left out: SG-I2V, a grid's base, or the exam's control."),
+    typer.Option(
+        help="What all others are compared with; left out: SG-I2V, a grid's base, or the benchmark's control."
+    ),
 ]
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that sgi2v ablate, evaluate or exam has written.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that sgi2v ablate, evaluate or benchmark has written.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the report; left out: the same one.")] = None,
     reference: Reference = None,
 ) -> None:
@@ -44,7 +46,8 @@ def evaluate(
     scenes: Annotated[
         int,
         typer.Option(
-            min=1, help="Scenes of each category, from the exam. 8 of four take the toy about 25 minutes on two cores."
+            min=1,
+            help="Scenes of each category, from the benchmark. 8 of four take the toy about 25 minutes on two cores.",
         ),
     ] = 8,
     category: Annotated[

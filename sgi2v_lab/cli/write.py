@@ -101,7 +101,7 @@ def write_comparison(folder: Path, uncontrolled: Run, controlled: Run) -> dict[s
     measured = {"uncontrolled": objmc(uncontrolled.video, boxes), "controlled": objmc(controlled.video, boxes)}
     found = {label: one.tracks.points for label, one in measured.items()}
     seen = measured["uncontrolled"].tracks.visible & measured["controlled"].tracks.visible
-    save_figure(plot_tracks(controlled.video, _centres(boxes), found, seen), folder / "tracks.png")
+    save_figure(plot_tracks(controlled.video, _centers(boxes), found, seen), folder / "tracks.png")
     return control_record(measured["controlled"], measured["uncontrolled"])
 
 
@@ -125,9 +125,9 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
         kind: assemble(extract_features(model, latents, sigma, conditioning, settings.layers, kind), (h, w))
         for kind in ("self-attention", "aligned")
     }
-    colours = {kind: fit_pca(features).rgb(features) for kind, features in maps.items()}
-    save_figure(plot_pca_strip(colours, uncontrolled.video), folder / "pca.png")
-    point, picture = tuple(_centres(boxes)[0, 0].tolist()), (settings.width, settings.height)
+    colors = {kind: fit_pca(features).rgb(features) for kind, features in maps.items()}
+    save_figure(plot_pca_strip(colors, uncontrolled.video), folder / "pca.png")
+    point, picture = tuple(_centers(boxes)[0, 0].tolist()), (settings.width, settings.height)
     similar = {kind: similarity_maps(features, point=point, picture=picture) for kind, features in maps.items()}
     save_figure(plot_similarity(uncontrolled.video, similar, point), folder / "similarity.png")
 
@@ -149,5 +149,5 @@ def _scale(run: Run) -> int:
     return max(1, COMFORTABLE // run.video.shape[-1])
 
 
-def _centres(boxes: Boxes) -> Points:
+def _centers(boxes: Boxes) -> Points:
     return (boxes[..., :2] + boxes[..., 2:]) / 2

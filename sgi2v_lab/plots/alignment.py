@@ -13,8 +13,8 @@ from sgi2v_lab.plots.style import (
     array,
     bare,
     checked,
+    checked_video,
     chosen_frames,
-    film,
     name_frames,
     picture_grid,
     show_picture,
@@ -27,7 +27,7 @@ __all__ = ["plot_alignment"]
 
 def plot_alignment(
     video: Video,
-    colours: Mapping[str, Float[Tensor, "frames 3 _ _"]],
+    colors: Mapping[str, Float[Tensor, "frames 3 _ _"]],
     similarity: Mapping[str, Float[Tensor, "frames _ _"]],
     boxes: Boxes,
     every: int | None = None,
@@ -36,7 +36,7 @@ def plot_alignment(
 
     Args:
         video: (frames, 3, height, width), 0..1.
-        colours: kind ("self-attention", "aligned") -> colours (frames, 3, h, w) in 0..1.
+        colors: kind ("self-attention", "aligned") -> colours (frames, 3, h, w) in 0..1.
         similarity: the same kinds -> cosine similarities (frames, h, w) in -1..1 to the first frame's box.
         boxes: (boxes, frames, 4) in pixels of the video, drawn everywhere.
         every: show every n-th frame; None shows at most eight, spread evenly from the first to the last.
@@ -44,25 +44,25 @@ def plot_alignment(
     Raises:
         InputError: no kinds, other kinds in one mapping than in the other, or wrong shapes.
     """
-    count, _, height, width = film(video).shape
-    if not colours or set(colours) != set(similarity):
-        raise InputError(f"colours are of {list(colours)}, similarities of {list(similarity)}; give the same kinds")
+    count, _, height, width = checked_video(video).shape
+    if not colors or set(colors) != set(similarity):
+        raise InputError(f"colours are of {list(colors)}, similarities of {list(similarity)}; give the same kinds")
     checked(boxes, "the boxes", f"boxes {count} 4")
-    for kind in colours:
-        checked(colours[kind], f"the colours {kind!r}", f"{count} 3 h w")
+    for kind in colors:
+        checked(colors[kind], f"the colours {kind!r}", f"{count} 3 h w")
         checked(similarity[kind], f"the similarities {kind!r}", f"{count} h w")
     frames = chosen_frames(count, every)
     with styled():
-        figure, axes = picture_grid(1 + 2 * len(colours), len(frames), height, width)
+        figure, axes = picture_grid(1 + 2 * len(colors), len(frames), height, width)
         axes[0][0].set_ylabel("clip")
         for one, frame in zip(axes[0], frames, strict=True):
             show_picture(one, video[frame])
-        for k, kind in enumerate(colours):
+        for k, kind in enumerate(colors):
             above, below = axes[1 + 2 * k], axes[2 + 2 * k]
             above[0].set_ylabel(f"{kind}\nPCA")
             below[0].set_ylabel(f"{kind}\nsimilarity")
             for one, other, frame in zip(above, below, frames, strict=True):
-                show_picture(one, colours[kind][frame], size=(height, width))
+                show_picture(one, colors[kind][frame], size=(height, width))
                 heat = other.imshow(
                     array(similarity[kind][frame]), extent=(0, width, height, 0), cmap="magma", norm=Normalize(0, 1)
                 )

@@ -17,9 +17,9 @@ from sgi2v_lab.plots.style import (
     array,
     bare,
     checked,
+    checked_video,
     chosen_frames,
-    colour_each,
-    film,
+    color_each,
     name_frames,
     new_figure,
     one_each,
@@ -31,11 +31,11 @@ from sgi2v_lab.shapes import Boxes, Image, Points, Video
 
 __all__ = ["plot_comparison", "plot_film_strip", "plot_tracks", "plot_trajectories"]
 
-GREY = "#444444"
+GRAY = "#444444"
 
 
 def plot_trajectories(
-    image: Image, boxes: Boxes, names: Sequence[str] | None = None, colours: Sequence[str] | None = None
+    image: Image, boxes: Boxes, names: Sequence[str] | None = None, colors: Sequence[str] | None = None
 ) -> Figure:
     """The picture with each box where it starts (solid) and ends (dashed), and the path of its centre.
 
@@ -43,7 +43,7 @@ def plot_trajectories(
         image: (3, height, width), 0..1.
         boxes: (boxes, frames, 4) as x0, y0, x1, y1 in pixels of the image.
         names: one for each box, written at its first corner; None writes none.
-        colours: one for each box; None takes the palette.
+        colors: one for each box; None takes the palette.
 
     Raises:
         InputError: wrong shapes, or not one name or colour for each box.
@@ -57,11 +57,11 @@ def plot_trajectories(
         figure = new_figure(side * height / width + 0.4, width=side, layout="compressed")
         axes = figure.subplots()
         show_picture(axes, image)
-        for box, colour, label in zip(boxes.detach().cpu(), colour_each(colours, len(boxes)), labels, strict=True):
-            draw_path(axes, (box[:, :2] + box[:, 2:]) / 2, colour)
+        for box, color, label in zip(boxes.detach().cpu(), color_each(colors, len(boxes)), labels, strict=True):
+            draw_path(axes, (box[:, :2] + box[:, 2:]) / 2, color)
             if len(box) > 1 and not torch.equal(box[0], box[-1]):
-                draw_box(axes, box[-1], colour, linestyle=(0, (4, 2.5)))
-            draw_box(axes, box[0], colour)
+                draw_box(axes, box[-1], color, linestyle=(0, (4, 2.5)))
+            draw_box(axes, box[0], color)
             if label:
                 x, y = box[0, 0].clamp(0, width).item(), box[0, 1].clamp(0, height).item()
                 room = y > 0.06 * height  # else the name goes inside the box
@@ -73,13 +73,13 @@ def plot_trajectories(
                     va="bottom" if room else "top",
                     color="white",
                     fontsize=8.5,
-                    bbox={"boxstyle": "square,pad=0.2", "facecolor": colour, "edgecolor": "none"},
+                    bbox={"boxstyle": "square,pad=0.2", "facecolor": color, "edgecolor": "none"},
                 )
         figure.legend(
             handles=[
-                Line2D([], [], color=GREY, label="first frame"),
-                Line2D([], [], color=GREY, linestyle=(0, (3, 2)), label="last frame"),
-                Line2D([], [], color=GREY, marker="o", linewidth=1.8, label="centre, frame by frame"),
+                Line2D([], [], color=GRAY, label="first frame"),
+                Line2D([], [], color=GRAY, linestyle=(0, (3, 2)), label="last frame"),
+                Line2D([], [], color=GRAY, marker="o", linewidth=1.8, label="centre, frame by frame"),
             ],
             loc="outside lower center",
             ncols=3,
@@ -101,7 +101,7 @@ def plot_film_strip(
     Raises:
         InputError: wrong shapes, or `every` below 1.
     """
-    frames = chosen_frames(len(film(video)), every)
+    frames = chosen_frames(len(checked_video(video)), every)
     # of five to eight columns, those that leave the fewest holes in the last row
     columns = len(frames) if len(frames) <= 8 else min((8, 7, 6, 5), key=lambda c: -len(frames) % c)
     rows = -(-len(frames) // columns)
@@ -129,7 +129,7 @@ def plot_comparison(
     Raises:
         InputError: wrong shapes, or videos of different shapes.
     """
-    film(uncontrolled, "the uncontrolled video")
+    checked_video(uncontrolled, "the uncontrolled video")
     if controlled.shape != uncontrolled.shape:
         raise InputError(
             f"The videos have shapes {tuple(uncontrolled.shape)} and {tuple(controlled.shape)}; expected equal ones."
@@ -158,14 +158,14 @@ def plot_tracks(
     Raises:
         InputError: wrong shapes, or no found paths.
     """
-    checked(asked, "the asked paths", f"boxes {len(film(video))} 2")
+    checked(asked, "the asked paths", f"boxes {len(checked_video(video))} 2")
     if not found:
         raise InputError("There are no found paths to compare with; give at least one, such as {'controlled': points}.")
     for label, points in found.items():
         checked(points, f"the path {label!r}", f"{len(asked)} {len(video)} 2")
     seen = torch.ones(asked.shape[:2], dtype=torch.bool) if visible is None else visible.detach().cpu()
     checked(seen, "visible", f"{len(asked)} {len(video)}")
-    colours = dict(zip(found, colour_each(None, len(found)), strict=True))
+    colors = dict(zip(found, color_each(None, len(found)), strict=True))
     with styled():
         figure, axes = picture_grid(1, 2, *video.shape[2:])
         for one, frame in zip(axes[0], (0, len(video) - 1), strict=True):
@@ -175,14 +175,14 @@ def plot_tracks(
                 draw_path(one, path, "#111111", dots=False, width=2.4)
             for label, points in found.items():
                 for path, dots in zip(array(points), seen, strict=True):
-                    fills = [colours[label] if dot else "white" for dot in dots]
-                    one.plot(*path.T, color=colours[label], linewidth=1.2, path_effects=_casing(1.2), zorder=3)
-                    one.scatter(*path.T, s=14, c=fills, edgecolors=colours[label], linewidths=1, zorder=4)
+                    fills = [colors[label] if dot else "white" for dot in dots]
+                    one.plot(*path.T, color=colors[label], linewidth=1.2, path_effects=_casing(1.2), zorder=3)
+                    one.scatter(*path.T, s=14, c=fills, edgecolors=colors[label], linewidths=1, zorder=4)
         handles = [Line2D([], [], color="#111111", linewidth=2.4, label="asked")]
-        handles += [Line2D([], [], color=c, marker="o", linewidth=1.2, label=label) for label, c in colours.items()]
+        handles += [Line2D([], [], color=c, marker="o", linewidth=1.2, label=label) for label, c in colors.items()]
         if not seen.all():
             hollow = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
-            handles.append(Line2D([], [], color=GREY, label="out of the tracker's sight", **hollow))
+            handles.append(Line2D([], [], color=GRAY, label="out of the tracker's sight", **hollow))
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
@@ -190,31 +190,31 @@ def plot_tracks(
 # --- drawing ---------------------------------------------------------------------------------------------------------
 
 
-def draw_box(axes: Axes, box: Tensor, colour: str, width: float = 1.6, linestyle: str | tuple = "-") -> Rectangle:
+def draw_box(axes: Axes, box: Tensor, color: str, width: float = 1.6, linestyle: str | tuple = "-") -> Rectangle:
     """One box (4,) in the axes' pixels, with a pale casing that shows on any picture."""
     x0, y0, x1, y1 = box.tolist()
     # the casing of a dashed line must be solid: two dash patterns of different widths do not line up
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=(1, 1, 1, 0.7), linewidth=width + 1.4))
     return axes.add_patch(
-        Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width, linestyle=linestyle)
+        Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=color, linewidth=width, linestyle=linestyle)
     )
 
 
-def draw_path(axes: Axes, centres: Tensor, colour: str, dots: bool = True, width: float = 1.8) -> None:
+def draw_path(axes: Axes, centers: Tensor, color: str, dots: bool = True, width: float = 1.8) -> None:
     """A path (frames, 2) with a dot per frame and an arrow head at its end; a path that stands still is one dot."""
-    centres = centres.detach().cpu().float()
-    still = (centres - centres[0]).abs().max() < 0.5
+    centers = centers.detach().cpu().float()
+    still = (centers - centers[0]).abs().max() < 0.5
     if not still:
-        axes.plot(*centres.T.tolist(), color=colour, linewidth=width, path_effects=_casing(width), zorder=3)
-        far = (centres[-1] - centres).norm(dim=1)
+        axes.plot(*centers.T.tolist(), color=color, linewidth=width, path_effects=_casing(width), zorder=3)
+        far = (centers[-1] - centers).norm(dim=1)
         # aim the head from a point well behind the end: the last step of an eased path is too short to show a direction
-        dx, dy = (centres[-1] - centres[far > 0.25 * far.max()][-1]).tolist()
+        dx, dy = (centers[-1] - centers[far > 0.25 * far.max()][-1]).tolist()
         head = (3, 0, math.degrees(math.atan2(-dy, dx)) - 90)  # a triangle turned from pointing up
-        axes.plot(*centres[-1].tolist(), marker=head, ms=9, color=colour, mec="white", mew=0.8, zorder=5)
+        axes.plot(*centers[-1].tolist(), marker=head, ms=9, color=color, mec="white", mew=0.8, zorder=5)
     if dots or still:
-        shown = centres[:1] if still else centres[:-1]
+        shown = centers[:1] if still else centers[:-1]
         size = 34 if still else 20
-        axes.scatter(*shown.T.tolist(), s=size, c=colour, edgecolors="white", linewidths=0.6, zorder=4)
+        axes.scatter(*shown.T.tolist(), s=size, c=color, edgecolors="white", linewidths=0.6, zorder=4)
 
 
 def _casing(width: float) -> list:
@@ -233,5 +233,5 @@ def _strip(row: Iterable[Axes], video: Video, boxes: Boxes | None, frames: Seque
 
 def draw_boxes_at(axes: Axes, boxes: Boxes, frame: int) -> None:
     """All boxes of one frame, each in its colour."""
-    for box, colour in zip(boxes[:, frame], colour_each(None, len(boxes)), strict=True):
-        draw_box(axes, box, colour, width=1.6)
+    for box, color in zip(boxes[:, frame], color_each(None, len(boxes)), strict=True):
+        draw_box(axes, box, color, width=1.6)

@@ -48,10 +48,10 @@ def plot_cost(
 
 
 def _panel(axes: Axes, rows: Sequence[Mapping], quantity: str, line: Mapping[str, float] | None) -> None:
-    _, scale, unit, colour = QUANTITIES[quantity]
+    _, scale, unit, color = QUANTITIES[quantity]
     good = [row for row in rows if row.get("error") is None]
     x = [row["x"] for row in good]
-    axes.scatter(x, [row[quantity] / scale for row in good], s=26, color=colour, zorder=3)
+    axes.scatter(x, [row[quantity] / scale for row in good], s=26, color=color, zorder=3)
     failed = [row["x"] for row in rows if row.get("error") is not None]
     axes.scatter(failed, [0] * len(failed), marker="x", s=34, color="#444444", clip_on=False, zorder=4)
     axes.set_xlim(left=0)
@@ -59,7 +59,7 @@ def _panel(axes: Axes, rows: Sequence[Mapping], quantity: str, line: Mapping[str
         return
     ends = [0.0, max(x)]
     at, slope = line["at"] / scale, line["slope"] / scale
-    axes.plot(ends, [at + slope * end for end in ends], color=colour, linewidth=1.2, linestyle=(0, (4, 2.5)))
+    axes.plot(ends, [at + slope * end for end in ends], color=color, linewidth=1.2, linestyle=(0, (4, 2.5)))
     each = ONE.get(str(rows[0]["unit"]), str(rows[0]["unit"]))
     text = f"{at:.3g} {unit} {'+' if slope >= 0 else '−'} {abs(slope):.3g} {unit} per {each}\nR² = {line['r2']:.3f}"
     axes.annotate(text, (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=7.5)

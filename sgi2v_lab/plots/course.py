@@ -15,9 +15,9 @@ from sgi2v_lab.plots.style import (
     array,
     bare,
     checked,
+    checked_video,
     chosen_frames,
-    colour_bar,
-    film,
+    color_bar,
     heat_rows,
     mark_place,
     new_figure,
@@ -137,7 +137,7 @@ def plot_magnitudes(
     Raises:
         InputError: no maps, or wrong shapes.
     """
-    count, _, height, width = film(video).shape
+    count, _, height, width = checked_video(video).shape
     if not maps:
         raise InputError("There are no maps to show; give at least one, such as {'gradient': lengths}.")
     for name, one in maps.items():
@@ -153,7 +153,7 @@ def plot_magnitudes(
             for one, frame in zip(line, frames, strict=True):
                 draw_boxes_at(one, boxes, frame)
                 bare(one, height, width)
-        colour_bar(figure, axes, heat, label).locator = MaxNLocator(3)
+        color_bar(figure, axes, heat, label).locator = MaxNLocator(3)
     return figure
 
 
@@ -190,9 +190,9 @@ def plot_landscape(
             shares = array(loss) / (float(loss.max()) or 1.0)
             heat = one.imshow(shares, extent=extent, vmin=0, vmax=1, cmap="viridis", aspect="equal")
             row, column = np.unravel_index(shares.argmin(), shares.shape)
-            for colour, width in (("#111111", 4.0), ("white", 2.0)):
-                named = {"label": "lowest"} if colour != "white" else {}  # on the legend's white
-                one.plot(x[column], y[row], "x", ms=9, mew=width, color=colour, linestyle="none", **named)
+            for color, width in (("#111111", 4.0), ("white", 2.0)):
+                named = {"label": "lowest"} if color != "white" else {}  # on the legend's white
+                one.plot(x[column], y[row], "x", ms=9, mew=width, color=color, linestyle="none", **named)
             if truth is not None:
                 one.plot(*truth, "o", ms=12, mfc="none", mec="#D55E00", mew=2, linestyle="none", label="truth")
             one.set(title=name, xlabel="shift along x (px)", xlim=extent[:2], ylim=extent[2:])

@@ -37,17 +37,17 @@ def plot_losses(losses: Sequence[Sequence[float | int]], sigmas: Sequence[float 
         raise InputError(f"There are {len(sigmas)} sigmas for {len(losses)} guided steps; give one for each.")
     count = len(losses)
     # viridis without its pale end, which is lost on white
-    colours = colormaps["viridis"](np.linspace(0, 0.88, count))
+    colors = colormaps["viridis"](np.linspace(0, 0.88, count))
     with styled():
         figure = new_figure(3.2, width=6.0)
         axes = figure.subplots()
-        for colour, step in zip(colours, losses, strict=True):
-            axes.plot(range(1, len(step) + 1), step, color=colour, marker="o", markersize=3.2, linewidth=1.3)
+        for color, step in zip(colors, losses, strict=True):
+            axes.plot(range(1, len(step) + 1), step, color=color, marker="o", markersize=3.2, linewidth=1.3)
         axes.set(xlabel="iteration", ylabel="trajectory loss")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         bounds = np.arange(count + 1) + 0.5
-        mappable = ScalarMappable(BoundaryNorm(bounds, count), ListedColormap(colours))
+        mappable = ScalarMappable(BoundaryNorm(bounds, count), ListedColormap(colors))
         ticks = sorted({round(i) for i in np.linspace(1, count, min(count, 8)).tolist()})
         bar = figure.colorbar(mappable, ax=axes, ticks=ticks, label="guided step", aspect=25)
         if sigmas is not None:
@@ -81,8 +81,8 @@ def plot_loss_terms(terms: Float[Tensor, "boxes frames"], names: Sequence[str] |
         heat = axes.imshow(values, cmap="Blues", vmin=0, vmax=top, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
             text = "-" if np.isnan(value) else f"{value:.2g}"
-            colour = "white" if value > 0.6 * top else "#222222"
-            axes.text(column, row, text, ha="center", va="center", fontsize=8 if frames <= 14 else 6, color=colour)
+            color = "white" if value > 0.6 * top else "#222222"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8 if frames <= 14 else 6, color=color)
         axes.set(xlabel="frame", xticks=range(frames), yticks=range(count), yticklabels=labels)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)

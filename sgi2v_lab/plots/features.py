@@ -13,9 +13,9 @@ from sgi2v_lab.plots.style import (
     array,
     bare,
     checked,
+    checked_video,
     chosen_frames,
-    colour_bar,
-    film,
+    color_bar,
     heat_rows,
     name_frames,
     picture_grid,
@@ -47,7 +47,7 @@ def plot_pca_strip(
     if not rows:
         raise InputError("There are no feature maps to show; give at least one row, such as {'aligned': colours}.")
     shown = rows if video is None else {"video": video, **rows}
-    count, _, height, width = film(next(iter(shown.values()))).shape
+    count, _, height, width = checked_video(next(iter(shown.values()))).shape
     for label, row in shown.items():
         checked(row, f"the row {label!r}", f"{count} 3 h w")
     if boxes is not None:
@@ -86,7 +86,7 @@ def plot_similarity(
     Raises:
         InputError: no maps, wrong shapes, or no such frame.
     """
-    count = len(film(video))
+    count = len(checked_video(video))
     if not maps:
         raise InputError("There are no similarity maps to show; give at least one, such as {'aligned': maps}.")
     for label, one in maps.items():
@@ -95,13 +95,13 @@ def plot_similarity(
         raise InputError(f"frame is {frame}; expected 0 to {count - 1}, the frames of this video.")
     frames = sorted({*chosen_frames(count, every), frame})
     signed = min(one.min().item() for one in maps.values()) < 0
-    colours = {"cmap": "RdBu_r" if signed else "magma", "norm": Normalize(-1 if signed else 0, 1)}
+    colors = {"cmap": "RdBu_r" if signed else "magma", "norm": Normalize(-1 if signed else 0, 1)}
     with styled():
-        figure, axes, heat = heat_rows(video, maps, frames, alpha=0.7, **colours)
+        figure, axes, heat = heat_rows(video, maps, frames, alpha=0.7, **colors)
         for one in axes[:, frames.index(frame)] if point is not None else ():
             for ring, thickness in (("white", 3.2), ("#111111", 1.4)):
                 one.plot(*point, "o", ms=9, mfc="none", mec=ring, mew=thickness)
-        bar = colour_bar(figure, axes, heat, "cosine similarity")
+        bar = color_bar(figure, axes, heat, "cosine similarity")
         bar.set_ticks((-1, -0.5, 0, 0.5, 1) if signed else (0, 0.5, 1))
     return figure
 
@@ -128,5 +128,5 @@ def plot_latents(latents: Latents, every: int | None = None) -> Figure:
                 heat = one.imshow(array(latents[frame, c]), extent=extent, cmap="RdBu_r", norm=Normalize(-limit, limit))
                 bare(one, height, width)
         name_frames(axes[0], frames)
-        colour_bar(figure, axes, heat, "value")
+        color_bar(figure, axes, heat, "value")
     return figure

@@ -50,10 +50,10 @@ def plot_intervals(points: Mapping[str, Point], label: str, better: str, marked:
         figure = new_figure(0.75 + 0.26 * lines, width=WIDTH)
         axes = figure.subplots()
         for y, (name, point) in enumerate(points.items()):
-            colour = OURS if name == marked else OTHERS
+            color = OURS if name == marked else OTHERS
             if point.low is not None and point.high is not None:
-                axes.plot([point.low, point.high], [y, y], color=colour, linewidth=2.4, alpha=0.5)
-            axes.plot(point.value, y, "o", color=colour, markersize=5.5)
+                axes.plot([point.low, point.high], [y, y], color=color, linewidth=2.4, alpha=0.5)
+            axes.plot(point.value, y, "o", color=color, markersize=5.5)
         axes.set_yticks(range(len(points)), names)
         axes.set(ylim=(len(points) - 0.4, -0.6), xlabel=f"{label}  ({better} is better)")
         axes.tick_params(axis="y", left=False)
@@ -124,26 +124,26 @@ def plot_trade_off(
     if not points:
         raise InputError("there are no means to draw; give at least one")
     names = list(dict.fromkeys(groups[label] for label in points if label != marked))
-    colours = ["#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666"]
-    marks = {name: look for name, look in zip(names, zip(cycle(colours), cycle(MARKERS), strict=False), strict=False)}
+    colors = ["#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666"]
+    marks = {name: look for name, look in zip(names, zip(cycle(colors), cycle(MARKERS), strict=False), strict=False)}
     with styled():
         rows = -(-(len(names) + 1) // 2)
         figure = new_figure(3.1 + 0.2 * rows, width=WIDTH)
         axes = figure.subplots()
         for label, (x, y) in points.items():
-            colour, mark = (OURS, "o") if label == marked else marks[groups[label]]
+            color, mark = (OURS, "o") if label == marked else marks[groups[label]]
             for ends, fixed, across in ((x, y.value, True), (y, x.value, False)):
                 if ends.low is not None and ends.high is not None:
                     span, still = [ends.low, ends.high], [fixed, fixed]
-                    axes.plot(*((span, still) if across else (still, span)), color=colour, linewidth=1.2, alpha=0.45)
-            axes.plot(x.value, y.value, mark, color=colour, markersize=8 if label == marked else 6.5)
+                    axes.plot(*((span, still) if across else (still, span)), color=color, linewidth=1.2, alpha=0.45)
+            axes.plot(x.value, y.value, mark, color=color, markersize=8 if label == marked else 6.5)
         axes.set(xlabel=labels[0], ylabel=labels[1])
         axes.grid()
         axes.margins(0.08)
         looks = ([(marked, (OURS, "o"))] if marked in points else []) + list(marks.items())
         handles = [
-            Line2D([], [], color=colour, marker=mark, linestyle="none", markersize=6, label=fill(name, 30))
-            for name, (colour, mark) in looks
+            Line2D([], [], color=color, marker=mark, linestyle="none", markersize=6, label=fill(name, 30))
+            for name, (color, mark) in looks
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=2, handletextpad=0.2, columnspacing=1.2)
     return figure

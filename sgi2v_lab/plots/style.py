@@ -104,10 +104,10 @@ def one_each(values: Sequence[str] | None, default: Sequence[str], count: int, n
     return list(values) if values is not None else list(islice(cycle(default), count))
 
 
-def colour_each(colours: Sequence[str] | None, count: int) -> list[str]:
+def color_each(colors: Sequence[str] | None, count: int) -> list[str]:
     """One #RRGGBB for each box."""
     try:
-        return [to_hex(c) for c in one_each(colours, PALETTE, count, "colours")]
+        return [to_hex(c) for c in one_each(colors, PALETTE, count, "colours")]
     except InputError:
         raise
     except ValueError as error:
@@ -151,7 +151,7 @@ def picture_grid(
 
 
 def heat_rows(
-    video: Video, maps: Mapping[str, Tensor], frames: Sequence[int], **colours: object
+    video: Video, maps: Mapping[str, Tensor], frames: Sequence[int], **colors: object
 ) -> tuple[Figure, np.ndarray, AxesImage]:
     """Maps (frames, h, w) as heat over the faded video, one row per label: the figure, its axes, an image for the bar.
 
@@ -164,13 +164,13 @@ def heat_rows(
         line[0].set_ylabel(label)
         for one, frame in zip(line, frames, strict=True):
             show_picture(one, faded[frame])
-            heat = one.imshow(array(row[frame]), extent=(0, width, height, 0), **colours)
+            heat = one.imshow(array(row[frame]), extent=(0, width, height, 0), **colors)
             bare(one, height, width)
     name_frames(axes[0], frames)
     return figure, axes, heat
 
 
-def colour_bar(figure: Figure, axes: np.ndarray, image: AxesImage, label: str) -> Colorbar:
+def color_bar(figure: Figure, axes: np.ndarray, image: AxesImage, label: str) -> Colorbar:
     """A colour bar to the right of a grid of pictures, as thin whatever the number of its rows."""
     bar = figure.colorbar(image, ax=axes, label=label, fraction=0.03, aspect=18 * len(axes), pad=0.01)
     bar.outline.set_visible(False)
@@ -198,6 +198,6 @@ def name_frames(axes: Iterable[Axes], frames: Sequence[int]) -> None:
         one.set_title(f"frame {frame}" if i == 0 else f"{frame}", fontsize=8)
 
 
-def film(video: Video, name: str = "the video") -> Video:
+def checked_video(video: Video, name: str = "the video") -> Video:
     """The video, checked."""
     return checked(video, name, "frames 3 height width")

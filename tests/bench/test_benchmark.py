@@ -35,19 +35,21 @@ def tiny(monkeypatch):
 def test_the_record_says_what_was_measured_and_can_be_written(tiny):
     told = []
     record = bench("tiny", device="cpu", repeats=1, changes=QUICK, tell=told.append)
-    assert json.loads(json.dumps(record))["guided_step"] == record["guided_step"]
+    assert json.loads(json.dumps(record))["control_step"] == record["control_step"]
     assert record["settings"] == SETTINGS.replace(**QUICK).as_dict()
     assert told and not any("hours" in what for what in told)
-    assert list(record["guided_step"]) == ["recipe", "fast", "selective", "full"]
-    recipe, counts = record["guided_step"]["recipe"], record["counts_tflop"]
+    assert list(record["control_step"]) == ["reference", "fast", "selective", "full"]
+    recipe, counts = record["control_step"]["reference"], record["counts_tflop"]
     assert (recipe["time_ratio"], recipe["memory_ratio"], recipe["operations_ratio"]) == (1, 1, 1)
-    for way, row in record["guided_step"].items():
-        assert row["tflop"] == pytest.approx(counts[f"guided iteration, {way}"])
+    for way, row in record["control_step"].items():
+        assert row["tflop"] == pytest.approx(counts[f"control iteration, {way}"])
         assert row["time_ratio"] == pytest.approx(row["seconds"] / recipe["seconds"], abs=1e-4)
         # the floor is that of the operations which no way can leave out
-        assert row["floor"] == pytest.approx(row["seconds"] / (counts["guided iteration, fast"] * 1e12 / 1e9), abs=1e-3)
+        assert row["floor"] == pytest.approx(
+            row["seconds"] / (counts["control iteration, fast"] * 1e12 / 1e9), abs=1e-3
+        )
         assert row["share"] == pytest.approx(row["tflop"] * 1e12 / row["seconds"] / 1e9, abs=1e-4)
-    assert record["guided_step"]["fast"]["operations_ratio"] < 0.8
+    assert record["control_step"]["fast"]["operations_ratio"] < 0.8
     assert all(error < 1e-4 for error in record["gradient_error"].values())
     assert set(record["stages"]) == {"denoising step", "decode"}
 
@@ -73,7 +75,7 @@ def test_the_ways_leave_the_model_as_it_was():
     for run in control_steps(workload(model, SETTINGS.replace(**QUICK))).values():
         run()
         assert not model.unet.is_gradient_checkpointing
-        assert {weight.dtype for weight in model.unet.parameters()} == {torch.float32}
+        assert {weight.dtype for weight in model.unet.parameasure()} == {torch.float32}
         assert not any("forward" in vars(module) for module in model.unet.modules())
 
 
@@ -92,17 +94,17 @@ def test_the_command_prints_a_table_and_writes_the_figures(tiny, tmp_path):
     done = CliRunner().invoke(app, ["bench", "toy", "--repeats", "1", "--iterations", "1", "--out", str(out)])
     assert done.exit_code == 0, done.output
     record = json.loads(out.read_text())
-    for expected in ("guided step, recipe", "guided step, fast", "decode", "x floor", "peak MiB", str(out)):
+    for expected in ("control step, reference", "control step, fast", "decode", "x floor", "peak MiB", str(out)):
         assert expected in done.stdout
-    assert f"{record['guided_step']['fast']['time_ratio']:.2f}" in done.stdout
+    assert f"{record['control_step']['fast']['time_ratio']:.2f}" in done.stdout
     assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_network_is_counted_without_being_computed(tiny):
     record = count("tiny", changes=QUICK)
-    ways = record["guided_step"]
-    assert list(ways) == ["recipe", "fast", "selective", "full"]
-    assert ways["recipe"]["operations_ratio"] == ways["recipe"]["tensors_ratio"] == 1
+    ways = record["control_step"]
+    assert list(ways) == ["reference", "fast", "selective", "full"]
+    assert ways["reference"]["operations_ratio"] == ways["reference"]["tensors_ratio"] == 1
     assert ways["full"]["tensors_mib"] < ways["selective"]["tensors_mib"] < ways["fast"]["tensors_mib"]
     assert ways["fast"]["tflop"] < ways["selective"]["tflop"] < ways["full"]["tflop"]
     for stage in record["stages"].values():
@@ -118,7 +120,7 @@ def test_the_command_only_counts_if_asked(tiny, monkeypatch):
     monkeypatch.setattr(report, "control_steps", lambda _: pytest.fail("computed"))
     done = CliRunner().invoke(app, ["bench", "svd", "--count-only", "--iterations", "1"])
     assert done.exit_code == 0, done.output
-    for expected in ("nothing computed", "guided step, selective", "tensors MiB", "denoising step"):
+    for expected in ("nothing computed", "control step, selective", "tensors MiB", "denoising step"):
         assert expected in done.stdout
     assert "seconds" not in done.stdout and "peak" not in done.stdout
 
@@ -130,7 +132,7 @@ def test_memory_is_the_median_of_turns_unless_it_is_exact(monkeypatch):
     def meter(_device):
         yield MemoryPeak(next(peaks), 0, meter.how)
 
-    monkeypatch.setattr(report, "peak_memory", meter)
+    monkeypatch.setattr(report, "measure_peak", meter)
     ways = {name: lambda name=name: turns.append(name) for name in "ab"}
     meter.how = "kernel"
     assert alternate_memory(ways, 3) == ({"a": 3, "b": 60}, "kernel")

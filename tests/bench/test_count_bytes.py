@@ -33,14 +33,14 @@ def test_what_was_there_before_its_views_and_changes_in_place_cost_nothing():
 
 def test_what_is_let_go_makes_room():
     weights = nn.Linear(64, 64, bias=False).half()  # 8 KiB
-    assert count_bytes(lambda: weights.float(), weights.parameters()) == 16 * KIBI  # both for a moment
+    assert count_bytes(lambda: weights.float(), weights.parameasure()) == 16 * KIBI  # both for a moment
     weights.half()
 
     def work() -> None:
         weights.float()
         ones(2)
 
-    held = list(weights.parameters())
+    held = list(weights.parameasure())
     assert count_bytes(work, held) == 16 * KIBI
     assert weights.weight.dtype == torch.float32
 
@@ -76,14 +76,14 @@ def test_svd_at_full_size_fits_into_16_gigabytes():
     """By its count, in the mode "full" and with three frames decoded at a time; the reference recipe does not."""
     model = network("svd", "meta", "fp16")
     counts = count_memory(model)
-    assert counts["weights"] + counts["guided step, full"] < 11e9
-    assert counts["guided step, full"] < 0.2 * counts["guided step, recipe"]
-    assert counts["weights"] + counts["guided step, recipe"] > 40e9
+    assert counts["weights"] + counts["control step, full"] < 11e9
+    assert counts["control step, full"] < 0.2 * counts["control step, reference"]
+    assert counts["weights"] + counts["control step, reference"] > 40e9
     frames, _, h, w = model.latent_shape(model.settings)
     each = estimate_decoded_bytes(model, h, w)
     assert counts["weights"] + 3 * each < 14e9
     assert counts["decode"] == pytest.approx(frames * each, rel=0.15)
     # the estimates by which a mode is chosen are on the high side, but not by much
     for mode in ("fast", "selective", "full"):
-        assert 1 <= estimate_bytes(model, model.settings, mode) / counts[f"guided step, {mode}"] < 1.5
+        assert 1 <= estimate_bytes(model, model.settings, mode) / counts[f"control step, {mode}"] < 1.5
     assert MEMORY_MODES[:3] == tuple(RECOMPUTE_MODES)

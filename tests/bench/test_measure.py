@@ -4,8 +4,8 @@ import time
 import pytest
 import torch
 
-from sgi2v_lab.bench import measure as meters
-from sgi2v_lab.bench.measure import count_flops, matmul_rate, peak_memory, seconds
+from sgi2v_lab.bench import measure
+from sgi2v_lab.bench.measure import count_flops, matmul_rate, measure_peak, seconds
 
 MEBI = 2**20  # the kernel counts pages to within a quarter of one
 
@@ -21,16 +21,16 @@ def hold(mebibytes: int) -> None:
 def meter(request, monkeypatch):
     """With the kernel's own peak where there is one, and without."""
     if request.param == "sampled":
-        monkeypatch.setattr(meters, "_kernel_can_begin_again", lambda: False)
+        monkeypatch.setattr(measure, "_kernel_can_begin_again", lambda: False)
         assert_how = "sampled"
     else:
-        assert_how = "kernel" if meters._kernel_can_begin_again() else "sampled"
+        assert_how = "kernel" if measure._kernel_can_begin_again() else "sampled"
     return assert_how
 
 
 def test_the_peak_is_what_was_held_at_once(meter):
     for size in (64, 128, 32):  # also a smaller one after a larger one
-        with peak_memory("cpu") as peak:
+        with measure_peak("cpu") as peak:
             hold(size)
             if meter == "sampled":
                 kept = torch.ones(size * MEBI // 4)
@@ -39,14 +39,14 @@ def test_the_peak_is_what_was_held_at_once(meter):
         assert peak.how == meter
         assert (size - 1) * MEBI <= peak.bytes < (size + 64) * MEBI
         assert peak.before > 10 * MEBI
-    with peak_memory("cpu") as peak:
+    with measure_peak("cpu") as peak:
         pass
     assert peak.bytes < 10 * MEBI
 
 
 def test_a_failure_inside_is_measured_and_passed_on(meter):
     threads = threading.active_count()
-    with pytest.raises(ZeroDivisionError), peak_memory("cpu") as peak:
+    with pytest.raises(ZeroDivisionError), measure_peak("cpu") as peak:
         kept = torch.ones(32 * MEBI // 4)
         time.sleep(0.05)
         del kept

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 
 from sgi2v_lab.bench.measure import count_flops
 from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.reference_recipe import recipe_loss, recipe_precision, recipe_step
-from sgi2v_lab.bench.stages import count_stages, one_iteration, recipe, workload
+from sgi2v_lab.bench.reference_recipe import reference_loss, reference_precision, reference_step
+from sgi2v_lab.bench.stages import count_stages, one_iteration, reference_iteration, workload
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.optimize import optimize_latents
+from sgi2v_lab.sampling import control_step
 
 TERA = 1e12
 
@@ -24,8 +24,8 @@ def miniature():
 
 @pytest.fixture(scope="module")
 def reference(miniature):
-    with recipe_precision(miniature.model):
-        return recipe(miniature)
+    with reference_precision(miniature.model):
+        return reference_iteration(miniature)
 
 
 @pytest.mark.parametrize("mode", RECOMPUTE_MODES)
@@ -38,15 +38,15 @@ def test_gradients_are_those_of_the_recipe(mode, miniature, reference):
 
 def test_the_toys_gradients_are_those_of_the_recipe():
     work = workload(network("toy", "cpu"), boxes=3)
-    with recipe_precision(work.model):
-        wanted = recipe(work)
+    with reference_precision(work.model):
+        wanted = reference_iteration(work)
     assert (one_iteration(work, "fast") - wanted).norm() < 1e-5 * wanted.norm()
 
 
-def test_a_whole_guided_step_is_that_of_the_recipe(miniature):
+def test_a_whole_control_step_is_that_of_the_reference_iteration(miniature):
     settings = miniature.settings.replace(iterations=2, optimizer="adamw")
     given = (miniature.model, miniature.latents, miniature.sigma, miniature.conditioning, miniature.cells, settings)
-    wanted, done = recipe_step(*given), list(optimize_latents(*given))[-1].latents
+    wanted, done = reference_step(*given), list(control_step(*given))[-1].latents
     moved = wanted - miniature.latents
     # Adam divides by a gradient's size, so where there is next to none its sign is rounding
     assert ((done - wanted).abs() > 0.05 * settings.learning_rate).float().mean() < 0.01
@@ -57,10 +57,10 @@ def test_a_whole_guided_step_is_that_of_the_recipe(miniature):
 def test_the_recipe_gives_weights_back_in_their_precision(miniature):
     unet = copy.deepcopy(miniature.model.unet).bfloat16()
     model = dataclasses.replace(miniature.model, unet=unet)
-    with pytest.raises(ZeroDivisionError), recipe_precision(model):
-        assert {weight.dtype for weight in unet.parameters()} == {torch.float32}
+    with pytest.raises(ZeroDivisionError), reference_precision(model):
+        assert {weight.dtype for weight in unet.parameasure()} == {torch.float32}
         raise ZeroDivisionError
-    assert {weight.dtype for weight in unet.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in unet.parameasure()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_recipe_gives_weights_back_in_their_precision(miniature):
 def test_the_recipes_loss_is_the_loss(cells, sigma):
     features = torch.randn(3, 5, 6, 8, generator=torch.Generator().manual_seed(0))
     wanted = trajectory_loss(features, torch.tensor(cells), sigma).total
-    assert recipe_loss(features, torch.tensor(cells), sigma).item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert reference_loss(features, torch.tensor(cells), sigma).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
 def test_counts_of_svd_at_full_size(monkeypatch):
@@ -84,9 +84,9 @@ def test_counts_of_svd_at_full_size(monkeypatch):
     44.8 TFLOP.
     """
     model = network("svd", "meta")
-    assert sum(weight.numel() for weight in model.unet.parameters()) == pytest.approx(1.52e9, rel=0.01)
+    assert sum(weight.numel() for weight in model.unet.parameasure()) == pytest.approx(1.52e9, rel=0.01)
     work = workload(model)
-    inputs = torch.cat([work.latents, work.conditioning.image_latents], dim=1)[None]
+    inputs = torch.cat([work.latents, work.conditioning.image_latents[0]], dim=1)[None]
 
     def forward() -> None:
         model.unet(
@@ -123,18 +123,20 @@ def test_what_is_needless_is_not_counted():
     assert all(count > 0 for count in counts.values())
     forward = counts["forward"]
     assert counts["denoising step"] == 2 * forward
-    assert counts["guided forward"] < 0.75 * forward
-    assert counts["guided iteration, fast"] < 1.45 * forward
-    assert counts["guided iteration, fast"] < counts["guided iteration, selective"] < counts["guided iteration, full"]
-    assert counts["guided iteration, selective"] < 0.85 * counts["guided iteration, recipe"]
-    assert counts["video"] > 100 * forward + 80 * counts["guided iteration, fast"]
+    assert counts["control forward"] < 0.75 * forward
+    assert counts["control iteration, fast"] < 1.45 * forward
+    assert (
+        counts["control iteration, fast"] < counts["control iteration, selective"] < counts["control iteration, full"]
+    )
+    assert counts["control iteration, selective"] < 0.85 * counts["control iteration, reference"]
+    assert counts["video"] > 100 * forward + 80 * counts["control iteration, fast"]
 
 
 def test_counting_leaves_the_model_alone(miniature):
     model = miniature.model
     assert count_stages(model) == count_stages(network("miniature", "meta"))
     assert model.device.type == "cpu"
-    assert {weight.device.type for weight in model.unet.parameters()} == {"cpu"}
+    assert {weight.device.type for weight in model.unet.parameasure()} == {"cpu"}
 
 
 def test_unknown_networks():

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.cli.write import run_record, write_run
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.diagnosis import Diagnosis, Subject, diagnose, diagnose_folder, judge
+from sgi2v_lab.evaluation.diagnosis import Diagnosis, JudgedVideo, diagnose, diagnose_folder, judge
 from sgi2v_lab.evaluation.diagnosis.finding import SEVERITIES, Finding, severity_of
 from sgi2v_lab.evaluation.diagnosis.looks import cut_out, detail_kept
 from sgi2v_lab.evaluation.trackers.template import find_box
@@ -37,9 +37,9 @@ SCENE = Scene((BALL,), STILL, "photo", seed=11)
 SETTINGS = Settings(width=SIDE, height=SIDE, fps=7, motion_bucket_id=255)
 
 
-def subject(video, scene=SCENE, **known):
+def judged(video, scene=SCENE, **known):
     known = {"image": render(scene, SIDE)[0], "boxes": true_boxes(scene, SIDE), "settings": SETTINGS, **known}
-    return Subject(video, **known)
+    return JudgedVideo(video, **known)
 
 
 def moved(scene, path):
@@ -68,7 +68,7 @@ def doubled():
     return render(replace(SCENE, sprites=(ghost, BALL)), SIDE)
 
 
-def recoloured():
+def recolored():
     """The thing's hue turns by 75 degrees until the last frame."""
     to_yiq = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
     frames = []
@@ -76,8 +76,8 @@ def recoloured():
         turn = math.radians(75) * t / (FRAMES - 1)
         turned = torch.eye(3)
         turned[1:, 1:] = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-        colour = (torch.linalg.inv(to_yiq) @ turned @ to_yiq @ torch.tensor(BALL.colour)).clamp(0, 1)
-        scene = replace(SCENE, sprites=(replace(BALL, colour=tuple(colour.tolist())),))
+        color = (torch.linalg.inv(to_yiq) @ turned @ to_yiq @ torch.tensor(BALL.colour)).clamp(0, 1)
+        scene = replace(SCENE, sprites=(replace(BALL, colour=tuple(color.tolist())),))
         frames.append(render(scene, SIDE, slice(t, t + 1)))
     return torch.cat(frames)
 
@@ -113,7 +113,7 @@ def vanished():
 CORRUPTIONS = {
     "smear": smeared,
     "split": doubled,
-    "appearance": recoloured,
+    "appearance": recolored,
     "background": dragged,
     "lost detail": lambda: softened(render(SCENE, SIDE), 2.5),
     "noise": noisy,
@@ -126,13 +126,13 @@ CORRUPTIONS = {
 
 
 def test_the_true_clip_has_nothing_wrong():
-    found = judge(subject(render(SCENE, SIDE), uncontrolled=render(SCENE, SIDE)))
+    found = judge(judged(render(SCENE, SIDE), uncontrolled=render(SCENE, SIDE)))
     assert found.findings == (), str(found)
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_a_corruption_gives_its_own_finding(kind):
-    found = judge(subject(CORRUPTIONS[kind]()))
+    found = judge(judged(CORRUPTIONS[kind]()))
     assert kind in found.kinds, str(found)
     allowed = {
         "first frame": {"tracking", "flicker", "burnt", "noise", "lost detail", "background"},
@@ -157,7 +157,7 @@ def camera_boxes(scene):
 def test_true_scenes_raise_no_alarm(seed):
     scene = sample_scene(seed)
     settings = SETTINGS.replace(fps=scene.fps, motion_bucket_id=motion_bucket(scene))
-    found = judge(subject(render(scene, SIDE), scene, camera=camera_boxes(scene), settings=settings))
+    found = judge(judged(render(scene, SIDE), scene, camera=camera_boxes(scene), settings=settings))
     assert found.findings == (), str(found)
 
 
@@ -167,7 +167,7 @@ def test_true_scenes_raise_no_alarm(seed):
 def test_the_wrong_way_is_said():
     middle = moved(SCENE, torch.tensor([0.5, 0.5]) + 0.6 * TIME * torch.tensor([0.5, 0.0]))
     opposite = moved(SCENE, torch.tensor([0.5, 0.5]) - 0.6 * TIME * torch.tensor([0.5, 0.0]))
-    found = judge(subject(render(opposite, SIDE), middle, names=["ball"]))
+    found = judge(judged(render(opposite, SIDE), middle, names=["ball"]))
     finding = next(one for one in found if one.kind == "follow")
     assert finding.sentence.startswith("ball goes the wrong way") and finding.severity == "severe"
     assert finding.value > 1
@@ -175,14 +175,14 @@ def test_the_wrong_way_is_said():
 
 def test_what_is_pinned_should_stay():
     still = moved(SCENE, BALL.path[:1].repeat(FRAMES, 1))
-    found = judge(subject(render(SCENE, SIDE), still))
+    found = judge(judged(render(SCENE, SIDE), still))
     assert any("should stay" in one.sentence for one in found)
 
 
 def test_a_dragged_background_names_what_it_goes_along_with():
-    found = judge(subject(dragged(), names=["ball"]))
+    found = judge(judged(dragged(), names=["ball"]))
     assert "dragged along with ball" in next(one for one in found if one.kind == "background").sentence
-    with_partner = judge(subject(dragged(), uncontrolled=dragged()))
+    with_partner = judge(judged(dragged(), uncontrolled=dragged()))
     sentence = next(one for one in with_partner if one.kind == "background").sentence
     assert "the model moves its camera by itself" in sentence
 
@@ -190,11 +190,11 @@ def test_a_dragged_background_names_what_it_goes_along_with():
 def test_a_camera_move_that_was_asked_for_is_no_drift():
     pan = replace(SCENE, camera=STILL + TIME * torch.tensor([-0.15, 0.0, 0.0]))
     video = render(pan, SIDE)
-    assert "background" in judge(subject(video, pan)).kinds
-    assert "background" not in judge(subject(video, pan, camera=camera_boxes(pan))).kinds
+    assert "background" in judge(judged(video, pan)).kinds
+    assert "background" not in judge(judged(video, pan, camera=camera_boxes(pan))).kinds
 
 
-def test_detail_does_not_mind_colour_or_light():
+def test_detail_does_not_mind_color_or_light():
     video = render(SCENE, SIDE)
     box = true_boxes(SCENE, SIDE)[0]
     lit = torch.cat([video[:1], 0.6 * video[1:].flip(1)])  # darker, red and blue exchanged
@@ -209,7 +209,7 @@ def test_places_and_similarities_belong_together():
     match = find_box(video, box)
     for t in range(FRAMES):
         row, column = divmod(int(match.similarity[t].argmax()), match.similarity.shape[2])
-        assert (match.places[row, column] - match.centres[t]).abs().max() <= 1
+        assert (match.places[row, column] - match.centers[t]).abs().max() <= 1
 
 
 SETTING_FAULTS = [
@@ -225,7 +225,7 @@ SETTING_FAULTS = [
 
 @pytest.mark.parametrize(("known", "kind", "words"), SETTING_FAULTS)
 def test_what_cannot_work_is_said(known, kind, words):
-    found = judge(subject(render(SCENE, SIDE), **known))
+    found = judge(judged(render(SCENE, SIDE), **known))
     assert found.kinds == {kind}
     assert words in found.findings[0].sentence
     json.dumps(found.to_dict(), allow_nan=False)
@@ -234,16 +234,16 @@ def test_what_cannot_work_is_said(known, kind, words):
 
 def test_a_loss_that_falls_at_noisy_steps_is_well():
     known = {"losses": {5: [1.0, 0.5], 6: [1.0, 0.7]}, "sigmas": [50.0 / (i + 1) for i in range(50)]}
-    found = judge(subject(render(SCENE, SIDE), **known))
+    found = judge(judged(render(SCENE, SIDE), **known))
     assert found.findings == ()
     assert {one.kind for one in found.unjudged} == {"layers"}
 
 
 def test_a_path_is_only_said_of_what_went_wrong():
     slow = SETTINGS.replace(motion_bucket_id=10)
-    good = judge(subject(render(SCENE, SIDE), settings=slow))
+    good = judge(judged(render(SCENE, SIDE), settings=slow))
     assert "path" not in good.kinds
-    bad = judge(subject(CORRUPTIONS["follow"](), settings=slow))
+    bad = judge(judged(CORRUPTIONS["follow"](), settings=slow))
     hint = next(one for one in bad if one.kind == "path")
     assert hint.severity == "hint" and "motion bucket 10" in hint.sentence
     assert bad.findings[0].kind == "follow", "the worst comes first"
@@ -253,16 +253,16 @@ def test_layers_need_the_model():
     settings = SETTINGS.replace(layers=((1, 0),))
     known = {"settings": settings, "model": tiny_model()}
     small = Scene((replace(BALL, radius=0.1),), STILL, "photo", seed=11)
-    found = judge(subject(render(small, SIDE), small, **known))
+    found = judge(judged(render(small, SIDE), small, **known))
     assert any(one.kind == "layers" and "32 px" in one.sentence for one in found), str(found)
-    assert "layers" not in judge(subject(render(SCENE, SIDE), model=tiny_model())).kinds
+    assert "layers" not in judge(judged(render(SCENE, SIDE), model=tiny_model())).kinds
 
 
 # --- with what there is ----------------------------------------------------------------------------------------------
 
 
 def test_a_video_alone_is_judged_as_far_as_it_goes():
-    found = judge(Subject(flickering()))
+    found = judge(JudgedVideo(flickering()))
     assert found.kinds == {"flicker"}
     kinds = {one.kind for one in found.unjudged}
     assert {"tracking", "follow", "first frame"} <= kinds
@@ -271,7 +271,7 @@ def test_a_video_alone_is_judged_as_far_as_it_goes():
 def test_a_broken_video_is_nothing_else():
     video = render(SCENE, SIDE).clone()
     video[3, 0, 0, 0] = math.inf
-    found = judge(subject(video))
+    found = judge(judged(video))
     assert [one.kind for one in found] == ["broken"]
 
 
@@ -300,7 +300,7 @@ def test_a_run_is_diagnosed():
     pans = camera.camera_still((SIDE, SIDE), box_fraction=0.12, avoid=drawn)
     everything = drawn.with_more(*pans)
     both = run_of(still, everything.boxes(FRAMES))
-    judged = Subject.of_run(both, trajectories=everything)
+    judged = JudgedVideo.of_run(both, trajectories=everything)
     assert len(judged.boxes) == 1 and len(judged.camera) == len(pans)
     with pytest.raises(InputError, match="1 trajectories for a run with"):
         diagnose(both, trajectories=drawn)
@@ -341,11 +341,11 @@ def test_what_does_not_belong_together_is_refused():
         ({"image": video[0, :, :64]}, "resize"),
     ):
         with pytest.raises(InputError, match=words):
-            Subject(video, **known)
+            JudgedVideo(video, **known)
 
 
 def test_a_diagnosis_is_shown():
-    found = judge(subject(CORRUPTIONS["follow"](), names=["<ball>"]))
+    found = judge(judged(CORRUPTIONS["follow"](), names=["<ball>"]))
     page = found._repr_html_()
     assert "&lt;ball&gt;" in page and "data:image/png;base64," in page and "Not judged" in page
     assert len(found.plot().subfigs) == len([one for one in found if one.drawing is not None])

@@ -31,11 +31,11 @@ from sgi2v_lab.evaluation.report.strips import one_scene, ranked
 from sgi2v_lab.evaluation.report.tables import results_table
 from sgi2v_lab.evaluation.report.verdict import MECHANISMS, verdict
 from sgi2v_lab.evaluation.report.wording import p_value, plain_number
-from sgi2v_lab.evaluation.tasks.film_strips import read_film
 from sgi2v_lab.evaluation.tasks.folder import VERSION
 from sgi2v_lab.evaluation.tasks.status import sweep_status
+from sgi2v_lab.evaluation.tasks.strips import read_strip
 from tests.helpers import studies
-from tests.helpers.studies import FRAMES, SIZE, ablation, exam, methods
+from tests.helpers.studies import FRAMES, SIZE, ablation, benchmark, methods
 
 NONE = [30.0, 40.0, 20.0, 50.0, 25.0, 35.0, 45.0, 55.0]
 OURS = [10.0, 12.0, 9.0, 20.0, 11.0, 13.0, 14.0, 15.0]
@@ -98,11 +98,13 @@ def test_the_frechet_distance_is_of_the_whole_set(tmp_path):
     study = read_study(tmp_path)
     truth = [scene.clip(SIZE, FRAMES) for scene in chosen]
     for row, clip in zip(study.of("SG-I2V"), truth, strict=True):
-        studies.replace_film(row.film, clip)
+        studies.replace_strip(row.strip, clip)
     sets = set_figures(study)
     assert sets.clips == 32 and sets.missing is None
-    films = [read_film(row.film, FRAMES) for row in study.of("SG-I2V")]
-    assert sets.distances["SG-I2V"] == pytest.approx(frechet_distance(truth, films)) and sets.distances["SG-I2V"] < 0.05
+    videos = [read_strip(row.strip, FRAMES) for row in study.of("SG-I2V")]
+    assert (
+        sets.distances["SG-I2V"] == pytest.approx(frechet_distance(truth, videos)) and sets.distances["SG-I2V"] < 0.05
+    )
     assert sets.distances["No control"] > 10 and sets.ratios["SG-I2V"].value < 0.01
     table = summary_table(study, sets=sets)
     assert table.head[-1].text == "Toy Fréchet" and [row[-1].best for row in table.rows] == [False, True]
@@ -190,7 +192,7 @@ def test_best_median_and_worst_are_of_different_scenes(tmp_path):
 def test_a_damaged_film_strip_is_left_out(tmp_path):
     study = study_of(tmp_path, NONE)
     row = ranked(study.of("SG-I2V"))["median"]
-    row.film.write_bytes(b"no picture")
+    row.strip.write_bytes(b"no picture")
     assert [strip.title for strip in one_scene(study)[1]] == ["No control", "Time-to-Move"]
 
 
@@ -222,9 +224,9 @@ def test_curves_go_along_numbers_that_alone_were_changed(tmp_path):
 
 
 def test_an_exam_is_read_without_what_else_lies_in_its_folder(tmp_path):
-    study = read_study(exam(tmp_path, [(30, 10), (40, 20), (50, 30)]))
+    study = read_study(benchmark(tmp_path, [(30, 10), (40, 20), (50, 30)]))
     assert [row.values["objmc"] for row in study.rows] == [30, 40, 50, 10, 20, 30]
-    assert ratio_to_plain(study, "with control").value == pytest.approx(0.5) and study.kind == "exam"
+    assert ratio_to_plain(study, "with control").value == pytest.approx(0.5) and study.kind == "benchmark"
     assert verdict(study).sentence.startswith("with control wins on ObjMC")
     page = write_report(tmp_path).html.read_text()
     assert "the tracker itself errs by 0.25 px in the mean over 3 scenes" in page and "99.0" not in page
@@ -266,7 +268,7 @@ def test_each_folder_that_cannot_be_reported_has_its_own_sentence(tmp_path):
     refused(tmp_path / "empty", "is empty; make results first")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").touch()
-    refused(tmp_path / "other", "holds neither sweep.json nor exam.json")
+    refused(tmp_path / "other", "holds neither sweep.json nor benchmark.json")
     refused(methods(tmp_path / "failed", {"none": ["E: one"], "sgi2v": ["E: two"]}), "all 2 videos .* E: one")
     refused(
         methods(tmp_path / "new", {"none": [1]}, missing=[("none", 0)]), "none of the 1 tasks .* is finished; go on"

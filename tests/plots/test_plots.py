@@ -36,10 +36,10 @@ def as_a_user(monkeypatch):
     monkeypatch.setattr(jaxtyping_config, "jaxtyping_disable", True)
 
 
-def rectangles(axes, colour=None):
+def rectangles(axes, color=None):
     """The boxes on axes as (x0, y0, x1, y1), without their pale casings."""
     found = [p for p in axes.patches if isinstance(p, Rectangle) and to_hex(p.get_edgecolor()) != "#ffffff"]
-    found = [p for p in found if colour is None or to_hex(p.get_edgecolor()) == colour.lower()]
+    found = [p for p in found if color is None or to_hex(p.get_edgecolor()) == color.lower()]
     return [(*p.get_xy(), p.get_x() + p.get_width(), p.get_y() + p.get_height()) for p in found]
 
 
@@ -161,8 +161,8 @@ def test_trajectories_are_at_their_places(video, boxes):
     assert np.allclose(still, boxes[1, :1], atol=1e-3)  # drawn once
     dashes = [p.get_linestyle() for p in axes.patches if to_hex(p.get_edgecolor()) == PALETTE[0].lower()]
     assert dashes[0] != "-" and dashes[1] == "-"
-    centres = (boxes[0, :, :2] + boxes[0, :, 2:]) / 2
-    assert np.allclose(axes.lines[0].get_xydata(), centres, atol=1e-3)
+    centers = (boxes[0, :, :2] + boxes[0, :, 2:]) / 2
+    assert np.allclose(axes.lines[0].get_xydata(), centers, atol=1e-3)
     dots = np.concatenate([c.get_offsets() for c in axes.collections])
     assert len(dots) == (8 - 1) + 1  # one per frame up to the arrow's head, one for the box that stands still
     assert [t.get_text() for t in axes.texts] == ["eye", "pill"]
@@ -180,13 +180,13 @@ def test_arrow_head_points_where_the_path_goes(video, step, up):
 
 
 def test_trajectories_input(video, boxes, as_a_user):
-    red = plots.plot_trajectories(video[0], boxes, colours=["red", "#00ff00"])
+    red = plots.plot_trajectories(video[0], boxes, colors=["red", "#00ff00"])
     assert rectangles(red.axes[0], "#ff0000") and rectangles(red.axes[0], "#00ff00")
     assert rectangles(plots.plot_trajectories(video[0], torch.zeros(0, 8, 4)).axes[0]) == []
     with pytest.raises(InputError, match="1 names for 2 boxes"):
         plots.plot_trajectories(video[0], boxes, names=["eye"])
     with pytest.raises(InputError, match="octarine"):
-        plots.plot_trajectories(video[0], boxes, colours=["octarine", "red"])
+        plots.plot_trajectories(video[0], boxes, colors=["octarine", "red"])
     with pytest.raises(InputError, match=r"the image is .* expected \(3, height, width\)"):
         plots.plot_trajectories(video, boxes)
     with pytest.raises(InputError, match="shape of the boxes"):

@@ -11,11 +11,11 @@ def dots(axes):
     return [(*line.get_xydata()[0], line.get_color()) for line in axes.lines if len(line.get_xdata()) == 1]
 
 
-def test_intervals_are_drawn_top_to_bottom_and_the_reference_in_its_colour():
+def test_intervals_are_drawn_top_to_bottom_and_the_reference_in_its_color():
     points = {"no control": Point(30.0, 25.0, 35.0), "ours": Point(10.0, 8.0, 12.0), "one scene": Point(5.0)}
     axes = plot_intervals(points, "ObjMC, px", "lower", "ours").axes[0]
     assert [(x, y) for x, y, _ in dots(axes)] == [(30, 0), (10, 1), (5, 2)]
-    assert [colour == OURS for *_, colour in dots(axes)] == [False, True, False]
+    assert [color == OURS for *_, color in dots(axes)] == [False, True, False]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(points)
     assert axes.yaxis_inverted() and axes.get_xlabel() == "ObjMC, px  (lower is better)"
     bars = [line.get_xdata().tolist() for line in axes.lines if len(line.get_xdata()) == 2]

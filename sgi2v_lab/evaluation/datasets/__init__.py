@@ -3,7 +3,7 @@
 `open_dataset` opens one by name, `describe` counts what it holds, `dataset_card` says where to get it. Nothing is ever
 downloaded. How a data set's own things become a sample is said in its module:
 
-* `toy_exam`, `examples`, `vipseg`, `davis`, `kinetics`, `ava`, `videos`: one data set each;
+* `toy_benchmark`, `examples`, `vipseg`, `davis`, `kinetics`, `ava`, `videos`: one data set each;
 * `sample`: what they have in common; `clips`, `masks`: reading; `following`: boxes from a point tracker;
 * `screening`: which objects are left out, and why.
 """

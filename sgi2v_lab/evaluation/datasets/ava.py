@@ -1,4 +1,4 @@
-"""AVA: people in films, boxed once a second."""
+"""AVA: people in videos, boxed once a second."""
 
 import csv
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import FILMS, list_pictures, read_moments, read_pictures
+from sgi2v_lab.evaluation.datasets.clips import VIDEOS, list_pictures, read_moments, read_pictures
 from sgi2v_lab.evaluation.datasets.layout import first_folder
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 from sgi2v_lab.evaluation.datasets.screening import LEAST_SIDE, screen
@@ -24,25 +24,25 @@ People = dict[int, dict[int, Box]]  # second -> person -> box in parts of the fr
 
 
 class AVA(Dataset):
-    """AVA Actions: 430 stretches of films, with the people in them boxed at each second (Gu et al., CVPR 2018).
+    """AVA Actions: 430 stretches of videos, with the people in them boxed at each second (Gu et al., CVPR 2018).
 
-    Source: https://research.google.com/ava/download.html (ava_v2.2.zip); the films come from
+    Source: https://research.google.com/ava/download.html (ava_v2.2.zip); the videos come from
     https://github.com/cvdfoundation/ava-dataset.
-    Terms: the annotations are under CC BY 4.0; the films belong to their makers.
+    Terms: the annotations are under CC BY 4.0; the videos belong to their makers.
 
     Layout:
 
         ava/annotations/ava_val_v2.2.csv                      or without annotations/
         ava/annotations/ava_val_excluded_timestamps_v2.2.csv  optional: seconds to leave out
-        ava/videos/1j20qq1JyX4.mp4                            films, or else folders of frames, 30 per second:
+        ava/videos/1j20qq1JyX4.mp4                            videos, or else folders of frames, 30 per second:
         ava/frames/1j20qq1JyX4/1j20qq1JyX4_000001.jpg
 
-    A line of the list, which has no header, is: film, second, x0, y0, x1, y1, action, person, where boxes are parts of
+    A line of the list, which has no header, is: video, second, x0, y0, x1, y1, action, person, where boxes are parts of
     the frame, 0 to 1, and a person has a line for each of its actions, the same box in all.
 
     A sample is a stretch of `seconds`, named FILM@SECOND, over which frames are spread evenly, and asks for all people
     who are boxed at each of its seconds; between the seconds their boxes are interpolated. Stretches do not overlap.
-    Films that the list names but that are not there are listed in `missing`.
+    Videos that the list names but that are not there are listed in `missing`.
 
     Args:
         folder: ava.
@@ -52,7 +52,7 @@ class AVA(Dataset):
         split: of the list's name.
         version: of the list's name.
         how: "stretch", "crop" or "pad".
-        offset: the second of the film at which the file begins: 0 for whole films, 900 for the usual cut from minute
+        offset: the second of the video at which the file begins: 0 for whole videos, 900 for the usual cut from minute
             15 to 30, which frames mostly come from.
         fps: of folders of frames.
         least_side: pixels that a box must have, see `sgi2v_lab.evaluation.datasets.screening`.
@@ -80,38 +80,38 @@ class AVA(Dataset):
                 f"seconds is {seconds}, offset {offset} and fps {fps}: expected at least 1 s, 0 s and more than 0"
             )
         self.seconds, self.how, self.offset, self.fps, self.least_side = seconds, how, offset, fps, least_side
-        self.clips_folder = first_folder(self.folder, ("videos", "frames"), "the films")
+        self.clips_folder = first_folder(self.folder, ("videos", "frames"), "the videos")
         lists = self.folder / "annotations" if (self.folder / "annotations").is_dir() else self.folder
         self.people = _read_people(lists / f"ava_{split}_v{version}.csv")
         excluded = lists / f"ava_{split}_excluded_timestamps_v{version}.csv"
         left_out = _read_excluded(excluded) if excluded.is_file() else set()
-        self.films = {
+        self.videos = {
             path.name if path.is_dir() else path.stem: path
             for path in sorted(self.clips_folder.iterdir())
-            if path.is_dir() or path.suffix.lower() in FILMS
+            if path.is_dir() or path.suffix.lower() in VIDEOS
         }
-        self.missing = tuple(film for film in self.people if film not in self.films)
+        self.missing = tuple(video for video in self.people if video not in self.videos)
         starts = {
-            f"{film}@{start:04d}": (film, start)
-            for film, people in self.people.items()
-            if film in self.films
-            for start in _stretches(people, seconds, {second for name, second in left_out if name == film})
+            f"{video}@{start:04d}": (video, start)
+            for video, people in self.people.items()
+            if video in self.videos
+            for start in _stretches(people, seconds, {second for name, second in left_out if name == video})
         }
         self.starts = starts
         self.names = tuple(starts)
         if not self.names:
             raise InputError(
-                f"no stretch of {seconds} s with a person boxed throughout is left of the {len(self.people)} films in "
-                f"the list, {len(self.missing)} of which are not in {self.clips_folder}: expected some, so fetch films "
+                f"no stretch of {seconds} s with a person boxed throughout is left of the {len(self.people)} videos in "
+                f"the list, {len(self.missing)} of which are not in {self.clips_folder}: expected some, so fetch videos "
                 "or ask for fewer seconds"
             )
 
     def load(self, name: str) -> Sample:
         """Read the frames of one stretch, and the boxes of the people in it."""
-        film, start = self.starts[name]
-        clip, fit, frames = self._read(self.films[film], start)
+        video, start = self.starts[name]
+        clip, fit, frames = self._read(self.videos[video], start)
         width, height = fit.source
-        people, dropped = self.people[film], Counter()
+        people, dropped = self.people[video], Counter()
         trajectories = []
         for person in _throughout(people, start, self.seconds):
             keys = tuple(
@@ -130,7 +130,7 @@ class AVA(Dataset):
             raise InputError(f"{name} has nobody to follow ({why}): expected at least one person, so leave it out")
         meta = {
             "dataset": self.kind,
-            "source": str(self.films[film]),
+            "source": str(self.videos[video]),
             "source_size": [width, height],
             "frames": frames,
             "second": start,
@@ -141,11 +141,11 @@ class AVA(Dataset):
         return Sample(name, clip[0], Trajectories(self.size, tuple(trajectories)), clip, seen, meta)
 
     def _read(self, path: Path, start: int) -> tuple[Video, Fit, list[float | int]]:
-        """The frames of a stretch: of a film by their times in seconds, of a folder of frames by their places."""
+        """The frames of a stretch: of a video by their times in seconds, of a folder of frames by their places."""
         times = [start - self.offset + k * self.seconds / (self.num_frames - 1) for k in range(self.num_frames)]
         if times[0] < 0:
             raise InputError(
-                f"{path} begins at second {self.offset:g} of its film, and second {start} is wanted: expected an "
+                f"{path} begins at second {self.offset:g} of its video, and second {start} is wanted: expected an "
                 "earlier beginning, so check offset="
             )
         if not path.is_dir():
@@ -182,7 +182,7 @@ def _read_people(path: Path) -> dict[str, People]:
     for where, row in _rows(path, "AVA's boxes, a line for each person, second and action"):
         if len(row) != 8:
             raise InputError(
-                f"{where} has {len(row)} values: expected 8 (film, second, x0, y0, x1, y1, action, person), so take a "
+                f"{where} has {len(row)} values: expected 8 (video, second, x0, y0, x1, y1, action, person), so take a "
                 "list of AVA 2.1 or later"
             )
         try:
@@ -205,7 +205,7 @@ def _read_excluded(path: Path) -> set[tuple[str, int]]:
     found = set()
     for where, row in _rows(path, "seconds to leave out"):
         if len(row) != 2 or not row[1].isdecimal():
-            raise InputError(f"{where} is {','.join(row)!r}: expected a film and a second")
+            raise InputError(f"{where} is {','.join(row)!r}: expected a video and a second")
         found.add((row[0], int(row[1])))
     return found
 

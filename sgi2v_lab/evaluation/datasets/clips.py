@@ -14,15 +14,15 @@ import PIL.Image
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.films import Film
+from sgi2v_lab.evaluation.datasets.video_reader import VideoReader
 from sgi2v_lab.images.read import Fit, fit_image, read_image, to_pil, to_tensor
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.video import read_video
 
 __all__ = [
     "ANIMATIONS",
-    "FILMS",
     "PICTURES",
+    "VIDEOS",
     "by_number",
     "check_stride",
     "list_pictures",
@@ -34,7 +34,7 @@ __all__ = [
 
 PICTURES = (".jpg", ".jpeg", ".png")
 ANIMATIONS = (".gif", ".webp")
-FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 def pick_frames(available: int, num_frames: int, stride: int | None, what: str) -> list[int]:
@@ -91,7 +91,7 @@ def by_number(name: str) -> list[str | int]:
 def read_clip(
     clip: Path, size: tuple[int, int], how: str, num_frames: int, stride: int | None
 ) -> tuple[Video, Fit, list[int]]:
-    """Read some frames of a film, an animation or a folder of pictures.
+    """Read some frames of a video, an animation or a folder of pictures.
 
     Args:
         clip: the file or folder.
@@ -114,16 +114,16 @@ def read_clip(
         frames = read_video(clip)
         picked = pick_frames(len(frames), num_frames, stride, str(clip))
         return *_fitted((to_pil(frames[f]) for f in picked), size, how, str(clip)), picked
-    with Film(clip) as film:
-        told = film.told_frames
+    with VideoReader(clip) as video:
+        told = video.told_frames
     # with a stride nobody need know how many frames there are: decoding stops after the last one that is wanted
     available = _last_frame(num_frames, stride) + 1 if stride is not None else told or _count(clip)
     picked = pick_frames(available, num_frames, stride, str(clip))
-    with Film(clip) as film:
-        shown = list(_each_fitted(film.frames(picked), size, how))
+    with VideoReader(clip) as video:
+        shown = list(_each_fitted(video.frames(picked), size, how))
     if len(shown) < num_frames and stride is None:
         raise InputError(
-            f"{clip} says that it has {told} frames, but fewer can be decoded: expected a whole film, so fetch it again"
+            f"{clip} says that it has {told} frames, but fewer can be decoded: expected a whole video, so fetch it again"
         )
     if len(shown) < num_frames:
         pick_frames(_count(clip), num_frames, stride, str(clip))
@@ -136,9 +136,9 @@ def read_pictures(pictures: Sequence[Path], size: tuple[int, int], how: str) -> 
 
 
 def read_moments(clip: Path, times: Sequence[float], size: tuple[int, int], how: str) -> tuple[Video, Fit]:
-    """The frames of a film that are on the screen at rising times in seconds; see `Film.frames_at`."""
-    with Film(clip) as film:
-        return _fitted(film.frames_at(times), size, how, str(clip))
+    """The frames of a video that are on the screen at rising times in seconds; see `VideoReader.frames_at`."""
+    with VideoReader(clip) as video:
+        return _fitted(video.frames_at(times), size, how, str(clip))
 
 
 def _last_frame(num_frames: int, stride: int | None) -> int:
@@ -146,8 +146,8 @@ def _last_frame(num_frames: int, stride: int | None) -> int:
 
 
 def _count(clip: Path) -> int:
-    with Film(clip) as film:
-        return film.count()
+    with VideoReader(clip) as video:
+        return video.count()
 
 
 def _each_fitted(

@@ -128,20 +128,20 @@ def _best_squares(
 ) -> list[Tensor]:
     limits = torch.tensor(size) - side / 2
     scored = []
-    for centre in grid[moves]:
-        if (centre < side / 2).any() or (centre > limits).any():
+    for center in grid[moves]:
+        if (center < side / 2).any() or (center > limits).any():
             continue  # squares lie wholly in the picture
-        within = ((grid - centre).abs() <= side / 2).all(dim=1)
+        within = ((grid - center).abs() <= side / 2).all(dim=1)
         mine = within & moves
         path = shifts[mine].median(dim=0).values
         together = ((shifts[mine] - path).norm(dim=-1).amax(dim=1) < max(least, 1.0)).sum() / within.sum()
         if together >= AGREE:
             far = relative[mine].median(dim=0).values.norm(dim=-1).amax()
-            scored.append(((far * together).item(), centre, path))
+            scored.append(((far * together).item(), center, path))
     taken: list[Tensor] = []
     boxes = []
-    for _, centre, path in sorted(scored, key=lambda each: -each[0]):
-        if len(boxes) < most and all((centre - other).abs().amax() >= side for other in taken):
-            taken.append(centre)
-            boxes.append(torch.cat([centre - side / 2 + path, centre + side / 2 + path], dim=-1))
+    for _, center, path in sorted(scored, key=lambda each: -each[0]):
+        if len(boxes) < most and all((center - other).abs().amax() >= side for other in taken):
+            taken.append(center)
+            boxes.append(torch.cat([center - side / 2 + path, center + side / 2 + path], dim=-1))
     return boxes

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import FILMS, check_stride, read_clip
+from sgi2v_lab.evaluation.datasets.clips import VIDEOS, check_stride, read_clip
 from sgi2v_lab.evaluation.datasets.following import Follower
 from sgi2v_lab.evaluation.datasets.layout import first_folder
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
@@ -67,12 +67,12 @@ class Kinetics(Dataset):
         self.tracker, self.how, self.stride = tracker, how, check_stride(stride)
         self.most, self.side, self.least = most, side, least
         clips = first_folder(self.folder, (split,), "the clips")
-        films = {path.stem: path for path in sorted(clips.rglob("*")) if path.suffix.lower() in FILMS}
+        videos = {path.stem: path for path in sorted(clips.rglob("*")) if path.suffix.lower() in VIDEOS}
         rows = _read_rows(next((path for path in self._lists(split) if path.is_file()), self._lists(split)[0]))
         self.rows = {f"{row['youtube_id']}_{row['time_start']:06d}_{row['time_end']:06d}": row for row in rows}
-        self.films = {name: films[name] for name in self.rows if name in films}
-        self.names = tuple(self.films)
-        self.missing = tuple(name for name in self.rows if name not in films)
+        self.videos = {name: videos[name] for name in self.rows if name in videos}
+        self.names = tuple(self.videos)
+        self.missing = tuple(name for name in self.rows if name not in videos)
         if not self.names:
             raise InputError(
                 f"none of the {len(self.rows)} clips of the list is in {clips}: expected names such as "
@@ -81,7 +81,7 @@ class Kinetics(Dataset):
 
     def load(self, name: str) -> Sample:
         """Read some frames of one clip, and find what moves in it."""
-        path, row = self.films[name], self.rows[name]
+        path, row = self.videos[name], self.rows[name]
         clip, fit, picked = read_clip(path, self.size, self.how, self.num_frames, self.stride)
         meta = {
             "dataset": self.kind,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["Disc", "largest_disc", "mask_boxes", "mask_centres", "match_masks", "read_mask"]
+__all__ = ["Disc", "largest_disc", "mask_boxes", "mask_centers", "match_masks", "read_mask"]
 
 Mask = Int64[np.ndarray, "height width"]
 
@@ -89,15 +89,15 @@ def mask_boxes(masks: list[Mask], number: int) -> tuple[Float[Tensor, "frames 4"
     return torch.tensor(boxes), torch.tensor(seen)
 
 
-def mask_centres(masks: list[Mask], number: int) -> tuple[Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
+def mask_centers(masks: list[Mask], number: int) -> tuple[Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
     """The centre of gravity of an object in each frame, as `mask_boxes` its box."""
-    centres: list[list[float]] = []
+    centers: list[list[float]] = []
     seen = []
     for mask in masks:
         rows, columns = np.nonzero(mask == number)
         seen.append(len(rows) > 0)
-        centres.append([columns.mean() + 0.5, rows.mean() + 0.5] if seen[-1] else centres[-1])
-    return torch.tensor(centres), torch.tensor(seen)
+        centers.append([columns.mean() + 0.5, rows.mean() + 0.5] if seen[-1] else centers[-1])
+    return torch.tensor(centers), torch.tensor(seen)
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from sgi2v_lab.evaluation.datasets.davis import Davis
 from sgi2v_lab.evaluation.datasets.examples import Examples
 from sgi2v_lab.evaluation.datasets.kinetics import Kinetics
 from sgi2v_lab.evaluation.datasets.sample import Dataset
-from sgi2v_lab.evaluation.datasets.toy_exam import ToyExam
+from sgi2v_lab.evaluation.datasets.toy_benchmark import ToyBenchmark
 from sgi2v_lab.evaluation.datasets.videos import Videos
 from sgi2v_lab.evaluation.datasets.vipseg import VIPSeg
 
 __all__ = ["DATASETS", "dataset_card", "describe", "open_dataset"]
 
 DATASETS: dict[str, Callable[..., Dataset]] = {
-    "toy": ToyExam,
+    "toy": ToyBenchmark,
     "examples": Examples,
     "vipseg": VIPSeg,
     "davis-2016": partial(Davis, year=2016),
@@ -101,8 +101,8 @@ def describe(dataset: Dataset, most: int | None = None) -> dict[str, object]:
         usable += 1
         with_clip += sample.clip is not None
         boxes = sample.trajectories.boxes(dataset.num_frames)
-        centres = (boxes[..., :2] + boxes[..., 2:]) / 2
-        moves += (centres - centres[:, :1]).norm(dim=-1).amax(dim=1).tolist()
+        centers = (boxes[..., :2] + boxes[..., 2:]) / 2
+        moves += (centers - centers[:, :1]).norm(dim=-1).amax(dim=1).tolist()
         hidden += 0 if sample.visible is None else int((~sample.visible.all(dim=1)).sum())
         dropped.update(sample.meta["dropped"])
     return {

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import ANIMATIONS, FILMS, PICTURES, by_number, check_stride, read_clip
+from sgi2v_lab.evaluation.datasets.clips import ANIMATIONS, PICTURES, VIDEOS, by_number, check_stride, read_clip
 from sgi2v_lab.evaluation.datasets.following import Follower, moving_boxes
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 from sgi2v_lab.shapes import Video
@@ -21,7 +21,7 @@ SIDE_FILES = (".json", ".npy")
 class Videos(Dataset):
     """A folder of your own videos.
 
-    Layout: films (mp4, avi, mov, mkv, webm, ...), animations (gif, webp) and folders of pictures, each with or without
+    Layout: videos (mp4, avi, mov, mkv, webm, ...), animations (gif, webp) and folders of pictures, each with or without
     a file of trajectories of the same name:
 
         videos/walk.mp4      videos/walk.json        as `sgi2v_lab.trajectories.json_format` describes
@@ -74,7 +74,7 @@ class Videos(Dataset):
         self.names = tuple(self.clips)
         if not self.names:
             raise InputError(
-                f"{self.folder} holds no videos: expected {', '.join((*FILMS, *ANIMATIONS))}, or folders of frames"
+                f"{self.folder} holds no videos: expected {', '.join((*VIDEOS, *ANIMATIONS))}, or folders of frames"
             )
 
     def load(self, name: str) -> Sample:
@@ -126,4 +126,4 @@ def _is_clip(path: Path) -> bool:
         return False
     if path.is_dir():
         return any(inner.suffix.lower() in PICTURES for inner in path.iterdir())
-    return path.suffix.lower() in (*FILMS, *ANIMATIONS)
+    return path.suffix.lower() in (*VIDEOS, *ANIMATIONS)

@@ -13,7 +13,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.clips import check_stride, list_pictures, read_clip
 from sgi2v_lab.evaluation.datasets.following import Follower, follow
 from sgi2v_lab.evaluation.datasets.layout import check_listed, existing_folder, first_folder, read_list
-from sgi2v_lab.evaluation.datasets.masks import largest_disc, mask_boxes, mask_centres, match_masks, read_mask
+from sgi2v_lab.evaluation.datasets.masks import largest_disc, mask_boxes, mask_centers, match_masks, read_mask
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 from sgi2v_lab.evaluation.datasets.screening import LEAST_SIDE, kept_trajectories, screen
 from sgi2v_lab.trajectories.geometry import numbers
@@ -119,9 +119,9 @@ class VIPSeg(Dataset):
             paths, visible = follow(self.tracker, clip, points)
         else:
             later = [read_mask(masks[f], fit.source) for f in picked]
-            found = [mask_centres(later, number) for number in ids]
-            centres = [tracks[number][picked] for number in ids] if self.tracks else [centre for centre, _ in found]
-            paths = fit.apply(_stacked(centres, (len(picked), 2)))
+            found = [mask_centers(later, number) for number in ids]
+            centers = [tracks[number][picked] for number in ids] if self.tracks else [center for center, _ in found]
+            paths = fit.apply(_stacked(centers, (len(picked), 2)))
             visible = _stacked([seen for _, seen in found], (len(picked),)).bool()
         boxes = boxes[:, None] + (paths - paths[:, :1]).repeat(1, 1, 2)
         reasons = screen(boxes, self.size, self.least_side, self.margin)

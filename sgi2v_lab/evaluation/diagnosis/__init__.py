@@ -1,7 +1,7 @@
 """What went wrong in a run, by what evidence, and what to try.
 
 `diagnose` looks at a run, `diagnose_folder` at what one has left on disk, and `judge` at any video with what is known
-of it. Each check is a function of a `Subject` in one of the `checks_` modules, and yields `Finding`s.
+of it. Each check is a function of a `JudgedVideo` in one of the `checks_` modules, and yields `Finding`s.
 """
 
 import lazy_loader
@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "finding": ["Finding"],
-        "subject": ["Subject"],
+        "judged": ["JudgedVideo"],
         "checks": ["Diagnosis", "diagnose", "judge"],
         "saved": ["diagnose_folder"],
     },

@@ -16,7 +16,7 @@ from sgi2v_lab.evaluation.diagnosis.checks_motion import follow, tracking
 from sgi2v_lab.evaluation.diagnosis.checks_object import appearance, smear, split
 from sgi2v_lab.evaluation.diagnosis.checks_picture import burnt, detail, first_frame, flicker
 from sgi2v_lab.evaluation.diagnosis.finding import SEVERITIES, SIZE, Finding, Unjudged
-from sgi2v_lab.evaluation.diagnosis.subject import Subject
+from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.plots.style import new_figure, styled
@@ -26,11 +26,11 @@ __all__ = ["CHECKS", "DEPENDENT", "Diagnosis", "diagnose", "judge"]
 
 Found = Iterator[Finding | Unjudged]
 # what can be seen in the video, and then what depends on what was seen, such as what may be why
-CHECKS: tuple[Callable[[Subject], Found], ...] = (
+CHECKS: tuple[Callable[[JudgedVideo], Found], ...] = (
     *(tracking, follow, split, smear, background),
     *(first_frame, detail, burnt, flicker),
 )
-DEPENDENT: tuple[Callable[[Subject, Sequence[Finding]], Found], ...] = (
+DEPENDENT: tuple[Callable[[JudgedVideo, Sequence[Finding]], Found], ...] = (
     appearance,
     *(checks_settings.loss, checks_settings.guidance, checks_settings.layers, checks_settings.paths),
 )
@@ -101,7 +101,7 @@ class Diagnosis:
         return found + (f"<details><summary>Not judged</summary><ul>{reasons}</ul></details>" if reasons else "")
 
 
-def judge(subject: Subject) -> Diagnosis:
+def judge(judged: JudgedVideo) -> Diagnosis:
     """Find what went wrong in a video, each with its evidence and what to try.
 
     What is not known of the video is not needed: `Diagnosis.unjudged` says what could not be judged without it.
@@ -109,10 +109,10 @@ def judge(subject: Subject) -> Diagnosis:
     and each corruption gives its own. Lengths are judged by the picture's shorter side.
 
     Args:
-        subject: the video, with what is known of it.
+        judged: the video, with what is known of it.
     """
-    if not torch.isfinite(subject.video).all():
-        share = (~torch.isfinite(subject.video)).float().mean().item()
+    if not torch.isfinite(judged.video).all():
+        share = (~torch.isfinite(judged.video)).float().mean().item()
         sentence = f"The video is broken: {share:.0%} of its values are not numbers."
         advice = "Lower the learning rate; on a GPU, try fp32, since fp16 overflows."
         broken = Finding("broken", "severe", sentence, share, 0.0, "of the values", advice)
@@ -120,9 +120,9 @@ def judge(subject: Subject) -> Diagnosis:
     found: list[Finding] = []
     unjudged: list[Unjudged] = []
     for check in CHECKS:
-        _sort(check(subject), found, unjudged)
+        _sort(check(judged), found, unjudged)
     for check in DEPENDENT:
-        _sort(check(subject, tuple(found)), found, unjudged)
+        _sort(check(judged, tuple(found)), found, unjudged)
     ordered = sorted(found, key=lambda one: (SEVERITIES.index(one.severity), -_excess(one)))
     return Diagnosis(tuple(ordered), tuple(unjudged))
 
@@ -145,7 +145,7 @@ def diagnose(
     Raises:
         InputError: another run's trajectories or video.
     """
-    return judge(Subject.of_run(run, uncontrolled, trajectories=trajectories, model=model))
+    return judge(JudgedVideo.of_run(run, uncontrolled, trajectories=trajectories, model=model))
 
 
 def _sort(results: Iterable[Finding | Unjudged], found: list[Finding], unjudged: list[Unjudged]) -> None:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis.finding import Finding, Unjudged, severity_of
+from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.looks import softened
 from sgi2v_lab.evaluation.diagnosis.pictures import arrows
-from sgi2v_lab.evaluation.diagnosis.subject import Subject
 from sgi2v_lab.evaluation.metrics.drift import background_points, camera_motion
 from sgi2v_lab.evaluation.trackers.track import dis
 from sgi2v_lab.shapes import Points, Video
@@ -26,48 +26,48 @@ TEXTURE = 0.01  # of full scale: standard deviation of a patch that is not plain
 SEEN = 0.3  # least share of positions that must be followed, of points that are not plain
 
 
-def background(subject: Subject) -> Iterator[Finding | Unjudged]:
+def background(judged: JudgedVideo) -> Iterator[Finding | Unjudged]:
     """The background dragged along, or moving by itself.
 
     Background drift (`evaluation.metrics.drift`) followed by DIS flow. A point counts as moved only where its place
     looks otherwise than it did: flow in a plain area follows whatever passes nearby, and says nothing.
     """
     try:
-        points = background_points(subject.video, subject.boxes)
+        points = background_points(judged.video, judged.boxes)
     except InputError:
         yield Unjudged("background", "the boxes cover the whole picture, so there is no background to judge")
         return
-    if len(subject.video) < 2:
+    if len(judged.video) < 2:
         yield Unjudged("background", "one frame has no motion")
         return
-    textured = _patches(subject.video[:1], points[:, None]).std(dim=-1).mean(dim=-1)[:, 0] > TEXTURE
+    textured = _patches(judged.video[:1], points[:, None]).std(dim=-1).mean(dim=-1)[:, 0] > TEXTURE
     points = points[textured]
     if len(points) < 8:
         yield Unjudged("background", "the background is too plain for its motion to be seen")
         return
-    belongs = points[:, None].expand(-1, len(subject.video), -1)
-    if subject.camera is not None:
-        belongs = camera_motion(subject.camera, points)
-    value, ways, ends = _drift(subject.video, points, belongs)
+    belongs = points[:, None].expand(-1, len(judged.video), -1)
+    if judged.camera is not None:
+        belongs = camera_motion(judged.camera, points)
+    value, ways, ends = _drift(judged.video, points, belongs)
     if value is None:
         yield Unjudged("background", "the background changes so much that most of it cannot be followed")
         return
-    limit = DRIFT * subject.side
+    limit = DRIFT * judged.side
     if value <= limit:
         return
-    along = _along(subject, ways)
-    what = "moves" if along is None else f"is dragged along with {subject.name(along)}"
+    along = _along(judged, ways)
+    what = "moves" if along is None else f"is dragged along with {judged.name(along)}"
     sentence = f"The background {what}: it is {value:.1f} px from where it belongs on average."
     advice = "Add camera boxes that hold it (camera_still), or pin boxes on it; lower the cut-off."
-    if subject.uncontrolled is not None:
-        own, _, _ = _drift(subject.uncontrolled, points, points[:, None].expand(-1, len(subject.video), -1))
-        if own is not None and own > limit and subject.camera is None:
+    if judged.uncontrolled is not None:
+        own, _, _ = _drift(judged.uncontrolled, points, points[:, None].expand(-1, len(judged.video), -1))
+        if own is not None and own > limit and judged.camera is None:
             sentence += f" Without control it moves {own:.1f} px, so the model moves its camera by itself."
             advice = "Add camera boxes that hold it (camera_still), or lower the motion bucket."
     yield Finding(
         *("background", severity_of(value, limit), sentence, value, limit, "px", advice),
         drawing=arrows(
-            subject.video[0], subject.video[-1], belongs[:, -1][::2], ends[::2], "from where it belongs to where it is"
+            judged.video[0], judged.video[-1], belongs[:, -1][::2], ends[::2], "from where it belongs to where it is"
         ),
     )
 
@@ -95,12 +95,12 @@ def _patches(video: Video, places: Points) -> Float[Tensor, "n frames rgb sample
     return F.grid_sample(video, grid, padding_mode="border", align_corners=False).permute(2, 0, 1, 3)
 
 
-def _along(subject: Subject, ways: Points) -> int | None:
+def _along(judged: JudgedVideo, ways: Points) -> int | None:
     """The object that the background goes along with; None if it goes its own way."""
     mean = ways.mean(dim=0)
     best = None
-    for k in subject.objects:
-        asked = subject.asked[k] - subject.asked[k, :1]
+    for k in judged.objects:
+        asked = judged.asked[k] - judged.asked[k, :1]
         cosine = ((mean * asked).sum() / (mean.norm() * asked.norm()).clamp(min=1e-6)).item()
         if cosine > ALONG and (best is None or cosine > best[0]):
             best = cosine, k

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from sgi2v_lab.evaluation.diagnosis.checks_motion import is_tracked
 from sgi2v_lab.evaluation.diagnosis.finding import Drawing, Finding, Unjudged, severity_of
-from sgi2v_lab.evaluation.diagnosis.looks import colour_distance, detail_kept
+from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
+from sgi2v_lab.evaluation.diagnosis.looks import color_distance, detail_kept
 from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, between, pictures
-from sgi2v_lab.evaluation.diagnosis.subject import Subject
 
 __all__ = ["appearance", "smear", "split"]
 
@@ -20,34 +20,34 @@ TWIN = 0.65  # least similarity of a second copy: other content rarely reaches i
 RISEN = 0.3  # by how much more similar it must be than anything else was in the first frame
 
 
-def smear(subject: Subject) -> Iterator[Finding | Unjudged]:
+def smear(judged: JudgedVideo) -> Iterator[Finding | Unjudged]:
     """Objects that smear: their fine detail goes, more than that of the whole picture does."""
-    for k in _judged(subject):
-        kept = _detail(subject, k)
+    for k in _tracked(judged):
+        kept = _detail(judged, k)
         if not kept.isfinite().any():
-            yield Unjudged("smear", f"{subject.name(k)} is too plain, or too hidden, for its detail to be judged")
+            yield Unjudged("smear", f"{judged.name(k)} is too plain, or too hidden, for its detail to be judged")
             continue
         value = kept.nanmedian().item()
         if value < KEPT:
-            sentence = f"{subject.name(k)} smears: of the fine detail that it began with, {max(value, 0):.0%} is left."
+            sentence = f"{judged.name(k)} smears: of the fine detail that it began with, {max(value, 0):.0%} is left."
             advice = (
                 "Lower the learning rate or the cut-off, so that more of the model's own noise stays; try a slower "
                 "path or more denoising steps."
             )
             yield Finding(
                 *("smear", severity_of(value, KEPT, True), sentence, value, KEPT, "of its fine detail", advice, k),
-                drawing=_strip(subject, k),
+                drawing=_strip(judged, k),
             )
 
 
-def split(subject: Subject) -> Iterator[Finding | Unjudged]:
+def split(judged: JudgedVideo) -> Iterator[Finding | Unjudged]:
     """Objects that split: beside the one that was found there is a second place that looks just like it."""
-    for k in _judged(subject):
-        match = subject.matches[k]
-        near = 0.5 * (subject.boxes[k, :, 2:] - subject.boxes[k, :, :2])
+    for k in _tracked(judged):
+        match = judged.matches[k]
+        near = 0.5 * (judged.boxes[k, :, 2:] - judged.boxes[k, :, :2])
         best, places = [], []
-        for t in range(len(subject.video)):
-            here = ((match.places - match.centres[t]).abs() < near[t]).all(dim=-1)
+        for t in range(len(judged.video)):
+            here = ((match.places - match.centers[t]).abs() < near[t]).all(dim=-1)
             score = match.similarity[t].masked_fill(here, -1)
             row, column = divmod(int(score.argmax()), score.shape[1])
             best.append(score[row, column].item())
@@ -58,13 +58,13 @@ def split(subject: Subject) -> Iterator[Finding | Unjudged]:
         if value > TWIN and value - best[0] > RISEN:
             t = len(best) - len(later) + int(later.argmax())
             twin = torch.cat([places[t] - near[t], places[t] + near[t]])
-            own = torch.cat([match.centres[t] - near[t], match.centres[t] + near[t]])
+            own = torch.cat([match.centers[t] - near[t], match.centers[t] + near[t]])
             shown = {
-                "first frame": Shown(subject.video[0], boxes=[(subject.boxes[k, 0], ASKED)]),
-                f"frame {t}": Shown(subject.video[t], boxes=[(own, ASKED), (twin, FOUND)]),
+                "first frame": Shown(judged.video[0], boxes=[(judged.boxes[k, 0], ASKED)]),
+                f"frame {t}": Shown(judged.video[t], boxes=[(own, ASKED), (twin, FOUND)]),
             }
             yield Finding(
-                *("split", "severe", f"{subject.name(k)} is there twice: a second copy is seen beside it."),
+                *("split", "severe", f"{judged.name(k)} is there twice: a second copy is seen beside it."),
                 *(value, TWIN, "similarity"),
                 "Guide earlier steps, when things find their places; pin a box where the copy stands, or make the way "
                 "shorter or slower.",
@@ -73,7 +73,7 @@ def split(subject: Subject) -> Iterator[Finding | Unjudged]:
             )
 
 
-def appearance(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+def appearance(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
     """Appearance drift: an object's colours leave those of the first frame.
 
     Not said of what smears, which mixes its colours with what is behind it, nor of a picture that burns, or blurs, as a
@@ -81,38 +81,38 @@ def appearance(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding |
     """
     if any(finding.kind in ("burnt", "lost detail") for finding in found):
         return
-    for k in _judged(subject):
-        distance = colour_distance(subject.cutouts[k])[1:]
+    for k in _tracked(judged):
+        distance = color_distance(judged.cutouts[k])[1:]
         known = distance[distance.isfinite()]
         if not len(known):
-            yield Unjudged("appearance", f"{subject.name(k)} is hidden in too many frames for its colours to be judged")
+            yield Unjudged("appearance", f"{judged.name(k)} is hidden in too many frames for its colours to be judged")
             continue
         if any(finding.kind == "smear" and finding.index == k for finding in found):
             continue
         value = known[-max(1, len(known) // 3) :].mean().item()  # it grows: the end says how far
         if value > SHIFTED:
-            sentence = f"{subject.name(k)} changes its looks: by the end its colours are {value:.0f} CIELAB units off."
+            sentence = f"{judged.name(k)} changes its looks: by the end its colours are {value:.0f} CIELAB units off."
             advice = (
                 "Lower the learning rate or guide fewer steps; lower the highest guidance; draw the box close around "
                 "the object, so that the loss compares it and not what is behind it."
             )
             yield Finding(
                 *("appearance", severity_of(value, SHIFTED), sentence, value, SHIFTED, "CIELAB units", advice, k),
-                drawing=_strip(subject, k),
+                drawing=_strip(judged, k),
             )
 
 
-def _judged(subject: Subject) -> Iterator[int]:
+def _tracked(judged: JudgedVideo) -> Iterator[int]:
     """The objects whose track can be believed."""
-    return (k for k in subject.objects if is_tracked(subject, k))
+    return (k for k in judged.objects if is_tracked(judged, k))
 
 
-def _detail(subject: Subject, k: int) -> Float[Tensor, "frames"]:
+def _detail(judged: JudgedVideo, k: int) -> Float[Tensor, "frames"]:
     """The share of fine detail kept in each later frame, against what the whole picture keeps of its own."""
-    return detail_kept(subject.cutouts[k])[1:] / subject.sharpness[1:].clamp(max=1)
+    return detail_kept(judged.cutouts[k])[1:] / judged.sharpness[1:].clamp(max=1)
 
 
-def _strip(subject: Subject, k: int) -> Drawing:
+def _strip(judged: JudgedVideo, k: int) -> Drawing:
     """The object, cut out along its track, in four frames."""
-    cuts = subject.cutouts[k].pictures
+    cuts = judged.cutouts[k].pictures
     return pictures({f"frame {t}": Shown(cuts[t]) for t in between(len(cuts))}, "the object, wherever it was found")

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from sgi2v_lab.evaluation.diagnosis.finding import Finding, Unjudged
+from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.path_faults import PathFault, outside, too_fast, too_small
 from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, curves, pictures
-from sgi2v_lab.evaluation.diagnosis.subject import Subject
 from sgi2v_lab.images.resize import Fit
 
 __all__ = ["guidance", "layers", "loss", "paths"]
@@ -15,37 +15,37 @@ FALLEN = 0.95  # of its first value, that is left of the loss at a guided step o
 NOISY = 1.0  # noise level below which the noise is weaker than the latents (of unit variance): places are settled
 
 
-def paths(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+def paths(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
     """Paths that are off the picture, too small for a latent cell, or too fast, of objects with another finding.
 
     An object that did what it was asked to proves its path possible, so nothing is said of it.
     """
-    settings = subject.settings
+    settings = judged.settings
     for k in sorted({finding.index for finding in found if finding.index is not None}):
-        box, plan = subject.boxes[k : k + 1], Fit.plan(subject.size, subject.size, "stretch")
-        faults: list[PathFault] = [*outside(box, plan), *too_small(box, subject.cell)]
+        box, plan = judged.boxes[k : k + 1], Fit.plan(judged.size, judged.size, "stretch")
+        faults: list[PathFault] = [*outside(box, plan), *too_small(box, judged.cell)]
         if settings is not None:
-            faults += too_fast(box, subject.size, settings.motion_bucket_id, settings.fps)
+            faults += too_fast(box, judged.size, settings.motion_bucket_id, settings.fps)
         shown = Shown(
-            subject.video[0],
+            judged.video[0],
             boxes=[(box[0, 0], ASKED), (box[0, -1], FOUND)],
-            paths=[(subject.asked[k], ASKED)],
+            paths=[(judged.asked[k], ASKED)],
         )
         for fault in faults:
             yield Finding(
-                *("path", "hint", f"{subject.name(k)} {fault.what}: this may be why."),
+                *("path", "hint", f"{judged.name(k)} {fault.what}: this may be why."),
                 *(fault.value, fault.threshold, fault.unit, fault.advice, k),
                 drawing=pictures({"what was asked for": shown}, "black: first box; orange: last box"),
             )
 
 
-def loss(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+def loss(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
     """A loss that did not fall at the guided steps, or left all bounds."""
-    if subject.boxes is None and subject.camera is None:
+    if judged.boxes is None and judged.camera is None:
         return
-    steps = {step: list(losses) for step, losses in subject.losses.items() if len(losses) > 1}
+    steps = {step: list(losses) for step, losses in judged.losses.items() if len(losses) > 1}
     if not steps:
-        reason = "the losses are not known" if not subject.losses else "one iteration a step shows no fall"
+        reason = "the losses are not known" if not judged.losses else "one iteration a step shows no fall"
         yield Unjudged("loss", reason)
         return
     broken = [step for step, losses in steps.items() if not all(map(math.isfinite, losses))]
@@ -75,10 +75,10 @@ def loss(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjud
     )
 
 
-def guidance(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+def guidance(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
     """Guidance that cannot change anything: no iterations, no rate, no low frequencies kept, or steps too late."""
-    settings = subject.settings
-    if subject.boxes is None and subject.camera is None:
+    settings = judged.settings
+    if judged.boxes is None and judged.camera is None:
         return
     if settings is None:
         yield Unjudged("guidance", "the settings are not known")
@@ -94,8 +94,8 @@ def guidance(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | U
                 f"Set {name} to the model's own value.",
             )
     first, last = settings.control_steps
-    if first < len(subject.sigmas):
-        highest = subject.sigmas[first]
+    if first < len(judged.sigmas):
+        highest = judged.sigmas[first]
         if highest < NOISY:
             yield Finding(
                 *("guidance", "moderate"),
@@ -103,7 +103,7 @@ def guidance(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | U
                 "things have found their places.",
                 *(highest, NOISY, "noise level", "Guide earlier steps."),
                 drawing=curves(
-                    {"noise level": list(subject.sigmas)},
+                    {"noise level": list(judged.sigmas)},
                     *("sigma", NOISY),
                     x_label=f"step; guided: {first} to {last}",
                 ),
@@ -112,19 +112,19 @@ def guidance(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | U
         yield Unjudged("guidance", "the steps' noise levels are not known, so whether they come too late is not either")
 
 
-def layers(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+def layers(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
     """Layers whose own cells are larger than a box: they cannot tell where in them it is."""
-    if subject.settings is None or subject.boxes is None:
+    if judged.settings is None or judged.boxes is None:
         return
-    if subject.model is None:
+    if judged.model is None:
         yield Unjudged("layers", "the model is not given, so how fine its layers are is not known: pass model=")
         return
-    blocks = 1 + max(block for block, _ in subject.model.layers)
-    finest = min(blocks - 1 - block for block, _ in subject.settings.layers if block < blocks)
-    cell = subject.cell * 2**finest
-    for k in subject.objects:
-        least = (subject.boxes[k, :, 2:] - subject.boxes[k, :, :2]).min().item()
+    blocks = 1 + max(block for block, _ in judged.model.layers)
+    finest = min(blocks - 1 - block for block, _ in judged.settings.layers if block < blocks)
+    cell = judged.cell * 2**finest
+    for k in judged.objects:
+        least = (judged.boxes[k, :, 2:] - judged.boxes[k, :, :2]).min().item()
         if least < cell and finest > 0:
-            sentence = f"{subject.name(k)} is smaller than one cell of the finest guided layer ({cell} px)."
+            sentence = f"{judged.name(k)} is smaller than one cell of the finest guided layer ({cell} px)."
             advice = "Guide a finer layer, or draw the box larger."
             yield Finding(*("layers", "hint", sentence, least, float(cell), "px", advice, k))

@@ -17,7 +17,7 @@ from torch import Tensor
 from sgi2v_lab.evaluation.trackers.template import changed
 from sgi2v_lab.shapes import Boxes, Video
 
-__all__ = ["FAINT", "Cutouts", "colour_distance", "cut_out", "detail_kept", "fine_power", "softened"]
+__all__ = ["FAINT", "Cutouts", "color_distance", "cut_out", "detail_kept", "fine_power", "softened"]
 
 SIDE = 16, 96  # fewest and most samples along a cut-out's longer side; one per pixel between these
 SIGMA = 0.6  # of the Gaussian over the box, in half sides: as the tracker's
@@ -39,14 +39,14 @@ class Cutouts:
 
 
 def cut_out(
-    video: Video, box: Float[Tensor, "frames 4"], centres: Float[Tensor, "frames 2"], others: Boxes | None = None
+    video: Video, box: Float[Tensor, "frames 4"], centers: Float[Tensor, "frames 2"], others: Boxes | None = None
 ) -> Cutouts:
     """Cut a thing out of every frame.
 
     Args:
         video: (frames, 3, height, width) in 0..1.
         box: its box as asked for, in pixels: the cut-outs have its size.
-        centres: where it was found.
+        centers: where it was found.
         others: boxes (boxes, frames, 4) of other things, behind which it may be hidden.
     """
     size = box[:, 2:] - box[:, :2]
@@ -55,7 +55,7 @@ def cut_out(
     columns, rows = (max(3, round(side * scale)) for side in size[0].tolist())
     axes = [(torch.arange(n) + 0.5) / n - 0.5 for n in (columns, rows)]
     local = torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1)  # (rows, columns, 2), -0.5..0.5
-    points = centres[:, None, None] + local * size[:, None, None]
+    points = centers[:, None, None] + local * size[:, None, None]
     pictures = _sampled(video, points)
     at_start = _sampled(video, points[:1].expand(len(video), -1, -1, -1))
     gaussian = torch.exp(-0.5 * (local / (SIGMA / 2)).square().sum(dim=-1))
@@ -73,7 +73,7 @@ def _sampled(video: Video, points: Tensor) -> Tensor:
     return F.grid_sample(video, 2 * points / size - 1, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def colour_distance(cut: Cutouts) -> Float[Tensor, "frames"]:
+def color_distance(cut: Cutouts) -> Float[Tensor, "frames"]:
     """How far each frame's colours are from the first frame's: mean CIE76 distance in CIELAB of coarse colours.
 
     2 is just noticeable side by side; 100 is black to white. NaN where too little of the thing can be seen.
@@ -103,7 +103,7 @@ def detail_kept(cut: Cutouts) -> Float[Tensor, "frames"]:
         return torch.full((len(cut.pictures),), math.nan)
     kept = []
     for t in range(len(cut.pictures)):
-        matrix = _colour_map(coarse_first[0], coarse[t], weight[t])
+        matrix = _color_map(coarse_first[0], coarse[t], weight[t])
         fine = torch.einsum("ij,jhw->ihw", matrix, (first - coarse_first)[0])
         power = (weight[t] * fine.square()).sum().clamp(min=1e-9)
         rest = cut.pictures[t] - coarse[t]
@@ -126,7 +126,7 @@ def softened(video: Video) -> Video:
     return _coarse(video, PICTURE_COARSE * min(video.shape[-2:]))
 
 
-def _colour_map(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+def _color_map(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     """The linear part (3, 3) of the affine map of colours a (3, h, w) that fits b best; the identity where in doubt."""
     rows = torch.cat([a.flatten(1), torch.ones(1, a[0].numel())]).T.double()
     root = weight.flatten().double().sqrt()[:, None]

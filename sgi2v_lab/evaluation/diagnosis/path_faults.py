@@ -87,8 +87,8 @@ def too_small(boxes: Boxes, factor: int) -> Iterator[PathFault]:
 
 def too_fast(boxes: Boxes, size: tuple[int, int], motion_bucket: int, fps: int) -> Iterator[PathFault]:
     """Whether one box (1, frames, 4) goes faster than the motion bucket stands for, in a video of (width, height)."""
-    centres = (boxes[0, :, :2] + boxes[0, :, 2:]) / 2 / torch.tensor(size)
-    steps = centres.diff(dim=0).norm(dim=-1)  # in pictures per frame
+    centers = (boxes[0, :, :2] + boxes[0, :, 2:]) / 2 / torch.tensor(size)
+    steps = centers.diff(dim=0).norm(dim=-1)  # in pictures per frame
     most = FULL_SPEED * motion_bucket / 255 / fps
     if len(steps) and steps.max() > most:
         fastest = int(steps.argmax())

@@ -39,10 +39,10 @@ def pictures(shown: Mapping[str, Shown], note: str = "") -> Drawing:
         for axes, (title, one) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
             show_picture(axes, one.picture)
             axes.set_title(title, fontsize=8)
-            for box, colour in one.boxes:
-                draw_box(axes, box, colour)
-            for path, colour in one.paths:
-                draw_path(axes, path, colour)
+            for box, color in one.boxes:
+                draw_box(axes, box, color)
+            for path, color in one.paths:
+                draw_path(axes, path, color)
             if one.marked is not None:
                 axes.plot(*one.marked.T.tolist(), "s", ms=1.6, color="#e4002b", mew=0)
         _under(figure, note)

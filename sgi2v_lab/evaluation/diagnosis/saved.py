@@ -1,6 +1,6 @@
 """The diagnosis of a run from the folder that it left: `sgi2v generate`, `sgi2v demo`, the Studio's gallery.
 
-A film on disk is compressed, which costs it a little detail; thresholds leave room for that.
+A video on disk is compressed, which costs it a little detail; thresholds leave room for that.
 """
 
 import json
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis.checks import Diagnosis, judge
-from sgi2v_lab.evaluation.diagnosis.subject import Subject
+from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.images.read import fit_image, read_image, to_tensor
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.models.model import Model
@@ -23,7 +23,7 @@ from sgi2v_lab.trajectories.camera import is_camera
 from sgi2v_lab.trajectories.files import load_trajectories
 from sgi2v_lab.video import read_video
 
-__all__ = ["diagnose_folder", "read_subject"]
+__all__ = ["diagnose_folder", "read_saved"]
 
 CONTROLLED, UNCONTROLLED = ("video.mp4", "controlled.mp4"), "uncontrolled.mp4"
 PICTURES = ("image.png", "picture.png")
@@ -31,18 +31,18 @@ PICTURES = ("image.png", "picture.png")
 
 def diagnose_folder(folder: str | os.PathLike, model: Model | None = None) -> Diagnosis:
     """Find what went wrong in a run that was saved; InputError where the folder holds none, or a damaged one."""
-    return judge(read_subject(folder, model))
+    return judge(read_saved(folder, model))
 
 
-def read_subject(folder: str | os.PathLike, model: Model | None = None) -> Subject:
-    """A saved run as it is judged: film, picture, trajectories, and what run.json says.
+def read_saved(folder: str | os.PathLike, model: Model | None = None) -> JudgedVideo:
+    """A saved run as it is judged: video, picture, trajectories, and what run.json says.
 
     Args:
         folder: with run.json and video.mp4, as `sgi2v generate` and `sgi2v demo` write it; or a run of the Studio's.
         model: that made it, to judge its layers.
 
     Raises:
-        InputError: there is no run.json, or no film, or one of the files cannot be read.
+        InputError: there is no run.json, or no video, or one of the files cannot be read.
     """
     folder = Path(folder)
     record = _record(folder / "run.json")
@@ -53,7 +53,7 @@ def read_subject(folder: str | os.PathLike, model: Model | None = None) -> Subje
     if controlled is None and plain is None:
         raise InputError(f"{folder} holds neither {' nor '.join((*CONTROLLED, UNCONTROLLED))}; name a run's own folder")
     guided = record.get("controlled", controlled is not None) is not False and controlled is not None
-    video = _film(controlled or plain, size)
+    video = _read_at_size(controlled or plain, size)
     plan = trajectories = image = None
     for name in PICTURES:
         if (folder / name).is_file():
@@ -64,13 +64,13 @@ def read_subject(folder: str | os.PathLike, model: Model | None = None) -> Subje
     if guided and plan is not None and file.is_file():
         trajectories = load_trajectories(file, plan.source)
     boxes, camera, names = _carried(trajectories, plan, len(video))
-    return Subject(
+    return JudgedVideo(
         video=video,
         image=image,
         boxes=boxes,
         camera=camera,
         names=names,
-        uncontrolled=_film(plain, size) if guided and plain is not None else None,
+        uncontrolled=_read_at_size(plain, size) if guided and plain is not None else None,
         settings=settings,
         losses={int(step): _numbers(losses) for step, losses in record.get("losses", {}).items()},
         sigmas=record.get("sigmas", ()),
@@ -91,8 +91,8 @@ def _record(path: Path) -> dict:
     return record
 
 
-def _film(path: Path, size: tuple[int, int]) -> Video:
-    """The film at the size at which it was made: small ones are written enlarged."""
+def _read_at_size(path: Path, size: tuple[int, int]) -> Video:
+    """The video at the size at which it was made: small ones are written enlarged."""
     video = read_video(path)
     return video if video.shape[-2:] == size[::-1] else F.interpolate(video, size[::-1], mode="area")
 

@@ -1,8 +1,8 @@
 """Sweeps: every scene, seed and choice of settings is a task; a table of all, and what each setting changes.
 
 In the sweep's folder, `sweep.json` is the plan, written first; `tasks/` holds a record and a film strip for each video,
-`journal.jsonl` says when it was made; `results.json`, `results.csv` and `summary.csv` are written at the end. The
-folder can be that of an exam: equal videos are made once.
+`log.jsonl` says when it was made; `results.json`, `results.csv` and `summary.csv` are written at the end. The
+folder can be that of a benchmark: equal videos are made once.
 """
 
 import csv
@@ -19,17 +19,17 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.grid import BASE, Variant, preset_grid, read_grid
 from sgi2v_lab.evaluation.experiments.video_task import VideoTask, video_tasks
 from sgi2v_lab.evaluation.metrics.intervals import difference_of_means, mean_of, ratio_of_means
-from sgi2v_lab.evaluation.scenes.scenes import ExamScene, exam_scenes
+from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene, benchmark_scenes
 from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.folder import task_key
 from sgi2v_lab.evaluation.tasks.run import fingerprint, run_tasks
-from sgi2v_lab.evaluation.tasks.status import JOURNAL, PLAN, TASKS
+from sgi2v_lab.evaluation.tasks.status import LOG, PLAN, TASKS
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import CONTROL_FIELDS
 
-__all__ = ["ablate", "summarise_rows"]
+__all__ = ["ablate", "summarize_rows"]
 
 UNCONTROLLED = "without control"
 UNMEASURED = ("frames", "seconds")  # numbers of a result that say nothing about the video
@@ -62,7 +62,7 @@ def ablate(
         out: the folder; what an earlier start finished there is used again.
         grid: a file, see `grid`, the name of one that comes with the package, or "presets" for the model's own.
         model: as in `load_model`.
-        categories: of the exam's scenes.
+        categories: of the benchmark's scenes.
         scenes: at most so many of each category; None for all.
         seeds: videos of each scene and setting: 1, 2, ...
         workers: processes of this machine, of one thread each.
@@ -72,7 +72,7 @@ def ablate(
         progress: show a progress bar with the time left.
 
     Returns:
-        What results.json holds: the plan without its tasks, "rows", "summary" (`summarise_rows`), "failures" and
+        What results.json holds: the plan without its tasks, "rows", "summary" (`summarize_rows`), "failures" and
         "replaced" (results that stand in for damaged or deleted ones).
 
     Raises:
@@ -84,7 +84,7 @@ def ablate(
     loaded.settings = loaded.preset(wanted.preset)
     variants = wanted.variants(loaded.settings)
     categories = list(categories)
-    chosen = exam_scenes(categories, scenes)
+    chosen = benchmark_scenes(categories, scenes)
     options = {"grid": grid, "model": model, "category": categories, "scenes": scenes, "seeds": seeds}
     tasks = {variant.label: _tasks(loaded, chosen, seeds, variant) for variant in variants}
     weights = fingerprint(loaded)
@@ -96,7 +96,7 @@ def ablate(
         "fingerprint": weights,
         "scenes": [scene.name for scene in chosen],
         "seeds": seeds,
-        "data": "the toy's exam, held out of all training",
+        "data": "the toy's benchmark, held out of all training",
         "base": loaded.settings.replace(**variants[0].changes).as_dict(),
         "settings": [vars(each) | {"uncontrolled": _uncontrolled(each, variants[0])} for each in variants],
         "command": command_line("ablate", options | {"device": device, "dtype": dtype, "out": out}),
@@ -105,12 +105,12 @@ def ablate(
     flat = [task for each in tasks.values() for task in each]
     _write(out / PLAN, plan | {"tasks": _listed(variants, tasks, weights)})
     options = {"workers": workers, "executor": executor, "device": device, "dtype": dtype, "progress": progress}
-    records = run_tasks(flat, out / TASKS, loaded, journal=out / JOURNAL, label="sweep", **options)
+    records = run_tasks(flat, out / TASKS, loaded, log=out / LOG, label="sweep", **options)
     rows = _rows(variants, flat, records)
     report = {
         **plan,
         "definitions": DEFINITIONS,
-        "summary": summarise_rows(rows),
+        "summary": summarize_rows(rows),
         "failures": [{"task": r["task"], "error": r["error"]} for r in _once(records) if "error" in r],
         "replaced": [{"key": r["key"], "why": r["replaces"]} for r in _once(records) if "replaces" in r],
         "rows": rows,
@@ -121,7 +121,7 @@ def ablate(
     return report
 
 
-def _tasks(model: Model, scenes: Sequence[ExamScene], seeds: int, variant: Variant) -> list[VideoTask]:
+def _tasks(model: Model, scenes: Sequence[BenchmarkScene], seeds: int, variant: Variant) -> list[VideoTask]:
     """Without control and with it, in turn; without it, most settings play no part, and the task is the same one."""
     try:
         return video_tasks(model, scenes, seeds, variant.changes)
@@ -181,7 +181,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def summarise_rows(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+def summarize_rows(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """For each setting the mean of every figure, its difference to the base, and the ratio of ObjMC to no control.
 
     Args:
@@ -197,7 +197,7 @@ def summarise_rows(rows: Sequence[Mapping[str, object]]) -> list[dict[str, objec
         InputError: there is no row, or every video of the base failed.
     """
     if not rows:
-        raise InputError("there is nothing to summarise: a sweep has at least one scene and one seed")
+        raise InputError("there is nothing to summarize: a sweep has at least one scene and one seed")
     known = ("setting", "group", "scene", "seed", "objmc_uncontrolled", "error", "key", *UNMEASURED)
     figures = list(dict.fromkeys(name for row in rows for name in row if name not in known))
     base = [row for row in rows if row["setting"] == rows[0]["setting"]]

@@ -1,7 +1,7 @@
-"""The exam's marks: from what every video measured to figures with intervals, and to targets met or not.
+"""The benchmark's scores: figures with intervals from the measurements of all videos, and which targets they meet.
 
-Figures are ratios of means over scenes, controlled to uncontrolled, each with the interval of a bootstrap over the
-scenes (`evaluation.intervals`). A scene's own figure is the mean over its seeds.
+A figure is a ratio of means over scenes, with control to without, and has a bootstrap interval over scenes
+(`metrics.intervals`). A scene's own figure is the mean over its seeds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.clip_network import FEATURES
 from sgi2v_lab.evaluation.metrics.frechet import frechet_ratio_interval, toy_features
 from sgi2v_lab.evaluation.metrics.intervals import mean_of, ratio_of_means
-from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, ExamScene
-from sgi2v_lab.evaluation.tasks.film_strips import read_film
+from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, BenchmarkScene
+from sgi2v_lab.evaluation.tasks.strips import read_strip
 
-__all__ = ["CONTROL_TARGETS", "MARKED", "Pair", "by_scene", "mark", "pairs_of", "summarise"]
+__all__ = ["CONTROL_TARGETS", "SCORED", "Pair", "by_scene", "pairs_of", "score_records", "summarize"]
 
-MARKED = ("single", "two", "pinned", "pan")  # the hard ones and the photographs are reported apart
+SCORED = ("single", "two", "pinned", "pan")  # hard scenes and photographs are reported apart
 CONTROL_TARGETS = {"single": 0.364, "two": 0.5, "pinned": 0.5, "pan": 0.5, "photo": 0.7}  # 0.364 is the paper's ratio
 FRECHET_TARGET = 1.15
 PSNR_TARGET = 24.0  # dB
@@ -40,7 +40,7 @@ DEFINITIONS = {
 class Pair:
     """One scene and seed, without control and with it: two records of `run_tasks` that both have results."""
 
-    scene: ExamScene
+    scene: BenchmarkScene
     seed: int
     uncontrolled: dict
     controlled: dict
@@ -48,24 +48,24 @@ class Pair:
 
 def pairs_of(records: Iterable[dict]) -> list[Pair]:
     """The pairs among records, in their order. Where one of a pair failed, there is no pair."""
-    found: dict[tuple[ExamScene, int], dict[str, dict]] = {}
+    found: dict[tuple[BenchmarkScene, int], dict[str, dict]] = {}
     for record in records:
         task = record["task"]
         if task["kind"] == "video" and "result" in record:
-            scene = ExamScene(task["category"], task["scene_seed"])
+            scene = BenchmarkScene(task["category"], task["scene_seed"])
             found.setdefault((scene, task["seed"]), {})[task["variant"]] = record
     return [Pair(scene, seed, **both) for (scene, seed), both in found.items() if len(both) == 2]
 
 
-def by_scene(pairs: Iterable[Pair], variant: str, figure: str) -> dict[ExamScene, float]:
+def by_scene(pairs: Iterable[Pair], variant: str, figure: str) -> dict[BenchmarkScene, float]:
     """A figure of each scene, the mean over its seeds; `variant` is "controlled" or "uncontrolled"."""
-    found: dict[ExamScene, list[float]] = {}
+    found: dict[BenchmarkScene, list[float]] = {}
     for pair in pairs:
         found.setdefault(pair.scene, []).append(getattr(pair, variant)["result"][figure])
     return {scene: fmean(values) for scene, values in found.items()}
 
 
-def summarise(pairs: Sequence[Pair], floors: Mapping[ExamScene, float]) -> dict[str, object]:
+def summarize(pairs: Sequence[Pair], floors: Mapping[BenchmarkScene, float]) -> dict[str, object]:
     """The figures of some pairs: ObjMC of both variants, their ratio, the floor, PSNR, all with intervals; seconds.
 
     Raises InputError where there is no pair.
@@ -91,8 +91,8 @@ def summarise(pairs: Sequence[Pair], floors: Mapping[ExamScene, float]) -> dict[
     }
 
 
-def mark(records: Sequence[dict], folder: Path) -> dict[str, object]:
-    """All figures of an exam, and which targets they meet.
+def score_records(records: Sequence[dict], folder: Path) -> dict[str, object]:
+    """All figures of a benchmark, and which targets they meet.
 
     Args:
         records: from `run_tasks`, of truth and video tasks.
@@ -110,25 +110,25 @@ def mark(records: Sequence[dict], folder: Path) -> dict[str, object]:
     failures = [{"task": r["task"], "error": r["error"]} for r in records if "error" in r]
     if not pairs:
         why = f"; the first failure: {failures[0]['error']}" if failures else ""
-        raise InputError(f"no scene has a video without control and one with it, so there is nothing to mark{why}")
+        raise InputError(f"no scene has a video without control and one with it, so there is nothing to score{why}")
     floors = {
-        ExamScene(r["task"]["category"], r["task"]["scene_seed"]): r["result"]["objmc"]
+        BenchmarkScene(r["task"]["category"], r["task"]["scene_seed"]): r["result"]["objmc"]
         for r in records
         if r["task"]["kind"] == "truth" and "result" in r
     }
     groups = {name: [pair for pair in pairs if pair.scene.category == name] for name in CATEGORIES}
-    categories = {name: summarise(group, floors) for name, group in groups.items() if group}
-    marked = [pair for name in MARKED for pair in groups[name]]
-    frechet = _frechet(marked, records, folder)
+    categories = {name: summarize(group, floors) for name, group in groups.items() if group}
+    scored = [pair for name in SCORED for pair in groups[name]]
+    frechet = _frechet(scored, records, folder)
     criteria = [
         _criterion(f"control: {name}", categories[name]["ratio"] if name in categories else None, at_most=target)
         for name, target in CONTROL_TARGETS.items()
     ]
-    kept = mean_of(list(by_scene(marked, "controlled", "psnr").values())).as_dict() if marked else None
+    kept = mean_of(list(by_scene(scored, "controlled", "psnr").values())).as_dict() if scored else None
     criteria.append(_criterion("quality: toy Frechet distance, controlled / uncontrolled", frechet, FRECHET_TARGET))
     criteria.append(_criterion("quality: PSNR of the first frame, dB", kept, at_least=PSNR_TARGET))
     counted = {name: figures["scenes"] for name, figures in categories.items()}
-    enough = sum(counted.get(name, 0) for name in MARKED) >= LEAST_SCENES
+    enough = sum(counted.get(name, 0) for name in SCORED) >= LEAST_SCENES
     result = pairs[0].controlled["result"]
     return {
         "criteria": criteria,
@@ -157,7 +157,7 @@ def _criterion(
     return {"name": name, **target, "value": value, "low": low, "high": high, "passed": passed}
 
 
-def _row(pair: Pair, floors: Mapping[ExamScene, float]) -> dict[str, object]:
+def _row(pair: Pair, floors: Mapping[BenchmarkScene, float]) -> dict[str, object]:
     both = {"uncontrolled": pair.uncontrolled, "controlled": pair.controlled}
     return {
         "scene": pair.scene.name,
@@ -167,25 +167,25 @@ def _row(pair: Pair, floors: Mapping[ExamScene, float]) -> dict[str, object]:
         "floor": floors.get(pair.scene),
         **{f"objmc_{name}": record["result"]["objmc"] for name, record in both.items()},
         **{f"psnr_{name}": record["result"]["psnr"] for name, record in both.items()},
-        **{f"film_{name}": record["film"] for name, record in both.items()},
+        **{f"strip_{name}": record["strip"] for name, record in both.items()},
     }
 
 
 def _frechet(pairs: Sequence[Pair], records: Iterable[dict], folder: Path) -> dict[str, object]:
     """Both distances and their ratio; {"missing": why} where they cannot be had, such as for want of clips."""
-    truths = {r["task"]["scene"]: r["film"] for r in records if r["task"]["kind"] == "truth" and "result" in r}
+    truths = {r["task"]["scene"]: r["strip"] for r in records if r["task"]["kind"] == "truth" and "result" in r}
     pairs = [pair for pair in pairs if pair.scene.name in truths]
     if len(pairs) < FEATURES:
         return {"missing": f"{len(pairs)} clips are fewer than the {FEATURES} features"}
     read = {
         "real": [truths[pair.scene.name] for pair in pairs],
-        "generated": [pair.controlled["film"] for pair in pairs],
-        "baseline": [pair.uncontrolled["film"] for pair in pairs],
+        "generated": [pair.controlled["strip"] for pair in pairs],
+        "baseline": [pair.uncontrolled["strip"] for pair in pairs],
     }
     frames = pairs[0].controlled["result"]["frames"]
-    clips = {name: [read_film(folder / film, frames) for film in films] for name, films in read.items()}
+    clips = {name: [read_strip(folder / strip, frames) for strip in strips] for name, strips in read.items()}
     try:
-        tables = {name: toy_features(films) for name, films in clips.items()}
+        tables = {name: toy_features(videos) for name, videos in clips.items()}
         found = frechet_ratio_interval(**tables, scenes=[pair.scene.name for pair in pairs])
     except InputError as error:  # no ratio to videos that are perfect, for one
         return {"missing": str(error)}

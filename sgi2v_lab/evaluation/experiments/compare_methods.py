@@ -1,7 +1,7 @@
 """Every method on the same scenes: no control, the baselines, SG-I2V, each video measured in every way.
 
 The folder is a sweep's: `sweep.json` is the plan, written first, `tasks/` holds a record and a film strip for each
-video, `journal.jsonl` says when it was made. `sweep_status` tells how far it is, `report` makes a page of it, finished
+video, `log.jsonl` says when it was made. `sweep_status` tells how far it is, `report` makes a page of it, finished
 or not, and a run that was killed goes on where it was.
 """
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.evaluation.experiments.method_task import MethodTask, method_tasks
-from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.folder import task_key
 from sgi2v_lab.evaluation.tasks.run import fingerprint, run_tasks
-from sgi2v_lab.evaluation.tasks.status import JOURNAL, PLAN, TASKS
+from sgi2v_lab.evaluation.tasks.status import LOG, PLAN, TASKS
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
 
@@ -47,7 +47,7 @@ def evaluate(
         out: the folder; what an earlier start finished there is used again.
         model: as in `load_model`.
         methods: names in `METHODS`; None for all.
-        categories: of the exam's scenes; None for `DEFAULT_CATEGORIES`.
+        categories: of the benchmark's scenes; None for `DEFAULT_CATEGORIES`.
         scenes: at most so many of each category; None for all.
         seeds: videos of each scene and method: 1, 2, ...
         workers: processes of this machine, of one thread each.
@@ -64,7 +64,7 @@ def evaluate(
     """
     methods = list(METHODS) if methods is None else list(methods)
     categories = list(DEFAULT_CATEGORIES if categories is None else categories)
-    chosen = exam_scenes(categories, scenes)
+    chosen = benchmark_scenes(categories, scenes)
     loaded = load_model(model, device, dtype)
     tasks = method_tasks(loaded, methods, chosen, seeds)
     weights = fingerprint(loaded)
@@ -73,7 +73,7 @@ def evaluate(
         "sweep": "sgi2v_lab",
         "kind": "methods",
         "title": "Ways to control a video, compared",
-        "data": "the toy's exam, held out of all training",
+        "data": "the toy's benchmark, held out of all training",
         "model": model,
         "fingerprint": weights,
         "scenes": [scene.name for scene in chosen],
@@ -89,7 +89,7 @@ def evaluate(
         tasks,
         out / TASKS,
         loaded,
-        journal=out / JOURNAL,
+        log=out / LOG,
         label="evaluation",
         workers=workers,
         executor=executor,

@@ -26,7 +26,6 @@ file serves models that take 20 and 50 steps. The base itself is always tried, f
 as an earlier one is left out. JSON has the same keys.
 """
 
-import dataclasses
 import itertools
 import json
 import re
@@ -44,7 +43,7 @@ __all__ = ["BASE", "Grid", "Variant", "grids", "preset_grid", "read_grid"]
 
 BASE = "base"
 PARTS = {"title": str, "description": str, "preset": str, "base": dict, "vary": dict, "product": dict, "setting": list}
-FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+FIELDS = Settings.model_fields
 OPTIONAL = (int | None, float | None)
 SHARES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*-\s*(\d+(?:\.\d+)?)\s*%\s*")
 TIMES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[x×]\s*")
@@ -94,7 +93,7 @@ class Grid:
     def _value(self, label: str, name: str, value: object, base: Settings, steps: object) -> object:
         if not isinstance(value, str):
             return value
-        kind = FIELDS[name].type
+        kind = FIELDS[name].annotation
         if kind in OPTIONAL and value.strip().lower() == "none":
             return None
         if name == "control_steps" and (found := SHARES.fullmatch(value)) and isinstance(steps, int):

@@ -1,4 +1,4 @@
-"""The methods' tasks: one video of an exam scene by any method of `baselines`, and everything that is measured of it.
+"""The methods' tasks: one video of a benchmark scene by any method of `baselines`, and everything that is measured of it.
 
 All methods get the same pictures, paths, settings and noise. What they are compared by is taken from the video alone,
 in 8 bits, as it is kept, so that no method is measured by what it optimises.
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import torch
 
-from sgi2v_lab.baselines import METHODS, generate_with
+from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.video_task import planned, scene_identity, settings_identity
 from sgi2v_lab.evaluation.metrics import measure
-from sgi2v_lab.evaluation.scenes.scenes import ExamScene
+from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene
 from sgi2v_lab.models.model import Model
+from sgi2v_lab.pipeline import generate
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.toy.world.scenes import true_boxes
@@ -48,7 +49,7 @@ class MethodTask:
     """
 
     method: str  # a name in METHODS
-    scene: ExamScene
+    scene: BenchmarkScene
     seed: int
     settings: Settings
     num_frames: int
@@ -75,7 +76,7 @@ class MethodTask:
         picture = self.scene.first_frame(self.size, self.num_frames)
         asked = self.scene.asked(self.size, self.num_frames)
         settings = self.settings.replace(num_frames=self.num_frames)
-        made = generate_with(self.method, model, picture, asked, settings, seed=self.seed, progress=False)
+        made = generate(model, picture, asked, settings, method=self.method, seed=self.seed, progress=False)
         video = as_video(as_frames(made.video))
         result = self._measured(video, picture, asked.boxes(self.num_frames))
         return result | {"seconds": sum(made.seconds.values())}, video
@@ -118,7 +119,7 @@ def _finite(name: str, value: float | None) -> float | None:
 def method_tasks(
     model: Model,
     methods: Iterable[str],
-    scenes: Sequence[ExamScene],
+    scenes: Sequence[BenchmarkScene],
     seeds: int = 1,
     changes: Mapping[str, object] | None = None,
 ) -> list[MethodTask]:
@@ -129,7 +130,7 @@ def method_tasks(
     Args:
         model: whose settings are taken.
         methods: names in `METHODS`.
-        scenes: of the exam.
+        scenes: of the benchmark.
         seeds: of each scene and method.
         changes: to the model's own settings, made last.
 

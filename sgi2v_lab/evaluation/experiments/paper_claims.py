@@ -1,8 +1,8 @@
-"""The paper's findings, tried on a model: which features, layers, steps, cut-off and weights steer a video?
+"""Do the paper's claims hold for a model: which features, layers, steps, cut-off and weights give the best control?
 
-Each finding is a table of settings that differ in one thing, measured on the exam's scenes with one object. The
-paper's claims (arXiv 2411.04989, section 4.3 and appendix) are put as differences between rows. A claim holds where
-the 95% interval of its difference lies wholly above 0, fails where it lies below, and is undecided where it holds 0.
+Each comparison is a table of settings that differ in one thing, measured on the benchmark's scenes with one object. A
+claim of the paper (arXiv 2411.04989, section 4.3 and appendix) is a difference between two rows. It holds if the 95%
+interval of the difference lies above 0, fails if it lies below 0, and is undecided if it contains 0.
 """
 
 import json
@@ -12,25 +12,25 @@ from pathlib import Path
 from statistics import fmean
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.experiments.benchmark_scores import Pair, by_scene, pairs_of, summarise
+from sgi2v_lab.evaluation.experiments.benchmark_scores import Pair, by_scene, pairs_of, summarize
 from sgi2v_lab.evaluation.experiments.video_task import VideoTask, video_tasks
 from sgi2v_lab.evaluation.metrics.intervals import difference_of_means, mean_of
 from sgi2v_lab.evaluation.metrics.matching import MatchingTask
-from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.evaluation.tasks.run import fingerprint, run_tasks
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
-from sgi2v_lab.plots.exam import Bar, plot_bars, plot_matching
+from sgi2v_lab.plots.benchmark import Bar, plot_bars, plot_matching
 from sgi2v_lab.plots.style import save_figure
 from sgi2v_lab.settings import Settings
 
-__all__ = ["find", "variants", "write_findings"]
+__all__ = ["check_claims", "variants", "write_claims"]
 
 TITLES = {
     "features": "Which features the loss compares",
     "layers": "Which layers they come from",
-    "steps": "Which steps are guided",
+    "steps": "Which steps are control steps",
     "cutoff": "How much of the optimised latents is kept (cut-off)",
     "gaussian": "How the cells of a box are weighted",
 }
@@ -38,7 +38,7 @@ MATCHED = ("aligned", "self-attention", "temporal", "block")  # the kinds that t
 
 
 def variants(model: Model, base: Settings) -> dict[str, dict[str, dict[str, object]]]:
-    """For each finding, changes to the settings by label; what the base has is among them."""
+    """For each comparison, the changes to the settings by label; one of them is the base itself."""
     first, last = base.control_steps
     length, room = last - first + 1, base.num_inference_steps - (last - first + 1)
     starts = sorted({first, 0, room // 3, 2 * room // 3, room})
@@ -59,7 +59,7 @@ def _layers(layers: Sequence[tuple[int, int]]) -> str:
     return " + ".join(f"({block}, {transformer})" for block, transformer in layers)
 
 
-def find(
+def check_claims(
     out: Path,
     model: str = "toy",
     *,
@@ -72,26 +72,26 @@ def find(
     dtype: str | None = None,
     progress: bool = False,
 ) -> dict[str, object]:
-    """Measure the findings, or go on with it, and write findings.json, findings.md, findings.png and matching.png.
+    """Measure what is missing, and write claims.json, claims.md, claims.png and matching.png.
 
-    The arguments are those of `take_exam`; given the same folder, the two share what they have in common. `scenes` is
-    the number of scenes with one object. The paper's recipe is the base, if no other preset is asked for.
+    Arguments as in `run_benchmark`; in the same folder, the two share videos. `scenes` is the number of scenes with one
+    object. The base is the paper's recipe, unless another preset is given.
 
     Raises:
-        InputError: settings or a number that cannot be used, or a table without a single scene that did not fail.
+        InputError: unusable settings or numbers, or a row of which every video failed.
     """
     loaded = load_model(model, device, dtype)
     loaded.settings = loaded.preset(preset)
     base = loaded.settings.replace(**changes or {})
-    chosen = exam_scenes(["single"], scenes)
+    chosen = benchmark_scenes(["single"], scenes)
     tables = variants(loaded, base)
     tasks: list[VideoTask] = video_tasks(loaded, chosen, seeds, changes, variants=(False,))
     plain = len(tasks)
     slots: dict[tuple[str, str], slice] = {}
-    for finding, rows in tables.items():
+    for comparison, rows in tables.items():
         for label, change in rows.items():
             more = video_tasks(loaded, chosen, seeds, (changes or {}) | change, variants=(True,))
-            slots[finding, label] = slice(len(tasks), len(tasks) + len(more))
+            slots[comparison, label] = slice(len(tasks), len(tasks) + len(more))
             tasks += more
     first, last = base.control_steps
     steps = sorted({0, first, (first + last) // 2, last, (last + base.num_inference_steps) // 2})
@@ -101,7 +101,7 @@ def find(
         for step in steps
         for task in tasks[:plain:seeds]
     ]
-    options = {"workers": workers, "device": device, "dtype": dtype, "progress": progress, "label": "findings"}
+    options = {"workers": workers, "device": device, "dtype": dtype, "progress": progress, "label": "claims"}
     records = run_tasks([*matching, *tasks], out / "tasks", loaded, **options)
     matched, made = records[: len(matching)], records[len(matching) :]
     pairs = {slot: pairs_of([*made[:plain], *made[place]]) for slot, place in slots.items()}
@@ -109,7 +109,7 @@ def find(
         why = next((r["error"] for r in made if "error" in r), "no error was recorded")
         raise InputError(f"every video of {' '.join(empty[0])} failed, so it cannot be compared; the first: {why}")
     report = {
-        "findings": "sgi2v_lab",
+        "paper_claims": "sgi2v_lab",
         "model": model,
         "fingerprint": fingerprint(loaded),
         "scenes": len(chosen),
@@ -119,16 +119,16 @@ def find(
         "settings": base.as_dict(),
         "claims": _claims(pairs, matched, list(tables["steps"]), f"{first} to {last}"),
         "tables": {
-            finding: [
-                {"label": label, "changes": change, **summarise(pairs[finding, label], {})}
+            comparison: [
+                {"label": label, "changes": change, **summarize(pairs[comparison, label], {})}
                 for label, change in rows.items()
             ]
-            for finding, rows in tables.items()
+            for comparison, rows in tables.items()
         },
         "matching": _matching(matched),
         "failures": [{"task": r["task"], "error": r["error"]} for r in records if "error" in r],
     }
-    write_findings(out, report)
+    write_claims(out, report)
     return report
 
 
@@ -152,7 +152,7 @@ def _matching(records: Sequence[dict]) -> list[dict[str, object]]:
 
 # --- claims ----------------------------------------------------------------------------------------------------------
 
-Slot = tuple[str, str]  # finding, label
+Slot = tuple[str, str]  # comparison, label
 
 
 def _claims(
@@ -160,32 +160,40 @@ def _claims(
 ) -> list[dict[str, object]]:
     """The paper's claims as differences that should be above 0, over the scenes that both sides have."""
 
-    def figure(name: str, finding: str, label: str) -> dict[str, float]:
-        found = by_scene(pairs.get((finding, label), ()), "controlled", name)
+    def figure(name: str, comparison: str, label: str) -> dict[str, float]:
+        found = by_scene(pairs.get((comparison, label), ()), "controlled", name)
         return {scene.name: value for scene, value in found.items()}
 
     def block(number: int) -> dict[str, float]:
         """The mean over the layers of an up block, each by itself."""
-        labels = [label for finding, label in pairs if finding == "layers" and "+" not in label]
+        labels = [label for comparison, label in pairs if comparison == "layers" and "+" not in label]
         rows = [figure("objmc", "layers", label) for label in labels if label.startswith(f"({number},")]
         return {scene: fmean(row[scene] for row in rows if scene in row) for scene in dict.fromkeys(chain(*rows))}
 
     sides = [
         (
-            *("Aligned features match a box across frames better than ordinary ones.", "of the cells"),
+            *("Aligned features match a box across frames better than self-attention features.", "of the cells"),
             *(_accuracy(matched, "aligned"), _accuracy(matched, "self-attention")),
         )
     ]
-    for text, name, finding, more, less in (
-        ("Aligned features steer better than ordinary ones.", "objmc", "features", "self-attention", "aligned"),
-        ("The last steps steer less than the model's own.", "objmc", "steps", windows[-1], default),
-        ("At cut-off 0 control is lost.", "objmc", "cutoff", "0", "1"),
-        ("At cut-off 1 the first frame is kept less well than at 0.", "psnr", "cutoff", "0", "1"),
-        ("Gaussian weights steer better than equal ones.", "objmc", "gaussian", "none", "Gaussian"),
+    for text, name, comparison, more, less in (
+        (
+            "Aligned features give better control than self-attention features.",
+            "objmc",
+            "features",
+            "self-attention",
+            "aligned",
+        ),
+        ("Control in the last steps is worse than in the model's own steps.", "objmc", "steps", windows[-1], default),
+        ("At cut-off 0 control is worse than at 1.", "objmc", "cutoff", "0", "1"),
+        ("At cut-off 1 the first frame is preserved less well than at 0.", "psnr", "cutoff", "0", "1"),
+        ("Gaussian weights give better control than equal weights.", "objmc", "gaussian", "none", "Gaussian"),
     ):
         unit = "px" if name == "objmc" else "dB"
-        sides.append((text, unit, figure(name, finding, more), figure(name, finding, less)))
-    sides.append(("Layers of up block 2 steer better than those of up block 3, the finest.", "px", block(3), block(2)))
+        sides.append((text, unit, figure(name, comparison, more), figure(name, comparison, less)))
+    sides.append(
+        ("Layers of up block 2 give better control than those of up block 3, the finest.", "px", block(3), block(2))
+    )
     return [_claim(*side) for side in sides]
 
 
@@ -212,15 +220,13 @@ def _claim(text: str, unit: str, more: Mapping[str, float], less: Mapping[str, f
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_findings(out: Path, report: dict) -> None:
-    """Write findings.json, findings.md, findings.png and, where there is anything in it, matching.png."""
-    write_text(out / "findings.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    write_text(out / "findings.md", _markdown(report))
-    panels = {
-        TITLES[finding]: [_bar(row, report["settings"]) for row in rows] for finding, rows in report["tables"].items()
-    }
+def write_claims(out: Path, report: dict) -> None:
+    """Write claims.json, claims.md, claims.png and, where there is anything in it, matching.png."""
+    write_text(out / "claims.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_text(out / "claims.md", _markdown(report))
+    panels = {TITLES[name]: [_bar(row, report["settings"]) for row in rows] for name, rows in report["tables"].items()}
     figure = plot_bars(panels, "ObjMC with control / without", "lower is better")
-    save_figure(figure, out / "findings.png")
+    save_figure(figure, out / "claims.png")
     if report["matching"]:
         curves: dict[str, list[tuple[float, ...]]] = {}
         for row in report["matching"]:
@@ -238,7 +244,7 @@ def _bar(row: Mapping, base: Mapping) -> Bar:
 def _markdown(report: dict) -> str:
     size = " × ".join(map(str, report.get("resolution", ())))
     lines = [
-        "# The paper's findings",
+        "# The paper's claims",
         "",
         f"{report['scenes']} scenes with one object, {report['seeds']} seed(s), {size} pixels, "
         f"{report.get('frames', '—')} frames, {report.get('tracker', '—')} tracker, weights {report['fingerprint']}. "
@@ -251,10 +257,10 @@ def _markdown(report: dict) -> str:
         found = claim.get("difference")
         value = f"{found['value']:.2f} {claim['unit']}" if found else "—"
         lines.append(f"| {claim['claim']} | {value} | {_between(found)} | {claim['holds']} |")
-    for finding, rows in report["tables"].items():
+    for name, rows in report["tables"].items():
         lines += [
             "",
-            f"## {TITLES[finding]}",
+            f"## {TITLES[name]}",
             "",
             "| | ObjMC, px | ratio | interval | PSNR, dB |",
             "|---|---|---|---|---|",

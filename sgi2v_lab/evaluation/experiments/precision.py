@@ -14,9 +14,9 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.video_task import VideoTask, video_tasks
 from sgi2v_lab.evaluation.metrics import psnr
 from sgi2v_lab.evaluation.metrics.intervals import Interval, difference_of_means, mean_of, ratio_of_means
-from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
-from sgi2v_lab.evaluation.tasks.film_strips import read_film
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.evaluation.tasks.run import run_tasks
+from sgi2v_lab.evaluation.tasks.strips import read_strip
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import DTYPES
@@ -30,7 +30,7 @@ MOST_PSNR = 99.0  # dB, of frames that are equal
 
 @dataclass(frozen=True)
 class Agreement:
-    """What one precision gave, over scenes of the exam with one object."""
+    """What one precision gave, over scenes of the benchmark with one object."""
 
     dtype: str
     objmc: Interval  # with control, pixels of the video
@@ -62,7 +62,7 @@ def compare_precisions(
         folder: for the tasks and the record; what is there already is not made again.
         model_name: as in `load_model`.
         dtypes: some of "bf16" and "fp16".
-        scenes: how many of the exam's with one object.
+        scenes: how many of the benchmark's with one object.
         changes: to the model's settings.
         workers: processes.
         device: as in `load_model`.
@@ -74,7 +74,7 @@ def compare_precisions(
     for dtype in dtypes:
         if dtype not in DTYPES or dtype == REFERENCE:
             raise InputError(f"precision {dtype!r} cannot be compared with {REFERENCE}; expected bf16 or fp16")
-    where = exam_scenes(["single"], scenes)
+    where = benchmark_scenes(["single"], scenes)
     found = {}
     for dtype in (REFERENCE, *dtypes):
         model = load_model(model_name, device, dtype)
@@ -93,7 +93,7 @@ class _Videos:
     """Of each scene, in one precision; without and with control."""
 
     objmc: tuple[list[float], list[float]]
-    films: tuple[list[Video], list[Video]]
+    videos: tuple[list[Video], list[Video]]
     seconds: list[float]  # with control
 
 
@@ -101,12 +101,12 @@ def _read(records: list[dict], folder: Path, tasks: list[VideoTask]) -> _Videos:
     if failed := [record for record in records if "error" in record]:
         raise InputError(f"{len(failed)} of {len(records)} videos failed, the first with {failed[0]['error']}")
     objmc: tuple[list, list] = ([], [])
-    films: tuple[list, list] = ([], [])
+    videos: tuple[list, list] = ([], [])
     for record, task in zip(records, tasks, strict=True):
         objmc[task.controlled].append(record["result"]["objmc"])
-        films[task.controlled].append(read_film(folder / record["film"], task.num_frames))
+        videos[task.controlled].append(read_strip(folder / record["strip"], task.num_frames))
     seconds = [r["result"]["seconds"] for r, task in zip(records, tasks, strict=True) if task.controlled]
-    return _Videos(objmc, films, seconds)
+    return _Videos(objmc, videos, seconds)
 
 
 def _compare(dtype: str, found: Mapping[str, _Videos]) -> Agreement:
@@ -115,7 +115,7 @@ def _compare(dtype: str, found: Mapping[str, _Videos]) -> Agreement:
     def likeness(controlled: bool) -> Interval | None:
         if mine is reference:
             return None
-        pairs = zip(mine.films[controlled], reference.films[controlled], strict=True)
+        pairs = zip(mine.videos[controlled], reference.videos[controlled], strict=True)
         return mean_of([psnr(a, b).clamp(max=MOST_PSNR).mean().item() for a, b in pairs])
 
     return Agreement(

@@ -3,7 +3,7 @@
 Run it with `python -m sgi2v_lab.evaluation.experiments.search --out FOLDER`.
 
 Settings are drawn at random from a grid. All are tried on a few scenes, the better half on twice as many, and so on
-(successive halving: Jamieson & Talwalkar 2016, arXiv 1502.07943). The exam's scenes play no part. Every video is a task
+(successive halving: Jamieson & Talwalkar 2016, arXiv 1502.07943). The benchmark's scenes play no part. Every video is a task
 (`tasks`), so a search that was killed goes on where it was.
 """
 
@@ -19,7 +19,7 @@ import typer
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.video_task import video_tasks
-from sgi2v_lab.evaluation.scenes.scenes import ExamScene, find_seeds
+from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene, find_seeds
 from sgi2v_lab.evaluation.tasks.run import run_tasks
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
@@ -28,8 +28,8 @@ from sgi2v_lab.toy.training.data import HELD_OUT
 
 __all__ = ["GRID", "Trial", "draw_settings", "score", "search"]
 
-FIRST_SCENE = HELD_OUT - 1_000_000  # training may draw these; the exam never does
-LEAST_PSNR = 24.0  # dB to the first frame, as in the exam
+FIRST_SCENE = HELD_OUT - 1_000_000  # training may draw these; the benchmark never does
+LEAST_PSNR = 24.0  # dB to the first frame, as in the benchmark
 CATEGORIES = ("single", "pan")  # one object, and the camera, which ask for different settings
 GRID: dict[str, tuple] = {
     "num_inference_steps": (6, 8),
@@ -117,7 +117,7 @@ def search(
     record = []
     for number in range(rounds):
         count = scenes * 2**number
-        where = [ExamScene(name, k) for name in CATEGORIES for k in find_seeds(name, count, FIRST_SCENE)]
+        where = [BenchmarkScene(name, k) for name in CATEGORIES for k in find_seeds(name, count, FIRST_SCENE)]
         tasks = video_tasks(model, where, changes=changes, variants=(False,))
         for choice in choices:
             tasks += video_tasks(model, where, changes=changes | choice, variants=(True,))

@@ -1,11 +1,11 @@
-"""The exam's tasks: videos of fixed scenes that no training has seen, without control and with it, each measured."""
+"""The benchmark's tasks: videos of fixed scenes that no training has seen, without control and with it, each measured."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import ObjMC, first_frame_psnr, objmc
-from sgi2v_lab.evaluation.scenes.scenes import ExamScene
+from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
@@ -34,7 +34,7 @@ class VideoTask:
     height) and `frames`. What is measured is the video in 8 bits, as it is kept.
     """
 
-    scene: ExamScene
+    scene: BenchmarkScene
     seed: int
     settings: Settings
     controlled: bool
@@ -72,7 +72,7 @@ class VideoTask:
 class TruthTask:
     """Measure the true clip of a drawn scene: its `objmc` is what the tracker errs, a floor for any video's."""
 
-    scene: ExamScene
+    scene: BenchmarkScene
     size: tuple[int, int]
     num_frames: int
 
@@ -95,7 +95,7 @@ def _as_result(measured: ObjMC) -> dict[str, object]:
     return {name: value for name, value in measured.as_dict().items() if name not in ("per_frame", "tracks")}
 
 
-def scene_identity(scene: ExamScene) -> dict[str, object]:
+def scene_identity(scene: BenchmarkScene) -> dict[str, object]:
     """What of a scene a task's result depends on."""
     return {"scene": scene.name, "category": scene.category, "scene_seed": scene.seed}
 
@@ -106,8 +106,8 @@ def settings_identity(settings: Settings, controlled: bool) -> dict[str, object]
 
 
 def planned(
-    model: Model, scenes: Iterable[ExamScene], seeds: int = 1, changes: Mapping[str, object] | None = None
-) -> list[tuple[ExamScene, int, Settings, int]]:
+    model: Model, scenes: Iterable[BenchmarkScene], seeds: int = 1, changes: Mapping[str, object] | None = None
+) -> list[tuple[BenchmarkScene, int, Settings, int]]:
     """Each scene with each seed (1, 2, ...), the model's own settings with the scene's motion, and how many frames.
 
     `changes` are made to the settings last. InputError for settings that the model cannot use, or no seed.
@@ -127,7 +127,7 @@ def planned(
 
 def video_tasks(
     model: Model,
-    scenes: Iterable[ExamScene],
+    scenes: Iterable[BenchmarkScene],
     seeds: int = 1,
     changes: Mapping[str, object] | None = None,
     variants: Sequence[bool] = (False, True),
@@ -140,7 +140,9 @@ def video_tasks(
     ]
 
 
-def truth_tasks(model: Model, scenes: Iterable[ExamScene], changes: dict[str, object] | None = None) -> list[TruthTask]:
+def truth_tasks(
+    model: Model, scenes: Iterable[BenchmarkScene], changes: dict[str, object] | None = None
+) -> list[TruthTask]:
     """A task for each drawn scene; photographs have no true clip."""
     settings = model.settings.replace(**changes or {})
     frames = model.latent_shape(settings)[0]

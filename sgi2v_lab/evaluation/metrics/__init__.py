@@ -9,7 +9,7 @@ from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr, first_fra
 from sgi2v_lab.evaluation.metrics.flicker import temporal_flickering, warping_error
 from sgi2v_lab.evaluation.metrics.frechet_networks import FrechetScore, fid, fvd
 from sgi2v_lab.evaluation.metrics.overlap import BoxOverlap, box_overlap
-from sgi2v_lab.evaluation.metrics.registry import METRICS, Metric, Sample, measure
+from sgi2v_lab.evaluation.metrics.registry import METRICS, MeasuredVideo, Metric, measure
 from sgi2v_lab.evaluation.metrics.spectrum import spectrum_distance
 from sgi2v_lab.evaluation.metrics.trajectory_error import ObjMC, objmc
 
@@ -18,9 +18,9 @@ __all__ = [
     "BoxOverlap",
     "Drift",
     "FrechetScore",
+    "MeasuredVideo",
     "Metric",
     "ObjMC",
-    "Sample",
     "background_drift",
     "box_overlap",
     "fid",

@@ -251,7 +251,7 @@ def _write(network: ClipNetwork, out: Path, **facts: int) -> None:
 def train(out: Path, *, minutes: float | None = None, steps: int | None = None, seed: int = 0) -> ClipNetwork:
     """Train the network; write its averaged weights to `out` (safetensors, half precision) and a log to `out`.jsonl.
 
-    The log's figures come from 256 scenes that are neither trained on nor kept for exams. InputError where not exactly
+    The log's figures come from 256 scenes that are neither trained on nor kept for benchmarks. InputError where not exactly
     one of minutes and steps is given, or it is not positive.
 
     Args:

@@ -42,13 +42,13 @@ def warping_error(video: Video) -> float:
     """
     _check(video)
     frames = video.detach().float().cpu().clamp(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
-    grey = [cv2.cvtColor((frame * 255).round().astype(np.uint8), cv2.COLOR_RGB2GRAY) for frame in frames]
+    gray = [cv2.cvtColor((frame * 255).round().astype(np.uint8), cv2.COLOR_RGB2GRAY) for frame in frames]
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    if min(grey[0].shape) <= 256:
+    if min(gray[0].shape) <= 256:
         flow.setFinestScale(0)  # small pictures can afford full resolution
     errors = []
     for t in range(len(frames) - 1):
-        forth, back = flow.calc(grey[t], grey[t + 1], None), flow.calc(grey[t + 1], grey[t], None)
+        forth, back = flow.calc(gray[t], gray[t + 1], None), flow.calc(gray[t + 1], gray[t], None)
         seen = seen_in_both(forth, carried_back(back, forth))
         difference = np.square(frames[t] - carried_back(frames[t + 1], forth)).mean(axis=-1)
         errors.append(float(difference[seen].mean()) if seen.any() else 1.0)

@@ -231,5 +231,5 @@ def _moments(x: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
     weights = x.new_ones(1, len(x)) if weights is None else weights
     total = weights.sum(-1, keepdim=True)
     mean = weights @ x / total
-    centred = (x - mean[:, None]) * (weights / (total - 1)).sqrt()[..., None]
-    return mean, torch.linalg.qr(centred, mode="r").R
+    centered = (x - mean[:, None]) * (weights / (total - 1)).sqrt()[..., None]
+    return mean, torch.linalg.qr(centered, mode="r").R

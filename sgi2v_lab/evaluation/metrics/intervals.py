@@ -4,7 +4,7 @@ The scene is what is drawn again: all that was measured on it comes along, the c
 alike. A scene that is hard for both then does not make their comparison look less sure than it is. Several seeds of
 one scene are averaged before, since they are no independent evidence of how other scenes fare.
 
-The intervals speak of scenes like the exam's, not of the picture of somebody's own; and those of few scenes (below
+The intervals speak of scenes like the benchmark's, not of the picture of somebody's own; and those of few scenes (below
 about ten) are too narrow.
 """
 

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.scenes.scenes import ExamScene
+from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene
 from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.latents import encode_image, encode_video
 from sgi2v_lab.models.model import Model
@@ -71,7 +71,7 @@ class MatchingTask:
     The result: `accuracy` and `chance` from `matching_accuracy`, and the noise level `sigma`.
     """
 
-    scene: ExamScene
+    scene: BenchmarkScene
     step: int
     kind: str
     settings: Settings

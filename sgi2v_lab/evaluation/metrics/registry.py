@@ -19,11 +19,11 @@ from sgi2v_lab.evaluation.metrics.trajectory_error import check_boxes, objmc
 from sgi2v_lab.evaluation.trackers.track import PointTracker
 from sgi2v_lab.shapes import Video
 
-__all__ = ["METRICS", "Metric", "Sample", "measure"]
+__all__ = ["METRICS", "MeasuredVideo", "Metric", "measure"]
 
 
 @dataclass(frozen=True)
-class Sample:
+class MeasuredVideo:
     """A video and what is known of it. All lengths are in pixels of the video; what is None is not known.
 
     Attributes:
@@ -57,46 +57,46 @@ Measured = dict[str, object]  # "value", and what it depends on
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its function of a sample, the unit, which way is better, what of a sample it needs, where it is from.
+    """A metric: its function of a given, the unit, which way is better, what of a given it needs, where it is from.
 
     The function returns the value, as "value", with what it depends on.
     """
 
-    function: Callable[[Sample], Measured]
+    function: Callable[[MeasuredVideo], Measured]
     unit: str
     better: str  # "lower" or "higher"
     needs: tuple[str, ...]
     source: str
 
 
-# --- from a sample to a value ----------------------------------------------------------------------------------------
+# --- from a given to a value ----------------------------------------------------------------------------------------
 
 
-def _objmc(sample: Sample) -> Measured:
-    found = objmc(sample.video, sample.boxes, sample.tracker).as_dict()
+def _objmc(given: MeasuredVideo) -> Measured:
+    found = objmc(given.video, given.boxes, given.tracker).as_dict()
     return {"value": found.pop("objmc")} | {
         name: found[name] for name in ("per_object", "visible", "tracker", "follow")
     }
 
 
-def _overlap(sample: Sample) -> Measured:
-    found = box_overlap(sample.video, sample.boxes, sample.tracker).as_dict()
+def _overlap(given: MeasuredVideo) -> Measured:
+    found = box_overlap(given.video, given.boxes, given.tracker).as_dict()
     return {name: found[name] for name in ("value", "per_object", "tracker", "size_tracked")}
 
 
-def _drift(sample: Sample) -> Measured:
-    return background_drift(sample.video, sample.boxes, sample.camera, sample.tracker or "lk").as_dict()
+def _drift(given: MeasuredVideo) -> Measured:
+    return background_drift(given.video, given.boxes, given.camera, given.tracker or "lk").as_dict()
 
 
-def _spectrum(sample: Sample) -> Measured:
-    if sample.reference is not None:
-        return {"value": spectrum_distance(sample.video, sample.reference), "to": "true clip"}
-    return {"value": spectrum_distance(sample.video, sample.image[None]), "to": "picture"}
+def _spectrum(given: MeasuredVideo) -> Measured:
+    if given.reference is not None:
+        return {"value": spectrum_distance(given.video, given.reference), "to": "true clip"}
+    return {"value": spectrum_distance(given.video, given.image[None]), "to": "picture"}
 
 
-def _toy_frechet(sample: Sample) -> Measured:
-    value = frechet_distance(sample.real, sample.generated)
-    return {"value": value, "network": "toy", "real": len(sample.real), "generated": len(sample.generated)}
+def _toy_frechet(given: MeasuredVideo) -> Measured:
+    value = frechet_distance(given.real, given.generated)
+    return {"value": value, "network": "toy", "real": len(given.real), "generated": len(given.generated)}
 
 
 METRICS: dict[str, Metric] = {
@@ -134,7 +134,7 @@ def measure(video: Video, names: Iterable[str] | None = None, **known: object) -
     Args:
         video: (frames, 3, h, w) in 0..1.
         names: some of `METRICS`; None for all.
-        known: what else is known of it, by the names of `Sample`: image, boxes, camera, reference, real, generated,
+        known: what else is known of it, by the names of `MeasuredVideo`: image, boxes, camera, reference, real, generated,
             inception, i3d, tracker.
 
     Returns:
@@ -148,31 +148,31 @@ def measure(video: Video, names: Iterable[str] | None = None, **known: object) -
     wanted = list(METRICS) if names is None else list(names)
     if unknown := [name for name in wanted if name not in METRICS]:
         raise InputError(f"unknown metric {unknown[0]!r}; choose some of {', '.join(METRICS)}")
-    offered = [field.name for field in fields(Sample)][1:]
+    offered = [field.name for field in fields(MeasuredVideo)][1:]
     if unknown := [name for name in known if name not in offered]:
         raise InputError(f"nothing is to be known of a video as {unknown[0]!r}; expected some of {', '.join(offered)}")
-    sample = replace(Sample(video), **known)
+    given = replace(MeasuredVideo(video), **known)
     for name in ("boxes", "camera"):
-        boxes = getattr(sample, name)
+        boxes = getattr(given, name)
         if boxes is not None and len(boxes):  # no box at all is for each metric to judge
             check_boxes(video, boxes, name)
     for name in ("image", "reference"):
-        other = getattr(sample, name)
+        other = getattr(given, name)
         if other is not None and other.shape[-2:] != video.shape[-2:]:
             raise InputError(
                 f"the {name} has {other.shape[-1]}x{other.shape[-2]} px but the video {video.shape[-1]}x"
                 f"{video.shape[-2]}; resize it"
             )
-    return {name: _taken(METRICS[name], sample) for name in wanted}
+    return {name: _taken(METRICS[name], given) for name in wanted}
 
 
-def _taken(metric: Metric, sample: Sample) -> dict[str, object]:
+def _taken(metric: Metric, given: MeasuredVideo) -> dict[str, object]:
     facts = {"unit": metric.unit, "better": metric.better}
-    if missing := [name for name in metric.needs if getattr(sample, name) is None]:
+    if missing := [name for name in metric.needs if getattr(given, name) is None]:
         return {"value": None, **facts, "reason": f"not known: {', '.join(missing)}"}
     try:
-        found = metric.function(sample)
+        found = metric.function(given)
     except InputError as error:
         return {"value": None, **facts, "reason": str(error)}
-    video = sample.video if "generated" not in metric.needs else sample.generated[0]
+    video = given.video if "generated" not in metric.needs else given.generated[0]
     return {**facts, "resolution": [video.shape[-1], video.shape[-2]], "frames": len(video)} | found

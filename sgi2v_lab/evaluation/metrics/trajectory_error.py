@@ -12,7 +12,7 @@ from sgi2v_lab.shapes import Boxes, Video
 
 __all__ = ["ObjMC", "check_boxes", "objmc"]
 
-FOLLOWED = ("box", "centre")
+FOLLOWED = ("box", "center")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def objmc(
         video: The generated video (frames, 3, h, w) in 0..1.
         boxes: The boxes asked for (boxes, frames, 4), in pixels of the video, as many frames as it has.
         tracker: A name in `tracking.TRACKERS`, or a `PointTracker`; None for the default.
-        follow: "box" follows what is in the box (`track_boxes`); "centre" the single point in its middle, as published
+        follow: "box" follows what is in the box (`track_boxes`); "center" the single point in its middle, as published
             figures do with CoTracker: with it, `tracker="cotracker3"` is the paper's ObjMC.
 
     Raises:

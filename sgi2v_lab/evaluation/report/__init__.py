@@ -1,4 +1,4 @@
-"""Reports: what a sweep, a comparison of methods or an exam has found, as one page and as tables.
+"""Reports: what a sweep, a comparison of methods or a benchmark has found, as one page and as tables.
 
     write_report("out/evaluation")      # report.html, results.csv, results.parquet
 

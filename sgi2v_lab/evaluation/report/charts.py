@@ -19,7 +19,7 @@ from sgi2v_lab.plots.style import styled
 __all__ = ["Chart", "curves", "intervals", "to_svg", "trade_offs"]
 
 # the style sheet's colours, and the names that the page has for them
-COLOURS = {
+COLORS = {
     "222222": "ink",
     "666666": "soft",
     "e4e4e4": "rule",
@@ -161,8 +161,8 @@ def to_svg(figure: Figure, title: str) -> Markup:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' id="[A-Za-z_]+_?\d+"', "", svg)  # of groups; a page has several drawings
     svg = re.sub(r'<g id="(?:axes|figure|patch|text|line2d|matplotlib\.axis|legend|xtick|ytick)_\d+">', "<g>", svg)
-    for colour, name in COLOURS.items():
-        svg = re.sub(f"#{colour}", f"var(--{name})", svg, flags=re.IGNORECASE)
+    for color, name in COLORS.items():
+        svg = re.sub(f"#{color}", f"var(--{name})", svg, flags=re.IGNORECASE)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--sans)", svg)
     label = Markup.escape(title)
     head = re.match(r"<svg[^>]*>", svg)[0]

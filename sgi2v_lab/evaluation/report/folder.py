@@ -1,4 +1,4 @@
-"""Read the folder of a sweep, of a comparison of methods or of an exam, finished or not, into a `Study`."""
+"""Read the folder of a sweep, of a comparison of methods or of a benchmark, finished or not, into a `Study`."""
 
 import json
 import math
@@ -9,26 +9,26 @@ from pathlib import Path
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.report.measures import MEASURES
 from sgi2v_lab.evaluation.report.study import Arm, Row, Study
-from sgi2v_lab.evaluation.scenes.scenes import ExamScene
+from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene
 from sgi2v_lab.evaluation.tasks.folder import Found, State, TaskFolder
 from sgi2v_lab.evaluation.tasks.status import PLAN, TASKS, read_plan
 
 __all__ = ["read_study"]
 
-EXAM = "exam.json"
-WITHOUT, WITH = "without control", "with control"  # the exam's two arms
+BENCHMARK = "benchmark.json"
+WITHOUT, WITH = "without control", "with control"  # the benchmark's two arms
 OUR_METHOD = "sgi2v"
 MACHINE = ("versions", "platform", "device", "device_name", "threads")  # as `describe_machine` says them
-EXAM_DATA = "the toy's exam, held out of all training"
+BENCHMARK_DATA = "the toy's benchmark, held out of all training"
 
 
 def read_study(folder: str | Path, reference: str | None = None) -> Study:
     """What a folder holds.
 
     Args:
-        folder: that of `ablate`, `evaluate` or `take_exam`. Of one that is both a sweep's and an exam's, the sweep.
+        folder: that of `ablate`, `evaluate` or `run_benchmark`. Of one that is both a sweep's and a benchmark's, the sweep.
         reference: the setting or method that all others are compared with; None for SG-I2V, a grid's base, or the
-            exam's videos with control.
+            benchmark's videos with control.
 
     Raises:
         InputError: there is no such folder, it is empty, it holds nothing that a report is made of, results of two
@@ -36,20 +36,22 @@ def read_study(folder: str | Path, reference: str | None = None) -> Study:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}; give one that sgi2v ablate, evaluate or exam has written")
+        raise InputError(f"there is no folder {folder}; give one that sgi2v ablate, evaluate or benchmark has written")
     if not any(folder.iterdir()):
-        raise InputError(f"{folder} is empty; make results first, with sgi2v ablate, evaluate or exam --out {folder}")
+        raise InputError(
+            f"{folder} is empty; make results first, with sgi2v ablate, evaluate or benchmark --out {folder}"
+        )
     if (folder / PLAN).exists():
         study = _sweep(folder)
-    elif (folder / EXAM).exists():
-        study = _exam(folder)
+    elif (folder / BENCHMARK).exists():
+        study = _benchmark(folder)
     else:
         why = (
-            "its exam or findings did not come to the end: run them again"
+            "its benchmark or findings did not come to the end: run them again"
             if (folder / TASKS).is_dir()
             else "see --help"
         )
-        raise InputError(f"{folder} holds neither {PLAN} nor {EXAM}, so there is nothing to report ({why})")
+        raise InputError(f"{folder} holds neither {PLAN} nor {BENCHMARK}, so there is nothing to report ({why})")
     if not study.rows:
         raise InputError(f"none of the {study.planned} tasks of {folder} is finished; go on with: {study.command}")
     if not study.done:
@@ -127,16 +129,16 @@ def _unfinished(name: str, found: Found, claimed: bool) -> str:
     return f"{name}: {found.why}" if found.state is State.DAMAGED else f"{name}: not made yet"
 
 
-# --- exams -----------------------------------------------------------------------------------------------------------
+# --- benchmarks -----------------------------------------------------------------------------------------------------------
 
 
-def _exam(folder: Path) -> Study:
+def _benchmark(folder: Path) -> Study:
     try:
-        exam = json.loads((folder / EXAM).read_text(encoding="utf-8"))
-        settings, weights = exam["settings"], exam["fingerprint"]
+        benchmark = json.loads((folder / BENCHMARK).read_text(encoding="utf-8"))
+        settings, weights = benchmark["settings"], benchmark["fingerprint"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"{folder / EXAM} cannot be read ({error}); run sgi2v exam again, which uses what is finished"
+            f"{folder / BENCHMARK} cannot be read ({error}); run sgi2v benchmark again, which uses what is finished"
         ) from error
     tasks = TaskFolder(folder.absolute() / TASKS)
     rows, stamps, records, floors = [], [], [], {}
@@ -147,7 +149,7 @@ def _exam(folder: Path) -> Study:
         task = found.record["task"]
         if task["kind"] == "truth" and "result" in found.record:
             floors[task["scene"]] = found.record["result"]["objmc"]
-        if task["kind"] != "video" or not _of_exam(task, settings):
+        if task["kind"] != "video" or not _of_benchmark(task, settings):
             continue
         rows.append(_row(found, WITH if task["variant"] == "controlled" else WITHOUT, tasks.path))
         stamps.append(found.stamp)
@@ -160,10 +162,10 @@ def _exam(folder: Path) -> Study:
         WITH: Arm(WITH, "with control", method=OUR_METHOD, plain=WITHOUT),
     }
     return Study(
-        kind="exam",
-        title="The exam: held-out scenes without control and with it",
-        data=EXAM_DATA,
-        model=exam["model"],
+        kind="benchmark",
+        title="The benchmark: held-out scenes without control and with it",
+        data=BENCHMARK_DATA,
+        model=benchmark["model"],
         fingerprint=weights,
         arms=arms,
         reference=WITH,
@@ -171,9 +173,11 @@ def _exam(folder: Path) -> Study:
         unfinished=[],
         planned=len(rows),
         seeds=max((row.seed for row in rows), default=0),
-        command=exam.get("command"),
+        command=benchmark.get("command"),
         machine={
-            name: exam[name] for name in ("versions", "platform", "device", "device_name", "threads") if name in exam
+            name: benchmark[name]
+            for name in ("versions", "platform", "device", "device_name", "threads")
+            if name in benchmark
         },
         made=_span(stamps),
         base=settings,
@@ -181,9 +185,9 @@ def _exam(folder: Path) -> Study:
     )
 
 
-def _of_exam(task: Mapping, settings: Mapping[str, object]) -> bool:
-    """Whether a video has the exam's settings, apart from its scene's motion; `findings` keeps others in its folder."""
-    motion = ExamScene(task["category"], task["scene_seed"]).motion(task["frames"])
+def _of_benchmark(task: Mapping, settings: Mapping[str, object]) -> bool:
+    """Whether a video has the benchmark's settings, apart from its scene's motion; `findings` keeps others in its folder."""
+    motion = BenchmarkScene(task["category"], task["scene_seed"]).motion(task["frames"])
     own = {name: value for name, value in task["settings"].items() if name != "num_frames"}
     return all(value == settings.get(name) or (name in motion and value == motion[name]) for name, value in own.items())
 
@@ -206,7 +210,7 @@ def _row(found: Found, setting: str, folder: Path) -> Row:
         tracker=result.get("tracker"),
         resolution=tuple(size) if size else None,
         frames=result.get("frames"),
-        film=folder / record["film"] if record["film"] else None,
+        strip=folder / record["strip"] if record["strip"] else None,
         error=record.get("error"),
     )
 

@@ -12,8 +12,8 @@ from sgi2v_lab.evaluation.metrics.clip_network import FEATURES
 from sgi2v_lab.evaluation.metrics.frechet import frechet_distance, frechet_ratio_interval, toy_features
 from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.report.study import Row, Study
-from sgi2v_lab.evaluation.scenes.scenes import ExamScene
-from sgi2v_lab.evaluation.tasks.film_strips import read_film
+from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene
+from sgi2v_lab.evaluation.tasks.strips import read_strip
 from sgi2v_lab.shapes import Video
 
 __all__ = ["SetFigures", "set_figures"]
@@ -47,9 +47,9 @@ def set_figures(study: Study) -> SetFigures:
     places = [(row.scene, row.seed) for row in common]
     try:
         truth = toy_features(
-            [ExamScene(row.category, row.scene_seed).clip(row.resolution, row.frames) for row in common]
+            [BenchmarkScene(row.category, row.scene_seed).clip(row.resolution, row.frames) for row in common]
         )
-        tables = {label: toy_features([_film(rows[place]) for place in places]) for label, rows in videos.items()}
+        tables = {label: toy_features([_video(rows[place]) for place in places]) for label, rows in videos.items()}
         distances = {label: frechet_distance(truth, table) for label, table in tables.items()}
     except InputError as error:  # a film strip that cannot be read, or clips of several shapes
         return SetFigures(len(common), {}, {}, str(error))
@@ -73,10 +73,10 @@ def _too_few(clips: int) -> str:
 
 
 def _truth(row: Row) -> Video:
-    return ExamScene(row.category, row.scene_seed).clip(row.resolution, row.frames)
+    return BenchmarkScene(row.category, row.scene_seed).clip(row.resolution, row.frames)
 
 
-def _film(row: Row) -> Video:
-    if row.film is None:
+def _video(row: Row) -> Video:
+    if row.strip is None:
         raise InputError(f"{row.scene}, seed {row.seed}, {row.setting} has no film strip")
-    return read_film(row.film, row.frames)
+    return read_strip(row.strip, row.frames)

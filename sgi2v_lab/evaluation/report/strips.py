@@ -10,7 +10,7 @@ import PIL.Image
 from sgi2v_lab.evaluation.report.measures import MEASURES
 from sgi2v_lab.evaluation.report.study import Row, Study
 from sgi2v_lab.evaluation.report.wording import number
-from sgi2v_lab.evaluation.scenes.scenes import ExamScene
+from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene
 from sgi2v_lab.video import PALETTE
 
 __all__ = ["RANKS", "Box", "Strip", "one_scene", "ranked", "strips_of"]
@@ -28,7 +28,7 @@ class Box:
     y: float
     width: float
     height: float
-    colour: str
+    color: str
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ def _place(row: Row) -> str:
 
 
 def _strip(row: Row, title: str, study: Study) -> Strip | None:
-    if row.film is None or not row.film.exists() or row.frames is None or row.resolution is None:
+    if row.strip is None or not row.strip.exists() or row.frames is None or row.resolution is None:
         return None
     try:
-        with PIL.Image.open(row.film) as picture:
+        with PIL.Image.open(row.strip) as picture:
             strip = picture.convert("RGB")
     except OSError:
         return None
@@ -121,15 +121,15 @@ def _strip(row: Row, title: str, study: Study) -> Strip | None:
 def _boxes(row: Row) -> list[Box]:
     """The boxes asked for in every frame, cut off at the frame's edges."""
     width, height = row.resolution
-    asked = ExamScene(row.category, row.scene_seed).asked((width, height), row.frames).boxes(row.frames)
+    asked = BenchmarkScene(row.category, row.scene_seed).asked((width, height), row.frames).boxes(row.frames)
     found = []
     for index, boxes in enumerate(asked.tolist()):
-        colour = PALETTE[index % len(PALETTE)]
+        color = PALETTE[index % len(PALETTE)]
         for frame, (x0, y0, x1, y1) in enumerate(boxes):
             x0, x1 = (min(max(x, 0.0), float(width)) for x in (x0, x1))
             y0, y1 = (min(max(y, 0.0), float(height)) for y in (y0, y1))
             if x1 > x0 and y1 > y0:
                 found.append(
-                    Box(round(frame * width + x0, 1), round(y0, 1), round(x1 - x0, 1), round(y1 - y0, 1), colour)
+                    Box(round(frame * width + x0, 1), round(y0, 1), round(x1 - x0, 1), round(y1 - y0, 1), color)
                 )
     return found

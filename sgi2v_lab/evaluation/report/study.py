@@ -36,7 +36,7 @@ class Row:
     tracker: str | None = None
     resolution: tuple[int, int] | None = None
     frames: int | None = None
-    film: Path | None = None
+    strip: Path | None = None
     error: str | None = None
 
 
@@ -44,7 +44,7 @@ class Row:
 class Study:
     """All that a folder holds."""
 
-    kind: str  # "methods", "ablation" or "exam"
+    kind: str  # "methods", "ablation" or "benchmark"
     title: str
     data: str  # the data set
     model: str

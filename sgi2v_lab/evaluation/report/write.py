@@ -30,10 +30,10 @@ def write_report(folder: str | Path, out: str | Path | None = None, reference: s
     """Write report.html, results.csv and results.parquet.
 
     Args:
-        folder: that of `ablate`, `evaluate` or `take_exam`, finished or not.
+        folder: that of `ablate`, `evaluate` or `run_benchmark`, finished or not.
         out: where to; None for the folder itself.
         reference: the setting or method that all others are compared with; None for SG-I2V, a grid's base, or the
-            exam's videos with control.
+            benchmark's videos with control.
 
     Raises:
         InputError: nothing to report (see `read_study`), or a place that cannot be written.

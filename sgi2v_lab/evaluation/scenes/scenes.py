@@ -1,7 +1,7 @@
-"""The exam's pictures: fixed scenes that no training has seen, each with what is asked of it and the true answer.
+"""The benchmark's pictures: fixed scenes that no training has seen, each with what is asked of it and the true answer.
 
 Drawn scenes are those of `sample_scene` at seeds from `HELD_OUT` on that satisfy their category's condition, in the
-order of the seeds. Which seeds these are is written down in `SEEDS`, so that the exam stays the same; `find_seeds`
+order of the seeds. Which seeds these are is written down in `SEEDS`, so that the benchmark stays the same; `find_seeds`
 finds them again.
 
 Photographs are of the real world, and in no training set. Here there is no true answer, only a path asked for.
@@ -25,7 +25,7 @@ from sgi2v_lab.toy.world.scenes import SPEED_AT_FULL_BUCKET, Scene, motion_bucke
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.camera import COLOUR, camera_still
 
-__all__ = ["CATEGORIES", "SEEDS", "ExamScene", "exam_scenes", "find_seeds", "fits"]
+__all__ = ["CATEGORIES", "SEEDS", "BenchmarkScene", "benchmark_scenes", "find_seeds", "fits"]
 
 CATEGORIES = {
     "single": "one object, moved by a third of the picture or more",
@@ -42,12 +42,12 @@ CONTRAST = 0.15  # least distance in colour, RGB in 0..1, between a sprite and w
 CORNERS = 3e-5  # least smaller eigenvalue of a background box's structure tensor, in squared colours per pixel
 
 
-# --- one scene of the exam -------------------------------------------------------------------------------------------
+# --- one scene of the benchmark -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class ExamScene:
-    """One picture of the exam. Sizes are (width, height) of the model's videos; its world is square."""
+class BenchmarkScene:
+    """One picture of the benchmark. Sizes are (width, height) of the model's videos; its world is square."""
 
     category: str
     seed: int  # of `sample_scene`; of photographs their place in `PHOTOGRAPHS`
@@ -107,8 +107,8 @@ class ExamScene:
         return {"fps": PHOTO_FPS, "motion_bucket_id": round(255 * min(1.0, speed / SPEED_AT_FULL_BUCKET))}
 
 
-def exam_scenes(categories: Iterable[str] | None = None, most: int | None = None) -> tuple[ExamScene, ...]:
-    """The exam's scenes, always the same ones in the same order.
+def benchmark_scenes(categories: Iterable[str] | None = None, most: int | None = None) -> tuple[BenchmarkScene, ...]:
+    """The benchmark's scenes, always the same ones in the same order.
 
     Args:
         categories: some of `CATEGORIES`; None for all.
@@ -123,7 +123,9 @@ def exam_scenes(categories: Iterable[str] | None = None, most: int | None = None
     if most is not None and most < 1:
         raise InputError(f"the number of scenes of each category is {most}, but must be at least 1")
     seeds = {**SEEDS, "photo": range(len(PHOTOGRAPHS))}
-    return tuple(ExamScene(name, seed) for name in CATEGORIES if name in wanted for seed in list(seeds[name])[:most])
+    return tuple(
+        BenchmarkScene(name, seed) for name in CATEGORIES if name in wanted for seed in list(seeds[name])[:most]
+    )
 
 
 def _resized(video: Tensor, size: tuple[int, int]) -> Tensor:

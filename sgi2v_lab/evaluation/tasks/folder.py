@@ -84,18 +84,18 @@ class TaskFolder:
             return Found(State.DAMAGED, why=f"{path.name} cannot be read ({error})")
         try:
             record = json.loads(text)
-            failed, film = "result" not in record, record["film"]
+            failed, strip = "result" not in record, record["strip"]
             if failed and not isinstance(record["error"], str):
                 raise TypeError
         except (ValueError, TypeError, KeyError):
             return Found(State.DAMAGED, why=f"{path.name} is cut off or is no record", stamp=stamp)
         if failed:
             return Found(State.FAILED, record, stamp=stamp)
-        if film is not None and (why := self._film_damage(film, record.get("film_bytes"))):
+        if strip is not None and (why := self._strip_damage(strip, record.get("strip_bytes"))):
             return Found(State.DAMAGED, why=why, stamp=stamp)
         return Found(State.FINISHED, record, stamp=stamp)
 
-    def _film_damage(self, name: str, size: int | None) -> str | None:
+    def _strip_damage(self, name: str, size: int | None) -> str | None:
         try:
             there = (self.path / name).stat().st_size
         except OSError:
@@ -111,10 +111,10 @@ class TaskFolder:
         key = record["key"]
         try:
             if video is not None:
-                from sgi2v_lab.evaluation.tasks.film_strips import write_film
+                from sgi2v_lab.evaluation.tasks.strips import write_strip
 
-                film = write_film(self.path / f"{key}.png", video)
-                record = {**record, "film": film.name, "film_bytes": film.stat().st_size}
+                strip = write_strip(self.path / f"{key}.png", video)
+                record = {**record, "strip": strip.name, "strip_bytes": strip.stat().st_size}
             write_text(self.path / f"{key}.json", json.dumps(record, indent=1))
         except InputError as error:
             raise (self._full(error.__cause__) if isinstance(error.__cause__, OSError) else error) from error

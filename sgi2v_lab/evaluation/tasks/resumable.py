@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.tasks.executors import Lost, Outcomes, dask_executor, in_processes, on_executor
 from sgi2v_lab.evaluation.tasks.folder import VERSION, State, TaskFolder, task_key
-from sgi2v_lab.evaluation.tasks.journal import Journal
+from sgi2v_lab.evaluation.tasks.log import TaskLog
 
 __all__ = ["Task", "finish_tasks"]
 
@@ -51,7 +51,7 @@ class _Job:
 
     def head(self) -> dict[str, object]:
         """The part of the record that is known before."""
-        head = {"key": self.key, "version": VERSION, "task": self.task.identity(), "model": self.weights, "film": None}
+        head = {"key": self.key, "version": VERSION, "task": self.task.identity(), "model": self.weights, "strip": None}
         return head | ({"replaces": self.replaces} if self.replaces else {})
 
     def done_by_another(self) -> bool:
@@ -68,7 +68,7 @@ def finish_tasks(
     *,
     workers: int = 1,
     executor: Executor | str | None = None,
-    journal: Journal | None = None,
+    log: TaskLog | None = None,
     progress: bool = False,
     label: str = "tasks",
 ) -> list[dict[str, object]]:
@@ -81,12 +81,12 @@ def finish_tasks(
         load: gives the model, once in each worker, to which it is sent.
         workers: processes of this machine; 1 works in this process.
         executor: instead of those: any executor, or the address of a Dask scheduler.
-        journal: to write down what was finished; with it, results that were deleted since are noticed.
+        log: to write down what was finished; with it, results that were deleted since are noticed.
         progress: show a progress bar with the time left.
         label: in front of it.
 
     Returns:
-        [{"key", "version", "task" (its identity), "model", "film" (a file name or None), "seconds",
+        [{"key", "version", "task" (its identity), "model", "strip" (a file name or None), "seconds",
         "result" | "error", "replaces" (where it stands in for a damaged or deleted one)}]
 
     Raises:
@@ -98,7 +98,7 @@ def finish_tasks(
     folder.tidy()
     keys = [task_key(task.identity(), weights) for task in tasks]
     todo: dict[str, _Job] = {}
-    known = journal.finished() if journal else set()
+    known = log.finished() if log else set()
     for key, task in zip(keys, tasks, strict=True):
         if key in todo or (found := folder.look(key)).state is State.FINISHED:
             continue
@@ -106,8 +106,8 @@ def finish_tasks(
         if found.state is State.ABSENT and key in known:
             replaces = f"{key}.json was deleted"
         todo[key] = _Job(task, key, weights, folder, load, found.stamp, replaces)
-    if journal:
-        journal.begin({key for key in keys if key not in todo} - known)
+    if log:
+        log.begin({key for key in keys if key not in todo} - known)
     count = len(set(keys))
     bar = tqdm(total=count, initial=count - len(todo), desc=label, disable=not progress, unit="task")
     with bar, _place(workers, executor) as do_all:
@@ -120,8 +120,8 @@ def finish_tasks(
                     busy[key] = todo[key]
                     continue
                 state = _arrived(folder, key)
-                if journal:
-                    journal.add(key, state is State.FINISHED)
+                if log:
+                    log.add(key, state is State.FINISHED)
                 bar.update()
             todo = _left_by_others(busy)
             bar.update(len(busy) - len(todo))

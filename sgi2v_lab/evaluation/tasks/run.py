@@ -17,7 +17,7 @@ import torch
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.tasks.folder import TaskFolder
-from sgi2v_lab.evaluation.tasks.journal import Journal
+from sgi2v_lab.evaluation.tasks.log import TaskLog
 from sgi2v_lab.evaluation.tasks.resumable import Task, finish_tasks
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
@@ -35,7 +35,7 @@ def run_tasks(
     executor: Executor | str | None = None,
     device: str | None = None,
     dtype: str | None = None,
-    journal: Path | None = None,
+    log: Path | None = None,
     progress: bool = False,
     label: str = "tasks",
 ) -> list[dict[str, object]]:
@@ -52,12 +52,12 @@ def run_tasks(
             each, and a worker may have its own GPU.
         device: see `model`.
         dtype: see `model`.
-        journal: a file in which to note what was done; with it, deleted results are noticed.
+        log: a file in which to note what was done; with it, deleted results are noticed.
         progress: show a progress bar with the time left.
         label: in front of it.
 
     Returns:
-        [{"key", "task" (its identity), "model" (its fingerprint), "film" (a file name or None), "result" | "error"}],
+        [{"key", "task" (its identity), "model" (its fingerprint), "strip" (a file name or None), "result" | "error"}],
         with "replaces" where a record stands in for one that was damaged or deleted.
 
     Raises:
@@ -73,7 +73,7 @@ def run_tasks(
         partial(_same, model) if here else _Source(model.name, device, dtype, weights),
         workers=workers,
         executor=executor,
-        journal=journal and Journal(journal),
+        log=log and TaskLog(log),
         progress=progress,
         label=label,
     )

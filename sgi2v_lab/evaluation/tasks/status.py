@@ -6,11 +6,11 @@ from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.tasks.folder import State, TaskFolder
-from sgi2v_lab.evaluation.tasks.journal import Journal
+from sgi2v_lab.evaluation.tasks.log import TaskLog
 
-__all__ = ["JOURNAL", "PLAN", "TASKS", "SweepStatus", "read_plan", "sweep_status"]
+__all__ = ["LOG", "PLAN", "TASKS", "SweepStatus", "read_plan", "sweep_status"]
 
-PLAN, JOURNAL, TASKS = "sweep.json", "journal.jsonl", "tasks"  # in a sweep's folder
+PLAN, LOG, TASKS = "sweep.json", "log.jsonl", "tasks"  # in a sweep's folder
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def sweep_status(folder: str | Path) -> SweepStatus:
         InputError: there is no sweep in it.
     """
     plan = read_plan(folder)
-    tasks, journal = TaskFolder(Path(folder).absolute() / TASKS), Journal(Path(folder) / JOURNAL)
-    known = journal.finished()
+    tasks, log = TaskFolder(Path(folder).absolute() / TASKS), TaskLog(Path(folder) / LOG)
+    known = log.finished()
     counts = dict.fromkeys(("finished", "failed", "in_flight", "damaged", "deleted", "left", "replaced"), 0)
     failures, damages = [], []
     for key, name in {task["key"]: task["name"] for task in plan["tasks"]}.items():
@@ -77,7 +77,7 @@ def sweep_status(folder: str | Path) -> SweepStatus:
         else:
             counts["deleted" if key in known else "left"] += 1
     total = sum(counts.values()) - counts["replaced"]
-    pace = journal.pace()
+    pace = log.pace()
     return SweepStatus(
         title=plan["title"],
         tasks=total,

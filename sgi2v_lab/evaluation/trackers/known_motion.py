@@ -44,9 +44,9 @@ def photograph_clip(seed: int, size: int = 128, num_frames: int = 8) -> tuple[Vi
     half = draw(13, 22)
     t = torch.linspace(0, 1, num_frames)[:, None]
     if seed % 2:
-        centre, move = draw(50, 78), draw(-30, 30)  # the box stays in the picture
+        center, move = draw(50, 78), draw(-30, 30)  # the box stays in the picture
         video = _window(pick[0], -t * move, size)
-        path = centre + t * move
+        path = center + t * move
     else:
         start, end = draw(20, 108), draw(20, 108)
         path = start + t * ((end - start) * min(1.0, 70 / 128 * size / (end - start).norm().item()))
@@ -115,10 +115,10 @@ def shaken(
     return still, _cut(video, shift, size), shift
 
 
-def _oval(centre: Tensor, half: Tensor, size: int) -> Float[Tensor, "frames 1 size size"]:
+def _oval(center: Tensor, half: Tensor, size: int) -> Float[Tensor, "frames 1 size size"]:
     """How much an oval with a soft rim covers each pixel, 0..1."""
     axis = torch.arange(size) + 0.5
-    away = (torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1) - centre[:, None, None]) / half
+    away = (torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1) - center[:, None, None]) / half
     return ((1 - away.norm(dim=-1)) * half.min() + 0.5).clamp(0, 1)[:, None]
 
 

@@ -46,7 +46,7 @@ class Match:
     columns, 2), in pixels of the video; minus infinity where too little of it would lie in the picture.
     """
 
-    centres: Float[Tensor, "frames 2"]
+    centers: Float[Tensor, "frames 2"]
     seen: Bool[Tensor, "frames"]
     similarity: Float[Tensor, "frames rows columns"]
     places: Float[Tensor, "rows columns 2"]
@@ -59,7 +59,7 @@ def match_box(video: Video, box: Float[Tensor, "4"]) -> tuple[Float[Tensor, "fra
     the last known position is kept.
     """
     found = find_box(video, box)
-    return found.centres, found.seen
+    return found.centers, found.seen
 
 
 def find_box(video: Video, box: Float[Tensor, "4"]) -> Match:
@@ -83,9 +83,9 @@ def find_box(video: Video, box: Float[Tensor, "4"]) -> Match:
     if seen[1:].any():
         error = _errors(clip, template, (left, top), shifts)[seen][1:].median(dim=0).values
         shifts, seen, scores = _follow(clip, template, weight * (0.02 + torch.exp(-error / AGREE)), (left, top), reach)
-    centre = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2])
-    places = torch.stack(_corners(scores, max(template.shape[-2:])), dim=-1) - torch.tensor([left, top]) + centre
-    return Match((centre + shifts) / ratio, seen, scores, places / ratio)
+    center = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2])
+    places = torch.stack(_corners(scores, max(template.shape[-2:])), dim=-1) - torch.tensor([left, top]) + center
+    return Match((center + shifts) / ratio, seen, scores, places / ratio)
 
 
 def _gaussian(at: Tensor, low: float, high: float) -> Tensor:

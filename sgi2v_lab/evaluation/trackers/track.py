@@ -69,9 +69,9 @@ def dis(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
         return sampled.reshape(-1, 2)
 
     def step(now: np.ndarray, then: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (now, then)]
-        there = at + at_points(flow.calc(*grey, None), at)
-        back = there + at_points(flow.calc(*grey[::-1], None), there)
+        gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (now, then)]
+        there = at + at_points(flow.calc(*gray, None), at)
+        back = there + at_points(flow.calc(*gray[::-1], None), there)
         return there, np.linalg.norm(back - at, axis=-1) < 2 * ROUND_TRIP * side
 
     return _chain(video, points, step, "dis")
@@ -159,7 +159,7 @@ def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker, pe
     paths, seen = tracks.points.detach().cpu(), tracks.visible.cpu()
 
     background = [_similarity(outer, paths[count:, f], seen[count:, f]) for f in range(len(video))]
-    centres = torch.zeros(len(boxes), len(video), 2)
+    centers = torch.zeros(len(boxes), len(video), 2)
     scales = torch.ones(len(boxes), len(video))
     visible = torch.zeros(len(boxes), len(video), dtype=torch.bool)
     for k, box in enumerate(boxes):
@@ -171,17 +171,17 @@ def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker, pe
         if (weight * apart).sum() > 0.15 * weight.sum():
             alive = alive & apart[:, None]
         alive = alive & (weight > 0.1)[:, None]
-        centre = (box[:2] + box[2:]) / 2
+        center = (box[:2] + box[2:]) / 2
         for f in range(len(video)):
             visible[k, f] = f == 0 or int(alive[:, f].sum()) >= 3
             if not visible[k, f]:
-                centres[k, f], scales[k, f] = centres[k, f - 1], scales[k, f - 1]
+                centers[k, f], scales[k, f] = centers[k, f - 1], scales[k, f - 1]
             elif f == 0:
-                centres[k, f] = centre
+                centers[k, f] = center
             else:
                 matrix = _similarity(start, path[:, f], alive[:, f])
-                centres[k, f], scales[k, f] = _apply(matrix, centre[None])[0], float(np.hypot(*matrix[:, 0]))
-    return Tracks(centres, visible, tracks.tracker, scales)
+                centers[k, f], scales[k, f] = _apply(matrix, center[None])[0], float(np.hypot(*matrix[:, 0]))
+    return Tracks(centers, visible, tracks.tracker, scales)
 
 
 def _grid(per_side: int) -> Tensor:

@@ -79,7 +79,7 @@ def validate_tracker(
             error = (tracks.points - (boxes[..., :2] + boxes[..., 2:]) / 2).norm(dim=-1)
             for k in range(len(boxes)):
                 covered = _covered(boxes, k)
-                true = _centre_inside(boxes[k], size) & (covered < 0.5)
+                true = _center_inside(boxes[k], size) & (covered < 0.5)
                 add(kind, error[k], tracks.visible[k], true)
                 if kind == "all" and covered.max() <= 0.02:
                     add("uncovered", error[k], tracks.visible[k], true)
@@ -171,9 +171,9 @@ def _share(part: Tensor, whole: Tensor) -> float | None:
     return round((part.sum() / whole.sum()).item(), 3) if whole.any() else None
 
 
-def _centre_inside(box: Tensor, size: int) -> Tensor:
-    centre = (box[:, :2] + box[:, 2:]) / 2
-    return ((centre > 0) & (centre < size)).all(dim=-1)
+def _center_inside(box: Tensor, size: int) -> Tensor:
+    center = (box[:, :2] + box[:, 2:]) / 2
+    return ((center > 0) & (center < size)).all(dim=-1)
 
 
 def _covered(boxes: Boxes, k: int) -> Tensor:

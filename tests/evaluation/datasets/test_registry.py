@@ -1,4 +1,4 @@
-"""What all data sets have in common, the examples and the toy's exam, and how frames, masks and boxes are found."""
+"""What all data sets have in common, the examples and the toy's benchmark, and how frames, masks and boxes are found."""
 
 import av
 import numpy as np
@@ -10,13 +10,13 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets import DATASETS, Sample, dataset_card, describe, open_dataset
 from sgi2v_lab.evaluation.datasets.clips import list_pictures, pick_frames, read_clip
 from sgi2v_lab.evaluation.datasets.following import moving_boxes
-from sgi2v_lab.evaluation.datasets.masks import largest_disc, mask_boxes, mask_centres
+from sgi2v_lab.evaluation.datasets.masks import largest_disc, mask_boxes, mask_centers
 from sgi2v_lab.evaluation.datasets.screening import screen
 from sgi2v_lab.evaluation.scenes.scenes import SEEDS
 from sgi2v_lab.evaluation.trackers.track import Tracks, lk
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.video import write_video
-from tests.helpers.real_clips import film, pasted, write_pictures
+from tests.helpers.real_clips import pasted, real_video, write_pictures
 
 ASKED = {"size": (64, 64), "num_frames": 8}
 
@@ -60,7 +60,7 @@ def test_a_file_is_no_folder(tmp_path):
         open_dataset("examples", tmp_path / "file", **ASKED)
 
 
-# --- the toy's exam --------------------------------------------------------------------------------------------------
+# --- the toy's benchmark --------------------------------------------------------------------------------------------------
 
 
 def test_the_toys_exam():
@@ -173,7 +173,7 @@ def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
         list_pictures(tmp_path / "none")
 
 
-def test_films_animations_and_folders_are_read_alike(tmp_path):
+def test_videos_animations_and_folders_are_read_alike(tmp_path):
     frames = torch.from_numpy(np.stack(pasted(6, (1, (10, 8, 30, 24), (3, 1)))[0]))
     paths = [write_video(tmp_path / name, frames, fps=10) for name in ("a.mp4", "a.webp", "frames")]
     for stride, wanted in ((2, [0, 2, 4]), (None, [0, 2, 5])):
@@ -186,7 +186,7 @@ def test_films_animations_and_folders_are_read_alike(tmp_path):
         read_clip(paths[1], (96, 64), "stretch", 7, 1)
 
 
-def test_a_film_is_decoded_only_as_far_as_is_wanted(tmp_path):
+def test_a_video_is_decoded_only_as_far_as_is_wanted(tmp_path):
     # what comes after is damaged, and nobody minds
     cut = tmp_path / "cut.mp4"
     write_video(cut, torch.from_numpy(np.stack(pasted(60, (1, (4, 8, 24, 24), (1, 0)))[0])), fps=10)
@@ -196,7 +196,7 @@ def test_a_film_is_decoded_only_as_far_as_is_wanted(tmp_path):
         read_clip(cut, (96, 64), "stretch", 60, 1)
 
 
-def test_a_film_that_promises_more_frames_than_it_has(tmp_path):
+def test_a_video_that_promises_more_frames_than_it_has(tmp_path):
     path = tmp_path / "cut.avi"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
@@ -226,14 +226,14 @@ def test_only_sound_is_no_video(tmp_path):
 # --- masks -----------------------------------------------------------------------------------------------------------
 
 
-def test_boxes_and_centres_of_masks():
+def test_boxes_and_centers_of_masks():
     masks = [np.zeros((6, 9), dtype=np.int64) for _ in range(3)]
     masks[0][1:3, 2:6] = 7
     masks[2][4:6, 0:1] = 7
     boxes, seen = mask_boxes(masks, 7)
     assert boxes.tolist() == [[2, 1, 6, 3], [2, 1, 6, 3], [0, 4, 1, 6]] and seen.tolist() == [True, False, True]
-    centres, seen = mask_centres(masks, 7)
-    assert centres.tolist() == [[4, 2], [4, 2], [0.5, 5]] and seen.tolist() == [True, False, True]
+    centers, seen = mask_centers(masks, 7)
+    assert centers.tolist() == [[4, 2], [4, 2], [0.5, 5]] and seen.tolist() == [True, False, True]
 
 
 def test_the_largest_disc_lies_in_the_object_and_in_the_picture():
@@ -310,5 +310,5 @@ def test_what_cannot_be_followed():
         moving_boxes(still, blind)
 
 
-def test_real_films_are_there():
-    assert film("bikes").stat().st_size == 509868
+def test_real_videos_are_there():
+    assert real_video("bikes").stat().st_size == 509868

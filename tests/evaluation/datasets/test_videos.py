@@ -12,16 +12,16 @@ from sgi2v_lab.evaluation.datasets import describe, open_dataset
 from sgi2v_lab.evaluation.datasets.clips import read_moments
 from sgi2v_lab.evaluation.trackers.track import lk
 from sgi2v_lab.video import read_video
-from tests.helpers.real_clips import film, pasted, write_film, write_pictures
+from tests.helpers.real_clips import pasted, real_video, write_mp4, write_pictures
 
 SLOW, FAST = "AbCdEfGhIj0_000010_000020", "-_cdEfGhIj1_000003_000013"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A film of 25 frames, 192 x 128, in which a square of 44 pixels goes 3 to the right per frame."""
+    """A video of 25 frames, 192 x 128, in which a square of 44 pixels goes 3 to the right per frame."""
     pictures, _ = pasted(25, (1, (24, 40, 68, 84), (3, 0)), size=(192, 128))
-    return write_film(tmp_path_factory.mktemp("film") / "made.mp4", pictures)
+    return write_mp4(tmp_path_factory.mktemp("video") / "made.mp4", pictures)
 
 
 # --- Kinetics --------------------------------------------------------------------------------------------------------
@@ -35,7 +35,7 @@ def kinetics(tmp_path, made):
     root = tmp_path / "kinetics"
     (root / "val" / "riding a bike").mkdir(parents=True)
     (root / "annotations").mkdir()
-    shutil.copy(film("bikes"), root / "val" / "riding a bike" / f"{SLOW}.mp4")
+    shutil.copy(real_video("bikes"), root / "val" / "riding a bike" / f"{SLOW}.mp4")
     shutil.copy(made, root / "val" / f"{FAST}.mp4")
     (root / "annotations" / "val.csv").write_text(HEADER + ROWS)
     return root
@@ -56,7 +56,7 @@ def test_a_real_clip_is_read_and_something_moves_in_it(kinetics):
     assert sample.meta["frames"] == [0, 1, 2, 3, 4, 5] and sample.meta["source_size"] == [640, 272]
     assert sample.meta["label"] == "riding a bike"
     assert sample.clip.shape == (6, 3, 68, 160)
-    whole = read_video(film("bikes"), max_frames=6)[[0, 5]]
+    whole = read_video(real_video("bikes"), max_frames=6)[[0, 5]]
     small = torch.nn.functional.interpolate(whole, (68, 160), mode="bicubic", antialias=True)
     assert (sample.clip[[0, 5]] - small).abs().mean() < 0.01
     # a bus seen from above drives down the picture, by about 25 pixels in 5 frames; the street stays
@@ -114,7 +114,7 @@ def test_damaged_clips_of_kinetics(kinetics, made):
     with pytest.raises(InputError, match="cannot be decoded as a video"):
         open_kinetics(kinetics, stride=None)[FAST]
     still = [pasted(1)[0][0]] * 25
-    write_film(path, still)
+    write_mp4(path, still)
     with pytest.raises(InputError, match=f"{FAST}.mp4: nothing moves by 3.2 pixels"):
         dataset[FAST]
     path.unlink()
@@ -145,7 +145,7 @@ def ava(tmp_path):
     root = tmp_path / "ava"
     (root / "annotations").mkdir(parents=True)
     (root / "videos").mkdir()
-    shutil.copy(film("bikes"), root / "videos" / "bikes.mp4")
+    shutil.copy(real_video("bikes"), root / "videos" / "bikes.mp4")
     (root / "annotations" / "ava_val_v2.2.csv").write_text(LISTED)
     return root
 
@@ -167,7 +167,7 @@ def test_ava_cuts_stretches_with_people_throughout(ava):
 
 def test_ava_finds_the_frames_on_the_screen_at_those_times(ava):
     clip = open_ava(ava, size=(640, 272))["bikes@0902"].clip
-    whole = read_video(film("bikes"), max_frames=101)
+    whole = read_video(real_video("bikes"), max_frames=101)
     for taken, number in zip(clip, (50, 62, 75, 87, 100), strict=True):  # 25 frames per second, from 2 s to 4 s
         assert (taken - whole[number]).abs().mean() < 0.004
         assert (taken - whole[number - 1]).abs().mean() > 0.004
@@ -187,7 +187,7 @@ def test_small_people_are_left_out(ava):
 
 
 def test_folders_of_frames(ava):
-    (ava / "videos").rename(ava / "films")
+    (ava / "videos").rename(ava / "videos")
     pictures, _ = pasted(91, (1, (2, 8, 22, 24), (0, 0)))
     write_pictures(ava / "frames" / "bikes", pictures, "bikes_{:06d}.jpg", first=1)
     sample = open_ava(ava, offset=901)["bikes@0902"]
@@ -222,27 +222,27 @@ def test_broken_lists_of_ava(ava, content, message):
 
 
 def test_other_damage_of_ava(ava):
-    with pytest.raises(InputError, match="begins at second 905 of its film, and second 902 is wanted"):
+    with pytest.raises(InputError, match="begins at second 905 of its video, and second 902 is wanted"):
         open_ava(ava, offset=905)["bikes@0902"]
     with pytest.raises(InputError, match=r"ends at 10.00 s, and a frame at 10.50 s is wanted"):
         open_ava(ava, offset=893.5)["bikes@0902"]
     with pytest.raises(InputError, match="seconds is 0"):
         open_ava(ava, seconds=0)
     (ava / "annotations" / "ava_val_excluded_timestamps_v2.2.csv").write_text("bikes,soon\n")
-    with pytest.raises(InputError, match="line 1 of .* is 'bikes,soon': expected a film and a second"):
+    with pytest.raises(InputError, match="line 1 of .* is 'bikes,soon': expected a video and a second"):
         open_ava(ava)
-    (ava / "videos").rename(ava / "films")
+    (ava / "videos").rename(ava / "videos")
     with pytest.raises(InputError, match="has no videos/ or frames/"):
         open_ava(ava)
 
 
 def test_moments_before_the_first_frame_and_after_the_last():
-    clip, fit = read_moments(film("carphone_pristine"), [0.0, 3.99], (176, 144), "stretch")
-    whole = read_video(film("carphone_pristine"))
+    clip, fit = read_moments(real_video("carphone_pristine"), [0.0, 3.99], (176, 144), "stretch")
+    whole = read_video(real_video("carphone_pristine"))
     assert len(whole) == 120 and fit.source == (176, 144)
     assert (clip - whole[[0, 119]]).abs().mean() < 0.004
     with pytest.raises(InputError, match=r"carphone_pristine.mp4 ends at 4.00 s"):
-        read_moments(film("carphone_pristine"), [0.0, 4.1], (176, 144), "stretch")
+        read_moments(real_video("carphone_pristine"), [0.0, 4.1], (176, 144), "stretch")
 
 
 # --- any folder of videos --------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def test_tracks_are_in_pixels_of_the_pictures(folder, tmp_path):
     assert sample.trajectories.boxes(4)[0, 3].tolist() == [56, 16, 86, 46]
 
 
-def test_a_tracker_is_asked_about_the_discs_centres(folder):
+def test_a_tracker_is_asked_about_the_discs_centers(folder):
     asked = []
 
     def tracker(video, points):
@@ -175,7 +175,7 @@ def _resize(folder, name):
     PIL.Image.open(folder / name).resize((48, 32)).save(folder / name)
 
 
-def _colours(folder, name):
+def _colors(folder, name):
     PIL.Image.new("RGB", (96, 64)).save(folder / name)
 
 
@@ -196,7 +196,7 @@ def _empty(folder, name):
         (lambda f: _unlink(f, MASK), "holds 9 masks for 10 pictures"),
         (lambda f: _rename(f, MASK), "has no mask 00000117.png"),
         (lambda f: _resize(f, MASK), r"has size .48, 32. but its picture .96, 64."),
-        (lambda f: _colours(f, MASK), r"is a picture in colours .RGB.: expected one number per pixel"),
+        (lambda f: _colors(f, MASK), r"is a picture in colours .RGB.: expected one number per pixel"),
         (lambda f: (f / MASK).write_bytes((f / MASK).read_bytes()[:90]), "mask .*00000117.png is damaged"),
         (lambda f: _empty(f, MASK), "has no object to follow .there was none."),
         (lambda f: _resize(f, "imgs/0_street/00000119.jpg"), "number 2 has size .48, 32. and the one before .96, 64."),

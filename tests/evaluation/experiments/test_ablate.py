@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 import sgi2v_lab.evaluation.experiments.video_task
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.experiments.ablate import ablate, summarise_rows
+from sgi2v_lab.evaluation.experiments.ablate import ablate, summarize_rows
 from sgi2v_lab.evaluation.tasks.folder import TaskFolder
-from sgi2v_lab.evaluation.tasks.journal import Journal
+from sgi2v_lab.evaluation.tasks.log import TaskLog
 from sgi2v_lab.evaluation.tasks.status import sweep_status
 from tests.helpers.quick_tasks import Faulty, Quick, finish
 from tests.helpers.tiny import HEIGHT, WIDTH, tiny_pipeline
@@ -55,7 +55,7 @@ def without_times(report):
     return json.dumps({"rows": rows, "summary": summary, "tasks": report["settings"]})
 
 
-def films(out):
+def strips(out):
     return {path.name: path.read_bytes() for path in (out / "tasks").glob("*.png")}
 
 
@@ -75,7 +75,7 @@ def test_a_sweep_from_the_command_line_its_tables_and_its_status(tmp_path, desk)
         (label, scene) for label in ("base", "features ordinary", "cutoff 0") for scene in report["scenes"]
     ]
     assert len({row["key"] for row in report["rows"]}) == 6 and not report["failures"]
-    assert len(films(out)) == 2 + 6, "without control a scene is made once, whatever the setting"
+    assert len(strips(out)) == 2 + 6, "without control a scene is made once, whatever the setting"
     base, ordinary, nothing = report["summary"]
     assert base["difference"] == {} and set(ordinary["difference"]) == set(ordinary["mean"]) >= {"objmc", "psnr"}
     rows = report["rows"]
@@ -138,7 +138,7 @@ def test_processes_and_a_dask_cluster_give_the_same_results_bit_by_bit(tmp_path,
     with distributed.LocalCluster(**options) as cluster:
         there = run(desk, tmp_path / "dask", executor=cluster.scheduler_address)
     assert without_times(there) == without_times(apart) and not there["failures"]
-    assert films(tmp_path / "dask") == films(tmp_path / "processes")
+    assert strips(tmp_path / "dask") == strips(tmp_path / "processes")
 
 
 def test_a_setting_that_the_model_cannot_use_is_named_before_anything_is_made(tmp_path, desk):
@@ -161,7 +161,7 @@ def row(setting, scene, objmc, plain=10.0, **more):
 def test_differences_are_paired_by_scene_and_seeds_are_averaged():
     rows = [row("base", f"s{k}", 10.0 * k) for k in range(1, 7)]
     rows += [row("new", f"s{k}", 10.0 * k + shift) for k in range(1, 7) for shift in (1.0, 3.0)]
-    base, new = summarise_rows(rows)
+    base, new = summarize_rows(rows)
     # scenes differ by tens of pixels, and yet the difference of 2 is sure
     assert new["difference"]["objmc"] == {"value": 2.0, "low": 2.0, "high": 2.0, "scenes": 6}
     assert base["mean"]["objmc"]["value"] == 35.0 and base["mean"]["objmc"]["low"] < 30
@@ -171,11 +171,11 @@ def test_differences_are_paired_by_scene_and_seeds_are_averaged():
 
 def test_only_scenes_that_both_have_are_compared():
     rows = [row("base", "a", 1.0), row("base", "b", None), row("new", "a", 2.0), row("new", "b", 100.0, plain=None)]
-    _, new = summarise_rows(rows)
+    _, new = summarize_rows(rows)
     assert new["difference"]["objmc"]["value"] == 1.0 and new["difference"]["objmc"]["scenes"] == 1
     assert new["ratio"]["value"] == pytest.approx(0.2)
-    with pytest.raises(InputError, match="nothing to summarise"):
-        summarise_rows([])
+    with pytest.raises(InputError, match="nothing to summarize"):
+        summarize_rows([])
 
 
 # --- the status ------------------------------------------------------------------------------------------------------
@@ -190,9 +190,9 @@ def planned(folder, tasks):
 def test_the_status_counts_each_task_once(tmp_path):
     tasks = [Quick(n) for n in range(10)]
     planned(tmp_path, tasks)
-    journal, folder = Journal(tmp_path / "journal.jsonl"), tmp_path / "tasks"
+    log, folder = TaskLog(tmp_path / "log.jsonl"), tmp_path / "tasks"
     assert sweep_status(tmp_path).left == 10
-    finish([*tasks[:6], Faulty(6)], folder, journal=journal)
+    finish([*tasks[:6], Faulty(6)], folder, log=log)
     (folder / f"{tasks[0].key}.json").write_text("{")
     (folder / f"{tasks[1].key}.json").unlink()
     with TaskFolder(folder).claim(tasks[9].key):
@@ -208,7 +208,7 @@ def test_the_status_counts_each_task_once(tmp_path):
     assert sweep_status(tmp_path).seconds_left is None
     as_json = CliRunner().invoke(app, ["sweep", "status", str(tmp_path), "--json"])
     assert json.loads(as_json.output)["deleted"] == 1
-    finish(tasks, folder, journal=journal)
+    finish(tasks, folder, log=log)
     found = sweep_status(tmp_path)
     assert (found.finished, found.replaced, found.left) == (10, 2, 0)
 

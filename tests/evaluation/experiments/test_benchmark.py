@@ -1,4 +1,4 @@
-"""The exam: its scenes, its mathematics on made-up figures, and its tasks on a tiny random model."""
+"""The benchmark: its scenes, its mathematics on made-up figures, and its tasks on a tiny random model."""
 
 import json
 import math
@@ -12,14 +12,14 @@ import sgi2v_lab.evaluation.experiments.benchmark_scores
 import sgi2v_lab.evaluation.experiments.video_task
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.experiments.benchmark import take_exam
-from sgi2v_lab.evaluation.experiments.benchmark_scores import FRECHET_TARGET, mark, pairs_of, summarise
+from sgi2v_lab.evaluation.experiments.benchmark import run_benchmark
+from sgi2v_lab.evaluation.experiments.benchmark_scores import FRECHET_TARGET, pairs_of, score_records, summarize
 from sgi2v_lab.evaluation.experiments.video_task import truth_tasks, video_tasks
 from sgi2v_lab.evaluation.metrics.intervals import bootstrap, difference_of_means, mean_of, ratio_of_means
 from sgi2v_lab.evaluation.scenes.photographs import PHOTOGRAPHS
-from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, SEEDS, ExamScene, exam_scenes, find_seeds, fits
-from sgi2v_lab.evaluation.tasks.film_strips import read_film, write_film
+from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, SEEDS, BenchmarkScene, benchmark_scenes, find_seeds, fits
 from sgi2v_lab.evaluation.tasks.run import fingerprint, run_tasks
+from sgi2v_lab.evaluation.tasks.strips import read_strip, write_strip
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.scenes import true_boxes
@@ -50,13 +50,13 @@ def files(folder):
 
 
 def test_there_are_enough_scenes_and_none_twice():
-    scenes = exam_scenes()
+    scenes = benchmark_scenes()
     assert len(set(scenes)) == len(scenes) == len({scene.name for scene in scenes})
     counts = {name: sum(scene.category == name for scene in scenes) for name in CATEGORIES}
     assert counts == {"single": 32, "two": 12, "pinned": 12, "pan": 12, "hard": 12, "photo": len(PHOTOGRAPHS)}
     assert counts["photo"] >= 10
     assert all(seed >= HELD_OUT for seeds in SEEDS.values() for seed in seeds)
-    assert exam_scenes(["pan"], 2) == tuple(scene for scene in scenes if scene.category == "pan")[:2]
+    assert benchmark_scenes(["pan"], 2) == tuple(scene for scene in scenes if scene.category == "pan")[:2]
 
 
 @pytest.mark.parametrize("category", SEEDS)
@@ -70,7 +70,7 @@ def test_the_seeds_are_found_again(category):
 
 
 def test_single_two_and_pinned_move_as_promised():
-    for scene in exam_scenes(["single", "two", "pinned"], 6):
+    for scene in benchmark_scenes(["single", "two", "pinned"], 6):
         boxes = true_boxes(scene.scene(8), 1)
         assert boxes.min() >= 0 and boxes.max() <= 1, "an object leaves the picture"
         moved = ((boxes[:, -1] - boxes[:, 0]).view(-1, 2, 2).mean(dim=1)).norm(dim=1)
@@ -79,7 +79,7 @@ def test_single_two_and_pinned_move_as_promised():
 
 
 def test_pan_boxes_move_with_the_background_and_stay_in_view():
-    for scene in exam_scenes(["pan"], 4):
+    for scene in benchmark_scenes(["pan"], 4):
         boxes = scene.asked((100, 100), 5).boxes(5)
         steps = boxes.diff(dim=1)
         assert torch.allclose(steps, steps[:1].expand_as(steps), atol=1e-3), "they do not move together"
@@ -88,7 +88,7 @@ def test_pan_boxes_move_with_the_background_and_stay_in_view():
 
 
 def test_photographs_hold_their_objects_and_move_them_by_a_quarter():
-    for scene in exam_scenes(["photo"]):
+    for scene in benchmark_scenes(["photo"]):
         assert scene.clip(SIZE, 3) is None
         picture, boxes = scene.first_frame((64, 64), 3), scene.asked((64, 64), 3).boxes(3)
         assert picture.shape == (3, 64, 64) and picture.std() > 0.02
@@ -98,7 +98,7 @@ def test_photographs_hold_their_objects_and_move_them_by_a_quarter():
 
 @pytest.mark.parametrize("category", ["two", "hard", "photo"])
 def test_a_scene_is_the_same_each_time_and_starts_with_its_picture(category):
-    scene, again = exam_scenes([category], 1)[0], exam_scenes([category], 1)[0]
+    scene, again = benchmark_scenes([category], 1)[0], benchmark_scenes([category], 1)[0]
     assert torch.equal(scene.first_frame(SIZE, 3), again.first_frame(SIZE, 3))
     assert torch.equal(scene.asked(SIZE, 3).boxes(3), again.asked(SIZE, 3).boxes(3))
     assert scene.motion(3) == again.motion(3) and 0 <= scene.motion(3)["motion_bucket_id"] <= 255
@@ -110,9 +110,9 @@ def test_a_scene_is_the_same_each_time_and_starts_with_its_picture(category):
 
 def test_unknown_categories_and_counts_are_refused():
     with pytest.raises(InputError, match="unknown category 'doubles'"):
-        exam_scenes(["doubles"])
+        benchmark_scenes(["doubles"])
     with pytest.raises(InputError, match="is 0, but must be at least 1"):
-        exam_scenes(most=0)
+        benchmark_scenes(most=0)
 
 
 # --- intervals -------------------------------------------------------------------------------------------------------
@@ -159,16 +159,16 @@ def test_a_statistic_that_takes_one_draw_is_called_for_each():
 # --- tasks -----------------------------------------------------------------------------------------------------------
 
 
-def test_films_lose_nothing(tmp_path):
+def test_strips_lose_nothing(tmp_path):
     video = torch.randint(0, 256, (3, 3, 5, 7)) / 255
-    assert torch.allclose(read_film(write_film(tmp_path / "film.png", video), 3), video, atol=1e-6)
-    (tmp_path / "film.png").write_bytes(b"no picture")
+    assert torch.allclose(read_strip(write_strip(tmp_path / "strip.png", video), 3), video, atol=1e-6)
+    (tmp_path / "strip.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="no film strip"):
-        read_film(tmp_path / "film.png", 3)
+        read_strip(tmp_path / "strip.png", 3)
 
 
 def test_only_what_is_missing_is_done_again(tmp_path, model):
-    scene = exam_scenes(["single"], 1)
+    scene = benchmark_scenes(["single"], 1)
     tasks = [*truth_tasks(model, scene), *video_tasks(model, scene)]
     first = run_tasks(tasks, tmp_path, model)
     before = files(tmp_path)
@@ -177,7 +177,7 @@ def test_only_what_is_missing_is_done_again(tmp_path, model):
 
     truth, uncontrolled, controlled = first
     (tmp_path / f"{truth['key']}.json").write_text('{"key": "cut off')  # as a dying disk might leave it
-    (tmp_path / uncontrolled["film"]).unlink()
+    (tmp_path / uncontrolled["strip"]).unlink()
     again = run_tasks(tasks, tmp_path, model)
     changed = {name for name, when in files(tmp_path).items() if before[name] != when}
     assert changed == {f"{r['key']}{end}" for r in (truth, uncontrolled) for end in (".json", ".png")}
@@ -189,7 +189,7 @@ def test_only_what_is_missing_is_done_again(tmp_path, model):
 
 
 def test_results_belong_to_scene_seed_settings_and_weights(model):
-    scene = exam_scenes(["single"], 1)
+    scene = benchmark_scenes(["single"], 1)
     identity = lambda **changes: [t.identity() for t in video_tasks(model, scene, changes=changes)]  # noqa: E731
     plain, other = identity(), identity(cutoff=0.25)
     assert plain[0] == other[0], "a video without control does not depend on the cut-off"
@@ -207,7 +207,7 @@ def test_results_belong_to_scene_seed_settings_and_weights(model):
 
 
 def test_an_interruption_keeps_what_was_finished_and_a_failure_does_not_stop_the_rest(tmp_path, model, monkeypatch):
-    tasks = video_tasks(model, exam_scenes(["single"], 2))
+    tasks = video_tasks(model, benchmark_scenes(["single"], 2))
     real, calls = sgi2v_lab.evaluation.experiments.video_task.generate, []
 
     def interrupted(*args, **options):
@@ -231,7 +231,7 @@ def test_an_interruption_keeps_what_was_finished_and_a_failure_does_not_stop_the
     records = run_tasks(tasks, tmp_path, model)
     assert len(calls) == 5, "the finished one is not done again"
     assert [record.get("error") for record in records] == [None, "RuntimeError: the lamp went out", None, None]
-    report = mark(records, tmp_path)
+    report = score_records(records, tmp_path)
     assert [failure["error"] for failure in report["failures"]] == ["RuntimeError: the lamp went out"]
     assert not report["complete"] and report["categories"]["single"]["scenes"] == 1
 
@@ -240,7 +240,7 @@ def test_an_interruption_keeps_what_was_finished_and_a_failure_does_not_stop_the
 
 
 def test_worker_processes_do_the_same(tmp_path, model):
-    tasks = truth_tasks(model, exam_scenes(["single"], 2))
+    tasks = truth_tasks(model, benchmark_scenes(["single"], 2))
     apart = run_tasks(tasks, tmp_path / "apart", model, workers=2, device="cpu")
     here = run_tasks(tasks, tmp_path / "here", model)
     assert [r["key"] for r in apart] == [r["key"] for r in here]
@@ -251,10 +251,10 @@ def test_bad_numbers_are_refused(tmp_path, model):
     with pytest.raises(InputError, match="workers is 0"):
         run_tasks([], tmp_path, model, workers=0)
     with pytest.raises(InputError, match="seeds is 0"):
-        video_tasks(model, exam_scenes(["single"], 1), seeds=0)
+        video_tasks(model, benchmark_scenes(["single"], 1), seeds=0)
 
 
-# --- marks -----------------------------------------------------------------------------------------------------------
+# --- scores ----------------------------------------------------------------------------------------------------------
 
 
 def invented(category, scene_seed, seed, uncontrolled, controlled, psnr=30.0):
@@ -262,12 +262,12 @@ def invented(category, scene_seed, seed, uncontrolled, controlled, psnr=30.0):
     common = {"kind": "video", "scene": f"{category}-{scene_seed}", "category": category, "scene_seed": scene_seed}
     more = {"psnr": psnr, "seconds": 2.0, "tracker": "ncc", "resolution": [64, 64], "frames": 8}
     return [
-        {"task": {**common, "seed": seed, "variant": variant}, "film": None, "result": {"objmc": objmc, **more}}
+        {"task": {**common, "seed": seed, "variant": variant}, "strip": None, "result": {"objmc": objmc, **more}}
         for variant, objmc in (("uncontrolled", uncontrolled), ("controlled", controlled))
     ]
 
 
-def test_the_marks_of_invented_figures(tmp_path):
+def test_the_scores_of_invented_figures(tmp_path):
     # seeds of a scene are averaged first: scene 1 has 20 -> 5, scene 2 has 10 -> 10
     records = [
         *invented("single", 1, 1, 10, 4, psnr=20),
@@ -276,7 +276,7 @@ def test_the_marks_of_invented_figures(tmp_path):
         *invented("two", 3, 1, 20, 8),
         *invented("photo", 0, 1, 10, 7.5),
     ]
-    report = mark(records, tmp_path)
+    report = score_records(records, tmp_path)
     single = report["categories"]["single"]
     assert single["ratio"]["value"] == pytest.approx(15 / 30) and single["scenes"] == 2 and single["videos"] == 6
     assert single["objmc_controlled"]["value"] == pytest.approx(7.5)
@@ -292,16 +292,16 @@ def test_the_marks_of_invented_figures(tmp_path):
 
 def test_the_floor_is_the_true_clips_and_scenes_without_one_do_not_count(tmp_path):
     pairs = pairs_of([*invented("single", 1, 1, 10, 4), *invented("photo", 0, 1, 10, 4)])
-    found = summarise(pairs, {ExamScene("single", 1): 0.5})
+    found = summarize(pairs, {BenchmarkScene("single", 1): 0.5})
     assert found["floor"] == 0.5
-    assert summarise(pairs, {})["floor"] is None
+    assert summarize(pairs, {})["floor"] is None
 
 
 def test_half_a_pair_is_no_pair_and_nothing_is_an_error(tmp_path):
     one, two = invented("single", 1, 1, 10, 4)
     assert pairs_of([one]) == []
-    with pytest.raises(InputError, match="nothing to mark; the first failure: ValueError: so"):
-        mark([one, {"task": two["task"], "error": "ValueError: so", "film": None}], tmp_path)
+    with pytest.raises(InputError, match="nothing to score; the first failure: ValueError: so"):
+        score_records([one, {"task": two["task"], "error": "ValueError: so", "strip": None}], tmp_path)
 
 
 def test_the_frechet_ratio_is_that_of_the_film_strips(tmp_path, monkeypatch):
@@ -312,12 +312,12 @@ def test_the_frechet_ratio_is_that_of_the_film_strips(tmp_path, monkeypatch):
     records = []
     for k in range(34):
         clip = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(k))
-        name = write_film(tmp_path / f"{k}.png", clip).name
-        worse = write_film(tmp_path / f"{k}-worse.png", clip * 0.5).name
+        name = write_strip(tmp_path / f"{k}.png", clip).name
+        worse = write_strip(tmp_path / f"{k}-worse.png", clip * 0.5).name
         plain, controlled = invented("single", k, 1, 10, 4)
-        truth = {"task": {**plain["task"], "kind": "truth"}, "film": name, "result": {"objmc": 0.1}}
-        records += [truth, plain | {"film": worse}, controlled | {"film": name}]
-    report = mark(records, tmp_path)
+        truth = {"task": {**plain["task"], "kind": "truth"}, "strip": name, "result": {"objmc": 0.1}}
+        records += [truth, plain | {"strip": worse}, controlled | {"strip": name}]
+    report = score_records(records, tmp_path)
     assert report["frechet"]["controlled"] == pytest.approx(0, abs=1e-3) and report["frechet"]["uncontrolled"] > 0
     named = next(c for c in report["criteria"] if "Frechet" in c["name"])
     assert named["at_most"] == FRECHET_TARGET and named["passed"] is True and report["frechet"]["clips"] == 34
@@ -332,14 +332,14 @@ def test_seeds_of_one_scene_are_no_independent_evidence_for_the_frechet_ratio(tm
         folder, records = tmp_path / f"{scenes}", []
         for k in range(12):  # all seeds of one of these are alike, so that they say the same thing again
             clip = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(k))
-            truth = write_film(folder / f"{k}.png", clip).name
-            films = [write_film(folder / f"{k}-{share}.png", clip * share).name for share in (0.5, 0.6 + 0.03 * k)]
+            truth = write_strip(folder / f"{k}.png", clip).name
+            strips = [write_strip(folder / f"{k}-{share}.png", clip * share).name for share in (0.5, 0.6 + 0.03 * k)]
             for copy in range(4):
                 scene, seed = (k, copy) if scenes == 12 else (4 * k + copy, 0)
                 plain, controlled = invented("single", scene, seed, 10, 4)
-                known = {"task": {**plain["task"], "kind": "truth"}, "film": truth, "result": {"objmc": 0.1}}
-                records += [known, plain | {"film": films[0]}, controlled | {"film": films[1]}]
-        found = mark(records, folder)["frechet"]
+                known = {"task": {**plain["task"], "kind": "truth"}, "strip": truth, "result": {"objmc": 0.1}}
+                records += [known, plain | {"strip": strips[0]}, controlled | {"strip": strips[1]}]
+        found = score_records(records, folder)["frechet"]
         assert found["clips"] == 48
         return found
 
@@ -351,30 +351,30 @@ def test_seeds_of_one_scene_are_no_independent_evidence_for_the_frechet_ratio(tm
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
-def test_a_short_exam_from_the_command_line(tmp_path, checkpoint):
-    out = tmp_path / "exam"
-    arguments = ["exam", "--model", str(checkpoint), "--out", str(out), "--scenes", "1", "--workers", "1"]
+def test_a_short_benchmark_from_the_command_line(tmp_path, checkpoint):
+    out = tmp_path / "benchmark"
+    arguments = ["benchmark", "--model", str(checkpoint), "--out", str(out), "--scenes", "1", "--workers", "1"]
     arguments += ["--device", "cpu", "--category", "single", "--category", "photo"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "control: single" in result.output and "does not count" in result.output
-    report = json.loads((out / "exam.json").read_text())
+    report = json.loads((out / "benchmark.json").read_text())
     assert set(report["categories"]) == {"single", "photo"} and report["resolution"] == [WIDTH, HEIGHT]
     assert math.isfinite(report["categories"]["single"]["ratio"]["value"])
     assert report["categories"]["photo"]["floor"] is None and report["categories"]["single"]["floor"] >= 0
     page = (out / "index.html").read_text()
-    for name in ("marks.png", "sheet-single.png", "photos.png"):
+    for name in ("scores.png", "samples-single.png", "photos.png"):
         assert f'src="{name}"' in page and (out / name).stat().st_size > 1000
-    assert (out / "exam.png").is_file()
+    assert (out / "benchmark.png").is_file()
 
     before = files(out / "tasks")
-    take_exam(out, str(checkpoint), categories=["single", "photo"], scenes=1, device="cpu")
+    run_benchmark(out, str(checkpoint), categories=["single", "photo"], scenes=1, device="cpu")
     assert files(out / "tasks") == before
 
 
 def test_bad_options_are_one_line(tmp_path, checkpoint):
     result = CliRunner().invoke(
-        app, ["exam", "--model", str(checkpoint), "--category", "doubles", "--out", str(tmp_path)]
+        app, ["benchmark", "--model", str(checkpoint), "--category", "doubles", "--out", str(tmp_path)]
     )
     assert result.exit_code == 2 and "unknown category 'doubles'" in result.output
     assert not list(tmp_path.iterdir())

@@ -18,7 +18,7 @@ from sgi2v_lab.evaluation.metrics.registry import METRICS
 from sgi2v_lab.evaluation.report.folder import read_study
 from sgi2v_lab.evaluation.report.measures import MEASURES
 from sgi2v_lab.evaluation.report.statistics import ratio_to_plain
-from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.evaluation.tasks.command_line import command_line
 from tests.helpers.tiny import HEIGHT, WIDTH, tiny_model, tiny_pipeline
 
@@ -84,17 +84,17 @@ def test_an_ablation_is_reported_from_its_own_folder(tmp_path, checkpoint):
 
 def test_an_exam_is_reported_from_its_own_folder(tmp_path, checkpoint):
     words = ["--out", tmp_path, "--model", checkpoint, "--scenes", 2, "--category", "single"]
-    assert call("exam", *words, "--iterations", 2, "--workers", 1, "--device", "cpu").exit_code == 0
+    assert call("benchmark", *words, "--iterations", 2, "--workers", 1, "--device", "cpu").exit_code == 0
     told = call("report", tmp_path)
     assert told.exit_code == 0, told.output
     study = read_study(tmp_path)
     assert len(study.done) == 4 and len(study.floors) == 2 and study.command.endswith("--iterations 2")
-    ratio = json.loads((tmp_path / "exam.json").read_text())["categories"]["single"]["ratio"]["value"]
+    ratio = json.loads((tmp_path / "benchmark.json").read_text())["categories"]["single"]["ratio"]["value"]
     assert ratio_to_plain(study, "with control").value == pytest.approx(ratio)
 
 
 def test_sg_i2v_and_no_control_are_those_of_the_exam():
-    model, scenes = tiny_model(), exam_scenes(["single"], 1)
+    model, scenes = tiny_model(), benchmark_scenes(["single"], 1)
     mine = method_tasks(model, ["none", "sgi2v"], scenes, changes=SHORT)
     for one, other in zip(mine, video_tasks(model, scenes, changes=SHORT), strict=True):
         (here, video), (there, same) = one.run(model), other.run(model)
@@ -106,7 +106,7 @@ def test_sg_i2v_and_no_control_are_those_of_the_exam():
 
 
 def test_tasks_are_told_apart_by_what_their_results_depend_on():
-    model, scenes = tiny_model(), exam_scenes(["single"], 2)
+    model, scenes = tiny_model(), benchmark_scenes(["single"], 2)
     tasks = method_tasks(model, ["none", "drag", "sgi2v"], scenes, seeds=2)
     assert [(task.scene, task.seed, task.method) for task in tasks[:4]] == [
         *((scenes[0], 1, name) for name in ("none", "drag", "sgi2v")),
@@ -124,22 +124,22 @@ def test_tasks_are_told_apart_by_what_their_results_depend_on():
 
 
 def test_in_a_pan_the_sprites_are_no_background_and_the_camera_is_asked_to_move():
-    (scene,) = exam_scenes(["pan"], 1)
+    (scene,) = benchmark_scenes(["pan"], 1)
     task = method_tasks(tiny_model(), ["none"], [scene])[0]
     boxes = scene.asked(task.size, task.num_frames).boxes(task.num_frames)
     still = task._still(boxes)
     assert torch.equal(still["camera"], boxes) and len(still["boxes"]) == len(scene.scene(task.num_frames).sprites)
-    (empty,) = (one for one in exam_scenes(["pan"]) if not one.scene(task.num_frames).sprites)
+    (empty,) = (one for one in benchmark_scenes(["pan"]) if not one.scene(task.num_frames).sprites)
     clip = empty.clip(task.size, task.num_frames)
     alone = replace(task, scene=empty)
     found = alone._measured(clip, clip[0], empty.asked(task.size, task.num_frames).boxes(task.num_frames))
     assert found["background_drift"] < 0.5, "a true pan over which nothing else moves"
-    single = MethodTask("none", *exam_scenes(["single"], 1), 1, task.settings, task.num_frames)
+    single = MethodTask("none", *benchmark_scenes(["single"], 1), 1, task.settings, task.num_frames)
     assert list(single._still(boxes)) == ["boxes"]
 
 
 def test_the_default_has_clips_enough_for_a_frechet_distance():
-    assert len(exam_scenes(DEFAULT_CATEGORIES, DEFAULT_SCENES)) >= FEATURES
+    assert len(benchmark_scenes(DEFAULT_CATEGORIES, DEFAULT_SCENES)) >= FEATURES
     assert set(TAKEN) | {"seconds"} == set(MEASURES) and set(TAKEN.values()) <= set(METRICS)
     assert all(MEASURES[name].better == METRICS[metric].better for name, metric in TAKEN.items())
 

@@ -1,15 +1,15 @@
-"""The findings: matching on made-up features, claims on made-up figures, and one run of all on a tiny model."""
+"""The paper's claims: matching on made-up features, claims on made-up figures, and one run of all on a tiny model."""
 
 import json
 
 import pytest
 import torch
 
-import sgi2v_lab.evaluation.experiments.paper_claims as findings
+import sgi2v_lab.evaluation.experiments.paper_claims as claims
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.experiments.paper_claims import find, variants
+from sgi2v_lab.evaluation.experiments.paper_claims import check_claims, variants
 from sgi2v_lab.evaluation.metrics.matching import MatchingTask, matching_accuracy
-from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.settings import Settings
 from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, tiny_model, tiny_pipeline
@@ -56,7 +56,7 @@ def test_boxes_that_do_not_fit_are_refused():
 
 
 def test_a_matching_task_measures_a_part():
-    task = MatchingTask(exam_scenes(["single"], 1)[0], 1, "aligned", SETTINGS, FRAMES)
+    task = MatchingTask(benchmark_scenes(["single"], 1)[0], 1, "aligned", SETTINGS, FRAMES)
     result, video = task.run(tiny_model())
     assert 0 <= result["accuracy"] <= 1 and 0 < result["chance"] < 1 and result["sigma"] > 0 and video is None
     assert task.run(tiny_model()) == (result, None)
@@ -85,13 +85,13 @@ def test_variants_differ_in_one_thing_and_are_valid():
 )
 def test_a_claim_holds_where_its_interval_lies_on_its_side(more, less, holds):
     named = lambda values: {f"scene-{k}": float(v) for k, v in enumerate(values)}  # noqa: E731
-    found = findings._claim("It is so.", "px", named(more), named(less) | {"elsewhere": 100.0})
+    found = claims._claim("It is so.", "px", named(more), named(less) | {"elsewhere": 100.0})
     assert found["holds"] == holds
     assert found["difference"]["value"] == pytest.approx((sum(more) - sum(less)) / 4)
-    assert findings._claim("It is so.", "px", named(more), {})["holds"] == "not measured"
+    assert claims._claim("It is so.", "px", named(more), {})["holds"] == "not measured"
 
 
-def test_find_writes_tables_and_figures_and_goes_on_where_it_was(tmp_path, monkeypatch):
+def test_check_claims_writes_tables_and_figures_and_goes_on_where_it_was(tmp_path, monkeypatch):
     folder, out = tmp_path / "tiny", tmp_path / "out"
     tiny_pipeline().save_pretrained(folder)
     settings = {"width": WIDTH, "height": HEIGHT, "num_inference_steps": 2, "control_steps": [0, 0], "iterations": 1}
@@ -102,19 +102,19 @@ def test_find_writes_tables_and_figures_and_goes_on_where_it_was(tmp_path, monke
             name: dict(list(rows.items())[: 2 if name == "features" else 1]) for name, rows in variants(*of).items()
         }
 
-    monkeypatch.setattr(findings, "variants", few)
-    report = find(out, str(folder), scenes=1, device="cpu")
+    monkeypatch.setattr(claims, "variants", few)
+    report = check_claims(out, str(folder), scenes=1, device="cpu")
     assert set(report["tables"]) == {"features", "layers", "steps", "cutoff", "gaussian"}
     assert [row["label"] for row in report["tables"]["features"]] == ["aligned", "self-attention"]
     assert all(row["scenes"] == 1 for rows in report["tables"].values() for row in rows)
     assert report["claims"][1]["holds"] == "undecided", "one scene decides nothing"
     assert {row["features"] for row in report["matching"]} == {"aligned", "self-attention", "temporal", "block"}
-    assert json.loads((out / "findings.json").read_text())["claims"][0]["claim"].startswith("Aligned features match")
-    text = (out / "findings.md").read_text()
-    assert "| aligned |" in text and "Aligned features steer better" in text
-    assert (out / "findings.png").stat().st_size > 1000 and (out / "matching.png").stat().st_size > 1000
+    assert json.loads((out / "claims.json").read_text())["claims"][0]["claim"].startswith("Aligned features match")
+    text = (out / "claims.md").read_text()
+    assert "| aligned |" in text and "Aligned features give better control" in text
+    assert (out / "claims.png").stat().st_size > 1000 and (out / "matching.png").stat().st_size > 1000
 
     before = {path.name: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()}
-    assert find(out, str(folder), scenes=1, device="cpu")["tables"] == report["tables"]
+    assert check_claims(out, str(folder), scenes=1, device="cpu")["tables"] == report["tables"]
     assert {path.name: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()} == before
     assert load_model(str(folder), "cpu").settings.num_inference_steps == 2

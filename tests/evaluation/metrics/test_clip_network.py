@@ -196,7 +196,7 @@ def test_it_measures_better_than_a_guess(answers, what, share):
 
 @pytest.fixture
 def small_training(monkeypatch):
-    """Batches of 4 and an examination of 8 scenes; gives the list of scene seeds that are drawn."""
+    """Batches of 4 and a benchmarkination of 8 scenes; gives the list of scene seeds that are drawn."""
     drawn = []
 
     def spy(seed, *args, **kwargs):

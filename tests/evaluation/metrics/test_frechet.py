@@ -104,7 +104,7 @@ def shuffle_frames(clip, strength, scene, generator):
     return clip[order]
 
 
-def shift_colours(clip, strength, scene, generator):
+def shift_colors(clip, strength, scene, generator):
     """Redder, and less blue."""
     return (clip * torch.tensor([1 + strength / 2, 1, 1 - strength / 2]).view(3, 1, 1)).clamp(0, 1)
 
@@ -120,7 +120,7 @@ def taught(kind):
 
 SPOILERS = {
     **{kind: taught(kind) for kind in HARMS},  # the network learned to notice these ...
-    **{f.__name__: f for f in (leave_ghosts, shuffle_frames, shift_colours, freeze)},  # ... and never saw these
+    **{f.__name__: f for f in (leave_ghosts, shuffle_frames, shift_colors, freeze)},  # ... and never saw these
 }
 
 

@@ -86,8 +86,8 @@ def test_the_objects_themselves_do_not_count(moved_piece):
 @pytest.mark.parametrize("moves", [camera_pan(SIZE, by=(30, -12)), camera_zoom(SIZE, 0.7)])
 def test_the_cameras_motion_is_that_of_its_boxes(moves):
     boxes = Trajectories(SIZE, moves).boxes(8)
-    centres = (boxes[..., :2] + boxes[..., 2:]) / 2
-    assert torch.allclose(camera_motion(boxes, centres[:, 0]), centres, atol=1e-3)
+    centers = (boxes[..., :2] + boxes[..., 2:]) / 2
+    assert torch.allclose(camera_motion(boxes, centers[:, 0]), centers, atol=1e-3)
 
 
 def test_where_there_is_no_background_there_is_no_drift(moved_piece):

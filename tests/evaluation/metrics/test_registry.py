@@ -11,7 +11,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import METRICS, frechet_networks, measure
 from sgi2v_lab.evaluation.metrics.clip_network import harm
 from sgi2v_lab.evaluation.metrics.frechet_networks import I3D, INCEPTION
-from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render
 from tests.helpers.little_networks import FEATURES, LittleI3D, LittleInception
@@ -66,7 +66,7 @@ CORRUPTIONS = [
 @pytest.fixture(scope="module")
 def scene():
     """A true clip with all that can be known of it; its background has something to follow."""
-    chosen = next(s for s in exam_scenes(("single",)) if s.scene(FRAMES).background == "tiles")
+    chosen = next(s for s in benchmark_scenes(("single",)) if s.scene(FRAMES).background == "tiles")
     size = (128, 128)
     video = chosen.clip(size, FRAMES)
     return {"video": video, "image": video[0], "boxes": chosen.asked(size, FRAMES).boxes(FRAMES)}

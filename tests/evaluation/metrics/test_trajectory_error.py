@@ -9,7 +9,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import first_frame_psnr, first_frame_ssim, objmc, psnr, ssim
-from sgi2v_lab.evaluation.scenes.scenes import exam_scenes
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes
 
@@ -26,33 +26,33 @@ def _clips():
 
 
 @pytest.fixture(scope="module")
-def exam():
-    """The true clips of some of the exam's scenes, 128 px, with what was asked for."""
-    scenes = exam_scenes(("single", "two", "pinned", "pan"), most=3)
+def benchmark():
+    """The true clips of some of the benchmark's scenes, 128 px, with what was asked for."""
+    scenes = benchmark_scenes(("single", "two", "pinned", "pan"), most=3)
     size = (128, 128)
     return {scene.name: (scene.clip(size, 8), scene.asked(size, 8).boxes(8)) for scene in scenes}
 
 
 @pytest.mark.parametrize("tracker", ["ncc", "lk"])
-def test_objmc_of_a_perfect_video_is_below_one_pixel(exam, tracker):
-    values = [objmc(video, boxes, tracker).value for video, boxes in exam.values()]
+def test_objmc_of_a_perfect_video_is_below_one_pixel(benchmark, tracker):
+    values = [objmc(video, boxes, tracker).value for video, boxes in benchmark.values()]
     assert len(values) == 12
     assert median(values) < 1
     assert sum(value < 1 for value in values) >= 10
 
 
 @pytest.mark.parametrize("tracker", ["ncc", "lk"])
-def test_objmc_of_a_still_video_is_the_mean_distance_from_the_start(exam, tracker):
-    for video, boxes in exam.values():
-        centres = (boxes[..., :2] + boxes[..., 2:]) / 2
-        expected = (centres - centres[:, :1]).norm(dim=-1).mean().item()
+def test_objmc_of_a_still_video_is_the_mean_distance_from_the_start(benchmark, tracker):
+    for video, boxes in benchmark.values():
+        centers = (boxes[..., :2] + boxes[..., 2:]) / 2
+        expected = (centers - centers[:, :1]).norm(dim=-1).mean().item()
         still = video[:1].repeat(len(video), 1, 1, 1)
         assert objmc(still, boxes, tracker).value == pytest.approx(expected, abs=1)
 
 
 def test_objmc_of_the_middle_point_is_that_of_the_box_where_both_are_easy():
     scenes = [sample_scene(FIRST + k, simple=True) for k in (0, 3, 10, 15, 23)]  # checked and dotted: no bare stripes
-    values = [objmc(render(s, 128), true_boxes(s, 128), "lk", follow="centre").value for s in scenes]
+    values = [objmc(render(s, 128), true_boxes(s, 128), "lk", follow="center").value for s in scenes]
     assert median(values) < 1.5
 
 
@@ -89,7 +89,7 @@ def test_objmc_refuses_what_it_cannot_measure():
     with pytest.raises(InputError, match="'corner'; expected one of box, centre"):
         objmc(video, boxes, follow="corner")
     with pytest.raises(InputError, match="box 0 has its centre outside"):
-        objmc(video, boxes - boxes[:, :1, [2, 3, 2, 3]] + 1, follow="centre")
+        objmc(video, boxes - boxes[:, :1, [2, 3, 2, 3]] + 1, follow="center")
 
 
 def test_psnr_follows_its_definition():

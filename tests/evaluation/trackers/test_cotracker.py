@@ -122,7 +122,7 @@ def test_it_measures_objmc_by_the_point_and_by_the_box():
     path = known.points[5]
     boxes = torch.cat([path - 12, path + 12], dim=-1)[None]
     tracker = CoTracker(Shifts(known))
-    for follow in ("centre", "box"):
+    for follow in ("center", "box"):
         assert objmc(known.video, boxes, tracker, follow).value < 0.05
         shifted = boxes + torch.tensor([3.0, 4.0, 3.0, 4.0]) * torch.arange(8)[None, :, None]
         assert objmc(known.video, shifted, tracker, follow).value == pytest.approx(5 * 3.5, abs=0.05)

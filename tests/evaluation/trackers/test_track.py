@@ -20,14 +20,14 @@ def _scene(step: float = 10 / 128, texture: str = "plain", frames: int = 8, shap
     return Scene((sprite,), camera, "clouds", tuple(COLOURS[c] for c in ("blue", "cyan", "grey")), seed=3)
 
 
-def _centres(boxes):
+def _centers(boxes):
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
 def _errors(scene, tracker=None):
     boxes = true_boxes(scene, 128)
     tracks = track_boxes(render(scene, 128), boxes[:, 0], tracker)
-    return (tracks.points - _centres(boxes)).norm(dim=-1), tracks
+    return (tracks.points - _centers(boxes)).norm(dim=-1), tracks
 
 
 @pytest.mark.parametrize("tracker", ["ncc", "lk"])
@@ -53,8 +53,8 @@ def test_the_default_is_accurate_on_known_motion(size):
 @pytest.mark.parametrize("track", [lk, dis, ncc])
 def test_points_follow_a_pan(track):
     video, boxes = photograph_clip(FIRST + 1)  # odd: the whole photograph moves
-    move = _centres(boxes)[0] - _centres(boxes)[0, 0]
-    points = _centres(boxes)[0, :1] + torch.tensor([[0.0, 0.0], [6.0, -4.0], [-5.0, 5.0]])
+    move = _centers(boxes)[0] - _centers(boxes)[0, 0]
+    points = _centers(boxes)[0, :1] + torch.tensor([[0.0, 0.0], [6.0, -4.0], [-5.0, 5.0]])
     tracks = track(video, points)
     assert tracks.points.shape == (3, 8, 2)
     assert torch.equal(tracks.points[:, 0], points) or (tracks.points[:, 0] - points).abs().max() < 1e-4
@@ -78,7 +78,7 @@ def test_a_smeared_object_is_still_followed():
     smeared = torch.stack([video[max(0, f - 1) : f + 1].mean(dim=0) for f in range(len(video))])
     smeared = 0.85 * smeared + 0.1 + 0.02 * torch.randn(smeared.shape, generator=torch.Generator().manual_seed(0))
     tracks = track_boxes(smeared.clamp(0, 1), true_boxes(scene, 128)[:, 0])
-    error = (tracks.points - _centres(true_boxes(scene, 128))).norm(dim=-1)
+    error = (tracks.points - _centers(true_boxes(scene, 128))).norm(dim=-1)
     assert error.mean() < 4  # the mean of two frames is itself 3 px behind
     assert tracks.visible.all()
 
@@ -95,7 +95,7 @@ def test_large_videos_are_tracked_at_their_own_scale():
     scene = _scene()
     boxes = true_boxes(scene, 512)
     tracks = track_boxes(render(scene, 512), boxes[:, 0])
-    assert (tracks.points - _centres(boxes)).norm(dim=-1).max() < 3
+    assert (tracks.points - _centers(boxes)).norm(dim=-1).max() < 3
 
 
 def test_any_callable_can_be_the_tracker():
@@ -108,7 +108,7 @@ def test_any_callable_can_be_the_tracker():
     boxes = true_boxes(scene, 128)
     tracks = track_boxes(render(scene, 128), boxes[:, 0], keep)
     assert tracks.tracker == "keep"
-    assert torch.allclose(tracks.points, _centres(boxes)[:, :1].expand_as(tracks.points), atol=1e-3)
+    assert torch.allclose(tracks.points, _centers(boxes)[:, :1].expand_as(tracks.points), atol=1e-3)
 
 
 def test_bad_input_is_named():

@@ -13,7 +13,7 @@ from sgi2v_lab.evaluation.trackers.validation import (
     write_validation,
 )
 from sgi2v_lab.video import read_video
-from tests.helpers.real_clips import film
+from tests.helpers.real_clips import real_video
 
 FIRST = 10_000_000
 
@@ -38,8 +38,8 @@ def knowing(seed, off=0.0, seen=None):
 def test_imposed_points_show_what_they_showed_at_first(seed):
     known = imposed_clip(seed)
     at = known.points.transpose(0, 1)[:, None] / 64 - 1  # (frames, 1, points, xy) in -1..1
-    colours = torch.nn.functional.grid_sample(known.video, at, align_corners=False)[:, :, 0]  # frames, rgb, points
-    change = (colours - colours[:1]).abs().amax(dim=1).T  # points, frames
+    colors = torch.nn.functional.grid_sample(known.video, at, align_corners=False)[:, :, 0]  # frames, rgb, points
+    change = (colors - colors[:1]).abs().amax(dim=1).T  # points, frames
     rim = ((known.points < 2) | (known.points > 126)).any(dim=-1)
     assert known.visible[:, 0].all()
     assert change[known.visible & ~rim].median() < 0.02
@@ -135,13 +135,13 @@ def test_the_table_has_a_line_for_each_kind(tmp_path):
 
 
 def test_unknown_kinds_are_named():
-    with pytest.raises(InputError, match="no 'films' clips; choose some of uncovered, all"):
-        validate_tracker(None, [FIRST], kinds=["films"])
+    with pytest.raises(InputError, match="no 'videos' clips; choose some of uncovered, all"):
+        validate_tracker(None, [FIRST], kinds=["videos"])
 
 
 @pytest.mark.parametrize("tracker", ["lk", "dis"])
-def test_tracks_in_a_real_film_shift_as_the_picture_does(tracker):
-    clip = read_video(film("carphone_pristine"), max_frames=8)
+def test_tracks_in_a_real_video_shift_as_the_picture_does(tracker):
+    clip = read_video(real_video("carphone_pristine"), max_frames=8)
     figures = validate_on_clip(tracker, clip, size=112)["clip"]
     assert figures["median"] < 0.5
     assert figures["positions"] > 100

@@ -19,13 +19,13 @@ from sgi2v_lab.shapes import Boxes, Points, Video
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.camera import is_camera
 
-__all__ = ["Subject"]
+__all__ = ["JudgedVideo"]
 
 MARGIN = 1 / 24  # of the shorter side, kept clear around boxes
 
 
 @dataclass(frozen=True)
-class Subject:
+class JudgedVideo:
     """A video and what is known of it. Lengths are in pixels of the video; what is None, or empty, is not known.
 
     Attributes:
@@ -96,7 +96,7 @@ class Subject:
         *,
         trajectories: Trajectories | None = None,
         model: Model | None = None,
-    ) -> "Subject":
+    ) -> "JudgedVideo":
         """A run, with what it holds itself.
 
         Args:
@@ -106,7 +106,7 @@ class Subject:
             model: that made the run.
 
         Raises:
-            InputError: as `Subject`, or other trajectories than the run's.
+            InputError: as `JudgedVideo`, or other trajectories than the run's.
         """
         boxes, camera, names = run.boxes, None, []
         if trajectories is not None and boxes is not None:
@@ -166,7 +166,7 @@ class Subject:
     @cached_property
     def cutouts(self) -> list[Cutouts]:
         """Each object, cut out along its track."""
-        return [cut_out(self.video, self.boxes[k], self.matches[k].centres, self.others(k)) for k in self.objects]
+        return [cut_out(self.video, self.boxes[k], self.matches[k].centers, self.others(k)) for k in self.objects]
 
     @cached_property
     def background(self) -> Bool[Tensor, "height width"]:
@@ -210,7 +210,7 @@ class Subject:
         """
         shares = []
         for k in self.objects:
-            place = self.matches[k].centres
+            place = self.matches[k].centers
             own, *other = (_within(place, box) for box in (self.boxes[k], *self.others(k)))
             taken = ~own & torch.stack([*other, torch.zeros_like(own)]).any(dim=0)
             should = self.in_sight[k, 1:]

@@ -1,4 +1,4 @@
-"""Figures of the exam: contact sheets of film strips, and figures with their intervals against their targets."""
+"""Figures of the benchmark: contact sheets of film strips, and figures with their intervals against their targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots.boxes import draw_path
-from sgi2v_lab.plots.style import array, checked, chosen_frames, colour_each, film, new_figure, styled
+from sgi2v_lab.plots.style import array, checked, checked_video, chosen_frames, color_each, new_figure, styled
 from sgi2v_lab.shapes import Boxes, Image, Video
 
-__all__ = ["Bar", "Strips", "plot_bars", "plot_contact_sheet", "plot_matching"]
+__all__ = ["Bar", "Strips", "plot_bars", "plot_matching", "plot_sample_grid"]
 
 GAP = 0.04  # between pictures, in picture widths
 MARGIN = 0.5  # between the picture and the strips, in picture widths; their labels stand there
@@ -32,7 +32,7 @@ class Strips:
     videos: Mapping[str, Video]  # by label; all of the picture's size, as many frames as the boxes
 
 
-def plot_contact_sheet(
+def plot_sample_grid(
     rows: Sequence[Sequence[Strips]],
     row_titles: Sequence[str] | None = None,
     every: int | None = None,
@@ -61,7 +61,7 @@ def plot_contact_sheet(
     for scene in scenes:
         checked(scene.picture, "the picture", "3 height width")
         for label, video in scene.videos.items():
-            checked(scene.boxes, "the boxes", f"boxes {len(film(video, label))} 4")
+            checked(scene.boxes, "the boxes", f"boxes {len(checked_video(video, label))} 4")
     frames = chosen_frames(scenes[0].boxes.shape[1], every, most)
     height, wide = scenes[0].picture.shape[1:]
     columns, strips = max(map(len, rows)), len(scenes[0].videos)
@@ -94,15 +94,15 @@ def _draw_scene(axes: Axes, scene: Strips, frames: Sequence[int], tall: float, b
     axes.set(xlim=(0, broad), ylim=(tall, 0), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
     axes.set_title(scene.title, fontsize=7.5, loc="left", pad=3)
-    colours = colour_each(None, len(scene.boxes))
+    colors = color_each(None, len(scene.boxes))
     scale = tall / height  # of the large picture, per pixel
     _place(axes, scene.picture, 0, 0, scale)
-    for boxes, colour in zip(scene.boxes.detach().cpu() * scale, colours, strict=True):
+    for boxes, color in zip(scene.boxes.detach().cpu() * scale, colors, strict=True):
         inside = (0, 0, wide * scale, tall)
-        draw_path(axes, (boxes[:, :2] + boxes[:, 2:]) / 2, colour, dots=False, width=1.3)
+        draw_path(axes, (boxes[:, :2] + boxes[:, 2:]) / 2, color, dots=False, width=1.3)
         if not torch.equal(boxes[0], boxes[-1]):
-            _thin_box(axes, boxes[-1], colour, inside, linestyle=(0, (3, 2)))
-        _thin_box(axes, boxes[0], colour, inside)
+            _thin_box(axes, boxes[-1], color, inside, linestyle=(0, (3, 2)))
+        _thin_box(axes, boxes[0], color, inside)
     start = wide * scale + MARGIN * wide
     for k, (label, video) in enumerate(scene.videos.items()):
         y = k * (height + GAP * wide)
@@ -110,8 +110,8 @@ def _draw_scene(axes: Axes, scene: Strips, frames: Sequence[int], tall: float, b
         for i, frame in enumerate(frames):
             x = start + i * (1 + GAP) * wide
             _place(axes, video[frame], x, y, 1)
-            for box, colour in zip(scene.boxes[:, frame].detach().cpu(), colours, strict=True):
-                _thin_box(axes, box + torch.tensor([x, y, x, y]), colour, (x, y, x + wide, y + height))
+            for box, color in zip(scene.boxes[:, frame].detach().cpu(), colors, strict=True):
+                _thin_box(axes, box + torch.tensor([x, y, x, y]), color, (x, y, x + wide, y + height))
 
 
 def _place(axes: Axes, picture: Image, x: float, y: float, scale: float) -> None:
@@ -121,11 +121,11 @@ def _place(axes: Axes, picture: Image, x: float, y: float, scale: float) -> None
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
 
 
-def _thin_box(axes: Axes, box: Tensor, colour: str, inside: tuple[float, ...], linestyle: str | tuple = "-") -> None:
+def _thin_box(axes: Axes, box: Tensor, color: str, inside: tuple[float, ...], linestyle: str | tuple = "-") -> None:
     """A thin box on a pale casing, cut off where the picture ends."""
     x0, y0, x1, y1 = box.tolist()
     frame = Rectangle(inside[:2], inside[2] - inside[0], inside[3] - inside[1], transform=axes.transData)
-    for edge, width, style in (((1, 1, 1, 0.75), 1.7, "-"), (colour, 0.9, linestyle)):
+    for edge, width, style in (((1, 1, 1, 0.75), 1.7, "-"), (color, 0.9, linestyle)):
         patch = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=edge, linewidth=width, linestyle=style)
         axes.add_patch(patch)
         patch.set_clip_path(frame)
@@ -195,10 +195,10 @@ def plot_bars(groups: Mapping[str, Sequence[Bar]], unit: str, best: str = "", co
 
 
 def _draw_bar(axes: Axes, y: int, bar: Bar) -> None:
-    colour = PLAIN if bar.target is None else GOOD if bar.value <= bar.target else BAD
+    color = PLAIN if bar.target is None else GOOD if bar.value <= bar.target else BAD
     if bar.low is not None and bar.high is not None:
-        axes.plot([bar.low, bar.high], [y, y], color=colour, linewidth=2.2, alpha=0.55)
-    axes.plot(bar.value, y, "o", color=colour, ms=6, mec="black" if bar.marked else colour, mew=1.5)
+        axes.plot([bar.low, bar.high], [y, y], color=color, linewidth=2.2, alpha=0.55)
+    axes.plot(bar.value, y, "o", color=color, ms=6, mec="black" if bar.marked else color, mew=1.5)
     if bar.target is not None:
         axes.plot(bar.target, y, "|", color="#222222", ms=14, mew=1.8)
     axes.annotate(

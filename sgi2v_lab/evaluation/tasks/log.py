@@ -1,6 +1,6 @@
 """When which task was done: a line each, so that a deleted result is noticed and the time left can be told.
 
-The journal decides nothing: what is finished is what the records say. A line that cannot be written is left out, and a
+The log decides nothing: what is finished is what the records say. A line that cannot be written is left out, and a
 line that is cut off is passed over.
 """
 
@@ -11,13 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Journal"]
+__all__ = ["TaskLog"]
 
 RECENT = 50  # tasks whose pace is taken
 
 
 @dataclass(frozen=True)
-class Journal:
+class TaskLog:
     """A file of JSON lines: {"at": seconds since 1970, "start": true} or {"at", "key", "finished"}."""
 
     path: Path

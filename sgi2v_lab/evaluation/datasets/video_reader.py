@@ -1,4 +1,4 @@
-"""Frames of films, by their numbers or their times, with clear words where a film is damaged."""
+"""Frames of videos, by their numbers or their times, with clear words where a video is damaged."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ import PIL.Image
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["Film"]
+__all__ = ["VideoReader"]
 
 
-class Film:
-    """An open film, a context manager. Its faults are InputErrors.
+class VideoReader:
+    """An open video, a context manager. Its faults are InputErrors.
 
     Attributes:
         path: the file.
@@ -22,7 +22,7 @@ class Film:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.is_file():
-            raise InputError(f"there is no video {path}: expected a film, so check the path and the download")
+            raise InputError(f"there is no video {path}: expected a video, so check the path and the download")
         try:
             self._container = av.open(str(path))
         except (av.FFmpegError, OSError) as error:
@@ -33,8 +33,8 @@ class Film:
         self._stream = self._container.streams.video[0]
         self.told_frames: int = self._stream.frames
 
-    def __enter__(self) -> "Film":
-        """The film itself."""
+    def __enter__(self) -> "VideoReader":
+        """The video itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -46,7 +46,7 @@ class Film:
         return sum(1 for _ in self._decoded())
 
     def frames(self, numbers: Sequence[int]) -> Iterator[PIL.Image.Image]:
-        """The frames of rising numbers, counted from 0; fewer where the film ends before."""
+        """The frames of rising numbers, counted from 0; fewer where the video ends before."""
         wanted = set(numbers)
         for number, frame in enumerate(self._decoded()):
             if number in wanted:
@@ -55,12 +55,12 @@ class Film:
                 return
 
     def frames_at(self, times: Sequence[float]) -> Iterator[PIL.Image.Image]:
-        """The frames on the screen at rising times, in seconds from the film's start.
+        """The frames on the screen at rising times, in seconds from the video's start.
 
         Decoding begins at the last key frame before the first of them.
 
         Raises:
-            InputError: the film cannot be decoded, or ends before the last of the times.
+            InputError: the video cannot be decoded, or ends before the last of the times.
         """
         self._go_to(times[0])
         rate = self._stream.average_rate
@@ -84,7 +84,7 @@ class Film:
         if todo:
             end = "has nothing to show" if shown is None else f"ends at {since + length:.2f} s"
             raise InputError(
-                f"{self.path} {end}, and a frame at {todo[0]:.2f} s is wanted: expected a longer film, so check that "
+                f"{self.path} {end}, and a frame at {todo[0]:.2f} s is wanted: expected a longer video, so check that "
                 "it is whole and cut as its data set says"
             )
 
@@ -105,5 +105,5 @@ class Film:
     def _fault(self, error: Exception) -> InputError:
         reason = getattr(error, "strerror", None) or error
         return InputError(
-            f"{self.path} cannot be decoded as a video ({reason}): expected a whole film, so fetch it again"
+            f"{self.path} cannot be decoded as a video ({reason}): expected a whole video, so fetch it again"
         )

@@ -11,10 +11,10 @@ from sgi2v_lab.files import whole_file
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.video import as_frames, as_video
 
-__all__ = ["read_film", "write_film"]
+__all__ = ["read_strip", "write_strip"]
 
 
-def write_film(path: Path, video: Video) -> Path:
+def write_strip(path: Path, video: Video) -> Path:
     """Write the frames (frames, 3, h, w) side by side as one PNG, 8 bits and without loss."""
     frames = as_frames(video).numpy()
     with whole_file(path) as temporary:
@@ -22,7 +22,7 @@ def write_film(path: Path, video: Video) -> Path:
     return path
 
 
-def read_film(path: Path, num_frames: int) -> Video:
+def read_strip(path: Path, num_frames: int) -> Video:
     """The video of a film strip, (num_frames, 3, h, w) in 0..1. InputError where it cannot be read."""
     try:
         with PIL.Image.open(path) as picture:

@@ -1,15 +1,15 @@
-"""The toy's exam as a data set: drawn scenes whose motion is known exactly, and photographs."""
+"""The toy's benchmark as a data set: drawn scenes whose motion is known exactly, and photographs."""
 
 from collections.abc import Sequence
 from typing import ClassVar
 
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 
-__all__ = ["ToyExam"]
+__all__ = ["ToyBenchmark"]
 
 
-class ToyExam(Dataset):
-    """The scenes of `sgi2v exam`; nothing to download.
+class ToyBenchmark(Dataset):
+    """The scenes of `sgi2v benchmark`; nothing to download.
 
     Source: drawn by `sgi2v_lab.toy`; the photographs ship with libraries that are dependencies, and their licences are
     in `sgi2v_lab.evaluation.scenes.photographs`. Drawn scenes have their true video as clip; photographs have none.
@@ -32,11 +32,11 @@ class ToyExam(Dataset):
         most: int | None = None,
     ) -> None:
         from sgi2v_lab.evaluation.scenes.scenes import (
-            exam_scenes,
+            benchmark_scenes,
         )  # it brings diffusers along, which other data sets do not take
 
         super().__init__(None, size, num_frames)
-        self.scenes = {scene.name: scene for scene in exam_scenes(categories, most)}
+        self.scenes = {scene.name: scene for scene in benchmark_scenes(categories, most)}
         self.names = tuple(self.scenes)
 
     def load(self, name: str) -> Sample:
