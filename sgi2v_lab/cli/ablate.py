@@ -1,4 +1,4 @@
-"""The commands of sweeps: `sgi2v ablate`, `sgi2v sweep status`."""
+"""The commands `sgi2v ablate` and `sgi2v sweep status`."""
 
 import json
 import sys
@@ -32,12 +32,15 @@ SHOWN = 10  # failures, in the terminal; all of them are in results.json
 
 
 def ablate(
-    grid: Annotated[str, typer.Option(help="What is tried: a TOML or JSON file, or: paper (its ablations), presets.")],
+    grid: Annotated[
+        str, typer.Option(help="Settings to try: a TOML or JSON file, paper (the paper's ablations) or presets.")
+    ],
     out: Out = Path("out/ablation"),
     model: ModelName = "toy",
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes of each category, from the benchmark.")] = 8,
+    scenes: Annotated[int, typer.Option(min=1, help="Number of benchmark scenes of each category.")] = 8,
     category: Annotated[
-        list[str] | None, typer.Option(help="single, two, pinned, pan, hard, photo; may be repeated; left out: single.")
+        list[str] | None,
+        typer.Option(help="Category of scenes: single, two, pinned, pan, hard or photo. Repeatable. Default: single."),
     ] = None,
     seeds: Seeds = 1,
     workers: Workers = None,
@@ -45,7 +48,7 @@ def ablate(
     device: Device = None,
     dtype: Precision = None,
 ) -> None:
-    """Try a grid of settings over scenes and seeds: a table of all videos, and what each setting changes."""
+    """Try a grid of settings over scenes and seeds; write a table of all videos and the effect of each setting."""
     quiet_libraries()
     from sgi2v_lab.evaluation.experiments.ablate import ablate as run
 
@@ -86,20 +89,20 @@ def _written(found: dict | None, column: int) -> str:
     return f"{value}  ({found['low']:{sign}.{digits}f} to {found['high']:{sign}.{digits}f})"
 
 
-sweep = typer.Typer(no_args_is_help=True, help="Look at a sweep: how far it is, and what failed.")
+sweep = typer.Typer(no_args_is_help=True, help="Show the progress and failures of a sweep.")
 
 
 @sweep.callback()
 def _of_sweeps() -> None:
-    """Look at a sweep: how far it is, and what failed."""
+    """Show the progress and failures of a sweep."""
 
 
 @sweep.command()
 def status(
-    folder: Annotated[Path, typer.Argument(help="The folder that `sgi2v ablate --out` was given.")],
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder given to `sgi2v ablate --out`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what of a sweep is finished, failed, in flight and left, how fast it goes, and what went wrong."""
+    """Show which tasks of a sweep are finished, failed, running and left, its pace, and errors."""
     from sgi2v_lab.evaluation.tasks.status import sweep_status
 
     found = sweep_status(folder)
@@ -134,7 +137,7 @@ def _lines(found: "SweepStatus") -> dict[str, str]:
     if found.seconds_left is not None:
         lines["time left"] = _duration(found.seconds_left)
     elif found.finished + found.failed < found.tasks and not found.in_flight:
-        lines["time left"] = "nobody is at it; start `sgi2v ablate` with the same folder to go on"
+        lines["time left"] = "no process is running; start `sgi2v ablate` with the same folder to resume"
     return lines
 
 

@@ -1,39 +1,43 @@
-"""The commands `sgi2v bench` and `sgi2v precision`: what a control step costs here, and what half precision changes."""
+"""The commands `sgi2v bench` and `sgi2v precision`: the cost of a control step, and the effect of half precision."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from sgi2v_lab.cli.options import Device, ModelName, Out, Precision, Workers, console, finish, resumable, workers_of
 from sgi2v_lab.cli.setting_options import takes_settings
-from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.files import write_text
 from sgi2v_lab.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from sgi2v_lab.evaluation.metrics.intervals import Interval
 
 __all__ = ["bench", "precision"]
 
 
 @takes_settings
 def bench(
-    network: Annotated[str, typer.Argument(help="toy, miniature (SVD's topology, small), or svd (full size).")] = (
-        "miniature"
-    ),
-    out: Annotated[Path | None, typer.Option(help="A file for the figures, as JSON.")] = None,
-    boxes: Annotated[int, typer.Option(min=1, help="How many are followed.")] = 2,
-    repeats: Annotated[int, typer.Option(min=1, help="Of everything that is timed; medians count.")] = 5,
+    network: Annotated[
+        str, typer.Argument(help="Network to measure: toy, miniature (small, with SVD's topology) or svd (full size).")
+    ] = ("miniature"),
+    out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
+    boxes: Annotated[int, typer.Option(min=1, help="Number of boxes to control.")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of timed runs; the median is reported.")] = 5,
     count_only: Annotated[
         bool,
-        typer.Option("--count-only", help="Count operations and memory, compute nothing: half a minute, even for svd."),
+        typer.Option(
+            "--count-only", help="Count operations and memory without computing anything. Half a minute, even for svd."
+        ),
     ] = False,
     device: Device = None,
     dtype: Precision = None,
     changes: dict | None = None,
 ) -> None:
-    """Count, time and weigh each stage, and compare a control step with the reference recipe, in turns."""
+    """Measure operations, time and memory of each stage, and compare a control step with the reference recipe."""
     quiet_libraries()
     from sgi2v_lab.bench import benchmark as report
 
@@ -103,13 +107,15 @@ def _show(record: dict) -> None:
 def precision(
     out: Out = Path("out/precision"),
     model: ModelName = "toy",
-    dtype: Annotated[list[str], typer.Option(help="bf16 or fp16, compared with fp32; may be repeated.")] = ["bf16"],  # noqa: B006
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes with one object, from the benchmark.")] = 8,
+    dtype: Annotated[list[str], typer.Option(help="Precision to compare with fp32: bf16 or fp16. Repeatable.")] = [
+        "bf16"
+    ],  # noqa: B006
+    scenes: Annotated[int, typer.Option(min=1, help="Number of benchmark scenes with one object.")] = 8,
     workers: Workers = None,
     device: Device = None,
     changes: dict | None = None,
 ) -> None:
-    """Make the same videos in single and in half precision: does control, does the picture stay the same?"""
+    """Generate the same videos in single and half precision, and compare control and pictures."""
     quiet_libraries()
     from sgi2v_lab.evaluation.experiments.precision import compare_precisions
 
@@ -132,6 +138,6 @@ def precision(
     finish(out / "precision.json", [])
 
 
-def _typed(figure: Interval, form: str) -> str:
+def _typed(figure: "Interval", form: str) -> str:
     ends = "" if figure.low is None else f" ({figure.low:.3g} to {figure.high:.3g})"
     return form.format(figure.value) + ends

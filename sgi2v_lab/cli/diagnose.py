@@ -1,4 +1,4 @@
-"""The commands that look at a run, and at what runs cost: `sgi2v diagnose`, `sgi2v cost`."""
+"""The commands `sgi2v diagnose` and `sgi2v cost`."""
 
 import json
 import sys
@@ -15,14 +15,14 @@ __all__ = ["cost", "diagnose"]
 
 
 def diagnose(
-    folder: Annotated[Path, typer.Argument(help="That sgi2v generate or demo has written, or a run of the Studio's.")],
-    out: Annotated[Path | None, typer.Option(help="Also the evidence, as a picture: .png or .pdf.")] = None,
+    folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v generate, sgi2v demo or the Studio.")],
+    out: Annotated[Path | None, typer.Option(help="Also save the evidence as a picture (.png or .pdf).")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Also judge the layers, for which the model is loaded: toy, svd, a folder, ...")
+        str | None, typer.Option(help="Also judge the layers of this model: toy, svd, a folder, ...")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what went wrong in a run, each with its evidence and what to try."""
+    """Say what went wrong in a run, with evidence and advice."""
     quiet_libraries()
     from sgi2v_lab.evaluation.diagnosis import diagnose_folder
     from sgi2v_lab.models.load import load_model
@@ -39,13 +39,13 @@ def cost(
     model: ModelName = "toy",
     axis: Annotated[
         list[str] | None,
-        typer.Option(help="frames, resolution, boxes, iterations; may be repeated; left out: all four."),
+        typer.Option(help="What to vary: frames, resolution, boxes or iterations. Repeatable. Default: all four."),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each kind, of whose seconds the median counts.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of runs of each kind; the median time is reported.")] = 1,
     device: Device = None,
     dtype: Precision = None,
 ) -> None:
-    """Measure time and memory against frames, resolution, boxes and iterations, on this machine: a table and a plot."""
+    """Measure time and memory for varying frames, resolution, boxes and iterations; write a table and a plot."""
     quiet_libraries()
     from sgi2v_lab.bench.scaling import AXES, measure_cost
 

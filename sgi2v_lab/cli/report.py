@@ -1,4 +1,4 @@
-"""The commands that show what was measured: `sgi2v report`, and `sgi2v evaluate`, which measures first."""
+"""The commands `sgi2v report` and `sgi2v evaluate`, which measures and then writes the report."""
 
 import sys
 from pathlib import Path
@@ -17,17 +17,17 @@ __all__ = ["evaluate", "report"]
 Reference = Annotated[
     str | None,
     typer.Option(
-        help="What all others are compared with; left out: SG-I2V, a grid's base, or the benchmark's control."
+        help="Setting or method that all others are compared with. Default: SG-I2V, the grid's base, or control."
     ),
 ]
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that sgi2v ablate, evaluate or benchmark has written.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the report; left out: the same one.")] = None,
+    folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v ablate, evaluate or benchmark.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the report. Default: the same folder.")] = None,
     reference: Reference = None,
 ) -> None:
-    """Write what a folder holds, finished or not: report.html, one page, and results.csv, results.parquet."""
+    """Write report.html, results.csv and results.parquet for a folder of results, finished or not."""
     quiet_libraries()
     from sgi2v_lab.evaluation.report import write_report
 
@@ -39,9 +39,7 @@ def evaluate(
     model: ModelName = "toy",
     method: Annotated[
         list[str] | None,
-        typer.Option(
-            help="none, copy_paste, copy_paste_vae, time_to_move, freetraj, drag, sg-i2v; repeatable; left out: all."
-        ),
+        typer.Option(help="Method: none, copy_paste, time_to_move, freetraj, drag or sgi2v. Repeatable. Default: all."),
     ] = None,
     scenes: Annotated[
         int,
@@ -52,7 +50,9 @@ def evaluate(
     ] = 8,
     category: Annotated[
         list[str] | None,
-        typer.Option(help="single, two, pinned, pan, hard, photo; may be repeated; left out: the first four."),
+        typer.Option(
+            help="Category of scenes: single, two, pinned, pan, hard or photo. Repeatable. Default: the first four."
+        ),
     ] = None,
     seeds: Seeds = 1,
     workers: Workers = None,
@@ -60,7 +60,7 @@ def evaluate(
     device: Device = None,
     dtype: Precision = None,
 ) -> None:
-    """Compare SG-I2V with every other method on the same scenes, and write the report; goes on where it was."""
+    """Compare SG-I2V with every other method on the same scenes, and write the report. Resumes."""
     quiet_libraries()
     from sgi2v_lab.evaluation.experiments.compare_methods import evaluate as run
     from sgi2v_lab.evaluation.report import write_report
@@ -83,7 +83,7 @@ def evaluate(
 
 
 def _tell(found: "Report") -> None:
-    """The first sentence, what is missing, and where the page is."""
+    """Print the verdict, what is missing, and the path of the page."""
     typer.echo(found.verdict.sentence)
     if found.failed:
         typer.echo(f"sgi2v: {found.failed} videos failed; the report says which", err=True)

@@ -109,7 +109,7 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
     """Write what went on inside: pca.png, similarity.png, spectra.png, mask.png, gaussian.png.
 
     Both runs must have been traced for "latents". Features are those of the uncontrolled run's noisy latents at the
-    middle one of the guided steps, in the settings' layers: what the optimiser would have found there. Each kind has
+    middle one of the control steps, in the settings' layers: what the optimiser would have found there. Each kind has
     one PCA basis over all frames. Returns that step's index and noise level.
     """
     settings, boxes = controlled.settings, controlled.boxes
@@ -131,7 +131,7 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
     similar = {kind: similarity_maps(features, point=point, picture=picture) for kind, features in maps.items()}
     save_figure(plot_similarity(uncontrolled.video, similar, point), folder / "similarity.png")
 
-    if working:  # the middle one of the guided steps may have found nothing left to do
+    if working:  # the middle one of the control steps may have found nothing left to do
         step = controlled.trace[working[len(working) // 2]]
         stages = {"before": step.before, "optimized": step.optimized, "mixed": step.mixed}
         spectra = {label: radial_spectrum(x, bins=max(4, min(h, w) // 2)) for label, x in stages.items()}

@@ -22,19 +22,19 @@ __all__ = ["plot_gaussian", "plot_loss_terms", "plot_losses", "plot_mask", "plot
 
 
 def plot_losses(losses: Sequence[Sequence[float | int]], sigmas: Sequence[float | int] | None = None) -> Figure:
-    """The loss over the iterations of each guided step: early steps dark, late steps light.
+    """The loss over the iterations of each control step: early steps dark, late steps light.
 
     Args:
-        losses: per guided step, the loss at each of its iterations.
-        sigmas: the noise level of each guided step, written at the colour bar; None numbers the steps from 1.
+        losses: per control step, the loss at each of its iterations.
+        sigmas: the noise level of each control step, written at the colour bar; None numbers the steps from 1.
 
     Raises:
         InputError: no losses, a step without any, or not one sigma for each step.
     """
     if not losses or not all(len(step) for step in losses):
-        raise InputError("There are no losses to plot for some guided step; give one or more for each step.")
+        raise InputError("There are no losses to plot for some control step; give one or more for each step.")
     if sigmas is not None and len(sigmas) != len(losses):
-        raise InputError(f"There are {len(sigmas)} sigmas for {len(losses)} guided steps; give one for each.")
+        raise InputError(f"There are {len(sigmas)} sigmas for {len(losses)} control steps; give one for each.")
     count = len(losses)
     # viridis without its pale end, which is lost on white
     colors = colormaps["viridis"](np.linspace(0, 0.88, count))
@@ -49,10 +49,10 @@ def plot_losses(losses: Sequence[Sequence[float | int]], sigmas: Sequence[float 
         bounds = np.arange(count + 1) + 0.5
         mappable = ScalarMappable(BoundaryNorm(bounds, count), ListedColormap(colors))
         ticks = sorted({round(i) for i in np.linspace(1, count, min(count, 8)).tolist()})
-        bar = figure.colorbar(mappable, ax=axes, ticks=ticks, label="guided step", aspect=25)
+        bar = figure.colorbar(mappable, ax=axes, ticks=ticks, label="control step", aspect=25)
         if sigmas is not None:
             bar.set_ticks(ticks, labels=[f"{float(sigmas[i - 1]):.3g}" for i in ticks])
-            bar.set_label(r"noise level $\sigma$ of the guided step")
+            bar.set_label(r"noise level $\sigma$ of the control step")
         bar.ax.invert_yaxis()
         bar.minorticks_off()
         bar.ax.tick_params(length=0)

@@ -36,7 +36,7 @@ def plot_pca_strip(
     """Feature maps as colours, one row per label and one column per frame; the same colour means a similar feature.
 
     Args:
-        rows: per label ("self-attention", "aligned", or a layer), (frames, 3, h, w) in 0..1; sizes may differ between rows.
+        rows: per label ("self-attention", "aligned", or a layer), (frames, 3, h, w) in 0..1; sizes may differ.
         video: (frames, 3, height, width) in 0..1, shown on top; None leaves it out.
         boxes: (boxes, frames, 4), drawn in every row; in pixels of the video (without one, of the first row).
         every: show every n-th frame; None shows at most eight, spread evenly from the first to the last.

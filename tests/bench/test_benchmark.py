@@ -75,7 +75,7 @@ def test_the_ways_leave_the_model_as_it_was():
     for run in control_steps(workload(model, SETTINGS.replace(**QUICK))).values():
         run()
         assert not model.unet.is_gradient_checkpointing
-        assert {weight.dtype for weight in model.unet.parameasure()} == {torch.float32}
+        assert {weight.dtype for weight in model.unet.parameters()} == {torch.float32}
         assert not any("forward" in vars(module) for module in model.unet.modules())
 
 

@@ -33,14 +33,14 @@ def test_what_was_there_before_its_views_and_changes_in_place_cost_nothing():
 
 def test_what_is_let_go_makes_room():
     weights = nn.Linear(64, 64, bias=False).half()  # 8 KiB
-    assert count_bytes(lambda: weights.float(), weights.parameasure()) == 16 * KIBI  # both for a moment
+    assert count_bytes(lambda: weights.float(), weights.parameters()) == 16 * KIBI  # both for a moment
     weights.half()
 
     def work() -> None:
         weights.float()
         ones(2)
 
-    held = list(weights.parameasure())
+    held = list(weights.parameters())
     assert count_bytes(work, held) == 16 * KIBI
     assert weights.weight.dtype == torch.float32
 

@@ -58,9 +58,9 @@ def test_the_recipe_gives_weights_back_in_their_precision(miniature):
     unet = copy.deepcopy(miniature.model.unet).bfloat16()
     model = dataclasses.replace(miniature.model, unet=unet)
     with pytest.raises(ZeroDivisionError), reference_precision(model):
-        assert {weight.dtype for weight in unet.parameasure()} == {torch.float32}
+        assert {weight.dtype for weight in unet.parameters()} == {torch.float32}
         raise ZeroDivisionError
-    assert {weight.dtype for weight in unet.parameasure()} == {torch.bfloat16}
+    assert {weight.dtype for weight in unet.parameters()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_counts_of_svd_at_full_size(monkeypatch):
     44.8 TFLOP.
     """
     model = network("svd", "meta")
-    assert sum(weight.numel() for weight in model.unet.parameasure()) == pytest.approx(1.52e9, rel=0.01)
+    assert sum(weight.numel() for weight in model.unet.parameters()) == pytest.approx(1.52e9, rel=0.01)
     work = workload(model)
     inputs = torch.cat([work.latents, work.conditioning.image_latents[0]], dim=1)[None]
 
@@ -136,7 +136,7 @@ def test_counting_leaves_the_model_alone(miniature):
     model = miniature.model
     assert count_stages(model) == count_stages(network("miniature", "meta"))
     assert model.device.type == "cpu"
-    assert {weight.device.type for weight in model.unet.parameasure()} == {"cpu"}
+    assert {weight.device.type for weight in model.unet.parameters()} == {"cpu"}
 
 
 def test_unknown_networks():

@@ -204,12 +204,12 @@ def test_curves_go_along_numbers_that_alone_were_changed(tmp_path):
         "learning rate 2": ({"learning_rate": 2.0}, [9, 9, 9]),
         "two at once": ({"cutoff": 0.25, "learning_rate": 2.0}, [9, 9, 9]),
         "control_steps 0-9": ({"control_steps": [0, 9]}, [20, 20, 20]),
-        "features ordinary": ({"features": "self-attention"}, [25, 25, 25]),
+        "features self-attention": ({"features": "self-attention"}, [25, 25, 25]),
     }
     study = read_study(ablation(tmp_path, figures, [40, 40, 40]))
     assert study.reference == "base" and study.arms["cutoff 0"].plain == "without control"
     drawn = [chart.caption for chart in curves(study)]
-    titles = ("cutoff", "learning rate", "middle of the guided steps")
+    titles = ("cutoff", "learning rate", "middle of the control steps")
     assert [caption.split(";")[0] for caption in drawn] == [
         f"{name} along {title}" for title in titles for name in ("ObjMC", "First-frame PSNR")
     ]

@@ -57,16 +57,16 @@ def wait_until(condition, seconds=60):
 
 @pytest.mark.slow
 def test_kill_9_at_20_random_moments_loses_only_what_is_in_flight(tmp_path):
-    count, kills, dice = 150, 20, random.Random(5)
+    count, kills, rng = 150, 20, random.Random(5)
     whole = finish([Quick(n) for n in range(count)], tmp_path / "whole")
     folder = tmp_path / "killed"
     for kill in range(kills):
         before = len(begun(folder))
         run = start(folder, count, 0.02, workers=2)
         try:
-            if more := dice.randrange(6):
+            if more := rng.randrange(6):
                 wait_until(lambda goal=before + more, run=run: len(begun(folder)) >= goal or run.poll() is not None)
-            time.sleep(dice.uniform(0, 0.04 if more else 0.3))
+            time.sleep(rng.uniform(0, 0.04 if more else 0.3))
         finally:  # the whole group, or the one that waits, whose workers then have to end themselves
             (os.killpg if kill % 2 else os.kill)(run.pid, signal.SIGKILL)
             run.wait()

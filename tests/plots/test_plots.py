@@ -317,7 +317,7 @@ def test_losses_one_line_per_step():
     assert axes.lines[0].get_xdata().tolist() == [1, 2, 3]
     assert len({to_hex(line.get_color()) for line in axes.lines}) == 3
     assert [t.get_text() for t in bar.get_yticklabels()] == ["700", "35.2", "0.5"]
-    assert plots.plot_losses(losses).axes[1].get_ylabel() == "guided step"
+    assert plots.plot_losses(losses).axes[1].get_ylabel() == "control step"
 
 
 def test_losses_input():

@@ -101,9 +101,9 @@ class AVA(Dataset):
         self.names = tuple(starts)
         if not self.names:
             raise InputError(
-                f"no stretch of {seconds} s with a person boxed throughout is left of the {len(self.people)} videos in "
-                f"the list, {len(self.missing)} of which are not in {self.clips_folder}: expected some, so fetch videos "
-                "or ask for fewer seconds"
+                f"no stretch of {seconds} s with a person boxed throughout is left of the {len(self.people)} videos "
+                f"in the list, {len(self.missing)} of which are not in {self.clips_folder}: expected some, so fetch "
+                "videos or ask for fewer seconds"
             )
 
     def load(self, name: str) -> Sample:

@@ -123,7 +123,8 @@ def read_clip(
         shown = list(_each_fitted(video.frames(picked), size, how))
     if len(shown) < num_frames and stride is None:
         raise InputError(
-            f"{clip} says that it has {told} frames, but fewer can be decoded: expected a whole video, so fetch it again"
+            f"{clip} says that it has {told} frames, but fewer can be decoded: expected a whole video, so fetch it "
+            "again"
         )
     if len(shown) < num_frames:
         pick_frames(_count(clip), num_frames, stride, str(clip))

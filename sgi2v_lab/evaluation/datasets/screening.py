@@ -1,4 +1,4 @@
-"""Which objects of a data set are asked to move: those that a video can be guided with, and judged by.
+"""Which objects of a data set are asked to move: those that can be controlled and judged.
 
 An object is left out, and counted under the reason in `Sample.meta["dropped"]`, if
 

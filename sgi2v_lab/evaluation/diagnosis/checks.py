@@ -32,7 +32,7 @@ CHECKS: tuple[Callable[[JudgedVideo], Found], ...] = (
 )
 DEPENDENT: tuple[Callable[[JudgedVideo, Sequence[Finding]], Found], ...] = (
     appearance,
-    *(checks_settings.loss, checks_settings.guidance, checks_settings.layers, checks_settings.paths),
+    *(checks_settings.loss, checks_settings.control, checks_settings.layers, checks_settings.paths),
 )
 MARKS = {"severe": "●", "moderate": "◐", "hint": "○"}
 

@@ -95,7 +95,9 @@ def follow(judged: JudgedVideo) -> Iterator[Finding | Unjudged]:
             limit = STRAYS * judged.side
             if off > limit:
                 sentence = f"{name} should stay, but is {off:.1f} px from its place on average."
-                advice = "Guide more steps or iterations, or add camera boxes that hold the background (camera_still)."
+                advice = (
+                    "Use more control steps or iterations, or add camera boxes that hold the background (camera_still)."
+                )
                 yield Finding(
                     *("follow", severity_of(off, limit), sentence, off, limit, "px", advice, k),
                     drawing=_tracks(judged, k),
@@ -113,8 +115,8 @@ def follow(judged: JudgedVideo) -> Iterator[Finding | Unjudged]:
         does = "goes the wrong way" if backwards else "does not follow its path"
         sentence = f"{name} {does}: it is {off:.1f} px from it on average, where standing still would be {way:.1f} px."
         advice = (
-            "Guide more steps, or earlier ones; raise the learning rate or the iterations; check that the layers suit "
-            "the model; ask for a shorter way."
+            "Use more control steps, or earlier ones; raise the learning rate or the iterations; check that the "
+            "layers suit the model; ask for a shorter path."
         )
         yield Finding(
             *("follow", "severe" if backwards or share > 0.8 else "moderate", sentence, share, UNFOLLOWED),

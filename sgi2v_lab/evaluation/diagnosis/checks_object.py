@@ -66,8 +66,8 @@ def split(judged: JudgedVideo) -> Iterator[Finding | Unjudged]:
             yield Finding(
                 *("split", "severe", f"{judged.name(k)} is there twice: a second copy is seen beside it."),
                 *(value, TWIN, "similarity"),
-                "Guide earlier steps, when things find their places; pin a box where the copy stands, or make the way "
-                "shorter or slower.",
+                "Use earlier control steps, when things find their places; pin a box where the copy is, or make the "
+                "path shorter or slower.",
                 k,
                 drawing=pictures(shown, "black: found; orange: the second copy"),
             )
@@ -93,8 +93,8 @@ def appearance(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Findin
         if value > SHIFTED:
             sentence = f"{judged.name(k)} changes its looks: by the end its colours are {value:.0f} CIELAB units off."
             advice = (
-                "Lower the learning rate or guide fewer steps; lower the highest guidance; draw the box close around "
-                "the object, so that the loss compares it and not what is behind it."
+                "Lower the learning rate or the highest guidance scale; use fewer control steps; draw the box close "
+                "around the object, so that the loss compares it and not what is behind it."
             )
             yield Finding(
                 *("appearance", severity_of(value, SHIFTED), sentence, value, SHIFTED, "CIELAB units", advice, k),

@@ -76,7 +76,7 @@ def detail(judged: JudgedVideo) -> Iterator[Finding | Unjudged]:
         advice = "Lower the cut-off, so that more of the unoptimised high frequencies stay, or the learning rate."
     else:
         kind, what = "noise", f"The video has noise, or a pattern, that the picture has not: {value:.1f} dB more power."
-        advice = "Lower the learning rate or the cut-off, guide fewer steps, or take more denoising steps."
+        advice = "Lower the learning rate or the cut-off, use fewer control steps or more denoising steps."
     if own:
         advice = "The video without control has it too, so it is the model, not the control: take more denoising steps."
     x = [(i + 0.5) / RINGS for i in range(RINGS)]
@@ -112,7 +112,7 @@ def burnt(judged: JudgedVideo) -> Iterator[Finding | Unjudged]:
             *("burnt", severity_of(value, CLIPPED)),
             f"The picture burns out: {value:.0%} more of the background than at first is pure white, black or colour.",
             *(value, CLIPPED, "of the background"),
-            "Lower the learning rate and the highest guidance; guide fewer steps.",
+            "Lower the learning rate and the highest guidance scale; use fewer control steps.",
             drawing=pictures(shown),
         )
 
@@ -129,7 +129,7 @@ def flicker(judged: JudgedVideo) -> Iterator[Finding | Unjudged]:
             *("flicker", severity_of(value, JUMP)),
             f"The picture flickers: frame {1 + jumps.index(value)} differs from both of its neighbours.",
             *(value, JUMP, "of full scale"),
-            "Take more denoising steps, or guide fewer; decode more frames at a time (decode_chunk_size).",
+            "Use more denoising steps or fewer control steps; decode more frames at a time (decode_chunk_size).",
             drawing=curves({"jump": jumps}, "of full scale", JUMP, x=range(1, len(jumps) + 1)),
         )
 

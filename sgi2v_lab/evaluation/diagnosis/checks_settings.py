@@ -1,4 +1,4 @@
-"""Could it have worked at all? The paths, the loss, the guided steps, the layers."""
+"""Could it have worked at all? Checks of the paths, the loss, the control steps and the layers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from sgi2v_lab.evaluation.diagnosis.path_faults import PathFault, outside, too_f
 from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, curves, pictures
 from sgi2v_lab.images.resize import Fit
 
-__all__ = ["guidance", "layers", "loss", "paths"]
+__all__ = ["control", "layers", "loss", "paths"]
 
-FALLEN = 0.95  # of its first value, that is left of the loss at a guided step on average: 5% is hardly a fall
+FALLEN = 0.95  # of its first value, that is left of the loss after a control step, on average: 5% is hardly a fall
 NOISY = 1.0  # noise level below which the noise is weaker than the latents (of unit variance): places are settled
 
 
@@ -40,7 +40,7 @@ def paths(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | U
 
 
 def loss(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
-    """A loss that did not fall at the guided steps, or left all bounds."""
+    """A loss that did not fall at the control steps, or is not finite."""
     if judged.boxes is None and judged.camera is None:
         return
     steps = {step: list(losses) for step, losses in judged.losses.items() if len(losses) > 1}
@@ -55,19 +55,19 @@ def loss(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Un
     if not broken and value <= FALLEN:
         return
     if broken:
-        sentence = f"The loss left all bounds at step {broken[0]}: the latents were thrown off."
+        sentence = f"The loss is not finite at step {broken[0]}."
         advice = "Lower the learning rate by ten; on a GPU, try fp32."
     elif value > 1:
-        sentence = f"The loss rose: at the end of a guided step it is {value:.2f} of what it was, on average."
-        advice = "Lower the learning rate: the steps jump over the valley."
+        sentence = f"The loss rose: a control step multiplies it by {value:.2f} on average."
+        advice = "Lower the learning rate: the steps overshoot the minimum."
     else:
-        sentence = f"The loss hardly fell: at the end of a guided step {value:.2f} of it is left on average."
+        sentence = f"The loss hardly fell: {value:.2f} of it is left after a control step, on average."
         advice = "Raise the learning rate or the iterations; see that the boxes hold something with an outline."
     drawing = curves(
         {"left of the loss": [shares[step] for step in ordered]},
         *("share", FALLEN),
         x=ordered,
-        x_label="guided step",
+        x_label="control step",
     )
     yield Finding(
         *("loss", "severe" if broken else "moderate", sentence, value, FALLEN, "of its first value", advice),
@@ -75,13 +75,13 @@ def loss(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Un
     )
 
 
-def guidance(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
-    """Guidance that cannot change anything: no iterations, no rate, no low frequencies kept, or steps too late."""
+def control(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
+    """Control that cannot change anything: no iterations, no rate, no low frequencies kept, or steps too late."""
     settings = judged.settings
     if judged.boxes is None and judged.camera is None:
         return
     if settings is None:
-        yield Unjudged("guidance", "the settings are not known")
+        yield Unjudged("control", "the settings are not known")
         return
     for name, words in (
         ("iterations", "there are no iterations"),
@@ -90,7 +90,7 @@ def guidance(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding 
     ):
         if getattr(settings, name) == 0:
             yield Finding(
-                *("guidance", "severe", f"Control cannot work: {words}.", 0.0, 0.0, name.replace("_", " ")),
+                *("control", "severe", f"Control cannot work: {words}.", 0.0, 0.0, name.replace("_", " ")),
                 f"Set {name} to the model's own value.",
             )
     first, last = settings.control_steps
@@ -98,18 +98,18 @@ def guidance(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding 
         highest = judged.sigmas[first]
         if highest < NOISY:
             yield Finding(
-                *("guidance", "moderate"),
-                f"All guided steps come late: from step {first} on the noise is weaker than the picture, in which "
+                *("control", "moderate"),
+                f"All control steps come late: from step {first} on the noise is weaker than the picture, in which "
                 "things have found their places.",
-                *(highest, NOISY, "noise level", "Guide earlier steps."),
+                *(highest, NOISY, "noise level", "Use earlier control steps."),
                 drawing=curves(
                     {"noise level": list(judged.sigmas)},
                     *("sigma", NOISY),
-                    x_label=f"step; guided: {first} to {last}",
+                    x_label=f"step; control steps: {first} to {last}",
                 ),
             )
     else:
-        yield Unjudged("guidance", "the steps' noise levels are not known, so whether they come too late is not either")
+        yield Unjudged("control", "the steps' noise levels are not known, so whether they come too late is not either")
 
 
 def layers(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | Unjudged]:
@@ -125,6 +125,6 @@ def layers(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Finding | 
     for k in judged.objects:
         least = (judged.boxes[k, :, 2:] - judged.boxes[k, :, :2]).min().item()
         if least < cell and finest > 0:
-            sentence = f"{judged.name(k)} is smaller than one cell of the finest guided layer ({cell} px)."
-            advice = "Guide a finer layer, or draw the box larger."
+            sentence = f"{judged.name(k)} is smaller than one cell of the finest compared layer ({cell} px)."
+            advice = "Compare features of a finer layer, or draw a larger box."
             yield Finding(*("layers", "hint", sentence, least, float(cell), "px", advice, k))

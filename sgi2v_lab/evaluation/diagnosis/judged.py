@@ -36,7 +36,7 @@ class JudgedVideo:
         names: of the objects; without one it is called "Box 1", "Box 2", ...
         uncontrolled: the video from the same noise without control.
         settings: hyperparameters.
-        losses: guided step -> loss before each iteration.
+        losses: control step -> loss before each iteration.
         sigmas: noise level of every step.
         model: that made it, from `load_model`.
         cell: pixels per latent cell.

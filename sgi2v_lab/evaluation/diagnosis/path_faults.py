@@ -60,7 +60,12 @@ def outside(boxes: Boxes, plan: Fit) -> Iterator[PathFault]:
     elif not seen.all():
         what = f"is out of the picture in {_frames(~seen)}"
         yield PathFault(
-            "outside", what, "It is not guided there: keep it inside as long as it should go on.", gone, 0, unit
+            "outside",
+            what,
+            "Nothing is controlled there: keep the box inside for as long as the object should move.",
+            gone,
+            0,
+            unit,
         )
     box, content = boxes[0, 0], torch.tensor(plan.content)
     inside = (torch.minimum(box[2:], content[2:]) - torch.maximum(box[:2], content[:2])).clamp(min=0).prod()

@@ -16,7 +16,7 @@ from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.images.read import fit_image, read_image, to_tensor
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.models.model import Model
-from sgi2v_lab.settings import Settings
+from sgi2v_lab.settings import Settings, renamed_settings
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.camera import is_camera
@@ -46,13 +46,13 @@ def read_saved(folder: str | os.PathLike, model: Model | None = None) -> JudgedV
     """
     folder = Path(folder)
     record = _record(folder / "run.json")
-    settings = Settings().replace(**record["settings"])
+    settings = Settings(**renamed_settings(record["settings"]))
     size = (settings.width, settings.height)
     controlled = next((folder / name for name in CONTROLLED if (folder / name).is_file()), None)
     plain = folder / UNCONTROLLED if (folder / UNCONTROLLED).is_file() else None
     if controlled is None and plain is None:
         raise InputError(f"{folder} holds neither {' nor '.join((*CONTROLLED, UNCONTROLLED))}; name a run's own folder")
-    guided = record.get("controlled", controlled is not None) is not False and controlled is not None
+    has_control = record.get("controlled", controlled is not None) is not False and controlled is not None
     video = _read_at_size(controlled or plain, size)
     plan = trajectories = image = None
     for name in PICTURES:
@@ -61,7 +61,7 @@ def read_saved(folder: str | os.PathLike, model: Model | None = None) -> JudgedV
             fitted, plan = fit_image(picture, size, record.get("fit", "stretch"))
             image = to_tensor(fitted)
     file = folder / "trajectories.json"
-    if guided and plan is not None and file.is_file():
+    if has_control and plan is not None and file.is_file():
         trajectories = load_trajectories(file, plan.source)
     boxes, camera, names = _carried(trajectories, plan, len(video))
     return JudgedVideo(
@@ -70,7 +70,7 @@ def read_saved(folder: str | os.PathLike, model: Model | None = None) -> JudgedV
         boxes=boxes,
         camera=camera,
         names=names,
-        uncontrolled=_read_at_size(plain, size) if guided and plain is not None else None,
+        uncontrolled=_read_at_size(plain, size) if has_control and plain is not None else None,
         settings=settings,
         losses={int(step): _numbers(losses) for step, losses in record.get("losses", {}).items()},
         sigmas=record.get("sigmas", ()),

@@ -1,7 +1,7 @@
-"""The methods' tasks: one video of a benchmark scene by any method of `baselines`, and everything that is measured of it.
+"""One video of a benchmark scene by any method of `baselines`, and all measurements of it.
 
-All methods get the same pictures, paths, settings and noise. What they are compared by is taken from the video alone,
-in 8 bits, as it is kept, so that no method is measured by what it optimises.
+All methods get the same pictures, paths, settings and noise. They are measured by the video alone, in 8 bits as it is
+saved, so no method is measured by what it optimises.
 """
 
 import math
@@ -130,7 +130,7 @@ def method_tasks(
     Args:
         model: whose settings are taken.
         methods: names in `METHODS`.
-        scenes: of the benchmark.
+        scenes: from `benchmark_scenes`.
         seeds: of each scene and method.
         changes: to the model's own settings, made last.
 

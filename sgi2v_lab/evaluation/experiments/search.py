@@ -3,8 +3,8 @@
 Run it with `python -m sgi2v_lab.evaluation.experiments.search --out FOLDER`.
 
 Settings are drawn at random from a grid. All are tried on a few scenes, the better half on twice as many, and so on
-(successive halving: Jamieson & Talwalkar 2016, arXiv 1502.07943). The benchmark's scenes play no part. Every video is a task
-(`tasks`), so a search that was killed goes on where it was.
+(successive halving: Jamieson & Talwalkar 2016, arXiv 1502.07943). The benchmark's scenes are not used. Every video is a
+task, so a search that was killed resumes.
 """
 
 import json
@@ -28,7 +28,7 @@ from sgi2v_lab.toy.training.data import HELD_OUT
 
 __all__ = ["GRID", "Trial", "draw_settings", "score", "search"]
 
-FIRST_SCENE = HELD_OUT - 1_000_000  # training may draw these; the benchmark never does
+FIRST_SCENE = HELD_OUT - 1_000_000  # for training; the benchmark never uses these
 LEAST_PSNR = 24.0  # dB to the first frame, as in the benchmark
 CATEGORIES = ("single", "pan")  # one object, and the camera, which ask for different settings
 GRID: dict[str, tuple] = {
@@ -64,12 +64,12 @@ def score(ratios: Mapping[str, float], psnr: float) -> float:
 def draw_settings(count: int, seed: int = 0, grid: dict[str, tuple] | None = None) -> list[dict[str, object]]:
     """`count` different choices from a grid {setting: values}; all of them, in random order, if it has no more."""
     grid = GRID if grid is None else grid
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     size = 1
     for values in grid.values():
         size *= len(values)
     chosen = []
-    for number in dice.sample(range(size), min(count, size)):
+    for number in rng.sample(range(size), min(count, size)):
         choice = {}
         for name, values in grid.items():
             number, k = divmod(number, len(values))
@@ -154,8 +154,10 @@ def _by_category(values: list, count: int) -> list[tuple[str, list]]:
 
 
 def _main(
-    out: Annotated[Path, typer.Option(help="Folder for tasks and record.")] = Path("runs/search"),
-    model: Annotated[str, typer.Option(help="toy, or a checkpoint's folder.")] = "toy",
+    out: Annotated[Path, typer.Option(help="Folder for the videos and search.json.")] = Path("runs/search"),
+    model: Annotated[
+        str, typer.Option(help="The model to search settings for: toy, or a checkpoint's folder.")
+    ] = "toy",
     trials: int = 24,
     scenes: int = 3,
     rounds: int = 3,

@@ -1,4 +1,4 @@
-"""The benchmark's tasks: videos of fixed scenes that no training has seen, without control and with it, each measured."""
+"""The benchmark's tasks: generate and measure a video of a held-out scene, without control or with it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

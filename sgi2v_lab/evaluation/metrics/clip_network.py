@@ -192,9 +192,9 @@ def _batches(seed: int, size: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]
     """Endless batches from a pool of scenes that is renewed as it is used; each clip is varied, every other harmed."""
     from sgi2v_lab.toy.training.data import HELD_OUT  # it brings diffusers along, which to look at a clip does not take
 
-    dice, generator = Random(seed), torch.Generator().manual_seed(seed)
+    rng, generator = Random(seed), torch.Generator().manual_seed(seed)
     pool: list[tuple[Tensor, Scene]] = []
-    upcoming = dice.randrange(HELD_OUT - _KEPT)
+    upcoming = rng.randrange(HELD_OUT - _KEPT)
     while True:
         for _ in range(2 * size if not pool else max(1, size // _REUSE)):
             scene = sample_scene(upcoming, FRAMES)
@@ -202,14 +202,14 @@ def _batches(seed: int, size: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]
             upcoming = (upcoming + 1) % (HELD_OUT - _KEPT)
         del pool[:-_POOL]
         clips, truths = [], []
-        for pixels, scene in dice.sample(pool, size):
-            mirror, flip, transpose, back = (dice.random() < 0.5 for _ in range(4))
+        for pixels, scene in rng.sample(pool, size):
+            mirror, flip, transpose, back = (rng.random() < 0.5 for _ in range(4))
             clip = pixels.float().div(255).flip([d for d, do in ((-1, mirror), (-2, flip), (0, back)) if do])
             clip = clip.transpose(-1, -2) if transpose else clip
             strengths = [0.0] * len(HARMS)
-            if dice.random() < 0.5:
-                for which in dice.sample(range(len(HARMS)), dice.choice((1, 1, 2))):
-                    strengths[which] = dice.random()
+            if rng.random() < 0.5:
+                for which in rng.sample(range(len(HARMS)), rng.choice((1, 1, 2))):
+                    strengths[which] = rng.random()
                     clip = harm(clip, HARMS[which], strengths[which], generator)
             clips.append(clip)
             truth = scene_truth(scene, mirror=mirror, flip=flip, transpose=transpose, back=back)
@@ -251,8 +251,8 @@ def _write(network: ClipNetwork, out: Path, **facts: int) -> None:
 def train(out: Path, *, minutes: float | None = None, steps: int | None = None, seed: int = 0) -> ClipNetwork:
     """Train the network; write its averaged weights to `out` (safetensors, half precision) and a log to `out`.jsonl.
 
-    The log's figures come from 256 scenes that are neither trained on nor kept for benchmarks. InputError where not exactly
-    one of minutes and steps is given, or it is not positive.
+    The log's figures come from 256 scenes that neither training nor the benchmark uses. InputError unless exactly one
+    of minutes and steps is given, and positive.
 
     Args:
         out: The file to write, every 50 steps and at the end.
@@ -267,7 +267,7 @@ def train(out: Path, *, minutes: float | None = None, steps: int | None = None, 
     torch.manual_seed(seed)
     network = ClipNetwork()
     average = deepcopy(network).eval()
-    optimiser = MuonWithAdamW(network, first_and_last=("convolutions.0", "heads"))
+    optimizer = MuonWithAdamW(network, first_and_last=("convolutions.0", "heads"))
     scenes = [sample_scene(s, FRAMES) for s in range(HELD_OUT - _KEPT, HELD_OUT)]
     held, truth = torch.stack([render(s, SIDE) for s in scenes]), default_collate([scene_truth(s) for s in scenes])
     truth["harm"] = torch.zeros(_KEPT, len(HARMS))
@@ -284,7 +284,7 @@ def train(out: Path, *, minutes: float | None = None, steps: int | None = None, 
         with mixed_precision():
             answers = network(clips)
         _loss({name: answer.float() for name, answer in answers.items()}, wanted).backward()
-        optimiser.step(_RATE * min(1.0, (step + 1) / 20, 0.02 + 1.2 * (1 - done)))
+        optimizer.step(_RATE * min(1.0, (step + 1) / 20, 0.02 + 1.2 * (1 - done)))
         update_ema(average, network, step + 1, decay=0.98)
         for ours, counted in zip(average.buffers(), network.buffers(), strict=True):
             ours.copy_(counted)  # what batch normalisation counts is an average already

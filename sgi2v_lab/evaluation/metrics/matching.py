@@ -1,7 +1,7 @@
 """Do features find an object again? Matching accuracy of a box across frames, on clips whose motion is known.
 
-SG-I2V's observation (arXiv 2411.04989, section 3) is that ordinary self-attention features of one object differ from
-frame to frame, while those that attend to the first frame's keys and values agree.
+SG-I2V's observation (arXiv 2411.04989, section 3) is that self-attention features of one object differ from frame to
+frame, while aligned features, which attend to the first frame's keys and values, agree.
 """
 
 from dataclasses import dataclass

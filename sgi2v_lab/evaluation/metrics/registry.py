@@ -57,7 +57,7 @@ Measured = dict[str, object]  # "value", and what it depends on
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its function of a given, the unit, which way is better, what of a given it needs, where it is from.
+    """A metric: its function, its unit, which way is better, what it needs to know of a video, and its source.
 
     The function returns the value, as "value", with what it depends on.
     """
@@ -69,7 +69,7 @@ class Metric:
     source: str
 
 
-# --- from a given to a value ----------------------------------------------------------------------------------------
+# --- from a video to a value -----------------------------------------------------------------------------------------
 
 
 def _objmc(given: MeasuredVideo) -> Measured:
@@ -134,8 +134,8 @@ def measure(video: Video, names: Iterable[str] | None = None, **known: object) -
     Args:
         video: (frames, 3, h, w) in 0..1.
         names: some of `METRICS`; None for all.
-        known: what else is known of it, by the names of `MeasuredVideo`: image, boxes, camera, reference, real, generated,
-            inception, i3d, tracker.
+        known: what else is known of it, by the names of `MeasuredVideo`: image, boxes, camera, reference, real,
+            generated, inception, i3d, tracker.
 
     Returns:
         Each metric's name with "value", "unit", "better" ("lower" or "higher"), "resolution" ([width, height]) and

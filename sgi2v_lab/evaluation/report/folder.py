@@ -12,10 +12,11 @@ from sgi2v_lab.evaluation.report.study import Arm, Row, Study
 from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene
 from sgi2v_lab.evaluation.tasks.folder import Found, State, TaskFolder
 from sgi2v_lab.evaluation.tasks.status import PLAN, TASKS, read_plan
+from sgi2v_lab.settings import renamed_settings
 
 __all__ = ["read_study"]
 
-BENCHMARK = "benchmark.json"
+BENCHMARK, OLD_BENCHMARK = "benchmark.json", "exam.json"
 WITHOUT, WITH = "without control", "with control"  # the benchmark's two arms
 OUR_METHOD = "sgi2v"
 MACHINE = ("versions", "platform", "device", "device_name", "threads")  # as `describe_machine` says them
@@ -26,7 +27,7 @@ def read_study(folder: str | Path, reference: str | None = None) -> Study:
     """What a folder holds.
 
     Args:
-        folder: that of `ablate`, `evaluate` or `run_benchmark`. Of one that is both a sweep's and a benchmark's, the sweep.
+        folder: of `ablate`, `evaluate` or `run_benchmark`; a sweep takes precedence over a benchmark.
         reference: the setting or method that all others are compared with; None for SG-I2V, a grid's base, or the
             benchmark's videos with control.
 
@@ -43,14 +44,10 @@ def read_study(folder: str | Path, reference: str | None = None) -> Study:
         )
     if (folder / PLAN).exists():
         study = _sweep(folder)
-    elif (folder / BENCHMARK).exists():
-        study = _benchmark(folder)
+    elif found := [folder / name for name in (BENCHMARK, OLD_BENCHMARK) if (folder / name).exists()]:
+        study = _benchmark(folder, found[0])
     else:
-        why = (
-            "its benchmark or findings did not come to the end: run them again"
-            if (folder / TASKS).is_dir()
-            else "see --help"
-        )
+        why = "the benchmark did not finish: run the same command again" if (folder / TASKS).is_dir() else "see --help"
         raise InputError(f"{folder} holds neither {PLAN} nor {BENCHMARK}, so there is nothing to report ({why})")
     if not study.rows:
         raise InputError(f"none of the {study.planned} tasks of {folder} is finished; go on with: {study.command}")
@@ -103,7 +100,7 @@ def _sweep(folder: Path) -> Study:
         unfinished=unfinished,
         planned=len(listed),
         made=_span(stamps),
-        base=plan.get("base", {}),
+        base=renamed_settings(plan.get("base", {})),
     )
 
 
@@ -118,7 +115,7 @@ def _arms(settings: Iterable[Mapping]) -> dict[str, Arm]:
     for each in settings:
         own = each.get("uncontrolled") or (plain if each["label"] != plain else None)
         arms[each["label"]] = Arm(
-            each["label"], each["group"], each["changes"], each.get("method"), each.get("source"), own
+            each["label"], each["group"], renamed_settings(each["changes"]), each.get("method"), each.get("source"), own
         )
     return arms
 
@@ -129,16 +126,16 @@ def _unfinished(name: str, found: Found, claimed: bool) -> str:
     return f"{name}: {found.why}" if found.state is State.DAMAGED else f"{name}: not made yet"
 
 
-# --- benchmarks -----------------------------------------------------------------------------------------------------------
+# --- benchmarks ------------------------------------------------------------------------------------------------------
 
 
-def _benchmark(folder: Path) -> Study:
+def _benchmark(folder: Path, file: Path) -> Study:
     try:
-        benchmark = json.loads((folder / BENCHMARK).read_text(encoding="utf-8"))
-        settings, weights = benchmark["settings"], benchmark["fingerprint"]
+        benchmark = json.loads(file.read_text(encoding="utf-8"))
+        settings, weights = renamed_settings(benchmark["settings"]), benchmark["fingerprint"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"{folder / BENCHMARK} cannot be read ({error}); run sgi2v benchmark again, which uses what is finished"
+            f"{file} cannot be read ({error}); run sgi2v benchmark again, which uses what is finished"
         ) from error
     tasks = TaskFolder(folder.absolute() / TASKS)
     rows, stamps, records, floors = [], [], [], {}
@@ -186,9 +183,9 @@ def _benchmark(folder: Path) -> Study:
 
 
 def _of_benchmark(task: Mapping, settings: Mapping[str, object]) -> bool:
-    """Whether a video has the benchmark's settings, apart from its scene's motion; `findings` keeps others in its folder."""
+    """Whether a video has the benchmark's settings, apart from its scene's motion; `claims` adds others."""
     motion = BenchmarkScene(task["category"], task["scene_seed"]).motion(task["frames"])
-    own = {name: value for name, value in task["settings"].items() if name != "num_frames"}
+    own = {name: value for name, value in renamed_settings(task["settings"]).items() if name != "num_frames"}
     return all(value == settings.get(name) or (name in motion and value == motion[name]) for name, value in own.items())
 
 

@@ -14,10 +14,9 @@ __all__ = ["MECHANISMS", "Reason", "Verdict", "verdict", "who_is_better"]
 # What a method does to the object's position, which is a fact about the method and not about the figures.
 MECHANISMS = {
     "none": "it does not know of the path at all",
-    "copy_paste": "no model takes part: the box's own pixels are pasted along the path, so the position is given "
-    "instead of generated. The rest is a still picture, which every measure of likeness and steadiness favours",
-    "copy_paste_vae": "the box's own pixels are pasted along the path and pass through the autoencoder, so the "
-    "position is given instead of generated",
+    "copy_paste": "the box's own pixels are pasted along the path and pass through the model's autoencoder, so the "
+    "position is given instead of generated. The rest is a still picture, which every measure of likeness and "
+    "steadiness favours",
     "time_to_move": "it puts the object's own pixels along the path into the noisy latents and holds them there for "
     "the first steps, so the position is given instead of found by optimisation",
     "freetraj": "it carries the noise of the first box along the path, so the position is suggested by the noise",

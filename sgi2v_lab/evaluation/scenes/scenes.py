@@ -42,7 +42,7 @@ CONTRAST = 0.15  # least distance in colour, RGB in 0..1, between a sprite and w
 CORNERS = 3e-5  # least smaller eigenvalue of a background box's structure tensor, in squared colours per pixel
 
 
-# --- one scene of the benchmark -------------------------------------------------------------------------------------------
+# --- one scene -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ __all__ = ["VERSION", "Found", "State", "TaskFolder", "task_key"]
 
 VERSION = 2  # of what tasks do; raise it when that changes, and old results are not used again
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+OLD_KEYS = {"film": "strip", "film_bytes": "strip_bytes"}
 LITTER = re.compile(r"\.?([0-9a-f]{20})(\.lock|\.[0-9a-f]{8}\.(json|png))")
 
 
@@ -83,11 +84,11 @@ class TaskFolder:
         except (OSError, UnicodeDecodeError) as error:
             return Found(State.DAMAGED, why=f"{path.name} cannot be read ({error})")
         try:
-            record = json.loads(text)
+            record = {OLD_KEYS.get(name, name): value for name, value in json.loads(text).items()}
             failed, strip = "result" not in record, record["strip"]
             if failed and not isinstance(record["error"], str):
                 raise TypeError
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             return Found(State.DAMAGED, why=f"{path.name} is cut off or is no record", stamp=stamp)
         if failed:
             return Found(State.FAILED, record, stamp=stamp)

@@ -1,4 +1,4 @@
-"""What all data sets have in common, the examples and the toy's benchmark, and how frames, masks and boxes are found."""
+"""What all data sets have in common, the examples, the toy's benchmark, and how frames, masks and boxes are found."""
 
 import av
 import numpy as np
@@ -60,7 +60,7 @@ def test_a_file_is_no_folder(tmp_path):
         open_dataset("examples", tmp_path / "file", **ASKED)
 
 
-# --- the toy's benchmark --------------------------------------------------------------------------------------------------
+# --- the toy's benchmark ---------------------------------------------------------------------------------------------
 
 
 def test_the_toys_exam():

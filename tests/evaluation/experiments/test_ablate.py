@@ -68,19 +68,19 @@ def test_a_sweep_from_the_command_line_its_tables_and_its_status(tmp_path, desk)
     call = [str(part) for part in [*call, "--workers", 1, "--device", "cpu"]]
     made = CliRunner().invoke(app, call)
     assert made.exit_code == 0, made.output
-    assert "Two kinds: 2 scenes, 1 seed(s)" in made.output and "features ordinary" in made.output
+    assert "Two kinds: 2 scenes, 1 seed(s)" in made.output and "features self-attention" in made.output
 
     report = json.loads((out / "results.json").read_text())
     assert [(row["setting"], row["scene"]) for row in report["rows"]] == [
-        (label, scene) for label in ("base", "features ordinary", "cutoff 0") for scene in report["scenes"]
+        (label, scene) for label in ("base", "features self-attention", "cutoff 0") for scene in report["scenes"]
     ]
     assert len({row["key"] for row in report["rows"]}) == 6 and not report["failures"]
     assert len(strips(out)) == 2 + 6, "without control a scene is made once, whatever the setting"
-    base, ordinary, nothing = report["summary"]
-    assert base["difference"] == {} and set(ordinary["difference"]) == set(ordinary["mean"]) >= {"objmc", "psnr"}
+    base, attention, nothing = report["summary"]
+    assert base["difference"] == {} and set(attention["difference"]) == set(attention["mean"]) >= {"objmc", "psnr"}
     rows = report["rows"]
     change = sum(rows[k + 2]["objmc"] - rows[k]["objmc"] for k in (0, 1)) / 2
-    assert ordinary["difference"]["objmc"]["value"] == pytest.approx(change)
+    assert attention["difference"]["objmc"]["value"] == pytest.approx(change)
     # at cut-off 0 nothing of the optimised latents is kept: control changes nothing
     assert nothing["ratio"]["value"] == pytest.approx(1)
     assert [row["objmc"] for row in rows[4:]] == [row["objmc_uncontrolled"] for row in rows[:2]]
@@ -90,7 +90,7 @@ def test_a_sweep_from_the_command_line_its_tables_and_its_status(tmp_path, desk)
     assert [float(row["objmc"]) for row in table] == [row["objmc"] for row in rows]
     with (out / "summary.csv").open(newline="") as file:
         summary = list(csv.DictReader(file))
-    assert float(summary[1]["objmc minus base"]) == ordinary["difference"]["objmc"]["value"]
+    assert float(summary[1]["objmc minus base"]) == attention["difference"]["objmc"]["value"]
     assert summary[0]["objmc minus base"] == ""
 
     # a deleted film strip is noticed; the rest is not done again; the tables are the same
@@ -122,7 +122,7 @@ def test_failures_are_told_and_not_fatal_unless_the_base_is_lost(tmp_path, desk,
     assert report["summary"][1]["failed"] == 2 and report["summary"][1]["mean"] == {} and len(report["failures"]) == 2
     found = sweep_status(tmp_path)
     assert (found.finished, found.failed, found.left) == (6, 2, 0)
-    assert found.failures[0]["task"].endswith(", seed 1, features ordinary")
+    assert found.failures[0]["task"].endswith(", seed 1, features self-attention")
 
     monkeypatch.setattr(sgi2v_lab.evaluation.experiments.video_task, "generate", lambda *_, **__: 1 / 0)
     with pytest.raises(InputError, match="every video of the base failed.*ZeroDivisionError"):

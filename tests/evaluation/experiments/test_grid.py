@@ -39,7 +39,7 @@ def test_one_thing_is_varied_at_a_time_and_the_base_comes_first(tmp_path):
     )
     assert found == {
         BASE: {"iterations": 3},
-        "features ordinary": {"iterations": 3, "features": "self-attention"},
+        "features self-attention": {"iterations": 3, "features": "self-attention"},
         "cutoff 0": {"iterations": 3, "cutoff": 0.0},
         "cutoff 0.25": {"iterations": 3, "cutoff": 0.25},
         "layers (2, 1)": {"iterations": 3, "layers": ((2, 1),)},
@@ -106,8 +106,8 @@ def test_the_papers_grid_is_at_hand_and_suits_every_model():
         ("[vary]\ncutoff = 0.5", r"\[vary\]: cutoff is 0.5, but must be a list of values to try"),
         ("[product]\ncutoff = []", r"\[product\]: cutoff is \[\], but must be a list"),
         ("[vary]\ncut_off = [0.5]", r"\[vary\]: unknown setting 'cut_off'; the settings are .*cutoff"),
-        ("[vary]\nguided_steps = [5, 20]", "control_steps is 5, but must be two whole numbers"),
-        ("[vary]\nguided_steps = [[5, 20]]", "control_steps ends at 20, but there are only steps 0..19"),
+        ("[vary]\ncontrol_steps = [5, 20]", "control_steps is 5, but must be two whole numbers"),
+        ("[vary]\ncontrol_steps = [[5, 20]]", "control_steps ends at 20, but there are only steps 0..19"),
         ("[vary]\nfeatures = ['alined']", "features is 'alined', but must be one of aligned, "),
         ("[base]\niterations = 'many'", "'base': iterations is 'many', but must be a whole number"),
         ("[varry]\ncutoff = [0]", "unknown key 'varry'; a grid has title, "),
