@@ -27,7 +27,7 @@ def demo(
         "out/demo"
     ),
     model: ModelName = "toy",
-    seed: Annotated[int | None, typer.Option(help="Of all noise; left out: the examples' own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed; by default each example's own.")] = None,
     device: Device = None,
     dtype: Precision = None,
 ) -> None:
@@ -47,31 +47,47 @@ def demo(
 
 @takes_settings
 def generate(
-    image: Annotated[Path | None, typer.Argument(help="The picture that becomes the first frame.")] = None,
+    image: Annotated[Path | None, typer.Argument(help="Picture that becomes the first frame.")] = None,
     boxes: Annotated[
-        Path | None, typer.Option(help="Trajectories on it, .json or .npy, in pixels of the picture as it is.")
+        Path | None, typer.Option(help="File of trajectories, .json or .npy, in pixels of the picture.")
     ] = None,
-    prompt: Annotated[str | None, typer.Option(help="Words instead of a picture; see --prompt-model.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text from which the picture is made; see --prompt-model.")] = None,
     prompt_model: Annotated[
-        str, typer.Option(help="What draws the prompt: toy (its scene language), or a text-to-image model.")
+        str, typer.Option(help="Model that draws the prompt: toy (its scene language), or a text-to-image model.")
     ] = "toy",
     example: Annotated[
-        Path | None, typer.Option(help="A folder with img.png and traj.npy instead, as the paper's code reads.")
+        Path | None,
+        typer.Option(
+            help="Folder with img.png and traj.npy, as the paper's code reads, in place of picture and boxes."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the result, by default out/NAME; an earlier one is replaced.")
+        Path | None,
+        typer.Option(help="Folder for the result, by default out/NAME; an earlier result there is replaced."),
     ] = None,
-    control: Annotated[bool, typer.Option("--control/--no-control", help="Move along the boxes, or not.")] = True,
-    compare: Annotated[bool, typer.Option("--compare", help="Also without control, side by side, measured.")] = False,
-    frames: Annotated[bool, typer.Option("--frames", help="Also every frame as a PNG.")] = False,
-    fit: Annotated[str, typer.Option(help="How the picture gets the model's size: stretch, crop or pad.")] = "stretch",
+    control: Annotated[
+        bool, typer.Option("--control/--no-control", help="Follow the boxes, or let the model move what it likes.")
+    ] = True,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Make a video without control too, show both side by side and measure them."),
+    ] = False,
+    frames: Annotated[bool, typer.Option("--frames", help="Write every frame as a PNG file too.")] = False,
+    fit: Annotated[
+        str, typer.Option(help="How the picture is brought to the video's size: stretch, crop or pad.")
+    ] = "stretch",
     resample: Annotated[
-        bool, typer.Option("--resample", help="Allow boxes made for another number of frames.")
+        bool, typer.Option("--resample", help="Allow boxes that were made for another number of frames.")
     ] = False,
     model: ModelName = "toy",
-    seed: Annotated[int, typer.Option(help="Of all noise.")] = 817,
+    method: Annotated[
+        str, typer.Option(help="Method: sgi2v, or the baseline copy_paste, time_to_move, freetraj, drag or none.")
+    ] = "sgi2v",
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 817,
     preset: Preset = "own",
-    memory: Annotated[str, typer.Option(help="auto, or how little to take: fast, selective, full, offload.")] = "auto",
+    memory: Annotated[
+        str, typer.Option(help="Memory mode: auto, or from the fastest to the leanest: fast, selective, full, offload.")
+    ] = "auto",
     device: Device = None,
     dtype: Precision = None,
     changes: dict | None = None,
@@ -114,17 +130,15 @@ def generate(
             picture = reference_image(prompt, prompt_model, size, seed=seed, **options)
             asked = _read_boxes(boxes, picture, resample)
         options = {"settings": settings, "seed": seed, "fit": fit, "memory": memory, "progress": sys.stderr.isatty()}
-        runs = {}
+        run = make(loaded, picture, asked if control else None, method=method, **options)
+        runs = {"controlled" if control else "uncontrolled": run}
         if compare:
             runs["uncontrolled"] = make(loaded, picture, None, **options)
-        runs["controlled" if control else "uncontrolled"] = run = make(
-            loaded, picture, asked if control else None, **options
-        )
         picture.save(folder / "image.png")
         write_run(folder, run, run.boxes, asked)
         if frames:
             write_frames(folder / "frames", run.video)
-        record = {"command": "generate", **run_record(run), "fit": fit}
+        record = {"command": "generate", **run_record(run), "method": method, "fit": fit}
         if prompt is not None:
             record |= {"prompt": prompt, "prompt_model": prompt_model}
         if compare:

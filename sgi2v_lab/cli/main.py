@@ -83,7 +83,7 @@ app.add_typer(sweep, name="sweep")
 @app.command()
 def models(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Names, folders or hub ids; left out: the known ones.")
+        list[str] | None, typer.Argument(help="Names, folders or hub ids of models; by default the known ones.")
     ] = None,
 ) -> None:
     """List the models: where their weights come from, whether they are here, and their sizes."""

@@ -25,24 +25,32 @@ __all__ = [
     "workers_of",
 ]
 
-Out = Annotated[Path, typer.Option(help="Folder for the result; what an earlier start finished there is used again.")]
-ModelName = Annotated[str, typer.Option("--model", help="toy, svd, svd-xt, a checkpoint's folder, or a hub id.")]
-Seeds = Annotated[int, typer.Option(min=1, help="Videos of each scene and variant, each with its own noise.")]
+Out = Annotated[
+    Path, typer.Option(help="Folder for the results; videos that an earlier start finished there are used again.")
+]
+ModelName = Annotated[str, typer.Option("--model", help="Model: toy, svd, svd-xt, a checkpoint's folder, or a hub id.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Number of videos of each scene and variant, each with its own noise.")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes, each with the model and one thread; left out: one per core, 1 on a GPU."),
+    typer.Option(
+        min=1, help="Number of processes, each with the model and one thread; by default one per core, or 1 on a GPU."
+    ),
 ]
 Dask = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, instead of --workers; all machines share the folder."),
+    typer.Option(
+        metavar="ADDRESS", help="Dask scheduler to use in place of --workers; all its machines must share the folder."
+    ),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; left out: the best there is.")]
+Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda, cuda:1 or mps; by default the best there is.")]
 Precision = Annotated[
-    str | None, typer.Option("--dtype", help="fp32, bf16 or fp16; left out: fp32 on a CPU, else fp16.")
+    str | None,
+    typer.Option("--dtype", help="Precision of the weights: fp32, bf16 or fp16; by default fp32 on a CPU, else fp16."),
 ]
 
 Preset = Annotated[
-    str, typer.Option(help="own, fast, paper (the paper's recipe) or best; settings given by themselves come on top.")
+    str,
+    typer.Option(help="Preset: own, fast, paper (the paper's recipe) or best. Settings given as options override it."),
 ]
 
 

@@ -18,6 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import sgi2v_lab.models.load
+from sgi2v_lab.baselines.registry import METHODS
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.settings import Settings
@@ -139,6 +140,15 @@ def test_generate_takes_every_setting_and_records_it(desk, checkpoint):
     assert options >= set(Settings.model_fields)
 
 
+def test_every_help_text_can_be_read_without_its_options_name():
+    for name, command in get_command(app).commands.items():
+        for parameter in getattr(command, "params", ()):
+            text = getattr(parameter, "help", "") or ""
+            assert text[:1].isupper() and text.endswith("."), f"{name} {parameter.name}: {text}"
+    told = {parameter.name: parameter.help for parameter in get_command(app).commands["generate"].params}
+    assert all(method in told["method"] for method in METHODS)
+
+
 def test_generate_compares(desk, checkpoint):
     write_array("boxes.npy", 5)
     call = ("generate", "picture.png", "--boxes", "boxes.npy", "--model", checkpoint, "--fit", "pad", "--compare")
@@ -155,9 +165,10 @@ def test_generate_reads_the_papers_folders(desk, checkpoint):
     (desk / "example").mkdir()
     PIL.Image.open("picture.png").save("example/img.png")
     write_array("example/traj.npy", FRAMES)
-    made = run("generate", "--example", "example", "--model", checkpoint)
+    made = run("generate", "--example", "example", "--model", checkpoint, "--method", "copy_paste")
     assert made.exit_code == 0, made.output
     assert (desk / "out/example/video.mp4").is_file()
+    assert json.loads((desk / "out/example/run.json").read_text())["method"] == "copy_paste"
 
 
 def test_generate_from_words_without_control(desk, checkpoint):
@@ -218,6 +229,7 @@ BAD = {
     "layers": (None, ["picture.png", "--boxes", "boxes.json", "--layers", "all"], "layers is 'all'"),
     "steps": (None, ["picture.png", "--boxes", "boxes.json", "--control-steps", "1-9"], "control_steps ends at 9"),
     "size": (None, ["picture.png", "--boxes", "boxes.json", "--width", "100"], "multiple of 64"),
+    "method": (None, ["picture.png", "--boxes", "boxes.json", "--method", "magic"], "unknown method 'magic'"),
     "fit": (None, ["picture.png", "--boxes", "boxes.json", "--fit", "squeeze"], "squeeze"),
     "nothing": (None, [], "exactly one"),
     "two sources": (None, ["picture.png", "--prompt", "a red circle", "--boxes", "boxes.json"], "exactly one"),
