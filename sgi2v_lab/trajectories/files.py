@@ -8,10 +8,7 @@ box in the first frame, rows 2.. are its centre in each frame; the box in frame 
 centre[f] - centre[0]. It knows neither names nor boxes that change size, and it holds for one frame count.
 """
 
-import io
 import os
-import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ import PIL.Image
 import torch
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import whole_file, write_text
 from sgi2v_lab.images.read import read_image
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.json_format import from_json, to_json
@@ -61,24 +59,24 @@ def load_trajectories(
 
 
 def save_trajectories(path: str | os.PathLike, trajectories: Trajectories, num_frames: int | None = None) -> None:
-    """Write trajectories to a .json or a .npy file, whole or not at all.
+    """Write trajectories to a .json or a .npy file, whole or not at all; missing folders are made.
 
     JSON keeps everything. A .npy file holds one frame count, `num_frames`, which is required there, and only boxes that
     keep their size.
 
     Raises:
-        InputError: if the suffix is neither, the folder is missing, or a .npy file cannot hold the trajectories.
+        InputError: if the suffix is neither, a .npy file cannot hold the trajectories, or the file cannot be written.
     """
     path = Path(path)
     match path.suffix.lower():
         case ".json":
-            content = to_json(trajectories).encode()
-            _write(path, lambda file: file.write(content))
+            write_text(path, to_json(trajectories))
         case ".npy":
             if num_frames is None:
                 raise InputError(f"{path} holds a box per frame: expected num_frames=, or save as .json")
             array = _to_array(trajectories, num_frames)
-            _write(path, lambda file: np.save(file, array, allow_pickle=False))
+            with whole_file(path) as part:
+                np.save(part, array, allow_pickle=False)
         case _:
             raise InputError(f"{path} has the suffix {path.suffix!r}: expected .json or .npy")
 
@@ -112,12 +110,10 @@ def write_example(
             "expected the same, so carry them over with fitted()"
         )
     array = _to_array(trajectories, num_frames)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}): expected a place for a new folder") from None
-    _write(folder / "img.png", lambda file: image.convert("RGB").save(file, format="PNG"))
-    _write(folder / "traj.npy", lambda file: np.save(file, array, allow_pickle=False))
+    with whole_file(folder / "img.png") as part:
+        image.convert("RGB").save(part)
+    with whole_file(folder / "traj.npy") as part:
+        np.save(part, array, allow_pickle=False)
 
 
 # --- the reference's array -------------------------------------------------------------------------------------------
@@ -191,16 +187,3 @@ def _read(path: Path) -> bytes:
         raise InputError(f"there is no file {path}: expected trajectories, so check the path") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): expected a file of trajectories") from None
-
-
-def _write(path: Path, write: Callable[[io.BufferedIOBase], object]) -> None:
-    """Write to a temporary name beside `path` and rename, so that nobody ever sees half a file."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as file:
-            write(file)
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): expected a folder that can be") from None
-    finally:
-        part.unlink(missing_ok=True)

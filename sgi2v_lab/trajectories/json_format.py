@@ -28,29 +28,49 @@ key is a box that stays; a "path" takes two. The fields are those of `Trajectory
 fields are errors, so that a misspelt one is not lost in silence.
 """
 
-import json
-from typing import Any
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.trajectories.boxes import Trajectories
-from sgi2v_lab.trajectories.geometry import numbers, read_box
 from sgi2v_lab.trajectories.trajectory import KeyBox, Trajectory
 
 __all__ = ["from_json", "to_json"]
 
 FORMAT, VERSION = "sgi2v-trajectories", 1
+WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "tuple_type": "a list",
+    "dataclass_type": "an object",
+    "model_type": "an object",
+}
+ONE_OF = {"trajectories": "trajectory", "keys": "key", "path": "path point", "box": "box number"}
+
+
+class _Size(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    width: int
+    height: int
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    format: Literal["sgi2v-trajectories"]
+    version: Literal[1]
+    image: _Size
+    trajectories: tuple[Trajectory, ...]
 
 
 def to_json(trajectories: Trajectories) -> str:
     """Trajectories as text; fields that have their default are left out. `from_json` gives back exactly the same."""
     width, height = trajectories.image_size
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
-        "image": {"width": width, "height": height},
-        "trajectories": [_entry(trajectory) for trajectory in trajectories],
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    size = _Size(width=width, height=height)
+    document = _Document(format=FORMAT, version=VERSION, image=size, trajectories=trajectories.trajectories)
+    return document.model_dump_json(exclude_defaults=True, indent=2) + "\n"
 
 
 def from_json(text: str) -> Trajectories:
@@ -60,81 +80,45 @@ def from_json(text: str) -> Trajectories:
         InputError: if the text is no JSON (with line and column), of another format or version, lacks a field or has an
             unknown one, or holds an impossible trajectory.
     """
-
-    def no_constant(name: str) -> None:
-        raise InputError(f"there is a number {name}: expected finite numbers")
-
     try:
-        return _document(json.loads(text, parse_constant=no_constant))
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"invalid JSON at line {error.lineno}, column {error.colno} ({error.msg}): expected the documented format"
-        ) from None
-    except InputError:
-        raise
-    except (RecursionError, ValueError):  # brackets without end, or a number of thousands of digits
-        raise InputError(
-            "no reasonable JSON, nested too deep or with too long a number: expected the documented format"
-        ) from None
+        document = _Document.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise InputError(_sentence(error.errors()[0])) from None
+    return Trajectories((document.image.width, document.image.height), document.trajectories)
 
 
-def _entry(trajectory: Trajectory) -> dict[str, Any]:
-    entry: dict[str, Any] = {}
-    if trajectory.name:
-        entry["name"] = trajectory.name
-    if trajectory.colour is not None:
-        entry["colour"] = trajectory.colour
-    if trajectory.easing != "linear":
-        entry["easing"] = trajectory.easing
-    if trajectory.frames is not None:
-        entry["frames"] = trajectory.frames
-    entry["keys"] = [
-        {"time": key.time, "box": list(key.box)} | ({} if key.easing is None else {"easing": key.easing})
-        for key in trajectory.keys
-    ]
-    if trajectory.path is not None:
-        entry["path"] = [list(point) for point in trajectory.path]
-    return entry
+def _sentence(error: dict[str, Any]) -> str:
+    """What is wrong with a document, where, and what was expected, from pydantic's first complaint."""
+    kind, value, about = error["type"], error["input"], error.get("ctx", {})
+    where = [step for step in error["loc"] if (kind, step) not in {("float_type", "float")}]  # of "float or int"
+    owner, last = _place(where[:-1]), where[-1] if where else None
+    if kind == "json_invalid":
+        problem = re.sub(r"(.*) at line (\d+) column (\d+)", r"at line \2, column \3 (\1)", about["error"])
+        return f"invalid JSON {problem}: expected the documented format"
+    if where in ([], ["format"]):
+        return f'this is no file of trajectories: expected an object with "format": "{FORMAT}"'
+    if where == ["version"]:
+        found = None if kind == "missing" else value
+        return f"the format's version is {found!r}: expected {VERSION}, so update the reader"
+    if kind == "value_error":
+        return f"{_place(where)}: {about['error']}"
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = {1: _Document, 2: _Size, 3: Trajectory, 5: KeyBox}[len(where)].__annotations__
+        return f'{owner} has an unknown field "{last}": expected only {", ".join(known)}'
+    if kind == "missing" and isinstance(last, str):
+        return f'{owner} has no "{last}", which is required'
+    if kind in ("missing", "too_long"):  # too few numbers, or too many
+        count = 4 if "box" in where else 2
+        place = owner if kind == "missing" else _place(where)
+        return f"{place} has {len(value)} numbers: expected {count}"
+    return f"{_place(where)} is {value!r:.60}: expected {WANTED.get(kind, 'what the format says')}"
 
 
-def _document(document: Any) -> Trajectories:
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise InputError(f'this is no file of trajectories: expected an object with "format": "{FORMAT}"')
-    if document.get("version") != VERSION:
-        raise InputError(
-            f"the format's version is {document.get('version')!r}: expected {VERSION}, so update the reader"
-        )
-    _check_fields(document, "the file", {"format": str, "version": int, "image": dict, "trajectories": list}, {})
-    image = document["image"]
-    _check_fields(image, '"image"', {"width": int, "height": int}, {})
-    trajectories = (_trajectory(each, f"trajectory {i}") for i, each in enumerate(document["trajectories"]))
-    return Trajectories((image["width"], image["height"]), tuple(trajectories))
-
-
-def _trajectory(entry: Any, where: str) -> Trajectory:
-    optional = {"name": str, "colour": str, "easing": str, "path": list, "frames": int}
-    _check_fields(entry, where, {"keys": list}, optional)
-    for i, key in enumerate(entry["keys"]):
-        _check_fields(key, f"key {i} of {where}", {"time": (int, float), "box": list}, {"easing": str})
-    try:
-        keys = tuple(KeyBox(**key | {"box": read_box(key["box"])}) for key in entry["keys"])
-        path = entry.get("path")
-        path = None if path is None else tuple(numbers(point, 2, f"path point {i}") for i, point in enumerate(path))
-        return Trajectory(**entry | {"keys": keys, "path": path})
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-
-
-def _check_fields(entry: Any, where: str, required: dict[str, Any], optional: dict[str, Any]) -> None:
-    if not isinstance(entry, dict):
-        raise InputError(f"{where} is {entry!r:.60}: expected an object")
-    known = required | optional
-    for name in required:
-        if name not in entry:
-            raise InputError(f'{where} has no "{name}": expected {", ".join(required)}')
-    for name, value in entry.items():
-        if name not in known:
-            raise InputError(f'{where} has an unknown field "{name}": expected only {", ".join(known)}')
-        if not isinstance(value, known[name]) or isinstance(value, bool):
-            kind = {str: "text", int: "a whole number", list: "a list", dict: "an object"}.get(known[name], "a number")
-            raise InputError(f'"{name}" of {where} is {value!r:.60}: expected {kind}')
+def _place(where: list[str | int]) -> str:
+    """A place in the document, such as '"time" of key 1 of trajectory 0'."""
+    words, steps = [], [*where]
+    while steps:
+        name = steps.pop(0)
+        listed = steps and isinstance(steps[0], int)
+        words.append(f"{ONE_OF.get(name, 'number')} {steps.pop(0)}" if listed else f'"{name}"')
+    return " of ".join(reversed(words)) or "the file"

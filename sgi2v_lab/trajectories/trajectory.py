@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
+from pydantic import with_config
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
@@ -38,6 +39,7 @@ __all__ = ["KeyBox", "Trajectory"]
 SHORTEST = 1e-6  # of the video: key boxes nearer in time than this count as simultaneous
 
 
+@with_config(extra="forbid")  # in a file, a misspelt field is an error
 @dataclass(frozen=True)
 class KeyBox:
     """Where the box is at one moment.
@@ -62,6 +64,7 @@ class KeyBox:
             check_easing(self.easing)
 
 
+@with_config(extra="forbid")  # in a file, a misspelt field is an error
 @dataclass(frozen=True)
 class Trajectory:
     """One object's box through the video.

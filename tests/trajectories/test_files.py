@@ -178,7 +178,6 @@ def test_what_cannot_be_saved_leaves_no_file(tmp_path):
         ("t.npy", GROWING, 8, "box 1 changes its size"),
         ("t.npy", Trajectories(SIZE), 8, "no trajectories"),
         ("t.txt", BOTH, 8, "suffix '.txt'"),
-        ("missing/t.json", BOTH, None, "cannot be written"),
     ):
         with pytest.raises(InputError, match=message):
             save_trajectories(tmp_path / path, trajectories, num_frames)
@@ -190,7 +189,7 @@ def test_what_cannot_be_saved_leaves_no_file(tmp_path):
 def test_a_failed_write_keeps_the_old_file(tmp_path):
     save_trajectories(tmp_path / "t.json", BOTH)
     (tmp_path / "taken.json").mkdir()
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="Cannot write"):
         save_trajectories(tmp_path / "taken.json", BOTH)
     save_trajectories(tmp_path / "t.json", GROWING)
     assert load_trajectories(tmp_path / "t.json") == GROWING
