@@ -19,7 +19,7 @@ from sgi2v_lab.shapes import Features, Latents
 
 __all__ = ["aligned_attention", "assemble", "extract_features", "features_with_graph", "record_features"]
 
-Tokens = Float[Tensor, "batch length channels"]
+Tokens = Float[Tensor, "_n _length _channels"]
 LayerMaps = dict[Layer, Float[Tensor, "frames _channels _h _w"]]  # each level has channels and a size of its own
 
 
@@ -90,10 +90,10 @@ def record_features(
     recorded: LayerMaps = {}
 
     def record(layer: Layer, attention: nn.Module | None, hidden: Tokens, size: tuple[int, int]) -> None:
-        if layer not in recorded:  # in the backward pass, a recomputed layer comes here again
-            tokens = compute(attention, hidden)
-            tokens = tokens.transpose(0, 1) if where == "temporal" else tokens
-            recorded[layer] = tokens.transpose(1, 2).unflatten(2, size)
+        tokens = compute(attention, hidden)
+        tokens = tokens.transpose(0, 1) if where == "temporal" else tokens
+        # in the backward pass a recomputed layer comes here again, and must compute what it did before
+        recorded.setdefault(layer, tokens.transpose(1, 2).unflatten(2, size))
         if stop and layer == ordered[-1]:
             raise _Stop
 
@@ -116,7 +116,7 @@ def features_with_graph(
 
     Only the conditional branch is run, and only up to the last layer wanted. Arguments as in `record_features`.
     """
-    with record_features(model, layers, kind, stop=True) as recorded:
+    with model.for_one_video(), record_features(model, layers, kind, stop=True) as recorded:
         with suppress(_Stop):
             model.scan(latents, sigma, conditioning)
         yield recorded

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import math
 import re
 from collections import Counter
@@ -7,35 +8,44 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
+from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.features import assemble, extract_features, features_with_graph, record_features
-from sgi2v_lab.models.model import Conditioning, Model
+from sgi2v_lab.features import (
+    KINDS,
+    aligned_attention,
+    assemble,
+    extract_features,
+    features_with_graph,
+    record_features,
+)
+from sgi2v_lab.models.model import Model
+from sgi2v_lab.models.svd import SVDConditioning
+from sgi2v_lab.settings import FEATURE_KINDS
 from tests.helpers.tiny import FRAMES, conditioning, noisy_latents, tiny_model
 
 LAYERS = tuple((b, t) for b in (1, 2, 3) for t in (0, 1, 2))  # SVD's
 SIGMA = 30.0
 
 
-def told(h: int = 8, w: int = 16) -> Conditioning:
+def told(h: int = 8, w: int = 16) -> SVDConditioning:
     """The conditioning, its picture cut or repeated to latents of another size."""
     given = conditioning()
     if (h, w) == (8, 16):
         return given
-    image = F.interpolate(given.image_latents, size=(h, w))
-    return Conditioning(given.embedding, image, given.time_ids)
+    image = F.interpolate(given.image_latents[0], size=(h, w))[None]
+    return SVDConditioning(given.embedding, image, given.time_ids)
 
 
-def inputs(latents: torch.Tensor, given: Conditioning) -> tuple[tuple, dict]:
+def inputs(latents: torch.Tensor, given: SVDConditioning) -> tuple[tuple, dict]:
     """What the UNet gets, from the formulas of Euler's preconditioning in SVD's v-prediction (c_in and c_noise)."""
-    sample = torch.cat([latents / math.sqrt(SIGMA**2 + 1), given.image_latents], dim=1)[None]
+    sample = torch.cat([latents[None] / math.sqrt(SIGMA**2 + 1), given.image_latents], dim=2)
     return (sample, torch.tensor(0.25 * math.log(SIGMA))), {
         "encoder_hidden_states": given.embedding,
         "added_time_ids": given.time_ids,
     }
 
 
-def full_forward(model: Model, latents: torch.Tensor, given: Conditioning) -> tuple[torch.Tensor, dict]:
+def full_forward(model: Model, latents: torch.Tensor, given: SVDConditioning) -> tuple[torch.Tensor, dict]:
     """The UNet's output and what goes into and comes out of every layer's parts, by plain hooks."""
     seen: dict[tuple, torch.Tensor] = {}
     handles = []
@@ -117,6 +127,18 @@ def close(a: torch.Tensor, b: torch.Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
+def test_aligned_attention_is_its_formula():
+    attention = tiny_model().unet.up_blocks[2].attentions[1].transformer_blocks[0].attn1
+    hidden = torch.randn(FRAMES, 6, 32, generator=torch.Generator().manual_seed(0))
+    q, k, v = (project(hidden) for project in (attention.to_q, attention.to_k, attention.to_v))
+    wanted = aligned(q, k, v, attention.heads)
+    assert torch.allclose(aligned_attention(attention, hidden), wanted, atol=1e-6)
+
+
+def test_the_settings_know_every_kind():
+    assert tuple(KINDS) == FEATURE_KINDS
+
+
 def test_layers_are_svds():
     assert tiny_model().layers == LAYERS
 
@@ -184,7 +206,10 @@ def test_nothing_is_computed_after_the_last_layer(layers):
     # of cross-attention to a single token only the value is left
     needless = Counter(name for name in before if re.search(r"attn2\.to_(q|k|out\.1)$", name))
     assert needless
-    assert Counter(early) == Counter(before) - needless + Counter(f"{last}.to_{x}" for x in "qkv")
+    # and each recorded layer projects its tokens for the feature
+    attentions = ["up_blocks.{}.attentions.{}.transformer_blocks.0.attn1".format(*layer) for layer in layers]
+    recorded = Counter(f"{attention}.to_{x}" for attention in attentions for x in "qkv")
+    assert Counter(early) == Counter(before) - needless + recorded
     assert sorted(early[-3:]) == [f"{last}.to_k", f"{last}.to_q", f"{last}.to_v"]
     assert len(before) < len(everything)
 
@@ -193,7 +218,7 @@ def test_nothing_is_computed_after_the_last_layer(layers):
 def test_recording_does_not_change_what_the_unet_computes(full, kind):
     unet = tiny_model().unet
     args, kwargs = inputs(noisy_latents(SIGMA), told())
-    with torch.no_grad(), record_features(unet, LAYERS, kind, num_frames=FRAMES, size=(8, 16)) as recorded:
+    with torch.no_grad(), record_features(tiny_model(), LAYERS, kind) as recorded:
         output = unet(*args, **kwargs).sample
     assert torch.equal(output, full[0])
     assert tuple(recorded) == LAYERS
@@ -208,7 +233,7 @@ def test_of_two_videos_the_last_is_recorded(kind):
     (mine, timestep), kwargs = inputs(noisy_latents(SIGMA), told())
     (other, _), _ = inputs(noisy_latents(SIGMA, seed=7), told())
     both = {name: torch.cat([value] * 2) for name, value in kwargs.items()}
-    with torch.no_grad(), record_features(unet, LAYERS, kind, num_frames=FRAMES, size=(8, 16)) as recorded:
+    with torch.no_grad(), record_features(tiny_model(), LAYERS, kind) as recorded:
         unet(torch.cat([other, mine]), timestep, **both)
     alone = extract(LAYERS, kind)
     for layer in LAYERS:
@@ -283,7 +308,8 @@ def test_what_is_kept_changes_memory_not_gradients(kind):
 
         with (
             torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-            features_with_graph(model, latents, SIGMA, told(), ((2, 1), (2, 2)), kind, mode) as features,
+            recomputing(model, mode, (2, 2)),
+            features_with_graph(model, latents, SIGMA, told(), ((2, 1), (2, 2)), kind) as features,
         ):
             kept[mode] = sum(storages.values())
             (gradients[mode],) = torch.autograd.grad(sum(f.square().sum() for f in features.values()), latents)
@@ -300,14 +326,15 @@ def test_the_unet_is_left_as_it_was():
     for mode in RECOMPUTE_MODES:
         with (
             pytest.raises(ZeroDivisionError),
-            features_with_graph(model, noisy_latents(SIGMA), SIGMA, told(), LAYERS, "aligned", mode),
+            recomputing(model, mode),
+            features_with_graph(model, noisy_latents(SIGMA), SIGMA, told(), LAYERS),
         ):
             assert dict(unet.attn_processors) != processors
             assert any("forward" in vars(module) for module in unet.modules())
             raise ZeroDivisionError
         assert dict(unet.attn_processors) == processors
         assert not any("forward" in vars(module) or module._forward_hooks for module in unet.modules())
-    with record_features(unet, LAYERS, "block", num_frames=FRAMES, size=(8, 16)):
+    with record_features(model, LAYERS, "block"):
         pass
     assert all(not unet.up_blocks[b].attentions[t]._forward_hooks for b, t in LAYERS)
 
@@ -326,12 +353,9 @@ def test_a_failing_forward_leaves_the_unet_as_it_was():
 
 def test_half_precision_is_close():
     whole = tiny_model()
-    unet = copy.deepcopy(whole.unet).to(torch.bfloat16)
-    model = Model(
-        whole.name, whole.vae, unet, whole.image_encoder, whole.scheduler, whole.feature_extractor, whole.settings
-    )
+    model = dataclasses.replace(whole, unet=copy.deepcopy(whole.unet).to(torch.bfloat16))
     given = told()
-    half = Conditioning(given.embedding.bfloat16(), given.image_latents.bfloat16(), given.time_ids.bfloat16())
+    half = SVDConditioning(given.embedding.bfloat16(), given.image_latents.bfloat16(), given.time_ids.bfloat16())
     for kind in ("aligned", "temporal"):
         features = extract_features(model, noisy_latents(SIGMA), SIGMA, half, LAYERS, kind)
         for layer, exact in extract(LAYERS, kind).items():

@@ -6,7 +6,6 @@ import PIL.Image
 import pytest
 import torch
 
-from sgi2v_lab.baselines import generate_with
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.load import TOY, load_model
 from sgi2v_lab.models.svd import StableVideoDiffusion
@@ -125,7 +124,7 @@ def test_the_precision_is_a_setting():
         made = generate(full, picture(), path, asked, seed=1, progress=False)
         assert torch.equal(made.latents, expected.latents)
         assert torch.equal(made.video, expected.video)
-    method = generate_with("none", full, picture(), MOVING, asked, seed=1, progress=False)
+    method = generate(full, picture(), MOVING, asked, method="none", seed=1, progress=False)
     assert torch.equal(method.video, generate(half, picture(), None, settings, seed=1, progress=False).video)
     assert full.dtype == torch.float32
     assert full.in_precision("bf16") is full.in_precision("bf16"), "the copy is made once"
@@ -208,8 +207,8 @@ def test_without_control_the_fields_of_control_play_no_part(plain):
     other = other.replace(
         learning_rate=0.5, scale_lr_by_sigma=True, optimizer="sgd", weight_decay=0.5, features="query"
     )
-    other = other.replace(layers=((1, 0),), gaussian_sigma=None, cutoff=0.1, butterworth_order=2, checkpointing=True)
-    other = other.replace(carry_optimizer=True, early_stop=0.5)
+    other = other.replace(layers=((1, 0),), gaussian_sigma=None, cutoff=0.1, butterworth_order=2)
+    other = other.replace(early_stop=0.5)
     changed = {name for name, value in other.as_dict().items() if value != SETTINGS.as_dict()[name]}
     assert changed == set(CONTROL_FIELDS)
     assert torch.equal(run(settings=other).video, plain.video)
@@ -297,7 +296,7 @@ def outside_later() -> Trajectories:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"trace": ("losses",)}, "trace 'losses'.*optimisation"),
+        ({"trace": ("losses",)}, "trace 'losses'.*optimization"),
         ({"fit": "squeeze"}, "squeeze.*stretch"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**64}, "seed"),
@@ -347,7 +346,7 @@ def test_bad_input_is_refused_before_anything_is_computed(monkeypatch, options, 
     for part in ("vae", "unet", "image_encoder"):
         monkeypatch.setattr(getattr(tiny_model(), part), "forward", computed)
     monkeypatch.setattr("sgi2v_lab.pipeline.encode_image", computed)
-    monkeypatch.setattr("sgi2v_lab.pipeline.denoise", computed)
+    monkeypatch.setattr("sgi2v_lab.pipeline.draw_noise", computed)
     with pytest.raises(InputError, match=complaint):
         run(**options)
 

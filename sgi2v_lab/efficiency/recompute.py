@@ -29,13 +29,13 @@ RECOMPUTE_MODES = ("fast", "selective", "full")
 def recomputing(model: Model, mode: str, last: Layer | None = None) -> Iterator[None]:
     """Keep less for the backward pass, which must be made inside the block too; modes as above.
 
-    `last` is the layer in which passes with a gradient end, by default the model's last one. InputError for an unknown
-    mode.
+    `last` is the layer in which passes with a gradient end, the last of those that are recorded; None where they run
+    to the end. InputError for an unknown mode.
     """
     if mode not in RECOMPUTE_MODES:
         raise InputError(f"unknown way to keep activations {mode!r}; expected one of {', '.join(RECOMPUTE_MODES)}")
     with ExitStack() as undo:
-        for module in model.recomputed(mode, last or model.layers[-1]):
+        for module in model.recomputed(mode, last):
             undo.enter_context(forward_as(module, _with_gradient(_checkpointed(module.forward), module.forward)))
         for module in model.denoiser.modules() if mode != "fast" else ():
             if isinstance(module, nn.Conv2d | nn.Conv3d) and _is_plain(module):

@@ -32,7 +32,7 @@ class Conditioning(Protocol):
 
 
 # an attention layer (with to_q, to_k, to_v and heads), the tokens that it was given, and the (h, w) of its grid
-Look = Callable[[nn.Module | None, Float[Tensor, "batch length channels"], tuple[int, int]], None]
+Look = Callable[[nn.Module | None, Float[Tensor, "_n _length _channels"], tuple[int, int]], None]
 
 
 @dataclass
@@ -99,6 +99,10 @@ class Model(ABC):
         """The denoiser's output for scaled noisy videos (batch, frames, channels, h, w), in its own parametrisation."""
 
     @abstractmethod
+    def for_one_video(self) -> AbstractContextManager[None]:
+        """While open, passes take the short cuts that hold for a single video; a backward pass belongs inside too."""
+
+    @abstractmethod
     def scan(self, latents: Latents, sigma: float | Tensor, conditioning: Conditioning) -> None:
         """Run the denoiser for those who `watch`: the conditional branch alone, on latents at noise level sigma."""
 
@@ -112,8 +116,8 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def recomputed(self, mode: str, last: Layer) -> Iterator[nn.Module]:
-        """The parts whose insides a memory mode does not keep, in a pass that ends in layer `last`."""
+    def recomputed(self, mode: str, last: Layer | None) -> Iterator[nn.Module]:
+        """The parts whose insides a memory mode does not keep, in a pass that ends in layer `last` or goes on."""
 
     @abstractmethod
     def activation_size(self, settings: Settings) -> int:

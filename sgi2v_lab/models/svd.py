@@ -158,8 +158,21 @@ class StableVideoDiffusion(Model):
         """As `predict`, scaled as SVD's scheduler does: the input by 1 / sqrt(sigma^2 + 1), the time ln(sigma) / 4."""
         sigma = torch.as_tensor(sigma, dtype=torch.float32, device=latents.device)
         scaled = (latents / (sigma**2 + 1).sqrt()).to(self.dtype)
-        with _one_image_token(self.unet):
-            self.predict(scaled[None], 0.25 * sigma.log(), conditioning)
+        self.predict(scaled[None], 0.25 * sigma.log(), conditioning)
+
+    @contextmanager
+    def for_one_video(self) -> Iterator[None]:
+        """Cross-attention to one token is that token's value everywhere, since a softmax over one key is 1.
+
+        So no queries and no keys, and the value once instead of in every cell: 5% of a control iteration's operations.
+        """
+        with ExitStack() as undo:
+            for block in self.unet.modules():
+                if isinstance(block, BasicTransformerBlock | TemporalBasicTransformerBlock) and block.attn2 is not None:
+                    undo.callback(setattr, block.attn2, "processor", block.attn2.processor)
+                    block.attn2.processor = _value_of_one_token
+                    undo.enter_context(forward_as(block.norm2, lambda hidden: hidden))  # only queries are made of it
+            yield
 
     # --- where its attention sits ---
 
@@ -195,7 +208,7 @@ class StableVideoDiffusion(Model):
 
     # --- what a backward pass keeps ---
 
-    def recomputed(self, mode: str, last: Layer) -> Iterator[nn.Module]:
+    def recomputed(self, mode: str, last: Layer | None) -> Iterator[nn.Module]:
         """Feed-forward networks and temporal residual blocks ("selective"), or whole layers ("full").
 
         The layer in which the pass ends is kept: it would be computed again first thing, when all else is there too.
@@ -205,8 +218,10 @@ class StableVideoDiffusion(Model):
             "selective": (FeedForward, TemporalResnetBlock),
             "full": (SpatioTemporalResBlock, TransformerSpatioTemporalModel),
         }[mode]
-        block = self.unet.up_blocks[last[0]]
-        spared = (block.resnets[last[1]], block.attentions[last[1]]) if mode == "full" else ()
+        spared: tuple[nn.Module, ...] = ()
+        if mode == "full" and last is not None:
+            block = self.unet.up_blocks[last[0]]
+            spared = block.resnets[last[1]], block.attentions[last[1]]
         yield from (module for module in self.unet.modules() if isinstance(module, kinds) and module not in spared)
 
     def activation_size(self, settings: Settings) -> int:
@@ -220,21 +235,6 @@ class StableVideoDiffusion(Model):
     def feature_channels(self, layers: tuple[Layer, ...]) -> int:
         """As many as the up block has."""
         return sum(self.unet.config.block_out_channels[-1 - block] for block, _ in layers)
-
-
-@contextmanager
-def _one_image_token(unet: UNetSpatioTemporalConditionModel) -> Iterator[None]:
-    """Cross-attention to one token is that token's value everywhere, since a softmax over one key is 1.
-
-    So no queries and no keys, and the value once instead of in every cell: 5% of a control iteration's operations.
-    """
-    with ExitStack() as undo:
-        for block in unet.modules():
-            if isinstance(block, BasicTransformerBlock | TemporalBasicTransformerBlock) and block.attn2 is not None:
-                undo.callback(setattr, block.attn2, "processor", block.attn2.processor)
-                block.attn2.processor = _value_of_one_token
-                undo.enter_context(forward_as(block.norm2, lambda hidden: hidden))  # only queries are made of it
-        yield
 
 
 def _value_of_one_token(attention: nn.Module, hidden: Tensor, encoder_hidden_states: Tensor, **_: object) -> Tensor:

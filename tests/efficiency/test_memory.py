@@ -2,12 +2,13 @@ import copy
 import dataclasses
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
+from torch import nn
 
 import sgi2v_lab.efficiency.memory
 from sgi2v_lab.efficiency.memory import (
@@ -20,7 +21,7 @@ from sgi2v_lab.efficiency.memory import (
     free_bytes,
 )
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.model import Model
+from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.sampling import denoise, draw_noise
 from sgi2v_lab.settings import Settings
@@ -54,8 +55,9 @@ def cramped(calls: set[int], error: Exception = FULL_GPU) -> Iterator[list[int]]
 
 def run(mode: str = "fast"):
     noise = draw_noise(tiny_model(), QUICK, torch.Generator().manual_seed(5))
-    memory = Memory(tiny_model(), mode)
-    return list(denoise(tiny_model(), conditioning(), noise, QUICK, CELLS, memory=memory)), memory.mode
+    memory = Memory(tiny_model(), QUICK, mode)
+    start = lambda last: denoise(tiny_model(), conditioning(), noise, QUICK, CELLS, after=last)  # noqa: E731
+    return list(memory.run(start)), memory.mode
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,8 @@ def test_out_of_memory_goes_on_from_the_same_step_in_the_next_mode(calls, error,
     with cramped(calls, error) as made, pytest.warns(RuntimeWarning, match=f"{said}.*same step.*'selective'"):
         steps, mode = run()
     assert mode == "selective"
-    assert len(made) == 6  # one call more than needed, so nothing was done twice
+    lost = {1: 0, 2: 0, 3: 1, 4: 2}[min(calls)]  # calls of the same step, which is made again
+    assert len(made) == 6 + lost
     for step, wanted in zip(steps, undisturbed, strict=True):
         assert step.index == wanted.index
         assert step.losses == pytest.approx(wanted.losses, rel=1e-4)
@@ -117,11 +120,11 @@ def test_decoding_takes_fewer_frames_at_a_time_where_it_must(monkeypatch):
     monkeypatch.setattr(sgi2v_lab.efficiency.memory, "decode_latents", decode)
     latents = torch.zeros(8, 4, 1, 1)
     with pytest.warns(RuntimeWarning, match="decoding [421] frames at a time"):
-        assert len(Memory(tiny_model()).decode(latents, None)) == 8
+        assert len(Memory(tiny_model(), QUICK, "fast").decode(latents)) == 8
     assert asked == [8, 4, 2, 1]
     asked.clear()
     with pytest.warns(RuntimeWarning, match="decoding [21] frames"):
-        Memory(tiny_model(), "offload").decode(latents, None)
+        Memory(tiny_model(), QUICK, "offload").decode(latents)
     assert asked == [4, 2, 1]
 
 
@@ -136,7 +139,7 @@ def test_decoding_takes_as_many_frames_at_a_time_as_fit(fit, chunk, expected, mo
         return torch.zeros(len(latents), 3, 16, 32)
 
     monkeypatch.setattr(sgi2v_lab.efficiency.memory, "decode_latents", decode)
-    Memory(model).decode(latents, chunk)
+    Memory(model, QUICK.replace(decode_chunk_size=chunk), "fast").decode(latents)
     assert asked == [expected]
     said = [str(warning.message) for warning in recwarn if "frames at a time" in str(warning.message)]
     assert bool(said) == (expected not in (chunk, len(latents)))
@@ -156,34 +159,40 @@ def test_parts_not_in_use_leave_the_gpu_and_come_back(monkeypatch):
     """With parts that only say where they are sent, since this test must run without a GPU."""
     sent = []
 
-    class Part:
+    class Part(nn.Module):
         device = torch.device("meta")
 
         config = SimpleNamespace(block_out_channels=(1, 1))
         dtype = torch.float32
 
         def __init__(self, name):
+            super().__init__()
             self.name = name
 
         def to(self, device):
             sent.append((self.name, torch.device(device).type))
 
-    parts = {name: Part(name) for name in ("vae", "unet", "image_encoder")}
-    model = object.__new__(Model)
-    vars(model).update(parts)
+    model = object.__new__(StableVideoDiffusion)
+    vars(model).update({name: Part(name) for name in ("vae", "unet", "image_encoder")})
     monkeypatch.setattr(sgi2v_lab.efficiency.memory, "decode_latents", lambda *_: torch.zeros(1, 3, 8, 8))
-    memory = object.__new__(Memory)
-    memory.model, memory.mode = model, "fast"
-    memory.settle()
-    memory.decode(torch.zeros(1, 4, 1, 1), None)
-    assert sent == []
-    memory.mode = "offload"
-    memory.settle()
-    assert sent == [("vae", "cpu"), ("image_encoder", "cpu")]
+    monkeypatch.setattr(sgi2v_lab.efficiency.memory, "recomputing", lambda *_: nullcontext())
+    monkeypatch.setattr(sgi2v_lab.efficiency.memory, "free_bytes", lambda _: 2**40)
+
+    def run_in(mode):
+        memory = Memory(model, QUICK, mode)
+        list(memory.run(lambda _: iter([1])))
+        denoised = sent.copy()
+        memory.decode(torch.zeros(1, 4, 1, 1))
+        decoded = sent[len(denoised) :]
+        memory.restore()
+        return denoised, decoded
+
+    assert run_in("fast") == ([], [])
     sent.clear()
-    memory.decode(torch.zeros(1, 4, 1, 1), None)
-    assert sent[:2] == [("unet", "cpu"), ("vae", "meta")]
-    assert set(sent[2:]) == {("unet", "meta"), ("vae", "meta"), ("image_encoder", "meta")}
+    denoised, decoded = run_in("offload")
+    assert denoised == [("vae", "cpu"), ("image_encoder", "cpu")]
+    assert decoded == [("unet", "cpu"), ("vae", "meta")]
+    assert set(sent[4:]) == {("unet", "meta"), ("vae", "meta"), ("image_encoder", "meta")}
 
 
 def test_the_mode_is_the_first_that_fits(monkeypatch):
@@ -195,9 +204,7 @@ def test_the_mode_is_the_first_that_fits(monkeypatch):
         assert choose_mode(model, SETTINGS) == (expected or "offload")
         assert choose_mode(model, SETTINGS, "selective") == "selective"
     monkeypatch.setattr(sgi2v_lab.efficiency.memory, "free_bytes", lambda _device: 10**15)
-    frugal = SETTINGS.replace(checkpointing=True)
-    assert choose_mode(model, frugal) == choose_mode(model, frugal, "fast") == "full"
-    assert choose_mode(model, frugal, "offload") == "offload"
+    assert choose_mode(model, SETTINGS) == "fast"
 
 
 def test_the_estimate_grows_with_the_work():
@@ -222,7 +229,7 @@ def test_generate_takes_the_mode_and_refuses_others():
     with pytest.raises(InputError, match="'most'.*auto, fast, selective, full, offload"):
         generate(model, picture(), settings=QUICK, memory="most", progress=False)
     with pytest.raises(InputError, match="'most'"):
-        Memory(model, "most")
+        Memory(model, QUICK, "most")
     small = Settings.replace(QUICK, num_inference_steps=2, control_steps=(1, 1), decode_chunk_size=4)
     videos = [generate(model, picture(), settings=small, memory=m, progress=False).video for m in ("auto", "offload")]
     assert torch.equal(*videos)

@@ -178,7 +178,7 @@ def test_conditioning_is_what_svd_was_trained_with():
     assert given.time_ids.tolist() == [[11, 40, 0]]
     with torch.no_grad():
         latents = model.vae.encode(2 * picture()[None] - 1).latent_dist.mode()  # not scaled
-    assert torch.allclose(given.image_latents, latents.expand(5, -1, -1, -1), atol=1e-5)
+    assert torch.allclose(given.image_latents[0], latents.expand(5, -1, -1, -1), atol=1e-5)
     assert given.embedding.shape == (1, 1, 16)
     noisy = [
         encode_image(model, picture(), SETTINGS.replace(noise_aug_strength=0.5), torch.Generator().manual_seed(s))
@@ -192,7 +192,7 @@ def test_conditioning_is_what_svd_was_trained_with():
 def test_a_videos_latents_are_its_frames_scaled():
     model, video = tiny_model(), torch.stack([picture(seed) for seed in range(3)])
     calm = SETTINGS.replace(noise_aug_strength=0.0)
-    alone = [encode_image(model, frame, calm, torch.Generator()).image_latents[0] for frame in video]
+    alone = [encode_image(model, frame, calm, torch.Generator()).image_latents[0, 0] for frame in video]
     expected = torch.stack(alone) * model.vae.config.scaling_factor
     for chunk in (None, 1, 2, 50):
         latents = encode_video(model, video, chunk)
