@@ -107,9 +107,9 @@ def _show(record: dict) -> None:
 def precision(
     out: Out = Path("out/precision"),
     model: ModelName = "toy",
-    dtype: Annotated[list[str], typer.Option(help="Precision to compare with fp32: bf16 or fp16. Repeatable.")] = [
-        "bf16"
-    ],  # noqa: B006
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="Precision to compare with fp32: bf16 or fp16. Repeatable. Default: bf16.")
+    ] = None,
     scenes: Annotated[int, typer.Option(min=1, help="Number of benchmark scenes with one object.")] = 8,
     workers: Workers = None,
     device: Device = None,
@@ -121,7 +121,7 @@ def precision(
 
     with resumable():
         rows = compare_precisions(
-            *(out, model, dtype),
+            *(out, model, dtype or ["bf16"]),
             scenes=scenes,
             changes=changes,
             workers=workers_of(workers, device),

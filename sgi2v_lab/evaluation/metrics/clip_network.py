@@ -8,7 +8,6 @@ of scenes could well ignore. All answers are read from 32 numbers, the features,
 from scene seeds below `data.HELD_OUT` only, never from those that a model is examined on.
 """
 
-import os
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import whole_file
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.training.training import Clock, log_line, mixed_precision, update_ema
 from sgi2v_lab.toy.world.random_scenes import sample_scene
@@ -242,10 +242,10 @@ def _examine(network: ClipNetwork, clips: Tensor, truth: dict[str, Tensor]) -> d
 
 
 def _write(network: ClipNetwork, out: Path, **facts: int) -> None:
-    temporary, whole = out.with_suffix(".partial"), ("centre", "whitening")
+    whole = ("centre", "whitening")
     weights = {n: v.half() if v.is_floating_point() and n not in whole else v for n, v in network.state_dict().items()}
-    save_file({n: v.contiguous() for n, v in weights.items()}, temporary, {n: str(v) for n, v in facts.items()})
-    os.replace(temporary, out)
+    with whole_file(out) as temporary:
+        save_file({n: v.contiguous() for n, v in weights.items()}, temporary, {n: str(v) for n, v in facts.items()})
 
 
 def train(out: Path, *, minutes: float | None = None, steps: int | None = None, seed: int = 0) -> ClipNetwork:

@@ -15,12 +15,10 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.clip_network import load_clip_network, to_network_pixels
-from sgi2v_lab.shapes import Video
 
 __all__ = [
     "Clips",
     "FrechetRatio",
-    "clip_features",
     "frechet_distance",
     "frechet_ratio_interval",
     "squared_frechet",
@@ -61,11 +59,6 @@ def toy_features(clips: Clips) -> Float[Tensor, "clips features"]:
             parts.append(network.features(torch.stack(waiting)))
             waiting = []
     return torch.cat(parts)
-
-
-def clip_features(video: Video) -> Float[Tensor, "features"]:
-    """The 32 features of one clip, as `toy_features` gives them for many; InputError as there."""
-    return toy_features([video])[0]
 
 
 def frechet_distance(real: Clips | Table, generated: Clips | Table, features: Callable = toy_features) -> float:

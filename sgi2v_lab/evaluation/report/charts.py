@@ -33,7 +33,6 @@ COLORS = {
 SHOWN = ("objmc", "psnr", "box_iou")  # those of which the means are drawn
 AXES = ("objmc", "psnr")  # those that are drawn along a setting
 FEW = 8  # arms, each of which has a mark of its own
-FRECHET = "toy Fréchet distance"
 RANGES = {"control_steps": "middle of the control steps"}
 LOGARITHMIC = 4.0  # from this ratio of the largest to the smallest on, an axis is logarithmic
 

@@ -171,11 +171,7 @@ def _benchmark(folder: Path, file: Path) -> Study:
         planned=len(rows),
         seeds=max((row.seed for row in rows), default=0),
         command=benchmark.get("command"),
-        machine={
-            name: benchmark[name]
-            for name in ("versions", "platform", "device", "device_name", "threads")
-            if name in benchmark
-        },
+        machine={name: benchmark[name] for name in MACHINE if name in benchmark},
         made=_span(stamps),
         base=settings,
         floors=floors,

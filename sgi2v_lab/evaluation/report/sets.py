@@ -72,10 +72,6 @@ def _too_few(clips: int) -> str:
     )
 
 
-def _truth(row: Row) -> Video:
-    return BenchmarkScene(row.category, row.scene_seed).clip(row.resolution, row.frames)
-
-
 def _video(row: Row) -> Video:
     if row.strip is None:
         raise InputError(f"{row.scene}, seed {row.seed}, {row.setting} has no film strip")

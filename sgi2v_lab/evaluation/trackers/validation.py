@@ -6,7 +6,6 @@ clip of one's own, where the truth is not known, `validate_on_clip` asks whether
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,12 +13,11 @@ from torch import Tensor
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.trackers.known_motion import imposed_clip, photograph_clip, shaken
 from sgi2v_lab.evaluation.trackers.track import PointTracker, get_tracker, track_boxes
-from sgi2v_lab.files import write_text
 from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes
 
-__all__ = ["KINDS", "validate_on_clip", "validate_tracker", "validation_table", "write_validation"]
+__all__ = ["KINDS", "validate_on_clip", "validate_tracker", "validation_table"]
 
 KINDS = ("uncovered", "all", "photographs", "points")
 FIGURES = ("positions", "median", "mean", "p95", "mean_seen", "precision", "recall")
@@ -138,11 +136,6 @@ def validation_table(reports: Sequence[dict[str, object]]) -> str:
                 cells = ["–" if figures.get(name) is None else f"{figures[name]:g}" for name in FIGURES]
                 lines.append(f"| {report['tracker']} | {report['resolution']} | {kind} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def write_validation(path: str | Path, reports: Sequence[dict[str, object]]) -> Path:
-    """Write `validation_table` to a file, and return its path; InputError where it cannot be written."""
-    return write_text(path, validation_table(reports))
 
 
 def _summary(found: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, object]:
