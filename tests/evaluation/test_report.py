@@ -88,7 +88,7 @@ def test_holm_is_that_of_the_textbook():
 def test_no_difference_at_all_is_no_significance(tmp_path):
     one = compare(study_of(tmp_path, OURS), "Time-to-Move", "SG-I2V", "objmc")
     assert (one.p, one.effect, one.better, one.worse) == (1.0, 0.0, 0, 0)
-    assert "nothing beats SG-I2V; Time-to-Move is exactly equal" in verdict(study_of(tmp_path, OURS)).sentence
+    assert "Nothing beats SG-I2V on ObjMC; Time-to-Move is exactly equal" in verdict(study_of(tmp_path, OURS)).sentence
 
 
 def test_the_frechet_distance_is_of_the_whole_set(tmp_path):
@@ -125,15 +125,15 @@ def test_the_verdict_turns_when_the_figures_turn(tmp_path):
     assert "6.5 px from the path on average against 13.0 px of SG-I2V" in said.sentence
     (reason,) = said.reasons
     assert reason.setting == "Time-to-Move" and MECHANISMS["time_to_move"] in reason.text
-    assert "better in 8 of 8 scenes" in reason.text and "these figures show no price" in reason.text
-    assert "may be chance" not in said.sentence + reason.text
+    assert "better in 8 of 8 scenes" in reason.text and "these figures show no cost" in reason.text
+    assert "not significantly" not in said.sentence + reason.text
 
 
 def test_a_lead_that_may_be_chance_is_not_called_a_win(tmp_path):
     mixed = [value - 3 if place % 2 else value + 1 for place, value in enumerate(OURS)]
     said = verdict(study_of(tmp_path, mixed))
-    assert "Time-to-Move has the better mean, though not for sure" in said.sentence and "beat" not in said.sentence
-    assert "which may be chance" in said.reasons[0].text
+    assert "Time-to-Move has the better mean, but not significantly" in said.sentence and "beat" not in said.sentence
+    assert "not significantly" in said.reasons[0].text
     table = paired_table(read_study(tmp_path), read_study(tmp_path).measures[0])
     assert table.rows[1][-1].text.startswith("Undecided: Time-to-Move has the better mean")
 
@@ -142,11 +142,11 @@ def test_what_a_winner_pays_is_told_from_the_figures(tmp_path):
     ours = [{"objmc": value, "psnr": 30.0 + value / 10, "ssim": 0.5, "seconds": 9.0} for value in OURS]
     theirs = [{"objmc": value / 2, "psnr": 20.0 + value / 10, "ssim": 0.6, "seconds": 3.0} for value in OURS]
     (reason,) = verdict(study_of(tmp_path / "a", theirs, ours)).reasons
-    assert "It pays with first-frame PSNR 21.3 dB against 31.3 dB." in reason.text
-    assert "Better on average as well: first-frame SSIM." in reason.text and "no price" not in reason.text
-    assert "One video takes 3.0 s, and 9.0 s by SG-I2V." in reason.text
+    assert "Significantly worse: first-frame PSNR 21.3 dB against 31.3 dB." in reason.text
+    assert "Better on average as well: first-frame SSIM." in reason.text and "no cost" not in reason.text
+    assert "One video takes 3.0 s, against 9.0 s for SG-I2V." in reason.text
     (reason,) = verdict(study_of(tmp_path / "b", [one | {"psnr": 40.0} for one in theirs], ours)).reasons
-    assert "It pays" not in reason.text and "no price" in reason.text
+    assert "Significantly worse" not in reason.text and "no cost" in reason.text
 
 
 def test_too_few_scenes_are_said_to_be_too_few(tmp_path):

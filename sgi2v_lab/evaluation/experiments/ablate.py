@@ -1,8 +1,8 @@
-"""Sweeps: every scene, seed and choice of settings is a task; a table of all, and what each setting changes.
+"""Sweeps: a task for every scene, seed and choice of settings; tables of all videos and of each setting's effect.
 
 In the sweep's folder, `sweep.json` is the plan, written first; `tasks/` holds a record and a film strip for each video,
 `log.jsonl` says when it was made; `results.json`, `results.csv` and `summary.csv` are written at the end. The
-folder can be that of a benchmark: equal videos are made once.
+folder can be that of a benchmark; the two share equal videos.
 """
 
 import csv
@@ -56,7 +56,7 @@ def ablate(
     dtype: str | None = None,
     progress: bool = False,
 ) -> dict[str, object]:
-    """Run a grid of settings over scenes and seeds, or go on with it, and write its tables.
+    """Run or resume a grid of settings over scenes and seeds, and write its tables.
 
     Args:
         out: the folder; what an earlier start finished there is used again.

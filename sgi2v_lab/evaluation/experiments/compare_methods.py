@@ -1,8 +1,8 @@
-"""Every method on the same scenes: no control, the baselines, SG-I2V, each video measured in every way.
+"""Compare all methods on the same scenes: no control, the baselines and SG-I2V, with all metrics.
 
-The folder is a sweep's: `sweep.json` is the plan, written first, `tasks/` holds a record and a film strip for each
-video, `log.jsonl` says when it was made. `sweep_status` tells how far it is, `report` makes a page of it, finished
-or not, and a run that was killed goes on where it was.
+The folder is that of a sweep: `sweep.json` is the plan, written first; `tasks/` holds a record and a film strip for
+each video; `log.jsonl` says when it was made. `sweep_status` shows the progress, `report` writes a page at any time,
+and a killed run resumes.
 """
 
 import json
@@ -41,7 +41,7 @@ def evaluate(
     dtype: str | None = None,
     progress: bool = False,
 ) -> list[dict[str, object]]:
-    """Make and measure every video that is not there yet.
+    """Make and measure the videos that are missing.
 
     Args:
         out: the folder; what an earlier start finished there is used again.

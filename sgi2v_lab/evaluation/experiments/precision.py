@@ -1,4 +1,4 @@
-"""Does half precision steer as single precision does? The same videos in each, with the same noise, compared.
+"""Compare half precision with single precision: the same videos, from the same noise, in each.
 
 Latents, loss and optimiser are fp32 in every run; what changes is the precision in which the networks compute. There
 is no loss scaling and no step that is skipped: a gradient that is not finite would show in the figures.
@@ -30,7 +30,7 @@ MOST_PSNR = 99.0  # dB, of frames that are equal
 
 @dataclass(frozen=True)
 class Agreement:
-    """What one precision gave, over scenes of the benchmark with one object."""
+    """Results of one precision, over benchmark scenes with one object."""
 
     dtype: str
     objmc: Interval  # with control, pixels of the video
@@ -62,7 +62,7 @@ def compare_precisions(
         folder: for the tasks and the record; what is there already is not made again.
         model_name: as in `load_model`.
         dtypes: some of "bf16" and "fp16".
-        scenes: how many of the benchmark's with one object.
+        scenes: number of benchmark scenes with one object.
         changes: to the model's settings.
         workers: processes.
         device: as in `load_model`.

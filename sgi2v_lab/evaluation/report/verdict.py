@@ -1,4 +1,4 @@
-"""Who wins, and why, in sentences that are made from the figures: when the figures turn, so do the sentences."""
+"""Who wins, and why: sentences made from the figures, so that they change with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from sgi2v_lab.evaluation.report.wording import count, listed, number, p_value, 
 
 __all__ = ["MECHANISMS", "Reason", "Verdict", "verdict", "who_is_better"]
 
-# What a method does to the object's position, which is a fact about the method and not about the figures.
+# What a method does to the object's position: a fact about the method, not about the figures.
 MECHANISMS = {
-    "none": "it does not know of the path at all",
+    "none": "it does not know the path",
     "copy_paste": "the box's own pixels are pasted along the path and pass through the model's autoencoder, so the "
     "position is given instead of generated. The rest is a still picture, which every measure of likeness and "
     "steadiness favours",
@@ -24,12 +24,12 @@ MECHANISMS = {
     "sgi2v": "it optimises the noisy latents at several steps until the features along the path match the first "
     "frame's, so the position is found, and the model has the last word",
 }
-BESIDES = ("objmc", "seconds")  # not among the costs: the one is what is won, the other is told apart
+BESIDES = ("objmc", "seconds")  # not costs in quality; seconds are told separately
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why an arm is ahead of the reference, and what it pays."""
+    """Why an arm is ahead of the reference, and at what cost."""
 
     setting: str
     text: str
@@ -37,7 +37,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Who wins on ObjMC; a caution, where the figures allow no certainty; a reason for each arm that is ahead."""
+    """Who wins on ObjMC; a caution if no difference can be significant; a reason for each arm that is ahead."""
 
     sentence: str
     caution: str | None = None
@@ -45,24 +45,24 @@ class Verdict:
 
 
 def verdict(study: Study, sets: SetFigures | None = None) -> Verdict:
-    """Say which arm follows its path best, how sure that is, and what it costs.
+    """Say which arm follows its path best, whether that is significant, and what it costs.
 
     Args:
         study: with ObjMC of some videos.
-        sets: figures of whole sets, to be told along with the costs.
+        sets: figures of whole sets, reported with the costs.
     """
     families = {measure.name: compare_all(study, measure.name) for measure in study.measures}
     against = list(families.get("objmc", {}).values())
     if not against:
-        return Verdict(f"Only {study.reference} has videos with an ObjMC, so there is nothing to compare it with.")
+        return Verdict(f"Only {study.reference} has ObjMC values, so there is nothing to compare.")
     ahead = sorted((one for one in against if one.ahead), key=lambda one: one.difference.value)
     scenes = max(one.scenes for one in against)
     least = smallest_p(scenes, len(against))
     caution = None
     if least >= ALPHA:
         caution = (
-            f"With {count(scenes, 'scene')} no difference can be significant: even if all scenes agreed, p would be "
-            f"{p_value(least)} after correction. More scenes are needed to be sure of anything here."
+            f"With {count(scenes, 'scene')} no difference can be significant: even if all scenes agreed, the corrected "
+            f"p would be {p_value(least)}. Use more scenes."
         )
     reasons = [Reason(one.setting, _why(study, one, families, sets)) for one in ahead]
     return Verdict(_first(study, against, ahead), caution, reasons)
@@ -79,7 +79,7 @@ def who_is_better(one: Comparison) -> str:
     if one.sure and not one.ahead and one.effect < 0:
         return f"{one.reference} wins: {one.setting} is better only {tally}."
     side = one.setting if one.ahead else one.reference
-    return f"Undecided: {side} has the better mean, which may be chance; {one.setting} is better {tally}."
+    return f"Undecided: {side} has the better mean, but not significantly; {one.setting} is better {tally}."
 
 
 def _first(study: Study, against: Sequence[Comparison], ahead: Sequence[Comparison]) -> str:
@@ -89,7 +89,7 @@ def _first(study: Study, against: Sequence[Comparison], ahead: Sequence[Comparis
         tie = [one.setting for one in against if one.difference.value == 0]
         if tie:
             equal = "is exactly equal to it" if len(tie) == 1 else "are exactly equal to it"
-            return f"On ObjMC nothing beats {reference}; {listed(tie)} {equal}."
+            return f"Nothing beats {reference} on ObjMC; {listed(tie)} {equal}."
         return (
             f"{reference} wins on ObjMC: {number(nearest.mean_reference, 'objmc')} from the path on average, against "
             f"{number(nearest.mean, 'objmc')} of the next best, {nearest.setting} ({_certainty(nearest)})."
@@ -103,19 +103,19 @@ def _first(study: Study, against: Sequence[Comparison], ahead: Sequence[Comparis
     )
     if not sure:
         have = "has the better mean" if len(perhaps) == 1 else "have the better means"
-        return f"{reference} does not win on ObjMC: {listed(perhaps)} {have}, though not for sure. {figures}"
+        return f"{reference} does not win on ObjMC: {listed(perhaps)} {have}, but not significantly. {figures}"
     beat = "beats" if len(sure) == 1 else "beat"
-    also = f" Also ahead on average, which may be chance: {listed(perhaps)}." if perhaps else ""
+    also = f" Better on average, but not significantly: {listed(perhaps)}." if perhaps else ""
     return f"{reference} does not win on ObjMC: {listed(sure)} {beat} it. {figures}{also}"
 
 
 def _why(
     study: Study, one: Comparison, families: Mapping[str, Mapping[str, Comparison]], sets: SetFigures | None
 ) -> str:
-    """Why an arm is ahead of the reference, as far as the method itself and the figures show it."""
+    """Why an arm is ahead of the reference, as far as its method and the figures show."""
     arm, reference = one.setting, one.reference
     how = MECHANISMS.get(study.arms[arm].method) if study.kind == "methods" else None
-    sure = "" if one.sure else ", which may be chance"
+    sure = "" if one.sure else ", not significantly"
     parts = [
         f"{number(one.mean, 'objmc')} against {number(one.mean_reference, 'objmc')}, better in {one.better} of "
         f"{count(one.scenes, 'scene')}{sure}" + (f": {how}." if how else ".")
@@ -125,9 +125,9 @@ def _why(
     better = [other for other in others if other.ahead]
     surely, perhaps = ([other for other in worse if other.sure is sure] for sure in (True, False))
     if surely:
-        parts.append(f"It pays with {_compared(surely)}.")
+        parts.append(f"Significantly worse: {_compared(surely)}.")
     if perhaps:
-        parts.append(f"{'Also worse' if surely else 'Worse'} on average, which may be chance: {_compared(perhaps)}.")
+        parts.append(f"Worse on average, but not significantly: {_compared(perhaps)}.")
     farther = False
     if sets and {arm, reference} <= set(sets.distances):
         ours, theirs = sets.distances[arm], sets.distances[reference]
@@ -137,14 +137,14 @@ def _why(
             f"distance {plain_number(ours, 1)} against {plain_number(theirs, 1)})."
         )
     if not worse and not farther:
-        parts.append("In nothing that was measured is it worse, so these figures show no price.")
+        parts.append("It is not worse in any measure, so these figures show no cost.")
     elif better:
         parts.append(
             f"Better on average as well: {listed([_within(MEASURES[other.measure].title) for other in better])}."
         )
     if seconds := families.get("seconds", {}).get(arm):
         ours, theirs = number(seconds.mean, "seconds"), number(seconds.mean_reference, "seconds")
-        parts.append(f"One video takes {ours}, and {theirs} by {reference}.")
+        parts.append(f"One video takes {ours}, against {theirs} for {reference}.")
     return " ".join(parts)
 
 

@@ -1,10 +1,9 @@
-"""The benchmark's pictures: fixed scenes that no training has seen, each with what is asked of it and the true answer.
+"""The benchmark's scenes: fixed, held out of all training, each with target boxes and, if drawn, its true video.
 
-Drawn scenes are those of `sample_scene` at seeds from `HELD_OUT` on that satisfy their category's condition, in the
-order of the seeds. Which seeds these are is written down in `SEEDS`, so that the benchmark stays the same; `find_seeds`
-finds them again.
+Drawn scenes are those of `sample_scene`, at seeds from `HELD_OUT` on, that satisfy their category's condition. `SEEDS`
+lists these seeds, so that the benchmark never changes; `find_seeds` finds them again.
 
-Photographs are of the real world, and in no training set. Here there is no true answer, only a path asked for.
+Photographs show the real world and are in no training set. They have target boxes, but no true video.
 """
 
 import math
@@ -47,21 +46,21 @@ CORNERS = 3e-5  # least smaller eigenvalue of a background box's structure tenso
 
 @dataclass(frozen=True)
 class BenchmarkScene:
-    """One picture of the benchmark. Sizes are (width, height) of the model's videos; its world is square."""
+    """One scene of the benchmark. Sizes are (width, height) of the model's videos; the drawn world is square."""
 
     category: str
     seed: int  # of `sample_scene`; of photographs their place in `PHOTOGRAPHS`
 
     @property
     def name(self) -> str:
-        """What it is called in files and tables."""
+        """The name in files and tables."""
         if self.category == "photo":
             return f"photo-{PHOTOGRAPHS[self.seed].name}"
         return f"{self.category}-{self.seed}"
 
     @property
     def title(self) -> str:
-        """What it is called under a picture."""
+        """The title under a picture."""
         if self.category == "photo":
             return f"{PHOTOGRAPHS[self.seed].shows} ({PHOTOGRAPHS[self.seed].name.replace('_', ' ')})"
         return f"scene {self.seed}"
@@ -85,7 +84,7 @@ class BenchmarkScene:
         return _resized(read_photograph(photograph.name)[None, :, y0:y1, x0:x1], size)[0]
 
     def asked(self, size: tuple[int, int], num_frames: int) -> Trajectories:
-        """What is asked for, in pixels of the video; of drawn scenes it is what truly happens."""
+        """The target boxes, in pixels of the video; for drawn scenes, those of the true video."""
         width, height = size
         if self.category != "photo":
             boxes = _asked(self.category, self.scene(num_frames)) * torch.tensor([width, height, width, height])
@@ -99,7 +98,7 @@ class BenchmarkScene:
         return Trajectories(size, (Trajectory.move(box, by=by, name=photograph.shows),))
 
     def motion(self, num_frames: int) -> dict[str, int]:
-        """The settings `fps` and `motion_bucket` that say how fast things move."""
+        """The settings `fps` and `motion_bucket_id` that say how fast things move."""
         scene = self.scene(num_frames)
         if scene is not None:
             return {"fps": scene.fps, "motion_bucket_id": motion_bucket(scene)}
@@ -108,11 +107,11 @@ class BenchmarkScene:
 
 
 def benchmark_scenes(categories: Iterable[str] | None = None, most: int | None = None) -> tuple[BenchmarkScene, ...]:
-    """The benchmark's scenes, always the same ones in the same order.
+    """The benchmark's scenes, always the same in the same order.
 
     Args:
         categories: some of `CATEGORIES`; None for all.
-        most: at most so many of each category; None for all.
+        most: at most this many of each category; None for all.
 
     Raises:
         InputError: an unknown category, or `most` below 1.

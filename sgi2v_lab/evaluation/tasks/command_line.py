@@ -1,4 +1,4 @@
-"""The command that makes a result again, as it is written into the result."""
+"""The command line that reproduces a result, saved with the result."""
 
 import shlex
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Where work is done: processes of this machine, any `concurrent.futures.Executor`, or a Dask cluster.
 
-A worker may be ended at any moment: by the system when memory runs out, by a person, with its machine. Its work is then
-given to another one. Work that loses its worker again and again is given up, and the rest goes on.
+A worker may be killed at any time: for lack of memory, by a person, or with its machine. Its work then goes to another
+worker. Work that keeps losing its worker is given up, and the rest continues.
 """
 
 import multiprocessing

@@ -1,11 +1,11 @@
 """A folder of finished tasks: one record each, KEY.json, and perhaps a film strip, KEY.png.
 
-The key is a hash of everything that the result depends on. A record is written under another name and renamed, so it is
-whole or not there; it comes last, so that where it is, all is. What a disk or a person does to it later is noticed.
+The key is a hash of everything that the result depends on. A record is written under a temporary name and renamed, so
+it is whole or absent. It is written last, so a task with a record is complete. Later damage is detected.
 
-Who works on a task holds a lock on KEY.lock. The system lets go of it when that process ends, however it ends, so a
-claim never outlives its owner. Locks save double work and nothing else: where a file system has none, all goes well
-without, because two that do the same task write the same record.
+A process that works on a task holds a lock on KEY.lock. The system releases the lock when the process ends, however it
+ends. Locks only avoid double work: file systems without them work too, because two processes that do the same task
+write the same record.
 """
 
 import errno
@@ -26,29 +26,29 @@ from sgi2v_lab.files import write_text
 
 __all__ = ["VERSION", "Found", "State", "TaskFolder", "task_key"]
 
-VERSION = 2  # of what tasks do; raise it when that changes, and old results are not used again
+VERSION = 2  # of what tasks do; raise it when that changes, so that old results are not used
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 OLD_KEYS = {"film": "strip", "film_bytes": "strip_bytes"}
 LITTER = re.compile(r"\.?([0-9a-f]{20})(\.lock|\.[0-9a-f]{8}\.(json|png))")
 
 
 class State(StrEnum):
-    """How it stands with a task."""
+    """The state of a task."""
 
     FINISHED = "finished"
-    FAILED = "failed"  # the record says why; it is tried again at the next start
-    DAMAGED = "damaged"  # there is a record or a film strip, but not whole
+    FAILED = "failed"  # the record says why; the next start tries again
+    DAMAGED = "damaged"  # the record or the film strip is not whole
     ABSENT = "absent"
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds of a task."""
+    """What a folder holds for a task."""
 
     state: State
     record: dict | None = None  # of a finished or failed one
-    why: str | None = None  # it is damaged
-    stamp: int | None = None  # when the record was written, as the file system counts; None without one
+    why: str | None = None  # why it is damaged
+    stamp: int | None = None  # the record's modification time in ns; None without a record
 
 
 def task_key(identity: Mapping[str, object], weights: str) -> str:
@@ -59,13 +59,13 @@ def task_key(identity: Mapping[str, object], weights: str) -> str:
 
 @dataclass(frozen=True)
 class TaskFolder:
-    """Records by key. The path is absolute, because workers may stand elsewhere."""
+    """Records by key. The path is absolute, because workers may have another working directory."""
 
     path: Path
 
     @classmethod
     def at(cls, path: str | Path) -> "TaskFolder":
-        """The folder of that name, made if need be; InputError where it cannot be."""
+        """The folder of that name, made if needed; InputError if that fails."""
         folder = cls(Path(path).absolute())
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ class TaskFolder:
         return folder
 
     def look(self, key: str) -> Found:
-        """How it stands with a task, from its files alone."""
+        """The state of a task, from its files alone."""
         path = self.path / f"{key}.json"
         try:
             stamp = path.stat().st_mtime_ns
@@ -132,7 +132,7 @@ class TaskFolder:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Whether the task is ours for the time of the block; False where another process (or thread) is at it."""
+        """Claim a task for the block; yields False if another process or thread has it."""
         lock = FileLock(self.path / f"{key}.lock", timeout=0)
         held = mine = False
         try:
@@ -155,14 +155,14 @@ class TaskFolder:
                 lock.release()
 
     def claimed(self, key: str) -> bool:
-        """Whether somebody is at the task now."""
+        """Whether a process works on the task now."""
         if not (self.path / f"{key}.lock").exists():
             return False
         with self.claim(key) as free:
             return not free
 
     def tidy(self) -> None:
-        """Remove what killed processes left behind: temporary files and locks that nobody holds."""
+        """Remove what killed processes left behind: temporary files and locks without a holder."""
         litter: dict[str, list[Path]] = {}
         for path in self.path.iterdir():
             if found := LITTER.fullmatch(path.name):

@@ -1,7 +1,6 @@
-"""When which task was done: a line each, so that a deleted result is noticed and the time left can be told.
+"""A log of finished tasks, one line each. It shows which results were deleted, and how much time is left.
 
-The log decides nothing: what is finished is what the records say. A line that cannot be written is left out, and a
-line that is cut off is passed over.
+The log decides nothing; the records say what is finished. Lines that cannot be written or read are skipped.
 """
 
 import json
@@ -13,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["TaskLog"]
 
-RECENT = 50  # tasks whose pace is taken
+RECENT = 50  # tasks that the pace is averaged over
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,12 @@ class TaskLog:
     path: Path
 
     def begin(self, keys: Iterable[str] = ()) -> None:
-        """Note that a run starts, and tasks that are finished without a line, as after a kill."""
+        """Log that a run starts, and finished tasks that have no line, as after a kill."""
         now = time.time()
         self._write([{"at": now, "key": key, "finished": True} for key in sorted(keys)] + [{"at": now, "start": True}])
 
     def add(self, key: str, finished: bool) -> None:
-        """Note that a task was done just now, and whether it has a result."""
+        """Log that a task was done just now, and whether it has a result."""
         self._write([{"at": time.time(), "key": key, "finished": finished}])
 
     def finished(self) -> set[str]:
@@ -36,7 +35,7 @@ class TaskLog:
         return {line["key"] for line in self._lines() if line.get("finished")}
 
     def pace(self) -> float | None:
-        """Seconds per task, of the latest tasks since the latest start; None where there are fewer than two."""
+        """Seconds per task, over the latest tasks since the latest start; None for fewer than two."""
         times: list[float] = []
         for line in self._lines():
             times = [line["at"]] if line.get("start") else [*times, line["at"]]

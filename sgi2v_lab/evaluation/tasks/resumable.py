@@ -1,7 +1,7 @@
-"""Work in pieces that survives an interruption: every finished task is a file, and only what is missing is done.
+"""Resumable work: every finished task is a file, and only missing tasks are done.
 
-Killing the run at any instant loses at most the tasks in flight. A task that fails is recorded, and is not fatal. Two
-runs on one folder share the work. Nothing here knows what tasks do, so that workers import only what their tasks need.
+Killing the run at any time loses at most the tasks in flight. A failing task is recorded and not fatal. Two runs on one
+folder share the work. Nothing here knows what tasks do, so workers import only what their tasks need.
 """
 
 import threading
@@ -22,7 +22,7 @@ from sgi2v_lab.evaluation.tasks.log import TaskLog
 
 __all__ = ["Task", "finish_tasks"]
 
-LOOK_AGAIN = 0.2  # seconds between looks at a task that another run is at
+LOOK_AGAIN = 0.2  # seconds between checks of a task that another run works on
 SHARED_PATIENCE = 15  # seconds until a file that another machine wrote is seen here
 
 
@@ -55,7 +55,7 @@ class _Job:
         return head | ({"replaces": self.replaces} if self.replaces else {})
 
     def done_by_another(self) -> bool:
-        """Whether there is a new record since this run has looked."""
+        """Whether another run has written a new record."""
         found = self.folder.look(self.key)
         return found.state in (State.FINISHED, State.FAILED) and found.stamp != self.seen
 
@@ -72,7 +72,7 @@ def finish_tasks(
     progress: bool = False,
     label: str = "tasks",
 ) -> list[dict[str, object]]:
-    """Do what has not been done, and return every task's record in the order of the tasks.
+    """Do the tasks that are not done yet, and return every task's record in the order of the tasks.
 
     Args:
         tasks: what to do; equal ones are done once.
@@ -81,7 +81,7 @@ def finish_tasks(
         load: gives the model, once in each worker, to which it is sent.
         workers: processes of this machine; 1 works in this process.
         executor: instead of those: any executor, or the address of a Dask scheduler.
-        log: to write down what was finished; with it, results that were deleted since are noticed.
+        log: of finished tasks; with it, deleted results are detected.
         progress: show a progress bar with the time left.
         label: in front of it.
 
@@ -140,7 +140,7 @@ def _place(workers: int, executor: Executor | str | None) -> Any:
 
 
 class _OnDask:
-    """Connects when it is first needed: where everything is finished, no cluster has to be there."""
+    """Connects when first needed, so that finished work needs no cluster."""
 
     def __init__(self, address: str):
         self.address = address
@@ -177,7 +177,7 @@ def _do_there(job: _Job) -> bool:
 
 
 def _do(job: _Job, model: Any) -> bool:
-    """Do a task and write its record; False where another process is at it."""
+    """Do a task and write its record; False if another process works on it."""
     with _ONE_AT_A_TIME, job.folder.claim(job.key) as mine:
         if not mine:
             return False
@@ -186,7 +186,7 @@ def _do(job: _Job, model: Any) -> bool:
         record, started = job.head(), time.perf_counter()
         try:
             record["result"], video = job.task.run(model)
-        except Exception as error:  # whatever it is, the other tasks have nothing to do with it
+        except Exception as error:  # of any kind: the other tasks are not affected
             record["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
             video = None
         record["seconds"] = round(time.perf_counter() - started, 3)
@@ -195,7 +195,7 @@ def _do(job: _Job, model: Any) -> bool:
 
 
 def _arrived(folder: TaskFolder, key: str) -> State:
-    """The state of a task that a worker has just done; another machine's files may take a moment to be seen here."""
+    """The state of a task that a worker has just done; another machine's files may appear late."""
     until = time.monotonic() + SHARED_PATIENCE
     while (state := folder.look(key).state) not in (State.FINISHED, State.FAILED):
         if time.monotonic() > until:
@@ -208,7 +208,7 @@ def _arrived(folder: TaskFolder, key: str) -> State:
 
 
 def _left_by_others(busy: dict[str, _Job]) -> dict[str, _Job]:
-    """Wait for tasks that other runs are at, and return those that were let go without a new record."""
+    """Wait for tasks that other runs work on, and return those that they gave up without a record."""
     left: dict[str, _Job] = {}
     waiting = dict(busy)
     while waiting and not left:

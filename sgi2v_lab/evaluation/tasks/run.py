@@ -1,7 +1,7 @@
-"""Tasks on a model: their results depend on nothing but themselves and its weights, and each is computed once.
+"""Tasks on a model. A result depends only on its task and the weights, and is computed once.
 
-`resumable` says what happens when work is interrupted, `task_folder` how results lie on disk, `executors` where work is
-done. A changed setting computes only what it changes, and several programs can share a folder.
+`resumable` handles interruptions, `folder` stores results, `executors` distributes work. After a changed setting only
+what it affects is computed again, and several programs can share a folder.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def run_tasks(
     progress: bool = False,
     label: str = "tasks",
 ) -> list[dict[str, object]]:
-    """Do what has not been done, and return every task's record in the order of the tasks.
+    """Do the tasks that are not done yet, and return every task's record in the order of the tasks.
 
     A task that fails is recorded, with "error" in place of "result", and tried again the next time.
 
@@ -52,7 +52,7 @@ def run_tasks(
             each, and a worker may have its own GPU.
         device: see `model`.
         dtype: see `model`.
-        log: a file in which to note what was done; with it, deleted results are noticed.
+        log: a file to log finished tasks in; with it, deleted results are detected.
         progress: show a progress bar with the time left.
         label: in front of it.
 
@@ -85,7 +85,7 @@ def _same(model: Model) -> Model:
 
 @dataclass(frozen=True)
 class _Source:
-    """How a worker gets its model, and knows that it is the right one."""
+    """How a worker loads its model, and checks that it is the right one."""
 
     name: str
     device: str | None
@@ -106,9 +106,9 @@ class _Source:
 
 
 def fingerprint(model: Model) -> str:
-    """A hash of a model's weights and of its scheduler's configuration: two models that differ have different ones."""
+    """A hash of a model's weights and of its scheduler's configuration."""
     digest = hashlib.sha256(json.dumps(dict(model.scheduler.config), sort_keys=True, default=str).encode())
-    for part in (model.vae, model.unet, model.image_encoder):
+    for part in model.networks.values():
         for name, tensor in sorted(part.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())

@@ -1,4 +1,4 @@
-"""How a sweep stands, from its files alone: no model is loaded, and a sweep that is running is not disturbed."""
+"""The state of a sweep, from its files alone: no model is loaded, and a running sweep is not disturbed."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -15,19 +15,19 @@ PLAN, LOG, TASKS = "sweep.json", "log.jsonl", "tasks"  # in a sweep's folder
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """Counts of tasks, each in one of six states; how fast they are done; what failed."""
+    """Counts of tasks by state, their pace, and failures."""
 
     title: str
     tasks: int
     finished: int
-    failed: int  # tried again at the next start
-    in_flight: int  # a process is at it now
-    damaged: int  # the record or the film strip is not whole: made again at the next start
-    deleted: int  # was finished once, and is gone: made again at the next start
-    left: int  # not begun
-    replaced: int  # finished ones that stand in for a damaged or deleted one
-    seconds_per_task: float | None  # of the latest tasks; None where too few are done to tell
-    seconds_left: float | None  # at that pace; None where nobody is at it, or the pace is not known
+    failed: int  # the next start tries again
+    in_flight: int  # a process works on them
+    damaged: int  # record or film strip not whole; the next start makes them again
+    deleted: int  # finished once, now gone; the next start makes them again
+    left: int  # not started
+    replaced: int  # finished tasks that replace a damaged or deleted one
+    seconds_per_task: float | None  # of the latest tasks; None if too few are done
+    seconds_left: float | None  # at that pace; None if no process is running or the pace is unknown
     failures: tuple[dict[str, str], ...]  # {"task", "error"}
     damages: tuple[str, ...]  # what is damaged, and how
 
@@ -37,7 +37,7 @@ class SweepStatus:
 
 
 def read_plan(folder: str | Path) -> dict:
-    """What sweep.json holds; InputError where there is none."""
+    """The content of sweep.json; InputError if there is none."""
     path = Path(folder) / PLAN
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
@@ -51,10 +51,10 @@ def read_plan(folder: str | Path) -> dict:
 
 
 def sweep_status(folder: str | Path) -> SweepStatus:
-    """How the sweep in a folder stands.
+    """The state of the sweep in a folder.
 
     Raises:
-        InputError: there is no sweep in it.
+        InputError: there is no sweep in the folder.
     """
     plan = read_plan(folder)
     tasks, log = TaskFolder(Path(folder).absolute() / TASKS), TaskLog(Path(folder) / LOG)
