@@ -42,10 +42,6 @@ class LossTerms:
         """Each box's own mean error in each frame, detached; NaN where it does not count."""
         return (self.terms / self.weights).detach()
 
-    def detach(self) -> "LossTerms":
-        """The same without a graph."""
-        return LossTerms(self.total.detach(), self.terms.detach(), self.weights)
-
 
 def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], sigma: float | None = 0.4) -> LossTerms:
     """Compare every box in every later frame with the same box in the first frame, which carries no gradient.
@@ -63,24 +59,21 @@ def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], s
         frame is skipped there; a target of another size is resized bilinearly.
 
     Raises:
-        InputError: the frames do not match, there is no box, one is outside the map in the first frame, or all are in
-            every later one.
+        InputError: another number of frames, a box outside in the first frame, or none inside in any later one.
     """
     frames, _, h, w = features.shape
     if cells.shape[1] != frames:
         raise InputError(f"the boxes have {cells.shape[1]} frames, but the features have {frames}")
-    if not len(cells):
-        raise InputError("there are no boxes, but at least one is needed to follow; draw or load one")
     maps = features.unbind(0)  # so that a crop's gradient is one frame's
     terms = [[features.new_zeros(())] * frames for _ in cells]
     weights = torch.zeros(len(cells), frames)
-    for n, path in enumerate(cells.tolist()):
-        target, known = _whole_box(maps[0].detach(), path[0])
-        for f in range(1, frames):
-            place, part = _visible(path[f], h, w)
+    for n, (start, *path) in enumerate(cells.tolist()):
+        target, known = _whole_box(maps[0].detach(), start)
+        for f, box in enumerate(path, start=1):
+            place, part = _visible(box, h, w)
             found = maps[f][:, *place]
             if found.numel():
-                size = (path[f][3] - path[f][1], path[f][2] - path[f][0])
+                size = (box[3] - box[1], box[2] - box[0])
                 wanted = _resized(target, size, "bilinear")[:, *part]
                 weight = (_weight(*size, sigma) * _resized(known, size, "nearest")[0])[part]
                 terms[n][f] = (weight.to(found) * (found - wanted).square().mean(dim=0)).sum()
@@ -106,10 +99,7 @@ def _whole_box(maps: Tensor, box: list[int]) -> tuple[Tensor, Tensor]:
     """What is in a box, (channels, rows, columns), with the map's edge repeated beyond it; 1 where it is known."""
     place, (rows, columns) = _visible(box, *maps.shape[1:])
     if rows.start == rows.stop or columns.start == columns.stop:
-        h, w = maps.shape[1:]
-        raise InputError(
-            f"a box is at cells {tuple(box)} in the first frame, outside the {w} x {h} grid; move it inside"
-        )
+        raise InputError(f"a box is at cells {tuple(box)} in the first frame, outside the grid; move it inside")
     beyond = (columns.start, box[2] - box[0] - columns.stop, rows.start, box[3] - box[1] - rows.stop)
     crop = maps[:, *place]
     return F.pad(crop[None], beyond, mode="replicate")[0], F.pad(torch.ones(1, *crop.shape[1:]), beyond)

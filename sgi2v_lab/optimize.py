@@ -82,7 +82,8 @@ def optimize_latents(
             (z.grad,) = torch.autograd.grad(loss.total, z)
         gradient = z.grad.clone()
         update.step()
-        yield OptimizeStep(iteration, loss.detach(), gradient, z.detach().clone())
+        found = LossTerms(loss.total.detach(), loss.terms.detach(), loss.weights)
+        yield OptimizeStep(iteration, found, gradient, z.detach().clone())
 
 
 class NormalizedSGD(SGD):

@@ -214,5 +214,5 @@ def test_bad_input():
             trajectory_loss(features, torch.tensor([[good, good, good], [beyond, good, good]]))
         with pytest.raises(InputError, match="nothing to follow"):
             trajectory_loss(features, torch.tensor([[good, beyond, beyond]]))
-    with pytest.raises(InputError, match="no boxes"):
+    with pytest.raises(InputError, match="nothing to follow"):
         trajectory_loss(features, torch.zeros(0, 3, 4, dtype=torch.long))
