@@ -12,7 +12,7 @@ NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test exam evaluate figures toy-smoke notebooks outputs student grade format clean
+.PHONY: help demo lab check test coverage style benchmark evaluate figures toy-smoke notebooks outputs student grade format clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -27,20 +27,31 @@ lab: $(NOTEBOOKS) ## open the course in JupyterLab, at the quickstart
 
 # Two processes with a thread each are quicker than one with two: tiny tensors gain little from threads. A file
 # stays in one process, so that what it prepares is prepared once.
-test: $(DEVELOPMENT) ## install everything, check the style, run the tests with coverage
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
+
+check: style ## install everything, check style and types, run the quick tests
+	$(PYTEST) -m 'not slow and not browser and not notebook'
+
+test: style ## the same with all tests: browser, notebooks, and what takes tens of seconds
+	$(PYTEST)
+
+coverage: style ## all tests, and which lines they never reach; half as long again
+	$(PYTEST) --cov --cov-report=term
+
+style: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --durations=25
+	$(BIN)/mypy
 
 # These take half an hour or more, and go on where they were when they are interrupted.
-exam: $(RUNTIME) ## examine the bundled toy on held-out scenes, into out/exam
-	$(BIN)/sgi2v exam --seeds 2 --out out/exam
+benchmark: $(RUNTIME) ## score the bundled toy on held-out scenes, into out/benchmark
+	$(BIN)/sgi2v benchmark --seeds 2 --out out/benchmark
 
 evaluate: $(RUNTIME) ## compare SG-I2V with every baseline on held-out scenes and write the report, into out/evaluation
 	$(BIN)/sgi2v evaluate --out out/evaluation
 
-figures: $(RUNTIME) ## make the pictures in figures/ again, from the exam, the demo and comparisons of settings
-	$(BIN)/python figures/make_figures.py --out figures --work out/exam
+figures: $(RUNTIME) ## make the pictures in figures/ again, from the benchmark, the demo and comparisons of settings
+	$(BIN)/python figures/make_figures.py --out figures --work out/benchmark
 
 toy-smoke: $(RUNTIME) ## train the toy from scratch for a minute; fails if its losses do not fall
 	$(BIN)/python -m sgi2v_lab.toy.training.smoke --out runs/smoke
@@ -64,12 +75,12 @@ format: $(DEVELOPMENT) ## put the code into the house style
 	$(BIN)/ruff format .
 
 clean: ## remove .venv, out/ and what the tools left behind; trained models in runs/ stay
-	rm -rf .venv out build dist htmlcov .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv out build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Order-only: the interpreter's own date says nothing about the environment.
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e .
+	$(PIP) -e '.[evaluation]'
 	@touch $@
 
 $(NOTEBOOKS): pyproject.toml constraints.txt | $(BIN)/python
@@ -77,7 +88,7 @@ $(NOTEBOOKS): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $(RUNTIME) $@
 
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[notebooks,dev]'
+	$(PIP) -e '.[dev]'
 	@touch $(RUNTIME) $(NOTEBOOKS) $@
 
 $(BIN)/python:
