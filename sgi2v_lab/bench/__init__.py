@@ -1,1 +1,1 @@
-"""What the method costs: operations counted, time and memory measured, beside a recipe that does more than it must."""
+"""The cost of the method: operations, time and memory, beside the reference recipe."""

@@ -1,6 +1,6 @@
 """`sgi2v bench`: operations, seconds and memory of each stage, beside the reference recipe, in one record.
 
-`bench` computes; `count` only counts, on the device "meta", so that SVD at full size takes half a minute anywhere.
+`bench` computes; `count` only counts, on the device "meta", which takes half a minute even for SVD at full size.
 """
 
 from collections.abc import Callable
@@ -22,16 +22,16 @@ from sgi2v_lab.sampling import control_step, denoising_step, make_schedule
 __all__ = ["DEFINITIONS", "bench", "count"]
 
 REFERENCE = "reference"
-LONG = 1800  # seconds, after which a machine is not made for the network
+LONG = 1800  # seconds at best, from which on a warning suggests `count`
 DEFINITIONS = {
-    "tflop": "operations of matrix products, convolutions and attention; forwards, backwards and computed again",
-    "seconds": "median of the repeats; in every repeat each way has its turn, the first of them a different one",
+    "tflop": "operations of matrix products, convolutions and attention, forward, backward and recomputed",
+    "seconds": "median of the repeats; in each repeat all ways take turns, starting with another one",
     "peak_mib": "most memory in use beyond the weights and what else was there before (`measure.measure_peak`); median",
     "tensors_mib": "most tensors alive at once, beyond the weights: counted, not measured (`count_bytes.count_bytes`)",
-    "share": "operations per second, of those of a large matrix product in the same precision on the same machine",
-    "floor": "seconds divided by those in which that rate would do the operations that cannot be left out",
+    "share": "operations per second, relative to a large matrix product in the same precision on the same machine",
+    "floor": "seconds divided by the time that the necessary operations would take at that rate",
     "ratio": "seconds, or memory, divided by the reference recipe's in the same run",
-    "gradient_error": "largest difference from the recipe's gradient, of its largest value",
+    "gradient_error": "largest difference from the reference recipe's gradient, relative to its largest value",
 }
 
 
@@ -45,7 +45,7 @@ def bench(
     changes: dict | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, object]:
-    """Measure a network; the record is made of plain values, for JSON, and explains itself.
+    """Measure a network; returns a record of plain values for JSON, with definitions.
 
     Args:
         name: one of `networks.NETWORKS`.
@@ -54,7 +54,7 @@ def bench(
         boxes: how many are followed.
         repeats: of everything that is timed.
         changes: settings that differ from the network's own.
-        tell: is told what comes next.
+        tell: called with a line about what comes next.
 
     Raises:
         InputError: an unknown network, a setting that cannot be used, or less than one box or repeat.
@@ -66,15 +66,15 @@ def bench(
     tell("counting operations and memory")
     counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
     rate = matmul_rate(model.device, model.dtype)
-    tell("one control step in each way, one after the other")
+    tell("time of a control step, in each way")
     steps = control_steps(work)
     at_best = sum(settings.iterations * counts[f"control iteration, {way}"] for way in steps) * (1 + 2 * repeats) / rate
     if at_best > LONG:
-        tell(f"this takes {at_best / 3600:.1f} hours at the least here; `count` (--count-only) takes half a minute")
+        tell(f"this takes at least {at_best / 3600:.1f} hours here; `count` (--count-only) takes half a minute")
     seconds = alternate(steps, repeats, model.device)
     necessary = settings.iterations * counts["control iteration, fast"]
     control = {}
-    tell("memory of the same")
+    tell("memory of a control step, in each way")
     peaks, how = alternate_memory(steps, repeats, model.device)
     for way in steps:
         flops = settings.iterations * counts[f"control iteration, {way}"]
@@ -146,7 +146,7 @@ def count(
 
 
 def control_steps(work: Workload) -> dict[str, Callable[[], object]]:
-    """One control step, all its iterations, in every mode and as the reference recipe makes it."""
+    """A control step with all its iterations: in every memory mode, and by the reference recipe."""
 
     def step(mode: str) -> None:
         with recomputing(work.model, mode, max(work.settings.layers)):
@@ -160,7 +160,7 @@ def control_steps(work: Workload) -> dict[str, Callable[[], object]]:
 def alternate(
     ways: dict[str, Callable[[], object]], repeats: int, device: torch.device | str = "cpu"
 ) -> dict[str, float]:
-    """Median seconds of each way. All take turns, so that what else the machine does falls on all alike."""
+    """Median seconds of each way. They take turns, so that other load on the machine affects all alike."""
     names = list(ways)
     times: dict[str, list[float]] = {way: [] for way in names}
     for way in names:
@@ -177,7 +177,7 @@ def alternate_memory(
 ) -> tuple[dict[str, float], str]:
     """Median peak of each way in bytes, and how it was measured.
 
-    A device's allocator gives the same figure each time, so it is asked once. A computer's resident pages depend on
+    A device's allocator gives the same figure each time, so each way runs once. A computer's resident pages depend on
     what the C library keeps for later, so there all ways take turns.
     """
     peaks: dict[str, list[int]] = {way: [] for way in ways}
@@ -194,7 +194,7 @@ def alternate_memory(
 
 
 def gradient_errors(work: Workload) -> dict[str, float]:
-    """How far each mode's gradient is from the recipe's, which is made in fp32 whatever the model's precision."""
+    """How far each mode's gradient is from the reference recipe's, which is always computed in fp32."""
     with reference_precision(work.model):
         wanted = reference_iteration(work)
     found = {mode: one_iteration(work, mode) for mode in RECOMPUTE_MODES}

@@ -1,4 +1,4 @@
-"""Memory counted without having any: the bytes of all tensors that are alive at once, also on the device "meta"."""
+"""Count memory without using it: the bytes of all tensors alive at once, also on the device "meta"."""
 
 import weakref
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ __all__ = ["count_bytes"]
 
 
 def count_bytes(function: Callable[[], object], held: Iterable[Tensor] = ()) -> int:
-    """The most bytes of tensors that `function()` has at once, beyond those that were there before.
+    """The most bytes of tensors that `function()` has at once, beyond those that existed before.
 
     It is what PyTorch's own allocator hands out for the same work on a CPU, to within 5%
     (tests/bench/test_count_bytes.py). Attention counts as a fused kernel that never writes down its weights, as GPUs
@@ -23,7 +23,7 @@ def count_bytes(function: Callable[[], object], held: Iterable[Tensor] = ()) -> 
 
     Args:
         function: is called once; on the device "meta" nothing is computed.
-        held: tensors that were there before and that the function may let go, such as weights that it casts.
+        held: tensors that existed before and that the function may free, such as weights that it casts.
     """
     counter = _MemoryCounter()
     for tensor in held:
@@ -58,7 +58,7 @@ class _MemoryCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Callable, _: object, args: tuple = (), kwargs: dict | None = None):
         kwargs = kwargs or {}
-        # what is unknown here was there before and costs nothing, nor does a view of it, such as a weight transposed
+        # an unknown tensor existed before and costs nothing; nor does a view of it, such as a transposed weight
         tree_map_only(Tensor, lambda tensor: self.add(tensor, 0), (args, kwargs))
         return tree_map_only(Tensor, self.add, operation(*args, **kwargs))
 

@@ -39,7 +39,7 @@ class MemoryPeak:
 
 
 def synchronize(device: torch.device | str) -> None:
-    """Wait until the device has done what it was given; a CPU has always."""
+    """Wait until the device has finished its work; a CPU always has."""
     device = torch.device(device)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -98,7 +98,7 @@ def _kernel_bytes(name: str) -> int:
 
 @contextmanager
 def _sampled(peak: MemoryPeak, look: Callable[[], int]) -> Iterator[None]:
-    """A thread looks at the memory in use until the block ends."""
+    """A thread samples the memory in use until the block ends."""
     peak.before, peak.how = look(), "sampled"
     done = threading.Event()
     highest = [peak.before]

@@ -1,4 +1,4 @@
-"""The reference recipe: SG-I2V's control step as its authors' code makes it, written anew to be measured against.
+"""The reference recipe: SG-I2V's control step as in its authors' code, rewritten as a baseline for measurements.
 
 The same features and the same loss, with everything that `optimize` leaves out: the UNet's weights become fp32 before
 every control step and go back after it, gradient checkpointing is always on (diffusers' own switch, which computes
@@ -46,7 +46,7 @@ def reference_step(
 
 @contextmanager
 def reference_precision(model: StableVideoDiffusion) -> Iterator[None]:
-    """The UNet in fp32, checkpointed, and back."""
+    """While open, the UNet is in fp32 and checkpointed."""
     precision, checkpointed = model.unet.dtype, model.unet.is_gradient_checkpointing
     try:
         nn.Module.to(model.unet, dtype=torch.float32)
@@ -134,7 +134,7 @@ def _recorded(unet: nn.Module, layers: tuple[tuple[int, int], ...], size: torch.
 
 
 class _Recorder:
-    """Self-attention twice: as it is, to go on with, and to the first frame's keys and values, to keep."""
+    """Self-attention twice: the layer's own, which is returned, and the aligned one, which is recorded."""
 
     def __init__(self, features: dict, layer: tuple[int, int], size: torch.Size):
         self.features, self.layer, self.size = features, layer, size

@@ -1,7 +1,7 @@
-"""What control costs: time and memory against frames, resolution, boxes and iterations, on the machine it runs on.
+"""The cost of control: time and memory against frames, resolution, boxes and iterations, on this machine.
 
-One thing at a time is varied, the rest stays as in a base run. Each measurement is a record of its own, written as soon
-as it is there, so a killed start goes on where it was. Records of another machine, model or setting do not count.
+One thing varies at a time; the rest is as in a base run. Each measurement is a record of its own, written at once, so a
+killed run resumes. Records of another machine, model or setting are not used.
 """
 
 import csv
@@ -64,7 +64,7 @@ MEASURED = (
 
 @dataclass(frozen=True)
 class CostTask:
-    """One run to measure: what it is varied in, its number there, its settings, and how many boxes it moves."""
+    """One run to measure: what varies, its value, the settings, and the number of boxes."""
 
     axis: str
     x: float
@@ -72,7 +72,7 @@ class CostTask:
     boxes: int
 
     def facts(self) -> dict[str, object]:
-        """What the table says of it, by the names in `COLUMNS`."""
+        """Its cells in the table, by the names in `COLUMNS`."""
         first, last = self.settings.control_steps
         known = {
             name: getattr(self.settings, name) for name in ("width", "height", "iterations", "num_inference_steps")
@@ -105,7 +105,7 @@ def measure_cost(
     dtype: str | None = None,
     progress: bool = True,
 ) -> dict[str, object]:
-    """Measure what is not measured yet, and write cost.csv, cost.json and cost.png.
+    """Measure what is missing, and write cost.csv, cost.json and cost.png.
 
     Args:
         out: a folder; records lie in `out`/records, one file each.
@@ -230,7 +230,7 @@ def _one(model: Model, task: CostTask) -> Run:
 
 
 def _read(path: Path) -> dict[str, object] | None:
-    """The figures of a record that is whole; None where it is not, or tells of a failure."""
+    """The figures of a record; None if it is damaged or records a failure."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         found = {name: record[name] for name in MEASURED}

@@ -1,4 +1,4 @@
-"""What is measured: a model at work on one video, stage by stage."""
+"""The stages that are measured: a model at work on one video."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -156,7 +156,7 @@ def _forward(work: Workload, videos: int) -> None:
 
 
 def _videos_at_once(settings: Settings) -> int:
-    """Two where a step has guidance, which compares with a video that is told nothing."""
+    """Two if any step has classifier-free guidance, which also needs an unconditional video."""
     return 2 if any(map(settings.has_guidance, range(settings.num_inference_steps))) else 1
 
 

@@ -350,7 +350,7 @@ def test_a_diagnosis_is_shown():
     assert "&lt;ball&gt;" in page and "data:image/png;base64," in page and "Not judged" in page
     assert len(found.plot().subfigs) == len([one for one in found if one.drawing is not None])
     assert "of what a still video scores" in str(found)
-    assert "Nothing was found" in Diagnosis(())._repr_html_()
+    assert "No problem was found" in Diagnosis(())._repr_html_()
     assert Diagnosis(()).plot().texts
 
 

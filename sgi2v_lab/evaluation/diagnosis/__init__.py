@@ -1,7 +1,7 @@
-"""What went wrong in a run, by what evidence, and what to try.
+"""What went wrong in a run, with evidence and advice.
 
-`diagnose` looks at a run, `diagnose_folder` at what one has left on disk, and `judge` at any video with what is known
-of it. Each check is a function of a `JudgedVideo` in one of the `checks_` modules, and yields `Finding`s.
+`diagnose` takes a run, `diagnose_folder` a saved one, and `judge` any video with what is known of it. Each check is a
+function of a `JudgedVideo` in one of the `checks_` modules, and yields `Finding`s.
 """
 
 import lazy_loader

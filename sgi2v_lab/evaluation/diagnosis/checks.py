@@ -39,7 +39,7 @@ MARKS = {"severe": "●", "moderate": "◐", "hint": "○"}
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What went wrong, the worst first, and what could not be judged; a notebook shows it as a list with pictures."""
+    """What went wrong, worst first, and what could not be judged. A notebook shows it as a list with pictures."""
 
     findings: tuple[Finding, ...]
     unjudged: tuple[Unjudged, ...] = ()
@@ -70,7 +70,7 @@ class Diagnosis:
         with styled():
             figure = new_figure(max(1, len(shown)) * (SIZE[1] + 0.5), width=SIZE[0] + 2.4)
             if not shown:
-                figure.text(0.5, 0.5, "Nothing was found that could be shown.", ha="center", va="center")
+                figure.text(0.5, 0.5, "No findings to show.", ha="center", va="center")
                 return figure
             for part, finding in zip(figure.subfigures(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
                 words = textwrap.fill(f"{MARKS[finding.severity]} {finding.sentence}", 105)
@@ -81,7 +81,7 @@ class Diagnosis:
     def __str__(self) -> str:
         """The findings as lines of text."""
         lines = [f"{MARKS[f.severity]} {f.sentence} [{f.number}] {f.advice}" for f in self.findings]
-        lines = lines or ["Nothing was found that went wrong."]
+        lines = lines or ["No problem was found."]
         return "\n".join([*lines, *(f"– not judged: {one.reason}" for one in self.unjudged)])
 
     def _repr_html_(self) -> str:
@@ -96,20 +96,20 @@ class Diagnosis:
                 f"<li style='margin-bottom: 1em'><b>{sentence}</b> <small>{finding.severity}, {number}</small>"
                 f"<br>{picture}<br><i>Try:</i> {advice}</li>"
             )
-        found = f"<ul>{''.join(rows)}</ul>" if rows else "<p>Nothing was found that went wrong.</p>"
+        found = f"<ul>{''.join(rows)}</ul>" if rows else "<p>No problem was found.</p>"
         reasons = "".join(f"<li>{html.escape(one.reason)}</li>" for one in self.unjudged)
         return found + (f"<details><summary>Not judged</summary><ul>{reasons}</ul></details>" if reasons else "")
 
 
 def judge(judged: JudgedVideo) -> Diagnosis:
-    """Find what went wrong in a video, each with its evidence and what to try.
+    """Find what went wrong in a video, with evidence and advice.
 
-    What is not known of the video is not needed: `Diagnosis.unjudged` says what could not be judged without it.
+    Everything but the video may be unknown; `Diagnosis.unjudged` says what could not be judged without it.
     Thresholds are validated on the toy's world (`tests/evaluation/test_diagnosis.py`): its true clips give no findings,
     and each corruption gives its own. Lengths are judged by the picture's shorter side.
 
     Args:
-        judged: the video, with what is known of it.
+        judged: the video and what is known of it.
     """
     if not torch.isfinite(judged.video).all():
         share = (~torch.isfinite(judged.video)).float().mean().item()

@@ -1,4 +1,4 @@
-"""Is each object still itself: whole, sharp, one, and of its own colours?"""
+"""Is each object preserved? Checks of smearing, splitting and colours."""
 
 from collections.abc import Iterator, Sequence
 
@@ -103,7 +103,7 @@ def appearance(judged: JudgedVideo, found: Sequence[Finding]) -> Iterator[Findin
 
 
 def _tracked(judged: JudgedVideo) -> Iterator[int]:
-    """The objects whose track can be believed."""
+    """The objects with a reliable track."""
     return (k for k in judged.objects if is_tracked(judged, k))
 
 

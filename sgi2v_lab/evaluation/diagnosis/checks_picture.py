@@ -1,4 +1,4 @@
-"""Is the picture still the picture: its first frame, its detail, its tones, its steadiness?"""
+"""Is the picture preserved? Checks of the first frame, detail, tones and flicker."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""One thing that went wrong: what, how surely, by what evidence, and what to try."""
+"""One thing that went wrong: what, how severe, the evidence, and advice."""
 
 import math
 from collections.abc import Callable
@@ -69,7 +69,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Unjudged:
-    """What a check could not judge, and why, in a sentence."""
+    """What a check could not judge, and why."""
 
     kind: str
     reason: str

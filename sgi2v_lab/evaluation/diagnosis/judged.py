@@ -1,4 +1,4 @@
-"""What is judged: a video and all that is known of how it came about, with what the checks share."""
+"""The video that is judged, what is known of it, and what the checks share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ MARGIN = 1 / 24  # of the shorter side, kept clear around boxes
 
 @dataclass(frozen=True)
 class JudgedVideo:
-    """A video and what is known of it. Lengths are in pixels of the video; what is None, or empty, is not known.
+    """A video and what is known of it. Lengths are in pixels of the video; None or empty means unknown.
 
     Attributes:
         video: (frames, 3, h, w) in 0..1.

@@ -1,4 +1,4 @@
-"""What became of a thing's looks: its content, cut out along its track, beside that of the first frame.
+"""How an object's appearance changes: its content, cut out along its track, compared with the first frame.
 
 Cut-outs follow the thing, so motion plays no part. They are as large as the box and grow and shrink as the box was
 asked to; pixels count by how surely they belong to the thing and not to what is behind it.

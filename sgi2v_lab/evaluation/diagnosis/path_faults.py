@@ -1,7 +1,7 @@
-"""What can be wrong with a box's path before anything is computed: off the picture, too small, too fast.
+"""Problems of a box's path that are known before anything is computed: outside, too small, too fast.
 
-All is judged on the picture as the model sees it, in the units in which the method works. The trajectory editor says
-these while somebody draws; a diagnosis says them of objects with which something went wrong.
+All is judged on the picture as the model sees it, in the method's units. The trajectory editor reports them while the
+user draws; a diagnosis reports them for objects that have another finding.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The pictures that findings show as evidence: small, so that they are read beside a sentence.
+"""The pictures that findings show as evidence, small enough to stand beside a sentence.
 
 Each function returns a `Drawing`, which puts it into a figure, or into a part of one, when it is wanted.
 """

@@ -239,7 +239,7 @@ def test_the_status_of_a_run_in_progress_and_of_one_that_was_killed(tmp_path):
         assert time.monotonic() < end
     assert found.seconds_left is None and found.finished + found.left == 200
     told = CliRunner().invoke(app, ["sweep", "status", str(tmp_path)])
-    assert "nobody is at it" in told.output
+    assert "no process is running" in told.output
 
 
 def test_the_status_needs_no_model_and_a_folder_of_a_sweep(tmp_path):
