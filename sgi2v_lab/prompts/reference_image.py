@@ -1,6 +1,6 @@
 """Text -> reference image, the stage before an image-to-video model (which reads no text).
 
-Two ways: a small scene language that the toy's world can draw (`draw_prompt`; its grammar is in `scene_language`), and
+Two ways: a small scene language that the toy's world can draw (`draw_prompt`; `prompts.grammar` describes it), and
 any text-to-image diffusion model that the user names (`generate_reference_image`). `reference_image` chooses.
 
     >>> list(prompt_boxes("a red striped circle left of a blue square on grey"))
@@ -77,8 +77,7 @@ def parse_prompt(prompt: str, num_frames: int = 8) -> Scene:
     """Read the scene language: a scene whose sprites and camera stand still for `num_frames` frames.
 
     Raises InputError for an unknown word (naming it, what is known and the nearest known word), for words in an order
-    that `scene_language`'s grammar does not have, for relations that contradict each other, and for more
-    objects than fit.
+    that `prompts.grammar` does not have, for relations that contradict each other, and for more objects than fit.
     """
     return _scene(prompt, num_frames)[0]
 

@@ -38,7 +38,14 @@ def test_words_become_a_scene():
 
 @pytest.mark.parametrize(
     ("relation", "axis", "sign"),
-    [("left of", 0, 1), ("to the right of", 0, -1), ("on the left of", 0, 1), ("above", 1, 1), ("below", 1, -1)],
+    [
+        ("left of", 0, 1),
+        ("to the right of", 0, -1),
+        ("on the left of", 0, 1),
+        ("at the left of", 0, 1),
+        ("above", 1, 1),
+        ("below", 1, -1),
+    ],
 )
 def test_relations_hold(relation, axis, sign):
     centres = _centres(f"a red circle {relation} a blue square on grey")
@@ -109,7 +116,9 @@ def test_boxes_stay_in_the_picture_and_apart(things, joiner):
         ("", r"found the end where a shape"),
         ("a red circle blue square", r"found 'blue' \(word 4\)"),
         ("a red circle on", r"a background"),
-        ("a red circle in a blue square", r"a place"),
+        ("a red circle in a blue square", r"found 'blue' \(word 6\) where a place"),
+        ("a red ring left a blue ring", r"found 'blue' \(word 6\) where left, right was expected"),
+        ("a ring between a star", r"found the end where .*'and'"),
         ("a red blue green circle", r"at most two colours"),
         ("a red ring in the right left of a blue ring in the left", r"contradict"),
         (" and ".join(["a red circle"] * 12), r"do not fit"),
