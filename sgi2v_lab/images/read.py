@@ -6,7 +6,7 @@ A picture that somebody uploads may be anything, so it is judged by its header b
 import io
 import os
 import warnings
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import PIL.Image
@@ -38,11 +38,32 @@ def read_image(picture: str | os.PathLike | bytes | PIL.Image.Image, max_pixels:
         InputError: if the file is missing, unreadable, no picture, of another format than PNG, JPEG, WebP, AVIF, BMP,
             GIF, TIFF and PPM, damaged or cut short, or has more than `max_pixels`.
     """
-    if isinstance(picture, PIL.Image.Image):
-        return _decode(picture, "the picture", max_pixels)
-    name = "the picture" if isinstance(picture, bytes) else str(picture)
-    with io.BytesIO(picture) if isinstance(picture, bytes) else _opened(Path(picture)) as stream:
-        return _decode(_identified(stream, name, max_pixels), name, max_pixels)
+    name = "the picture" if isinstance(picture, bytes | PIL.Image.Image) else str(picture)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of many pixels, by a limit of its own, and of damage; both are judged here
+            warnings.simplefilter("ignore")
+            with _opened(picture) as image:
+                if image.width * image.height > max_pixels:
+                    raise InputError(
+                        f"{name} has {image.width} x {image.height} pixels: expected at most {max_pixels} in all, "
+                        "so scale it down"
+                    )
+                check_size(image.size, f"the size of {name}")
+                return _to_rgb(PIL.ImageOps.exif_transpose(image))
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"there is no file {name}: expected a picture, so check the path") from None
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise InputError(f"{name} cannot be read ({error.strerror}): expected a picture file") from None
+    except PIL.UnidentifiedImageError:
+        raise InputError(f"{name} is not a picture that can be read: expected one of {', '.join(FORMATS)}") from None
+    except PIL.Image.DecompressionBombError:
+        raise InputError(f"{name} has far more than {max_pixels} pixels: expected fewer, so scale it down") from None
+    except Exception as error:  # decoders raise anything on hostile bytes, and all of it means the same
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise InputError(f"{name} is damaged ({reason}): expected a whole picture, so save it again") from None
 
 
 def fit_image(image: PIL.Image.Image, size: tuple[int, int], how: str = "stretch") -> tuple[PIL.Image.Image, Fit]:
@@ -96,45 +117,13 @@ def to_pil(image: Image) -> PIL.Image.Image:
     return PIL.Image.fromarray(values.permute(1, 2, 0).cpu().numpy())
 
 
-def _opened(path: Path) -> io.BufferedIOBase:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}: expected a picture, so check the path") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({_sentence(error)}): expected a picture file") from None
-
-
-def _identified(stream: io.BufferedIOBase, name: str, max_pixels: int) -> PIL.Image.Image:
+def _opened(picture: str | os.PathLike | bytes | PIL.Image.Image) -> AbstractContextManager[PIL.Image.Image]:
     """Read the header only; pixels are decoded when they are first asked for."""
+    if isinstance(picture, PIL.Image.Image):
+        return nullcontext(picture)
     PIL.Image.init()
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns of many pixels, by a limit of its own, and of damage; the caller judges both
-            warnings.simplefilter("ignore")
-            return PIL.Image.open(stream, formats=[name for name in FORMATS if name in PIL.Image.OPEN])
-    except PIL.UnidentifiedImageError:
-        raise InputError(f"{name} is not a picture that can be read: expected one of {', '.join(FORMATS)}") from None
-    except PIL.Image.DecompressionBombError:
-        raise InputError(f"{name} has far more than {max_pixels} pixels: expected fewer, so scale it down") from None
-    except Exception as error:  # decoders raise anything on hostile bytes, and all of it means the same
-        raise InputError(
-            f"{name} is damaged ({_sentence(error)}): expected a whole picture, so save it again"
-        ) from None
-
-
-def _decode(image: PIL.Image.Image, name: str, max_pixels: int) -> PIL.Image.Image:
-    if image.width * image.height > max_pixels:
-        raise InputError(
-            f"{name} has {image.width} x {image.height} pixels: expected at most {max_pixels} in all, so scale it down"
-        )
-    check_size(image.size, f"the size of {name}")
-    try:
-        return _to_rgb(PIL.ImageOps.exif_transpose(image))
-    except Exception as error:  # as above
-        raise InputError(
-            f"{name} is damaged ({_sentence(error)}): expected a whole picture, so save it again"
-        ) from None
+    stream = io.BytesIO(picture) if isinstance(picture, bytes) else picture
+    return PIL.Image.open(stream, formats=[name for name in FORMATS if name in PIL.Image.OPEN])
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -156,7 +145,3 @@ def _full_scale(mode: str, most: float) -> int:
         return 1 if most <= 1 else 255
     # "I" is whatever the file had as whole numbers: 16-bit ones, as a rule
     return 65535 if mode.startswith("I;16") or most > 255 else 255
-
-
-def _sentence(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
