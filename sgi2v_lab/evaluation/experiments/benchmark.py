@@ -17,7 +17,8 @@ from sgi2v_lab.evaluation.tasks.run import fingerprint, run_tasks
 from sgi2v_lab.evaluation.tasks.strips import read_strip
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
-from sgi2v_lab.plots.benchmark import Bar, Strips, plot_bars, plot_sample_grid
+from sgi2v_lab.plots.intervals import Bar, plot_bars
+from sgi2v_lab.plots.sample_grid import Strips, plot_sample_grid
 from sgi2v_lab.plots.style import save_figure
 
 __all__ = ["plot_scores", "run_benchmark", "write_page"]

@@ -21,7 +21,7 @@ from sgi2v_lab.evaluation.tasks.run import fingerprint, run_tasks
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
-from sgi2v_lab.plots.benchmark import Bar, plot_bars, plot_matching
+from sgi2v_lab.plots.intervals import Bar, plot_bars, plot_matching
 from sgi2v_lab.plots.style import save_figure
 from sgi2v_lab.settings import Settings
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.report import OURS, Point, plot_along, plot_intervals, plot_trade_off
+from sgi2v_lab.plots.intervals import OURS, Point, plot_along, plot_intervals, plot_trade_off
 
 
 def dots(axes):

@@ -1,0 +1,129 @@
+"""Sample grids: pictures with their target boxes, and videos as film strips beside them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.plots.boxes import draw_path
+from sgi2v_lab.plots.style import array, checked, checked_video, chosen_frames, color_each, new_figure, styled
+from sgi2v_lab.shapes import Boxes, Image, Video
+
+__all__ = ["Strips", "plot_sample_grid"]
+
+GAP = 0.04  # between pictures, in picture widths
+MARGIN = 0.5  # between the picture and the strips, in picture widths; their labels stand there
+
+
+@dataclass(frozen=True)
+class Strips:
+    """One scene of a sample grid: a picture with its target boxes, and videos as film strips."""
+
+    title: str
+    picture: Image
+    boxes: Boxes  # targets (boxes, frames, 4), in pixels of the picture
+    videos: Mapping[str, Video]  # by label; all of the picture's size, as many frames as the boxes
+
+
+def plot_sample_grid(
+    rows: Sequence[Sequence[Strips]],
+    row_titles: Sequence[str] | None = None,
+    every: int | None = None,
+    most: int = 8,
+    width: float | int = 9.0,
+    title: str | None = None,
+) -> Figure:
+    """Scenes in a grid, each with its picture and paths on the left and its film strips on the right.
+
+    Args:
+        rows: scenes, left to right; rows may be of different lengths, and all scenes have as many strips.
+        row_titles: a line above each row, or None.
+        every: show every n-th frame; None shows at most `most`, the first and the last among them.
+        most: see `every`.
+        width: of the figure in inches.
+        title: a line above all.
+
+    Raises:
+        InputError: no scene at all, scenes with different strips, or wrong shapes.
+    """
+    scenes = [scene for row in rows for scene in row]
+    if not scenes or not scenes[0].videos:
+        raise InputError("there is nothing to show; give at least one scene with one video")
+    if len({tuple(scene.videos) for scene in scenes}) > 1:
+        raise InputError("the scenes of a sample grid have different strips; give all the same labels")
+    for scene in scenes:
+        checked(scene.picture, "the picture", "3 height width")
+        for label, video in scene.videos.items():
+            checked(scene.boxes, "the boxes", f"boxes {len(checked_video(video, label))} 4")
+    frames = chosen_frames(scenes[0].boxes.shape[1], every, most)
+    height, wide = scenes[0].picture.shape[1:]
+    columns, strips = max(map(len, rows)), len(scenes[0].videos)
+    gap = GAP * wide
+    # all in pixels of the videos: the large picture is as tall as all strips
+    tall = strips * height + (strips - 1) * gap
+    broad = tall * wide / height + MARGIN * wide + len(frames) * (wide + gap)
+    inch = (width - 0.3 * columns) / columns / broad
+    heading, top = (0.62 if row_titles else 0.27), (0.4 if title else 0.05)
+    total = len(rows) * (tall * inch + heading) + top
+    with styled():
+        figure = new_figure(total, width=width, layout="none")
+        for r, row in enumerate(rows):
+            below = total - top - r * (tall * inch + heading) - heading - tall * inch
+            if row_titles:
+                figure.text(
+                    0.1 / width, (below + tall * inch + 0.27) / total, row_titles[r], weight="bold", fontsize=9.5
+                )
+            for c, scene in enumerate(row):
+                left = 0.1 + c * (width / columns)
+                axes = figure.add_axes((left / width, below / total, broad * inch / width, tall * inch / total))
+                _draw_scene(axes, scene, frames, tall, broad)
+        if title:
+            figure.text(0.1 / width, 1 - 0.22 / total, title, fontsize=11, weight="bold")
+    return figure
+
+
+def _draw_scene(axes: Axes, scene: Strips, frames: Sequence[int], tall: float, broad: float) -> None:
+    height, wide = scene.picture.shape[1:]
+    axes.set(xlim=(0, broad), ylim=(tall, 0), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(False)
+    axes.set_title(scene.title, fontsize=7.5, loc="left", pad=3)
+    colors = color_each(None, len(scene.boxes))
+    scale = tall / height  # of the large picture, per pixel
+    _place(axes, scene.picture, 0, 0, scale)
+    for boxes, color in zip(scene.boxes.detach().cpu() * scale, colors, strict=True):
+        inside = (0, 0, wide * scale, tall)
+        draw_path(axes, (boxes[:, :2] + boxes[:, 2:]) / 2, color, dots=False, width=1.3)
+        if not torch.equal(boxes[0], boxes[-1]):
+            _thin_box(axes, boxes[-1], color, inside, linestyle=(0, (3, 2)))
+        _thin_box(axes, boxes[0], color, inside)
+    start = wide * scale + MARGIN * wide
+    for k, (label, video) in enumerate(scene.videos.items()):
+        y = k * (height + GAP * wide)
+        axes.text(start - 0.1 * wide, y + height / 2, label, rotation=90, ha="right", va="center", fontsize=6.5)
+        for i, frame in enumerate(frames):
+            x = start + i * (1 + GAP) * wide
+            _place(axes, video[frame], x, y, 1)
+            for box, color in zip(scene.boxes[:, frame].detach().cpu(), colors, strict=True):
+                _thin_box(axes, box + torch.tensor([x, y, x, y]), color, (x, y, x + wide, y + height))
+
+
+def _place(axes: Axes, picture: Image, x: float, y: float, scale: float) -> None:
+    height, wide = picture.shape[1] * scale, picture.shape[2] * scale
+    pixels = array(picture.clamp(0, 1)).transpose(1, 2, 0)
+    axes.imshow(pixels, extent=(x, x + wide, y + height, y), aspect="auto", interpolation="antialiased")
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+
+
+def _thin_box(axes: Axes, box: Tensor, color: str, inside: tuple[float, ...], linestyle: str | tuple = "-") -> None:
+    """A thin box on a pale casing, cut off where the picture ends."""
+    x0, y0, x1, y1 = box.tolist()
+    frame = Rectangle(inside[:2], inside[2] - inside[0], inside[3] - inside[1], transform=axes.transData)
+    for edge, width, style in (((1, 1, 1, 0.75), 1.7, "-"), (color, 0.9, linestyle)):
+        patch = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=edge, linewidth=width, linestyle=style)
+        axes.add_patch(patch)
+        patch.set_clip_path(frame)
