@@ -80,7 +80,7 @@ clean: ## remove .venv, out/ and what the tools left behind; trained models in r
 
 # Order-only: the interpreter's own date says nothing about the environment.
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[evaluation]'
+	$(PIP) -e '.[evaluation,svd]'
 	@touch $@
 
 $(NOTEBOOKS): pyproject.toml constraints.txt | $(BIN)/python
