@@ -32,7 +32,7 @@ def check_size(size: tuple[int, int], what: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Fit:
-    """From pixels of the source picture to pixels of the target picture, and back.
+    """From pixels of the source picture to pixels of the target picture.
 
     Attributes:
         source: (width, height) of the picture as it was read.
@@ -47,7 +47,7 @@ class Fit:
     shift: tuple[float, float]
 
     def __post_init__(self) -> None:
-        """Refuse a map that cannot be inverted."""
+        """Refuse a map that loses the picture."""
         object.__setattr__(self, "source", check_size(self.source, "the source size"))
         object.__setattr__(self, "target", check_size(self.target, "the target size"))
         if not all(math.isfinite(s) and s > 0 for s in self.scale) or not all(map(math.isfinite, self.shift)):
@@ -96,11 +96,6 @@ class Fit:
         """Carry points (..., 2) or boxes (..., 4) from source to target pixels; dtype and device stay."""
         scale, shift = self._matching(places)
         return (places.double() * scale + shift).to(places.dtype)
-
-    def invert(self, places: Float[Tensor, "*places c"]) -> Float[Tensor, "*places c"]:
-        """Carry points (..., 2) or boxes (..., 4) from target to source pixels; dtype and device stay."""
-        scale, shift = self._matching(places)
-        return ((places.double() - shift) / scale).to(places.dtype)
 
     def inside(self, places: Float[Tensor, "*places c"]) -> Bool[Tensor, "*places"]:
         """Which places, given in *target* pixels, show some of the picture.

@@ -97,7 +97,7 @@ class Trajectories:
         return Trajectories(fit.target, tuple(trajectory.fitted(fit) for trajectory in self))
 
     def validate(self, num_frames: int) -> None:
-        """Check that a video of `num_frames` frames can be guided with these; malformed parts cannot even be built.
+        """Check that a video of `num_frames` frames can follow these; malformed parts cannot even be built.
 
         Raises:
             InputError: if there is no trajectory, one was given for another number of frames, or a box lies wholly

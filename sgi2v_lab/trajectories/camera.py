@@ -115,13 +115,13 @@ def _grid(image_size: tuple[int, int], grid: tuple[int, int], box_fraction: Numb
     if not 0 < box_fraction <= 1:
         raise InputError(f"box_fraction is {box_fraction}: expected more than 0 and at most 1 of the picture's side")
     xs, ys = (
-        [_keep((i + 0.5) / count * side, box_fraction * side, side) for i in range(count)]
+        [_inside((i + 0.5) / count * side, box_fraction * side, side) for i in range(count)]
         for count, side in zip((columns, rows), size, strict=True)
     )
     return [(x0, y0, x1, y1) for y0, y1 in ys for x0, x1 in xs]
 
 
-def _keep(centre: float, length: float, side: int) -> tuple[float, float]:
+def _inside(centre: float, length: float, side: int) -> tuple[float, float]:
     """An interval of a length, about a centre but shifted to lie within 0..side."""
     start = min(max(0.0, centre - length / 2), side - length)
     return start, min(float(side), start + length)

@@ -131,7 +131,7 @@ def checked_fps(fps: float | int, highest: int) -> float:
 
 
 def read_video(path: str | Path, max_frames: int | None = None) -> Video:
-    """Read a video: any film that FFmpeg reads (.mp4, .avi, ...), an animated .gif or .webp, or a folder of pictures.
+    """Read a video: any file that FFmpeg decodes (.mp4, .avi, ...), an animated .gif or .webp, or a folder of pictures.
 
     GIF and WebP merge equal frames into one that lasts longer; such a frame is repeated as it lasts (if nothing
     ever changes, one frame comes back). Pictures in a folder are taken in the order of their names.
@@ -157,7 +157,7 @@ def read_video(path: str | Path, max_frames: int | None = None) -> Video:
         elif path.suffix.lower() in (".gif", ".webp"):
             pictures = _animation_pictures(path)
         else:
-            pictures = _film_pictures(path)
+            pictures = _decoded_pictures(path)
         arrays = list(islice(pictures, max_frames))
     except (av.FFmpegError, OSError, IndexError, SyntaxError) as error:  # PIL raises SyntaxError on broken PNGs
         raise InputError(f"Cannot read {str(path)!r} as a video ({error}); give mp4, gif, webp or frames.") from error
@@ -168,7 +168,7 @@ def read_video(path: str | Path, max_frames: int | None = None) -> Video:
     return as_video(torch.from_numpy(np.stack(arrays)))
 
 
-def _film_pictures(path: Path) -> Iterator[np.ndarray]:
+def _decoded_pictures(path: Path) -> Iterator[np.ndarray]:
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             yield frame.to_ndarray(format="rgb24")

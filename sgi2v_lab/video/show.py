@@ -45,9 +45,9 @@ def to_html(
     frames = as_frames(video)
     count, rows, columns = frames.shape[:3]
     large = enlarge(frames, min(64, max(1, COMFORTABLE_WIDTH // columns)))
-    film = BytesIO()
-    encode_mp4(film, large, rate)
-    data = base64.b64encode(film.getvalue()).decode()
+    mp4 = BytesIO()
+    encode_mp4(mp4, large, rate)
+    data = base64.b64encode(mp4.getvalue()).decode()
     told = html.escape(alt or title or f"Video of {count} frames, {columns} by {rows} pixels, {rate:g} per second")
     caption = f'<figcaption style="font: 13px sans-serif">{html.escape(title)}</figcaption>' if title else ""
     return (

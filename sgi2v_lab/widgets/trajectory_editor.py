@@ -18,7 +18,7 @@ import PIL.Image
 import traitlets
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.images.resize import Fit
+from sgi2v_lab.images.resize import FITS, Fit
 from sgi2v_lab.trajectories import camera
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import save_trajectories
@@ -69,7 +69,7 @@ class TrajectoryEditor(OneAtATime):
     factor = traitlets.Int(8, min=1).tag(sync=True)
     motion_bucket_id = traitlets.Int(127, min=0, max=255).tag(sync=True)
     fps = traitlets.Int(7, min=1, max=240).tag(sync=True)
-    fit = traitlets.Enum(("stretch", "crop", "pad"), "stretch").tag(sync=True)
+    fit = traitlets.Enum(FITS, "stretch").tag(sync=True)
     selected = traitlets.Int(-1, min=-1).tag(sync=True)
     frame = traitlets.Int(0, min=0).tag(sync=True)
 

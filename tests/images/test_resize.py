@@ -14,12 +14,6 @@ places = st.lists(st.tuples(*[st.floats(-5000, 5000)] * 4), min_size=1, max_size
 
 
 @given(fits, places)
-def test_invert_undoes_apply(fit, boxes):
-    boxes = torch.tensor(boxes, dtype=torch.float64)
-    assert torch.allclose(fit.invert(fit.apply(boxes)), boxes, atol=1e-6)
-
-
-@given(fits, places)
 def test_a_box_goes_where_its_corners_go(fit, boxes):
     boxes = torch.tensor(boxes)
     corners = fit.apply(boxes.unflatten(-1, (2, 2)))

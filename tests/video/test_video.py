@@ -56,20 +56,20 @@ def files_in(folder):
 
 
 def test_mp4_comes_back_as_it_went(tmp_path, video):
-    assert write_video(tmp_path / "film.mp4", video) == tmp_path / "film.mp4"
-    back = read_video(tmp_path / "film.mp4")
+    assert write_video(tmp_path / "clip.mp4", video) == tmp_path / "clip.mp4"
+    back = read_video(tmp_path / "clip.mp4")
     assert back.shape == video.shape
     assert psnr(back, video) > 30
-    assert files_in(tmp_path) == ["film.mp4"]
+    assert files_in(tmp_path) == ["clip.mp4"]
 
 
 def test_mp4_is_what_browsers_play(tmp_path, video):
-    path = write_video(tmp_path / "film.mp4", video, fps=7)
-    with av.open(str(path)) as film:
-        stream = film.streams.video[0]
+    path = write_video(tmp_path / "clip.mp4", video, fps=7)
+    with av.open(str(path)) as opened:
+        stream = opened.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert float(stream.average_rate) == 7
-        assert film.duration / av.time_base == pytest.approx(len(video) / 7, abs=0.01)
+        assert opened.duration / av.time_base == pytest.approx(len(video) / 7, abs=0.01)
     data = path.read_bytes()
     assert 0 < data.index(b"moov") < data.index(b"mdat")
     assert stat.S_IMODE(path.stat().st_mode) & 0o400
@@ -92,9 +92,9 @@ def test_mp4_keeps_colours(tmp_path, colour):
 
 
 def test_mp4_fractional_rate(tmp_path, video):
-    path = write_video(tmp_path / "film.mp4", video, fps=12.5)
-    with av.open(str(path)) as film:
-        assert float(film.streams.video[0].average_rate) == pytest.approx(12.5)
+    path = write_video(tmp_path / "clip.mp4", video, fps=12.5)
+    with av.open(str(path)) as opened:
+        assert float(opened.streams.video[0].average_rate) == pytest.approx(12.5)
 
 
 def test_bytes_and_floats_make_the_same_file(tmp_path, video):
@@ -108,29 +108,29 @@ def test_bytes_and_floats_make_the_same_file(tmp_path, video):
 
 @pytest.mark.parametrize("suffix, least", [(".gif", 28), (".webp", 30), ("", 55)])
 def test_other_formats_come_back(tmp_path, video, suffix, least):
-    back = read_video(write_video(tmp_path / f"film{suffix}", video))
+    back = read_video(write_video(tmp_path / f"clip{suffix}", video))
     assert back.shape == video.shape
     assert psnr(back, video) > least
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_animations_loop_for_ever_at_their_rate(tmp_path, video, suffix):
-    path = write_video(tmp_path / f"film{suffix}", video, fps=7)
-    with Image.open(path) as film:
-        assert film.n_frames == len(video)
-        assert film.info["loop"] == 0
+    path = write_video(tmp_path / f"clip{suffix}", video, fps=7)
+    with Image.open(path) as opened:
+        assert opened.n_frames == len(video)
+        assert opened.info["loop"] == 0
         lengths = []
-        for i in range(film.n_frames):
-            film.seek(i)
-            film.load()
-            lengths.append(film.info["duration"])
+        for i in range(opened.n_frames):
+            opened.seek(i)
+            opened.load()
+            lengths.append(opened.info["duration"])
     assert sum(lengths) == pytest.approx(1000 * len(video) / 7, abs=5)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_animations_keep_frames_that_stand_still(tmp_path, video, suffix):
     paused = torch.cat([video[:1].expand(3, -1, -1, -1), video])
-    back = read_video(write_video(tmp_path / f"film{suffix}", paused))
+    back = read_video(write_video(tmp_path / f"clip{suffix}", paused))
     assert len(back) == len(paused)
     assert psnr(back[2], video[0]) > 28
 
@@ -147,7 +147,7 @@ def test_folder_is_replaced_only_if_it_holds_frames(tmp_path, video):
 
 
 def test_max_frames(tmp_path, video):
-    path = write_video(tmp_path / "film.mp4", video)
+    path = write_video(tmp_path / "clip.mp4", video)
     assert len(read_video(path, max_frames=3)) == 3
     assert len(read_video(path, max_frames=100)) == len(video)
     with pytest.raises(InputError, match="max_frames"):
@@ -155,11 +155,11 @@ def test_max_frames(tmp_path, video):
 
 
 def test_missing_parents_are_made_and_old_files_replaced(tmp_path, video):
-    path = tmp_path / "a" / "b" / "film.webp"
+    path = tmp_path / "a" / "b" / "clip.webp"
     write_video(path, video)
     write_video(path, video[:2])
     assert len(read_video(path)) == 2
-    assert files_in(path.parent) == ["film.webp"]
+    assert files_in(path.parent) == ["clip.webp"]
 
 
 # --- enlarging -------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_enlarge_smooth_is_smooth(video):
 
 
 def test_scale_is_written(tmp_path, video):
-    assert read_video(write_video(tmp_path / "film.mp4", video, scale=2)).shape[2:] == (256, 256)
+    assert read_video(write_video(tmp_path / "clip.mp4", video, scale=2)).shape[2:] == (256, 256)
 
 
 @pytest.mark.parametrize("scale", [0, -1, 1.5, True, 65, "2"])
@@ -194,7 +194,7 @@ def test_bad_scale(video, scale, as_a_user):
 
 @pytest.mark.parametrize("fps", [0, -7, float("nan"), float("inf"), 1e6, True, None, "7"])
 def test_bad_fps(tmp_path, video, fps, as_a_user):
-    for call in (lambda: write_video(tmp_path / "film.mp4", video, fps=fps), lambda: to_html(video, fps=fps)):
+    for call in (lambda: write_video(tmp_path / "clip.mp4", video, fps=fps), lambda: to_html(video, fps=fps)):
         with pytest.raises(InputError, match="fps is"):
             call()
     assert files_in(tmp_path) == []
@@ -202,8 +202,8 @@ def test_bad_fps(tmp_path, video, fps, as_a_user):
 
 def test_gif_cannot_be_faster_than_browsers_play_it(tmp_path, video):
     with pytest.raises(InputError, match=r"fps is 60.*50"):
-        write_video(tmp_path / "film.gif", video, fps=60)
-    write_video(tmp_path / "film.webp", video, fps=60)
+        write_video(tmp_path / "clip.gif", video, fps=60)
+    write_video(tmp_path / "clip.webp", video, fps=60)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_gif_cannot_be_faster_than_browsers_play_it(tmp_path, video):
     ],
 )
 def test_bad_videos(tmp_path, bad, told, as_a_user):
-    for name in ("film.mp4", "film.gif", "frames"):
+    for name in ("clip.mp4", "clip.gif", "frames"):
         with pytest.raises(InputError, match=told):
             write_video(tmp_path / name, bad)
     assert files_in(tmp_path) == []
@@ -231,7 +231,7 @@ def test_values_outside_are_clipped():
     assert frames.flatten().tolist() == [0, 128, 255]
 
 
-@pytest.mark.parametrize("name", ["film.mkv", "film.txt", "film.mp4.bak"])
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.txt", "clip.mp4.bak"])
 def test_unknown_suffix(tmp_path, video, name):
     with pytest.raises(InputError, match=r"expected \.mp4, \.gif, \.webp"):
         write_video(tmp_path / name, video)
@@ -240,7 +240,7 @@ def test_unknown_suffix(tmp_path, video, name):
 def test_places_that_cannot_be_written(tmp_path, video, monkeypatch):
     (tmp_path / "taken.mp4").mkdir()
     (tmp_path / "file").write_text("a file, not a folder")
-    for path in (tmp_path / "taken.mp4", tmp_path / "file" / "film.mp4"):
+    for path in (tmp_path / "taken.mp4", tmp_path / "file" / "clip.mp4"):
         with pytest.raises(InputError, match="Cannot write"):
             write_video(path, video[:1])
 
@@ -248,7 +248,7 @@ def test_places_that_cannot_be_written(tmp_path, video, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "replace", refuse)
-    for name in ("film.mp4", "film.gif", "frames"):
+    for name in ("clip.mp4", "clip.gif", "frames"):
         with pytest.raises(InputError, match="Permission denied"):
             write_video(tmp_path / name, video[:1])
     assert files_in(tmp_path) == ["file", "taken.mp4"]
@@ -256,7 +256,7 @@ def test_places_that_cannot_be_written(tmp_path, video, monkeypatch):
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
 def test_interrupted_writing_leaves_the_old_file(tmp_path, video, monkeypatch, stop):
-    path = write_video(tmp_path / "film.mp4", video[:2])
+    path = write_video(tmp_path / "clip.mp4", video[:2])
     before = path.read_bytes()
     seen = []
 
@@ -269,8 +269,8 @@ def test_interrupted_writing_leaves_the_old_file(tmp_path, video, monkeypatch, s
     monkeypatch.setattr(files, "encode_mp4", interrupted)
     with pytest.raises(stop):
         write_video(path, video)
-    assert any(name.startswith(".film.") and name.endswith(".mp4") for name in seen)  # it did write elsewhere
-    assert files_in(tmp_path) == ["film.mp4"]
+    assert any(name.startswith(".clip.") and name.endswith(".mp4") for name in seen)  # it did write elsewhere
+    assert files_in(tmp_path) == ["clip.mp4"]
     assert path.read_bytes() == before
 
 
@@ -385,8 +385,8 @@ def test_html_carries_the_whole_video(tmp_path, video):
     for word in ("autoplay", "loop", "muted", "playsinline", "image-rendering: pixelated", 'width="384"'):
         assert word in page
     data = re.search(r'src="data:video/mp4;base64,([A-Za-z0-9+/=]+)"', page).group(1)
-    (tmp_path / "film.mp4").write_bytes(base64.b64decode(data))
-    back = read_video(tmp_path / "film.mp4")
+    (tmp_path / "clip.mp4").write_bytes(base64.b64decode(data))
+    back = read_video(tmp_path / "clip.mp4")
     assert back.shape == (8, 3, 384, 384)
     assert psnr(back[:, :, 1::3, 1::3], video) > 33
     assert 'aria-label="Video of 8 frames, 128 by 128 pixels, 5 per second"' in page

@@ -18,6 +18,7 @@ import traitlets
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis import Diagnosis
+from sgi2v_lab.images.resize import FITS
 from sgi2v_lab.models.load import MODELS, devices, load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run
@@ -34,8 +35,6 @@ from sgi2v_lab.widgets.threads import TURN
 from sgi2v_lab.widgets.trajectory_editor import TrajectoryEditor
 
 __all__ = ["Studio"]
-
-FITS = ("stretch", "crop", "pad")
 
 
 class Studio(Background, TrajectoryEditor):
