@@ -1,4 +1,4 @@
-"""The denoising loop: Euler steps from noise to a video, some of them after the latents were optimised (algorithm 1)."""
+"""The denoising loop: Euler steps from noise to a video, some of them after the latents were optimised."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

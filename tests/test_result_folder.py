@@ -3,8 +3,7 @@ import os
 
 import pytest
 
-from sgi2v_lab.efficiency import machine as run_folder
-from sgi2v_lab.efficiency.machine import describe_machine, peak_memory, versions
+from sgi2v_lab import files
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.files import result_folder, write_record
 
@@ -57,7 +56,7 @@ def test_an_earlier_result_comes_back_if_the_new_one_cannot_be_put_there(tmp_pat
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(run_folder.os, "replace", fails_for_the_new_one)
+    monkeypatch.setattr(files.os, "replace", fails_for_the_new_one)
     with pytest.raises(InputError, match="No space left"):
         make(tmp_path / "result", "second")
     assert names(tmp_path) == ["result", "result/figures", "result/figures/a.txt", "result/run.json"]
@@ -112,13 +111,3 @@ def test_places_that_cannot_be_written_or_replaced(tmp_path, monkeypatch):
         with pytest.raises(InputError):
             make(out, "first")
     assert names(tmp_path) == ["file"]
-
-
-def test_the_machine_is_described():
-    assert {"python", "torch", "diffusers", "sgi2v_lab", "numpy"} <= set(versions())
-    assert "not installed" not in versions().values()
-    assert versions()["sgi2v_lab"][0].isdigit()
-    found = describe_machine("cpu")
-    assert found["device"] == "cpu" and found["threads"] >= 1
-    assert json.loads(json.dumps(found)) == found
-    assert 10 < peak_memory()["host_mib"] * 2**20 < memory("cpu")["this computer"]

@@ -30,7 +30,7 @@ __all__ = [
     "TEXTURES",
     "Scene",
     "Sprite",
-    "motion_bucket_id",
+    "motion_bucket",
     "outside",
     "render",
     "true_boxes",
