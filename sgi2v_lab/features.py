@@ -30,7 +30,8 @@ def aligned_attention(attention: nn.Module, hidden: Float[Tensor, "frames places
     """
     query = attention.to_q(hidden).flatten(0, 1)[None]  # all frames' queries as those of one long frame
     with torch.no_grad():
-        key, value = attention.to_k(hidden[:1]), attention.to_v(hidden[:1])
+        first = hidden[:1].detach()
+        key, value = attention.to_k(first), attention.to_v(first)
     return attend(attention.heads, query, key, value).view(*hidden.shape[:2], -1)
 
 
