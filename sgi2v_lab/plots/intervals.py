@@ -166,14 +166,13 @@ class Bar:
     marked: bool = False  # as the setting that the model has of its own
 
 
-def plot_bars(groups: Mapping[str, Sequence[Bar]], unit: str, best: str = "", columns: int = 1) -> Figure:
+def plot_bars(groups: Mapping[str, Sequence[Bar]], unit: str, best: str = "") -> Figure:
     """Dots with intervals, a panel for each group, one line for each figure; targets as ticks that must not be passed.
 
     Args:
         groups: title -> figures, top to bottom.
         unit: what the figures are, with their unit; the label of the axis.
         best: a remark on the axis, such as "lower is better".
-        columns: panels side by side.
 
     Raises:
         InputError: nothing to draw.
@@ -181,16 +180,13 @@ def plot_bars(groups: Mapping[str, Sequence[Bar]], unit: str, best: str = "", co
     groups = {title: bars for title, bars in groups.items() if bars}
     if not groups:
         raise InputError("there are no figures to draw; give at least one")
-    rows = -(-len(groups) // columns)
-    longest = [max(len(bars) for bars in list(groups.values())[r * columns : (r + 1) * columns]) for r in range(rows)]
+    lengths = [len(bars) for bars in groups.values()]
     targeted = any(bar.target is not None for bars in groups.values() for bar in bars)
     ends = [v for bars in groups.values() for bar in bars for v in (bar.value, bar.high, bar.target) if v is not None]
     with styled():
-        figure = new_figure(sum(0.27 * n + 0.5 for n in longest) + 0.5)
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, height_ratios=[n + 1 for n in longest])
-        for one in axes.flat[len(groups) :]:
-            one.remove()
-        for one, (title, bars) in zip(axes.flat, groups.items(), strict=False):
+        figure = new_figure(sum(0.27 * n + 0.5 for n in lengths) + 0.5)
+        axes = figure.subplots(len(groups), squeeze=False, sharex=True, height_ratios=[n + 1 for n in lengths])[:, 0]
+        for one, (title, bars) in zip(axes, groups.items(), strict=True):
             one.set_title(title, loc="left", weight="bold")
             one.set_yticks(range(len(bars)), [bar.label for bar in bars])
             one.set(ylim=(len(bars) - 0.4, -0.6), xlim=(0, 1.08 * max(ends)))
@@ -198,8 +194,7 @@ def plot_bars(groups: Mapping[str, Sequence[Bar]], unit: str, best: str = "", co
             one.grid(axis="x")
             for y, bar in enumerate(bars):
                 _draw_bar(one, y, bar)
-        for one in axes[-1]:
-            one.set_xlabel(f"{unit}{f' ({best})' if best else ''}")
+        axes[-1].set_xlabel(f"{unit}{f' ({best})' if best else ''}")
         handles = [Line2D([], [], color=PLAIN, marker="o", label="measured, with its 95% interval")]
         if targeted:
             handles = [
