@@ -5,6 +5,7 @@ import socket
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from itertools import chain
@@ -84,6 +85,7 @@ CHECKPOINT = "sgi2v_lab/toy/checkpoint/"
 # --- reading the package ---------------------------------------------------------------------------------------------
 
 
+@cache  # rules only read them
 def modules(root: Path) -> dict[str, ast.Module]:
     """Syntax trees by full name: sgi2v_lab, sgi2v_lab.boxes, sgi2v_lab.toy, sgi2v_lab.toy.scenes, ..."""
     found = {}
@@ -246,6 +248,9 @@ def well_behaved(root: Path) -> list[str]:
     return complaints
 
 
+offered_by_distributions = cache(packages_distributions)
+
+
 def declared_dependencies(root: Path) -> list[str]:
     """What the package imports is what pyproject.toml asks for."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -255,7 +260,7 @@ def declared_dependencies(root: Path) -> list[str]:
         for group in ("notebooks", "cluster")
     }
     later = core.union(*optional.values())
-    distributions = packages_distributions()
+    distributions = offered_by_distributions()
     trees = modules(root)
     complaints = []
     for name, tree in trees.items():
