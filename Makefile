@@ -12,7 +12,7 @@ NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test exam evaluate figures toy-smoke notebooks outputs student grade format clean
+.PHONY: help demo lab check test coverage style exam evaluate figures toy-smoke notebooks outputs student grade format clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -27,10 +27,20 @@ lab: $(NOTEBOOKS) ## open the course in JupyterLab, at the quickstart
 
 # Two processes with a thread each are quicker than one with two: tiny tensors gain little from threads. A file
 # stays in one process, so that what it prepares is prepared once.
-test: $(DEVELOPMENT) ## install everything, check the style, run the tests with coverage
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
+
+check: style ## install everything, check style and types, run the tests that take no browser, no notebook and no time
+	$(PYTEST) -m 'not slow and not browser and not notebook'
+
+test: style ## the same with all tests, which takes several times as long
+	$(PYTEST)
+
+coverage: style ## all tests again, and which lines they never reach; half as long again
+	$(PYTEST) --cov --cov-report=term
+
+style: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --durations=25
 
 # These take half an hour or more, and go on where they were when they are interrupted.
 exam: $(RUNTIME) ## examine the bundled toy on held-out scenes, into out/exam
