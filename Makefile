@@ -29,18 +29,19 @@ lab: $(NOTEBOOKS) ## open the course in JupyterLab, at the quickstart
 # stays in one process, so that what it prepares is prepared once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
 
-check: style ## install everything, check style and types, run the tests that take no browser, no notebook and no time
+check: style ## install everything, check style and types, run the quick tests
 	$(PYTEST) -m 'not slow and not browser and not notebook'
 
-test: style ## the same with all tests, which takes several times as long
+test: style ## the same with all tests: browser, notebooks, and what takes tens of seconds
 	$(PYTEST)
 
-coverage: style ## all tests again, and which lines they never reach; half as long again
+coverage: style ## all tests, and which lines they never reach; half as long again
 	$(PYTEST) --cov --cov-report=term
 
 style: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # These take half an hour or more, and go on where they were when they are interrupted.
 exam: $(RUNTIME) ## examine the bundled toy on held-out scenes, into out/exam
@@ -74,7 +75,7 @@ format: $(DEVELOPMENT) ## put the code into the house style
 	$(BIN)/ruff format .
 
 clean: ## remove .venv, out/ and what the tools left behind; trained models in runs/ stay
-	rm -rf .venv out build dist htmlcov .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv out build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Order-only: the interpreter's own date says nothing about the environment.

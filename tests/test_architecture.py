@@ -18,6 +18,7 @@ from jaxtyping import TypeCheckError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import sgi2v_lab
 from sgi2v_lab.toy.scenes import true_boxes
 
 ROOT = Path(__file__).parents[1]
@@ -301,6 +302,12 @@ def test_the_package_keeps(rule):
     assert len(modules(ROOT)) > 10
     complaints = rule(ROOT)
     assert not complaints, "\n".join(complaints)
+
+
+def test_editors_see_the_public_names_that_there_are():
+    stub = ast.parse((ROOT / PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    seen = [alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(seen) == sorted(sgi2v_lab.__all__)
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
