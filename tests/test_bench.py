@@ -118,8 +118,13 @@ def test_counts_of_svd_at_full_size(monkeypatch):
         assert count_flops(to_the_end_of_the_block) / whole == pytest.approx(0.805, abs=0.005)
 
 
-def test_what_is_needless_is_not_counted():
-    counts = count_stages(network("miniature", "meta"))
+@pytest.fixture(scope="module")
+def counts():
+    """Of the miniature, which is not computed."""
+    return count_stages(network("miniature", "meta"))
+
+
+def test_what_is_needless_is_not_counted(counts):
     assert all(count > 0 for count in counts.values())
     forward = counts["forward"]
     assert counts["denoising step"] == 2 * forward
@@ -130,9 +135,9 @@ def test_what_is_needless_is_not_counted():
     assert counts["video"] > 100 * forward + 80 * counts["guided iteration, fast"]
 
 
-def test_counting_leaves_the_model_alone(miniature):
+def test_counting_leaves_the_model_alone(miniature, counts):
     model = miniature.model
-    assert count_stages(model) == count_stages(network("miniature", "meta"))
+    assert count_stages(model) == counts
     assert model.device.type == "cpu"
     assert {weight.device.type for weight in model.unet.parameters()} == {"cpu"}
 
