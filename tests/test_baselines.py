@@ -15,7 +15,9 @@ from sgi2v_lab.denoise import denoise
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models import TOY, load_model
 from sgi2v_lab.pipeline import Run, generate
-from tests.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, conditioning, noisy_latents, picture, tiny_model
+from tests.tiny import FRAMES, HEIGHT, WIDTH, conditioning, noisy_latents, picture
+from tests.tiny import TINIER as SETTINGS
+from tests.tiny import tinier_model as tiny_model
 
 MOVING = Trajectories((WIDTH, HEIGHT), (Trajectory.move((16, 8, 48, 40), by=(48, 16)),))
 BOXES = MOVING.boxes(FRAMES)

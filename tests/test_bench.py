@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from sgi2v_lab.bench.meters import count_flops
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.recipe import recipe_loss, recipe_precision, recipe_step
-from sgi2v_lab.bench.stages import count_stages, one_iteration, recipe, workload
+from sgi2v_lab.bench.stages import count_stages, on_meta, one_iteration, recipe, workload
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.loss import trajectory_loss
 from sgi2v_lab.optimize import optimize_latents
 from sgi2v_lab.shortcuts import RECOMPUTED
+from tests.tiny import tinier_model
 
 TERA = 1e12
 
@@ -118,13 +119,8 @@ def test_counts_of_svd_at_full_size(monkeypatch):
         assert count_flops(to_the_end_of_the_block) / whole == pytest.approx(0.805, abs=0.005)
 
 
-@pytest.fixture(scope="module")
-def counts():
-    """Of the miniature, which is not computed."""
-    return count_stages(network("miniature", "meta"))
-
-
-def test_what_is_needless_is_not_counted(counts):
+def test_what_is_needless_is_not_counted():
+    counts = count_stages(network("miniature", "meta"))
     assert all(count > 0 for count in counts.values())
     forward = counts["forward"]
     assert counts["denoising step"] == 2 * forward
@@ -135,9 +131,9 @@ def test_what_is_needless_is_not_counted(counts):
     assert counts["video"] > 100 * forward + 80 * counts["guided iteration, fast"]
 
 
-def test_counting_leaves_the_model_alone(miniature, counts):
-    model = miniature.model
-    assert count_stages(model) == counts
+def test_counting_leaves_the_model_alone():
+    model = tinier_model()
+    assert count_stages(model) == count_stages(on_meta(model))
     assert model.device.type == "cpu"
     assert {weight.device.type for weight in model.unet.parameters()} == {"cpu"}
 

@@ -4,7 +4,6 @@ from functools import cache
 
 import pytest
 import torch
-from diffusers import UNetSpatioTemporalConditionModel
 from typer.testing import CliRunner
 
 from sgi2v_lab.bench import report
@@ -13,26 +12,9 @@ from sgi2v_lab.bench.report import alternate, alternate_memory, bench, count, gu
 from sgi2v_lab.bench.stages import workload
 from sgi2v_lab.compilation import compile_layers
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models import Model
-from tests.tiny import FRAMES, SETTINGS, tiny_model, tiny_pipeline
+from tests.tiny import FRAMES, SETTINGS, TINIER, tinier_model, tiny_model
 
 QUICK = {"iterations": 1}
-
-
-@cache
-def tinier_model() -> Model:
-    """Of three levels with a layer each, where counting is quick too."""
-    pipeline = tiny_pipeline()
-    config = pipeline.unet.config
-    pipeline.unet = UNetSpatioTemporalConditionModel.from_config(
-        config,
-        down_block_types=config.down_block_types[1:],
-        up_block_types=config.up_block_types[:-1],
-        block_out_channels=(32, 32, 32),
-        num_attention_heads=(2, 2, 2),
-        layers_per_block=1,
-    )
-    return Model.from_pipeline(pipeline, "tinier", SETTINGS.replace(layers=((2, 0), (2, 1))))
 
 
 @cache
@@ -55,7 +37,7 @@ def test_the_record_says_what_was_measured_and_can_be_written(tiny):
     told = []
     record = bench("tiny", device="cpu", repeats=1, changes=QUICK, tell=told.append)
     assert json.loads(json.dumps(record))["guided_step"] == record["guided_step"]
-    assert record["settings"] == tinier_model().settings.replace(**QUICK).as_dict()
+    assert record["settings"] == TINIER.replace(**QUICK).as_dict()
     assert told and not any("hours" in what for what in told)
     assert list(record["guided_step"]) == ["recipe", "fast", "selective", "full"]
     recipe, counts = record["guided_step"]["recipe"], record["counts_tflop"]

@@ -7,7 +7,9 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation import cost
 from sgi2v_lab.evaluation.cost import AXES, cost_tasks, fit_line, measure_cost
 from sgi2v_lab.plots import plot_cost
-from tests.tiny import SETTINGS, WIDTH, tiny_model
+from tests.tiny import TINIER as SETTINGS
+from tests.tiny import WIDTH
+from tests.tiny import tinier_model as tiny_model
 
 
 @pytest.fixture(autouse=True)
