@@ -1,3 +1,5 @@
+"""The public names, for editors and type checkers, which cannot see what __init__.py imports when it is first used."""
+
 from .errors import InputError as InputError
 from .settings import Settings as Settings
 from .images.read import read_image as read_image
@@ -46,3 +48,6 @@ from .video import read_video as read_video
 from .video import write_video as write_video
 from .video import show_video as show_video
 from .evaluation.metrics import objmc as objmc
+
+__version__: str
+__all__: list[str]

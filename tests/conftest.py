@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import groupby
 
 # Before torch and the hub's client are imported; programs that a test starts inherit both.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -21,12 +22,45 @@ assert not any(name.split(".")[0] == "sgi2v_lab" for name in sys.modules), "impo
 typechecker = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do where a float is expected
 install_import_hook("sgi2v_lab", f"{__name__}.typechecker")
 
+# jsonschema does without this package, whose grammar takes seconds wherever nbformat is imported.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 # `pytest --hypothesis-profile=thorough` looks further, with new examples each time.
 settings.register_profile("quick", max_examples=25, derandomize=True, deadline=None)
 settings.register_profile(
     "thorough", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("quick")
+
+
+# --- in which order, and where ----------------------------------------------------------------------------------------
+
+LONG = ("notebook", "browser", "slow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests come first, so that two processes end at about the same time."""
+    files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
+    files.sort(key=lambda tests: not any(item.get_closest_marker(mark) for item in tests for mark in LONG))
+    items[:] = [item for tests in files for item in tests]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """With `--dist loadfile` a file stays in one process, but each notebook is executed in the next that is free."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneNotebookAtATime(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if "test_notebooks.py::test_runs" in nodeid else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False  # in the order above, not by the number of tests
+    return OneNotebookAtATime(config, log)
+
+
+# --- the network -----------------------------------------------------------------------------------------------------
 
 
 def _is_local(address) -> bool:
@@ -55,6 +89,9 @@ def _no_network():
         patch.setattr(socket.socket, "connect", guarded(connect))
         patch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
         yield
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from itertools import chain
@@ -17,6 +18,7 @@ from jaxtyping import TypeCheckError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import sgi2v_lab
 from sgi2v_lab.toy.world.scenes import true_boxes
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +36,7 @@ CHECKPOINT = "sgi2v_lab/toy/checkpoint/"
 # --- reading the package ---------------------------------------------------------------------------------------------
 
 
+@cache  # rules only read them
 def modules(root: Path) -> dict[str, ast.Module]:
     """Syntax trees by full name: sgi2v_lab, sgi2v_lab.trajectories.boxes, ..."""
     found = {}
@@ -213,6 +216,9 @@ def well_behaved(root: Path) -> list[str]:
     return complaints
 
 
+offered_by_distributions = cache(packages_distributions)
+
+
 def declared_dependencies(root: Path) -> list[str]:
     """What the package imports is what pyproject.toml asks for."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -222,7 +228,7 @@ def declared_dependencies(root: Path) -> list[str]:
         for group in ("notebooks", "cluster")
     }
     later = core.union(*optional.values())
-    distributions = packages_distributions()
+    distributions = offered_by_distributions()
     trees = modules(root)
     complaints = []
     for name, tree in trees.items():
@@ -263,6 +269,12 @@ def test_the_package_keeps(rule):
     assert len(modules(ROOT)) > 10
     complaints = rule(ROOT)
     assert not complaints, "\n".join(complaints)
+
+
+def test_editors_see_the_public_names_that_there_are():
+    stub = ast.parse((ROOT / PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    seen = [alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(seen) == sorted(sgi2v_lab.__all__)
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")

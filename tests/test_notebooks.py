@@ -1,7 +1,7 @@
 """The course: every notebook runs, is the pair of its .py, looks like a chapter, and its exercises can be graded.
 
-Executing all of them takes minutes: `pytest -m 'not notebook'` leaves that out. On a slow or busy machine,
-SGI2V_SLACK=10 allows ten times as long.
+Executing all of them takes minutes: `pytest -m 'not notebook'` leaves that out. On a very slow or busy machine,
+SGI2V_SLACK=30 allows each of them thirty times as long as it should take.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ TEXTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 WITH_OUTPUTS = ("00_quickstart",)  # the one that people read before they run anything
 LARGEST = 2_000_000  # bytes of a notebook with outputs
 LONGEST = 90  # seconds for one notebook, on two quiet cores
-SLACK = float(os.environ.get("SGI2V_SLACK", "3"))
+SLACK = float(os.environ.get("SGI2V_SLACK", "10"))
 GRADED = "02_boxes_and_trajectories"  # the cheapest to run, for nbgrader's own grading
 
 each_notebook = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)

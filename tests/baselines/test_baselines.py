@@ -17,7 +17,9 @@ from sgi2v_lab.models.load import TOY, load_model
 from sgi2v_lab.pipeline import Run, generate
 from sgi2v_lab.sampling import denoise
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
-from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, conditioning, noisy_latents, picture, tiny_model
+from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, conditioning, noisy_latents, picture
+from tests.helpers.tiny import TINIER as SETTINGS
+from tests.helpers.tiny import tinier_model as tiny_model
 
 MOVING = Trajectories((WIDTH, HEIGHT), (Trajectory.move((16, 8, 48, 40), by=(48, 16)),))
 BOXES = MOVING.boxes(FRAMES)

@@ -11,24 +11,24 @@ from sgi2v_lab.bench.benchmark import alternate, alternate_memory, bench, contro
 from sgi2v_lab.bench.measure import MemoryPeak
 from sgi2v_lab.bench.stages import workload
 from sgi2v_lab.errors import InputError
-from tests.helpers.tiny import FRAMES, SETTINGS, tiny_model
+from tests.helpers.tiny import FRAMES, SETTINGS, TINIER, tinier_model, tiny_model
 
 QUICK = {"iterations": 1}
 
 
 @cache
-def counts_of_tiny(count, settings, boxes):
+def counts(count, settings, boxes):
     """Counting takes longer than computing where a model is this small."""
-    return count(tiny_model(), settings, boxes)
+    return count(tinier_model(), settings, boxes)
 
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """The tiny model in the place of those that are measured, which take longer; counted once for all tests."""
-    monkeypatch.setattr(report, "network", lambda *_: tiny_model())
+    """A tiny model in the place of those that are measured, which take longer; counted once for all tests."""
+    monkeypatch.setattr(report, "network", lambda *_: tinier_model())
     monkeypatch.setattr(report, "matmul_rate", lambda *_: 1e9)
     for counter in (report.count_stages, report.count_memory):
-        once = lambda _, settings, boxes, counter=counter: dict(counts_of_tiny(counter, settings, boxes))  # noqa: E731
+        once = lambda _, settings, boxes, counter=counter: dict(counts(counter, settings, boxes))  # noqa: E731
         monkeypatch.setattr(report, counter.__name__, once)
 
 
@@ -36,7 +36,7 @@ def test_the_record_says_what_was_measured_and_can_be_written(tiny):
     told = []
     record = bench("tiny", device="cpu", repeats=1, changes=QUICK, tell=told.append)
     assert json.loads(json.dumps(record))["control_step"] == record["control_step"]
-    assert record["settings"] == SETTINGS.replace(**QUICK).as_dict()
+    assert record["settings"] == TINIER.replace(**QUICK).as_dict()
     assert told and not any("hours" in what for what in told)
     assert list(record["control_step"]) == ["reference", "fast", "selective", "full"]
     recipe, counts = record["control_step"]["reference"], record["counts_tflop"]

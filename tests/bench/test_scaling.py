@@ -7,7 +7,9 @@ from sgi2v_lab.bench import scaling as cost
 from sgi2v_lab.bench.scaling import AXES, cost_tasks, fit_line, measure_cost
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots import plot_cost
-from tests.helpers.tiny import SETTINGS, WIDTH, tiny_model
+from tests.helpers.tiny import TINIER as SETTINGS
+from tests.helpers.tiny import WIDTH
+from tests.helpers.tiny import tinier_model as tiny_model
 
 
 @pytest.fixture(autouse=True)

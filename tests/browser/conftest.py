@@ -17,16 +17,11 @@ WIDE = {"width": 1880, "height": 1240}  # a picture of 1024 x 576 px is shown pi
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of this folder is marked `browser`, and may take as long as a busy machine takes.
-
-    A front end that is not ours now and then loses a click or a message: what fails is tried once more, and pytest's
-    closing line counts that.
-    """
+    """Every test of this folder is marked `browser`, and may take as long as a busy machine takes."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.timeout(4 * PATIENCE))
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def chromium_path() -> str | None:

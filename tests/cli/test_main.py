@@ -342,17 +342,18 @@ def process(*arguments, code=ENTRY, **options):
 
 def test_help_is_quick():
     code = "import sys\nfrom sgi2v_lab.cli.main import main\ntry: main()\nfinally: print('torch' in sys.modules)"
-    told, _ = process("generate", "--help", code=code).communicate(timeout=60)
+    told, _ = process("generate", "--help", code=code).communicate(timeout=600)
     assert "--control-steps" in re.sub(r"\x1b\[[0-9;]*m", "", told) and told.endswith("False\n")
 
 
 def test_a_mistake_in_a_true_process(desk):
     running = process("generate", "picture.png", "--boxes", "boxes.json", "--prompt", "a red circle")
-    told = running.communicate(timeout=60)
+    told = running.communicate(timeout=600)
     assert running.returncode == 2
     assert told == ("", "sgi2v: give exactly one of a picture, --prompt and --example\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 def test_an_interrupted_demo_leaves_nothing(tmp_path, checkpoint):
     slow = tmp_path / "slow"
@@ -373,7 +374,7 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path, checkpoint):
         for way, running in started.items():
             running.send_signal(way)
         for way, running in started.items():
-            _, told = running.communicate(timeout=60)
+            _, told = running.communicate(timeout=600)
             assert running.returncode == ways[way]
             assert "Traceback" not in told
     finally:

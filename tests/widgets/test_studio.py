@@ -17,7 +17,9 @@ from sgi2v_lab.widgets.studio.fields import groups, usable_presets
 from sgi2v_lab.widgets.studio.job import Job, Stopped, plain_sentence
 from sgi2v_lab.widgets.studio.pictures import SAMPLES, drawn_scene, sample_picture
 from sgi2v_lab.widgets.studio.runs import Gallery
-from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_model
+from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, picture
+from tests.helpers.tiny import TINIER as SETTINGS
+from tests.helpers.tiny import tinier_model as tiny_model
 
 SIZE = (WIDTH, HEIGHT)
 BALL = Trajectories(SIZE, (Trajectory.move((16, 8, 48, 40), by=(48, 8), name="ball", colour="#123456"),))
@@ -32,7 +34,7 @@ def studio(tmp_path):
     studio.sent = sent
     yield studio
     studio.cancel()
-    studio.wait(60)
+    studio.wait(600)
 
 
 def asks(studio, **message):
@@ -46,7 +48,7 @@ def hold(studio, monkeypatch):
 
     def slow(*args, **kwargs):
         waiting.set()
-        assert go.wait(60)
+        assert go.wait(600)
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(studio.model.denoiser, "forward", slow)
@@ -217,7 +219,7 @@ def test_generate_gives_what_the_pipeline_gives(studio):
     states = []
     studio.observe(lambda change: states.append(change["new"]["state"]), "_job")
     studio.generate()
-    studio.wait(120)
+    studio.wait(600)
     assert studio.error == ""
     same = generate(tiny_model(), studio.image, BALL, QUICK, seed=studio.seed, progress=False)
     assert torch.equal(studio.run.video, same.video)
@@ -227,7 +229,7 @@ def test_generate_gives_what_the_pipeline_gives(studio):
     without = studio.uncontrolled
     studio.change(cutoff=0.1)
     studio.generate()
-    studio.wait(120)
+    studio.wait(600)
     assert studio.uncontrolled is without, "steering has no part in it, so it need not be made again"
     assert len(studio._runs) == 2
 
@@ -235,23 +237,23 @@ def test_generate_gives_what_the_pipeline_gives(studio):
 def test_the_kernel_stays_free_and_one_run_is_enough(studio, monkeypatch):
     go, waiting = hold(studio, monkeypatch)
     asks(studio, kind="generate")
-    assert waiting.wait(60)
+    assert waiting.wait(600)
     assert studio.busy
     asks(studio, kind="generate")
     assert "under way" in studio.error
     go.set()
-    studio.wait(120)
+    studio.wait(600)
     assert studio.run is not None
 
 
 def test_cancel_keeps_nothing(studio, monkeypatch, tmp_path):
     go, waiting = hold(studio, monkeypatch)
     studio.generate()
-    assert waiting.wait(60)
+    assert waiting.wait(600)
     asks(studio, kind="cancel")
     assert studio._job["state"] == "cancelling"
     go.set()
-    studio.wait(120)
+    studio.wait(600)
     assert studio._job["state"] == "cancelled"
     assert studio.run is None and studio.error == ""
     assert not (tmp_path / "runs").exists()
@@ -267,7 +269,7 @@ def test_what_fails_is_said_in_place(studio, monkeypatch):
     studio.trajectories = BALL
     monkeypatch.setattr(studio.model.denoiser, "forward", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
     asks(studio, kind="generate")
-    studio.wait(60)
+    studio.wait(600)
     assert studio._job["state"] == "failed"
     assert "not enough memory" in studio.error
     assert isinstance(studio.failure, MemoryError)
@@ -275,7 +277,7 @@ def test_what_fails_is_said_in_place(studio, monkeypatch):
 
 def test_a_model_that_is_not_there_leaves_the_old_one(studio, tmp_path):
     asks(studio, kind="model", name=str(tmp_path), device="cpu")
-    studio.wait(60)
+    studio.wait(600)
     assert str(tmp_path) in studio.error
     assert studio.model is tiny_model()
     asks(studio, kind="model", name="", device="cpu")
@@ -314,7 +316,7 @@ def test_pictures_by_name_and_by_prompt(studio):
 def test_a_run_is_kept_and_opened_again(studio):
     studio.fit, studio.seed = "pad", 5
     studio.generate()
-    studio.wait(120)
+    studio.wait(600)
     record = studio.gallery.record(studio._shown)
     assert (record.seed, record.fit, record.settings["num_inference_steps"]) == (5, "pad", 2)
     assert set(record.objmc) == {"controlled", "uncontrolled"}
@@ -348,7 +350,7 @@ def test_a_run_is_kept_and_opened_again(studio):
 
 def test_a_run_is_judged_and_its_diagnosis_kept(studio):
     studio.generate()
-    studio.wait(120)
+    studio.wait(600)
     assert studio.error == ""
     # a random model's video is not the picture that was given: there is something to find
     assert "first frame" in studio.diagnosis.kinds
@@ -371,14 +373,14 @@ def test_a_run_is_judged_and_its_diagnosis_kept(studio):
 def test_a_run_without_control_is_judged_too(studio):
     studio.trajectories = Trajectories(SIZE)
     studio.generate()
-    studio.wait(120)
+    studio.wait(600)
     assert studio.error == "" and studio.run is None
     assert any("no object's box" in one.reason for one in studio.diagnosis.unjudged)
 
 
 def test_a_run_of_an_earlier_version_has_no_diagnosis(studio):
     studio.generate()
-    studio.wait(120)
+    studio.wait(600)
     file = studio.gallery.folder / studio._shown / "run.json"
     record = json.loads(file.read_text())
     del record["diagnosis"]
@@ -412,7 +414,7 @@ def test_a_run_of_an_earlier_version_is_opened_again(studio):
 
 def test_another_studio_finds_the_runs(studio):
     studio.generate()
-    studio.wait(120)
+    studio.wait(600)
     other = Studio(tiny_model(), folder=studio.gallery.folder)
     assert other._runs == studio._runs
 

@@ -23,7 +23,7 @@ from sgi2v_lab.evaluation.tasks.strips import read_strip, write_strip
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.scenes import true_boxes
-from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, tiny_pipeline
+from tests.helpers.tiny import FRAMES, HEIGHT, TINIER, WIDTH, tinier_pipeline
 
 SIZE = (WIDTH, HEIGHT)
 
@@ -31,9 +31,9 @@ SIZE = (WIDTH, HEIGHT)
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    tiny_pipeline().save_pretrained(folder)
+    tinier_pipeline().save_pretrained(folder)
     settings = {"width": WIDTH, "height": HEIGHT, "num_inference_steps": 2, "control_steps": [0, 0], "iterations": 1}
-    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "settings.json").write_text(json.dumps(settings | {"layers": TINIER.layers}))
     return folder
 
 
@@ -232,6 +232,7 @@ def test_an_interruption_keeps_what_was_finished_and_a_failure_does_not_stop_the
     assert all("result" in record for record in run_tasks(tasks, tmp_path, model)), "failed ones are tried again"
 
 
+@pytest.mark.slow
 def test_worker_processes_do_the_same(tmp_path, model):
     tasks = truth_tasks(model, benchmark_scenes(["single"], 2))
     apart = run_tasks(tasks, tmp_path / "apart", model, workers=2, device="cpu")
