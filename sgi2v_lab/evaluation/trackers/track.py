@@ -5,7 +5,7 @@ The trackers here need no weights; CoTracker3 (`evaluation.cotracker`) does, and
 
 * `lk`: pyramidal Lucas-Kanade with a forward-backward check. Needs texture or corners.
 * `dis`: dense DIS optical flow, chained from frame to frame, with the same check.
-* `ncc`: the first frame's patch found again by normalised correlation (`evaluation.template`). The default for
+* `ncc`: the first frame's patch found again by normalised correlation (`trackers.template`). The default for
   boxes: on known motion (`evaluation.validation.validate_tracker`) its mean error is the smallest of the three, and it
   alone notices nearly always that an object is gone. Where nothing goes wrong `lk` is a little more precise. Both can
   lose a plain thing that fills little of its box and has the colour of what is behind it.
@@ -78,7 +78,7 @@ def dis(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
 
 
 def ncc(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
-    """The first frame's patch around each point, found again by normalised correlation (`evaluation.template`)."""
+    """The first frame's patch around each point, found again by normalised correlation (`trackers.template`)."""
     half = PATCH * min(video.shape[-2:])
     return _match_boxes(video, torch.cat([points - half, points + half], dim=-1))
 
