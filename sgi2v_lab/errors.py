@@ -12,7 +12,10 @@ class InputError(ValueError):
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """For imports of what only an extra of the package brings: `with needs("evaluation"): import cv2`.
+    """For an import of what only an extra of the package brings.
+
+        with needs("evaluation"):
+            import cv2
 
     Raises:
         InputError: it is not installed; the sentence names the extra.

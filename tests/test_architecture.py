@@ -259,7 +259,7 @@ def required(root: Path) -> dict[str, set[str]]:
         )
 
     return {"core": names(core)} | {
-        extra: names(extras.get(extra, [])) for extra in ("evaluation", "notebooks", "cluster")
+        extra: names(extras.get(extra, [])) for extra in ("evaluation", "svd", "notebooks", "cluster")
     }
 
 
