@@ -16,7 +16,6 @@ can look better than that.
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -24,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sgi2v_lab.baselines.regions import covered, paint_order
+from sgi2v_lab.errors import needs
 from sgi2v_lab.latents import encode_video
 from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.sampling import DenoiseStep, Sampler, Task
@@ -102,6 +102,8 @@ def _follow(picture: Image, box: Float[Tensor, "frames 4"]) -> tuple[Tensor, Ten
 
 def _inpaint(picture: Image, hole: Bool[Tensor, "height width"]) -> Tensor:
     """The picture with a hole filled from around it; unchanged where there is no hole, or nothing but hole."""
+    with needs("evaluation"):
+        import cv2
     hole = F.max_pool2d(hole[None].float(), 2 * MARGIN + 1, stride=1, padding=MARGIN)[0] > 0
     if not hole.any() or hole.all():
         return picture
