@@ -46,7 +46,7 @@ def attend(heads: int, *projected: Float[Tensor, "batch _length channels"]) -> T
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
-# kind of feature -> where it is found (see `Model.watch`), and what is made of the layer and its tokens
+# kind of feature -> where it is found (see `Model.watch`), and how it is computed from the layer and its tokens
 KINDS: dict[str, tuple[str, Callable[[nn.Module, Tokens], Tokens]]] = {
     "aligned": ("spatial", aligned_attention),
     "self-attention": ("spatial", self_attention),
@@ -93,7 +93,7 @@ def record_features(
     def record(layer: Layer, attention: nn.Module | None, hidden: Tokens, size: tuple[int, int]) -> None:
         tokens = compute(attention, hidden)
         tokens = tokens.transpose(0, 1) if where == "temporal" else tokens
-        # in the backward pass a recomputed layer comes here again, and must compute what it did before
+        # checkpointing runs this again in the backward pass: compute the same, keep the first result
         recorded.setdefault(layer, tokens.transpose(1, 2).unflatten(2, size))
         if stop and layer == ordered[-1]:
             raise _Stop
@@ -119,7 +119,7 @@ def features_with_graph(
     """
     with model.for_one_video(), record_features(model, layers, kind, stop=True) as recorded:
         with suppress(_Stop):
-            model.scan(latents, sigma, conditioning)
+            model.run_conditional(latents, sigma, conditioning)
         yield recorded
 
 

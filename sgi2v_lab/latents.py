@@ -1,4 +1,4 @@
-"""In and out of latent space: a picture becomes what the denoiser is told, a video latents, and latents a video."""
+"""Between pixels and latents: encode the first frame or a video, decode latents."""
 
 import torch
 
@@ -11,7 +11,7 @@ __all__ = ["decode_latents", "encode_image", "encode_video"]
 
 
 def encode_image(model: Model, image: Image, settings: Settings, generator: torch.Generator) -> Conditioning:
-    """What the denoiser is told about the first frame (3, height, width), values 0..1, of the settings' size.
+    """The conditioning on the first frame (3, height, width), values 0..1, of the settings' size.
 
     SVD is given one token from CLIP, and the frame's latents with a little noise. `generator` is a CPU generator, so
     that a seed means the same on every device; the draws made here come before the video's own noise.
@@ -27,9 +27,9 @@ def encode_video(model: Model, video: Video, chunk: int | None = None) -> Latent
     Every frame is encoded by itself; `chunk` frames at a time take less memory.
     """
     with precise_vae(model.vae):
-        pixels = (2.0 * video - 1.0).to(model.device, model.vae.dtype)
+        pixels = (2.0 * video - 1.0).to(model.vae.device, model.vae.dtype)
         pieces = [model.vae.encode(piece).latent_dist.mode() for piece in pixels.split(chunk or len(pixels))]
-    return (model.vae.config.scaling_factor * torch.cat(pieces)).to(model.dtype)
+    return (model.vae.config.scaling_factor * torch.cat(pieces)).to(model.device, model.dtype)
 
 
 @torch.no_grad()

@@ -15,9 +15,9 @@ __all__ = ["LossTerms", "gaussian_weight", "trajectory_loss"]
 
 
 def gaussian_weight(h: int, w: int, sigma: float | None = 0.4) -> Mask:
-    """Weight of each cell of a box (h, w): exp(-(x^2 + y^2) / 2 sigma^2), where the box spans -1..1; its peak is 1.
+    """Weight of each cell of a box (h, w): exp(-(x^2 + y^2) / (2 sigma^2)) over a box that spans -1..1; its peak is 1.
 
-    `sigma` is in half-sizes of the box, per direction; None gives ones. InputError for a sigma of zero or less.
+    `sigma` is in half-sizes of the box, in each direction; None gives ones. InputError for a sigma of zero or less.
     """
     if sigma is None:
         return torch.ones(h, w)
@@ -25,8 +25,8 @@ def gaussian_weight(h: int, w: int, sigma: float | None = 0.4) -> Mask:
         raise InputError(f"the Gaussian's sigma is {sigma}, but must be above 0, or None for equal weights")
     y, x = ((2 * torch.arange(n).double() + 1) / n - 1 for n in (h, w))  # the cells' middles
     squared = y[:, None] ** 2 + x[None, :] ** 2
-    # counted from the nearest cell, which makes the peak 1 even where a small sigma would leave nothing but zeros
-    return torch.exp(-((squared - squared.min()).sqrt() / sigma).square() / 2).float()
+    distance = (squared - squared.min()).sqrt()  # relative to the innermost cell, so that the peak is exactly 1
+    return torch.exp(-((distance / sigma) ** 2) / 2).float()
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LossTerms:
 def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], sigma: float | None = 0.4) -> LossTerms:
     """Compare every box in every later frame with the same box in the first frame, which carries no gradient.
 
-        L = sum_b sum_f | W (F_f[box b in frame f] - sg F_1[box b in frame 1]) |^2 / sum W
+        L = sum W mean_c (F_f[box in f] - F_0[box in 0])^2 / sum W      over boxes, frames f >= 1 and cells
 
     Args:
         features: maps at latent resolution (frames, channels, h, w), from `assemble`.
@@ -64,19 +64,19 @@ def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], s
     frames, _, h, w = features.shape
     if cells.shape[1] != frames:
         raise InputError(f"the boxes have {cells.shape[1]} frames, but the features have {frames}")
-    maps = features.unbind(0)  # so that a crop's gradient is one frame's
+    maps = features.unbind(0)  # so that the backward pass of a crop fills one frame, not the whole video
     terms = [[features.new_zeros(())] * frames for _ in cells]
     weights = torch.zeros(len(cells), frames)
     for n, (start, *path) in enumerate(cells.tolist()):
-        target, known = _whole_box(maps[0].detach(), start)
+        target, target_mask = _whole_box(maps[0].detach(), start)
         for f, box in enumerate(path, start=1):
-            place, part = _visible(box, h, w)
-            found = maps[f][:, *place]
-            if found.numel():
+            on_map, in_box = _visible(box, h, w)
+            crop = maps[f][:, *on_map]
+            if crop.numel():
                 size = (box[3] - box[1], box[2] - box[0])
-                wanted = _resized(target, size, "bilinear")[:, *part]
-                weight = (_weight(*size, sigma) * _resized(known, size, "nearest")[0])[part]
-                terms[n][f] = (weight.to(found) * (found - wanted).square().mean(dim=0)).sum()
+                target_crop = _resized(target, size, "bilinear")[:, *in_box]
+                weight = (_weight(*size, sigma) * _resized(target_mask, size, "nearest")[0])[in_box]
+                terms[n][f] = (weight.to(crop) * (crop - target_crop).square().mean(dim=0)).sum()
                 weights[n, f] = weight.sum()
     if not weights.any():
         raise InputError("no box is inside the picture in any frame after the first, so there is nothing to follow")
@@ -84,7 +84,7 @@ def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], s
     return LossTerms(table.sum() / weights.sum().item(), table, weights.to(table))
 
 
-_weight = lru_cache(maxsize=4096)(gaussian_weight)  # the same few boxes at every iteration
+_weight = lru_cache(maxsize=256)(gaussian_weight)  # the same few boxes at every iteration
 
 
 def _visible(box: list[int], h: int, w: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
@@ -97,14 +97,14 @@ def _visible(box: list[int], h: int, w: int) -> tuple[tuple[slice, slice], tuple
 
 def _whole_box(maps: Tensor, box: list[int]) -> tuple[Tensor, Tensor]:
     """What is in a box, (channels, rows, columns), with the map's edge repeated beyond it; 1 where it is known."""
-    place, (rows, columns) = _visible(box, *maps.shape[1:])
+    on_map, (rows, columns) = _visible(box, *maps.shape[1:])
     if rows.start == rows.stop or columns.start == columns.stop:
         raise InputError(f"a box is at cells {tuple(box)} in the first frame, outside the grid; move it inside")
     beyond = (columns.start, box[2] - box[0] - columns.stop, rows.start, box[3] - box[1] - rows.stop)
-    crop = maps[:, *place]
+    crop = maps[:, *on_map]
     return F.pad(crop[None], beyond, mode="replicate")[0], F.pad(torch.ones(1, *crop.shape[1:]), beyond)
 
 
 def _resized(maps: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """Maps (channels, h, w) at another size, where that is another."""
+    """Maps (channels, h, w), resized if they have a different size."""
     return maps if maps.shape[1:] == size else F.interpolate(maps[None], size=size, mode=mode)[0]

@@ -18,7 +18,7 @@ __all__ = ["OPTIMIZERS", "NormalizedSGD", "OptimizeStep", "optimize_latents"]
 
 @dataclass(frozen=True)
 class OptimizeStep:
-    """One iteration. Numbers are read from the device when they are asked for, not before."""
+    """One iteration; `loss` and `terms` are copied from the device only when read."""
 
     iteration: int
     found: LossTerms  # before this iteration's update, without a graph
@@ -89,8 +89,8 @@ def optimize_latents(
 class NormalizedSGD(SGD):
     """Gradient descent with the gradient divided by its largest element.
 
-    Adam divides each element by its own size, and so moves *every* latent by about the rate. Where a model does not
-    forgive that, this moves only the latents that matter most.
+    Adam divides each element by its own size, and so moves *every* latent by about the rate. For models that do not
+    tolerate that, this moves only the latents that matter most.
     """
 
     def step(self, closure: None = None) -> None:

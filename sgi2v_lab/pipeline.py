@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -73,7 +73,8 @@ def generate(
         trajectories: boxes over time, in pixels of the picture given; None generates without control.
         settings: hyperparameters; by default the model's own.
         method: "sgi2v", or a baseline (`baselines.METHODS`); all start from the same noise.
-        seed: fixes all noise. The same seed on the same machine gives the same video, to the bit.
+        seed: fixes all noise. On a CPU the same seed and memory mode give the same video, to the bit; on a GPU, up to
+            rounding.
         fit: "stretch" (as the reference does), "crop" or "pad"; the boxes are carried along.
         trace: what to keep of every step: "latents" (before, optimized, mixed, after), "denoised" (the guess of the
             clean latents), "optimization" (each iteration's loss terms, gradient and latents).
@@ -88,8 +89,8 @@ def generate(
     """
     given = {"method": method, "seed": seed, "fit": fit, "trace": trace, "memory": memory, **options}
     steps = generate_steps(model, image, trajectories, settings, **given)
-    total = (settings or model.settings).num_inference_steps
-    with tqdm(total=total, desc=method if trajectories else "uncontrolled", disable=not progress, leave=False) as bar:
+    total, label = (settings or model.settings).num_inference_steps, method if trajectories else "uncontrolled"
+    with closing(steps), tqdm(total=total, desc=label, disable=not progress, leave=False) as bar:
         while True:
             try:
                 next(steps)
@@ -119,7 +120,7 @@ def generate_steps(
     if unknown := set(trace := {*trace}) - {*TRACEABLE}:
         raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
     task = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
-    denoising = method_of(method, task, options)
+    sampler = method_of(method, task, options)
     model = model.in_precision(task.settings.precision)
     chosen = Memory(model, task.settings, memory)
 
@@ -133,14 +134,14 @@ def generate_steps(
             conditioning = encode_image(model, task.picture, task.settings, generator)
             noise = draw_noise(model, task.settings, generator)
         try:
-            with _timed(seconds, "denoise"):
-                for step in chosen.run(lambda last: denoising(model, conditioning, noise, last)):
-                    sigmas.append(step.sigma)
-                    if step.iterations:
-                        losses[step.index] = step.losses
-                    if trace:
-                        kept.append(_strip(step, trace))
-                    yield step
+            steps = chosen.run(lambda last: sampler(model, conditioning, noise, last))
+            for step in _timed_steps(steps, seconds):
+                sigmas.append(step.sigma)
+                if step.iterations:
+                    losses[step.index] = step.losses
+                if trace:
+                    kept.append(_strip(step, trace))
+                yield step
             with _timed(seconds, "decode"):
                 video = chosen.decode(step.latents)
         finally:
@@ -197,6 +198,16 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
         yield
     finally:
         seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _timed_steps(steps: Iterator[DenoiseStep], seconds: dict[str, float]) -> Iterator[DenoiseStep]:
+    """The steps, timed without what their receiver does in between."""
+    while True:
+        with _timed(seconds, "denoise"):
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
 
 
 def _first_frame(

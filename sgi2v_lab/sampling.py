@@ -19,8 +19,8 @@ from sgi2v_lab.shapes import Boxes, Image, Latents
 
 __all__ = [
     "DenoiseStep",
-    "Denoising",
     "Edit",
+    "Sampler",
     "Task",
     "control_step",
     "denoise",
@@ -65,8 +65,8 @@ class DenoiseStep:
         return [step.loss for step in self.iterations]
 
 
-# A way to make clean latents from the first frame, encoded, and unit noise; goes on after a step that was made before.
-Denoising = Callable[[Model, Conditioning, Latents, DenoiseStep | None], Iterator[DenoiseStep]]
+# Turns unit noise into clean latents, given the encoded first frame; resumes after a given step.
+Sampler = Callable[[Model, Conditioning, Latents, DenoiseStep | None], Iterator[DenoiseStep]]
 
 
 def make_schedule(model: Model, settings: Settings) -> EulerDiscreteScheduler:
@@ -77,7 +77,7 @@ def make_schedule(model: Model, settings: Settings) -> EulerDiscreteScheduler:
 
 
 def draw_noise(model: Model, settings: Settings, generator: torch.Generator) -> Latents:
-    """Noise of unit variance, (frames, channels, h, w), drawn on the CPU so that a seed means the same everywhere."""
+    """Unit noise (frames, channels, h, w), drawn on the CPU, so that a seed means the same on every device."""
     shape = (1, *model.latent_shape(settings))
     return randn_tensor(shape, generator=generator, dtype=model.dtype)[0].to(model.device)
 
@@ -96,9 +96,9 @@ def denoise(
 ) -> Iterator[DenoiseStep]:
     """Denoise unit noise (frames, channels, h, w) into clean latents; yields after every step.
 
-    With boxes in latent `cells`, the latents of the control steps are optimised first, and their high frequencies put
-    back. Without, this is diffusers' own pipeline, to the bit where its weights are frozen too (PyTorch multiplies some
-    matrices in another order if one requires gradients).
+    With boxes in latent `cells`, the latents of the control steps are optimised first, then their original high
+    frequencies are restored. Without, this is diffusers' own pipeline, to the bit where its weights are frozen too
+    (PyTorch multiplies some matrices in another order if one requires gradients).
 
     Args:
         model: from `load_model`.
@@ -120,7 +120,8 @@ def denoise(
     mask = butterworth_mask(*noise.shape[-2:], settings.cutoff, settings.butterworth_order)
     if after is None:
         spread = schedule.init_noise_sigma if first_step == 0 else (sigmas[first_step] ** 2 + 1).sqrt()
-        latents, first_loss = noise * spread, None
+        # in half precision, steps of the optimiser would be lost in rounding at the noise levels of control
+        latents, first_loss = (noise if cells is None else noise.float()) * spread, None
     else:
         first_step, latents, first_loss = after.index + 1, after.latents, after.first_loss
     for index in range(first_step, settings.num_inference_steps):
@@ -160,9 +161,9 @@ def control_step(
 ) -> Iterator[OptimizeStep]:
     """`optimize_latents` with these settings; with `early_stop`, until the loss is below that share of the run's first.
 
-    The latents with which it ends early are left as they are. `first_loss` is that of this call if left out. With
-    `scale_lr_by_sigma` the learning rate is in units of sigma: at SVD's control steps 0.21 is a small nudge (sigma is
-    37 to 374 there), while the same step at a small model's sigma of 5 would be a shove.
+    The iteration that falls below the share is yielded, but its update is discarded. `first_loss` is that of this call
+    if left out. With `scale_lr_by_sigma` the learning rate is in units of sigma: at SVD's control steps 0.21 is a small
+    nudge (sigma is 37 to 374 there), while the same step at a small model's sigma of 5 would be a shove.
     """
     optimizer = OPTIMIZERS[settings.optimizer]
     if settings.optimizer == "adamw":
@@ -223,7 +224,7 @@ def denoising_step(
     timestep, video = schedule.timesteps[index], latents[None]
     guided = settings.has_guidance(index)
     if guided:
-        conditioning = conditioning.beside_unconditional()
+        conditioning = conditioning.with_unconditional()
     scaled = schedule.scale_model_input(torch.cat([video] * 2) if guided else video, timestep).to(model.dtype)
     prediction = model.predict(scaled, timestep, conditioning)
     if guided:

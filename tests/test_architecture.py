@@ -3,6 +3,7 @@
 import ast
 import socket
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -28,7 +29,7 @@ PACKAGE = "sgi2v_lab"
 MAY_IMPORT_TOY = ("toy", "prompts", "evaluation", "cli")
 MAY_PRINT = ("cli.main", "toy.training.train", "toy.training.training")  # programs, and the log of a training run
 MAY_EXIT = ("cli.main",)
-MAY_NEED_NOTEBOOKS = ("widgets",)  # elsewhere, what only notebooks have is imported where it is used
+ROOMS_OF_EXTRAS = {"evaluation": "evaluation", "widgets": "notebooks"}  # folders, and the extra that each may need
 LARGEST_FILE = 5_000_000  # bytes
 CHECKPOINT = "sgi2v_lab/toy/checkpoint/"
 
@@ -220,28 +221,67 @@ offered_by_distributions = cache(packages_distributions)
 
 
 def declared_dependencies(root: Path) -> list[str]:
-    """What the package imports is what pyproject.toml asks for."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    core = {canonicalize_name(Requirement(r).name) for r in project["dependencies"]}
-    optional = {
-        group: {canonicalize_name(Requirement(r).name) for r in project["optional-dependencies"].get(group, ())}
-        for group in ("notebooks", "cluster")
-    }
-    later = core.union(*optional.values())
-    distributions = offered_by_distributions()
+    """What the package imports is what pyproject.toml asks for, and importing the core takes no extra.
+
+    A room that needs an extra may import it at once; elsewhere, and in whatever the core imports, an extra's modules
+    are imported where they are used.
+    """
+    needed = required(root)
+    offered = offered_by_distributions()
     trees = modules(root)
+    by_core = imported_by_core(trees)
     complaints = []
     for name, tree in trees.items():
         for target, at_once in imports(name, tree, set(trees)):
             top = target.split(".")[0]
             if top in stdlib_module_names or top == PACKAGE:
                 continue
-            offered_by = {canonicalize_name(d) for d in distributions.get(top, [top])}
-            allowed = core | optional["notebooks"] if is_one_of(name, MAY_NEED_NOTEBOOKS) else core
-            allowed = allowed if at_once else later
-            if not offered_by & allowed:
-                complaints.append(f"{name} imports {top}, which is no dependency in pyproject.toml")
+            extras = [extra for room, extra in ROOMS_OF_EXTRAS.items() if is_one_of(name, (room,))]
+            if name in by_core:
+                extras = []
+            allowed = needed["core"].union(*(needed[extra] for extra in (extras if at_once else needed)))
+            if {canonicalize_name(each) for each in offered.get(top, [top])} & allowed:
+                continue
+            complaint = f"{name} imports {top}, which is no dependency in pyproject.toml"
+            if at_once and name in by_core and stage(name) in ROOMS_OF_EXTRAS:
+                complaint += f" that the core has, and {by_core[name]} imports it; import it where it is used"
+            complaints.append(complaint)
     return sorted(set(complaints))
+
+
+def required(root: Path) -> dict[str, set[str]]:
+    """Names of what the core and each extra for users install; an extra that another one names is part of it."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    core = [Requirement(text) for text in project["dependencies"]]
+    extras = {
+        extra: [Requirement(text) for text in texts]
+        for extra, texts in project.get("optional-dependencies", {}).items()
+    }
+
+    def names(requirements: list[Requirement]) -> set[str]:
+        own = {canonicalize_name(each.name) for each in requirements} - {canonicalize_name(PACKAGE)}
+        return own.union(
+            *(names(extras[extra]) for each in requirements if each.name == PACKAGE for extra in each.extras)
+        )
+
+    return {"core": names(core)} | {
+        extra: names(extras.get(extra, [])) for extra in ("evaluation", "svd", "notebooks", "cluster")
+    }
+
+
+def imported_by_core(trees: dict[str, ast.Module]) -> dict[str, str]:
+    """Modules that come in when any module outside the rooms of extras is imported, and one that imports each."""
+    found = {name: name for name in trees if stage(name) not in ROOMS_OF_EXTRAS}
+    todo = list(found)
+    while todo:
+        name = todo.pop()
+        for target, at_once in imports(name, trees[name], set(trees)):
+            parts = target.split(".")
+            for each in (".".join(parts[: n + 1]) for n in range(len(parts)) if at_once):
+                if each in trees and each not in found:
+                    found[each] = name
+                    todo.append(each)
+    return found
 
 
 def small_files(root: Path) -> list[str]:
@@ -285,11 +325,16 @@ def test_no_large_file_but_the_checkpoint():
 # --- the rules themselves --------------------------------------------------------------------------------------------
 
 GOOD = '"""What it is."""\n\n__all__ = []\n'
-PROJECT = '[project]\ndependencies = ["torch>=2"]\noptional-dependencies.notebooks = ["IPython"]\n'
+PROJECT = """[project]
+dependencies = ["torch>=2"]
+optional-dependencies.notebooks = ["sgi2v_lab[evaluation]", "IPython"]
+optional-dependencies.evaluation = ["scipy"]
+"""
 
 
 LIST = "".join(
-    f"* `{name}`: what it is\n" for name in ("errors", "toy", "prompts", "loss", "pipeline", "video", "plots", "cli")
+    f"* `{name}`: what it is\n"
+    for name in ("errors", "toy", "prompts", "loss", "pipeline", "video", "plots", "evaluation", "cli")
 )
 
 
@@ -324,6 +369,12 @@ def house(root: Path, files: dict[str, str]) -> Path:
         (well_behaved, {"loss": "from math import *"}, "imports *"),
         (declared_dependencies, {"loss": "import numpy"}, "loss imports numpy"),
         (declared_dependencies, {"loss": "from IPython.display import HTML"}, "loss imports IPython"),
+        (declared_dependencies, {"evaluation/a": "import IPython"}, "a imports IPython"),
+        (
+            declared_dependencies,
+            {"evaluation/a": "import scipy", "cli/main": "import sgi2v_lab.evaluation.a"},
+            "sgi2v_lab.cli.main imports it",
+        ),
     ],
 )
 def test_rule_finds(rule, files, complaint, tmp_path):
@@ -342,6 +393,8 @@ def test_the_rules_accept_a_good_house(tmp_path):
         "video": GOOD + "def _show():\n    from IPython.display import HTML\n    return HTML\n",
         "cli/main": GOOD + "import sys\nfrom sgi2v_lab import video\nsys.exit(print())\n",
         "cli/__init__": '"""Commands."""',
+        "evaluation/__init__": '"""Measuring."""',
+        "evaluation/report": GOOD + "import scipy\n",
     }
     root = house(tmp_path, {f"{PACKAGE}/{name}.py": source for name, source in files.items()})
     assert [complaint for rule in RULES for complaint in rule(root)] == []
@@ -366,6 +419,8 @@ def test_constraints_pin_what_the_project_asks_for():
     pinned = constraints()
     for text in chain(project["dependencies"], *project["optional-dependencies"].values()):
         requirement = Requirement(text)
+        if requirement.name == PACKAGE:  # an extra that is part of another one
+            continue
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), text
 
 
@@ -378,6 +433,36 @@ def test_conda_environment_has_the_tested_minor_versions():
     for name, version in versions:
         tested = pinned[{"pytorch": "torch"}.get(name, canonicalize_name(name))]
         assert version == f"{'.'.join(tested.split('.')[:2])}.*", name
+
+
+def test_the_core_is_small():
+    assert len(required(ROOT)["core"]) <= 18
+
+
+def test_the_core_works_without_extras():
+    """Every public name and every command's help, where the extras' modules cannot be imported."""
+    offered = packages_distributions()
+    needed = required(ROOT)
+    only_extras = needed["evaluation"] | needed["notebooks"] | needed["cluster"]
+    missing = [top for top, by in offered.items() if {canonicalize_name(each) for each in by} <= only_extras]
+    assert {"cv2", "pyarrow", "skimage", "anywidget"} <= {*missing}
+    # what the core's own libraries bring may be imported by them; nothing in the core may
+    missing = [top for top in missing if top not in ("scipy", "jinja2", "markupsafe", "filelock")]
+    program = f"""
+import sys
+sys.modules.update(dict.fromkeys({missing!r}))
+import sgi2v_lab, sgi2v_lab.cli.main
+from sgi2v_lab.errors import InputError
+for name in sgi2v_lab.__all__:
+    getattr(sgi2v_lab, name)
+try:
+    import sgi2v_lab.evaluation.report.tables
+except InputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "sgi2v_lab[evaluation]" in done.stdout
 
 
 # --- what conftest.py promises ---------------------------------------------------------------------------------------

@@ -75,6 +75,16 @@ def test_the_readme_example_runs_on_any_photograph(size, tmp_path, monkeypatch):
     assert sgi2v_lab.load_trajectories("boxes.json", size).image_size == size
 
 
+def test_the_stages_of_the_reading_order_run(tmp_path, monkeypatch, capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", TEXTS["sgi2v_lab/README.md"], re.DOTALL)
+    sgi2v_lab.to_pil(tiny.picture()).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sgi2v_lab, "load_model", lambda name: tiny.tiny_model())
+    exec(example, here := {})
+    assert here["video"].shape == (tiny.FRAMES, 3, tiny.HEIGHT, tiny.WIDTH)
+    assert len(capsys.readouterr().out.splitlines()) == tiny.SETTINGS.num_inference_steps
+
+
 def test_the_release_note_has_every_renamed_setting():
     for old, new in _RENAMED.items():
         assert new in Settings.model_fields

@@ -1,4 +1,4 @@
-"""Copy and paste: cut the box out of the first frame and slide the cutting over it. Nothing is denoised.
+"""Copy and paste: cut the box out of the first frame and slide the cut-out over it. Nothing is denoised.
 
 The trivial answer to the task, and Time-to-Move's "cut-and-drag" reference (arXiv 2511.08633, section 4). It goes
 exactly where it is asked to, keeps every pixel of the object, and looks like what it is: a rectangle on a still
@@ -10,13 +10,12 @@ fast marching method"), which continues what is around it, smeared and without t
 no hole. A box that grows or shrinks is resampled bilinearly. Of a box that reaches beyond the first frame only the
 part inside is known, and pasted. Larger boxes lie below smaller ones, and carry no copy of a smaller one that moves.
 
-The video takes the model's autoencoder there and back, as every method's does: no method that works in latent space
+The video is encoded and decoded by the model's VAE, as every method's is: no method that works in latent space
 can look better than that.
 """
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -24,9 +23,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sgi2v_lab.baselines.regions import covered, paint_order
+from sgi2v_lab.errors import needs
 from sgi2v_lab.latents import encode_video
 from sgi2v_lab.models.model import Conditioning, Model
-from sgi2v_lab.sampling import DenoiseStep, Denoising, Task
+from sgi2v_lab.sampling import DenoiseStep, Sampler, Task
 from sgi2v_lab.shapes import Boxes, Image, Latents
 
 __all__ = ["copy_paste", "paste_along"]
@@ -35,17 +35,18 @@ MARGIN = 2  # pixels by which a hole is larger than its box: an object's smooth 
 REACH = 10.0  # pixels around a hole that its filling looks at
 
 
-def copy_paste(task: Task) -> Denoising:
+def copy_paste(task: Task) -> Sampler:
     """The latents of the box's content, pasted along the path over the still first frame; the noise plays no part."""
 
-    def denoising(
+    def sampler(
         model: Model, _conditioning: Conditioning, _noise: Latents, _after: DenoiseStep | None
     ) -> Iterator[DenoiseStep]:
         video, _ = paste_along(task.picture, task.boxes)
         z = encode_video(model, video, task.settings.decode_chunk_size)
-        yield DenoiseStep(index=0, sigma=0.0, before=z, optimized=None, mixed=z, iterations=(), denoised=z, latents=z)
+        step = DenoiseStep(index=0, sigma=0.0, before=z, optimized=None, mixed=z, iterations=(), denoised=z, latents=z)
+        return iter([step])
 
-    return denoising
+    return sampler
 
 
 def paste_along(
@@ -101,6 +102,8 @@ def _follow(picture: Image, box: Float[Tensor, "frames 4"]) -> tuple[Tensor, Ten
 
 def _inpaint(picture: Image, hole: Bool[Tensor, "height width"]) -> Tensor:
     """The picture with a hole filled from around it; unchanged where there is no hole, or nothing but hole."""
+    with needs("evaluation"):
+        import cv2
     hole = F.max_pool2d(hole[None].float(), 2 * MARGIN + 1, stride=1, padding=MARGIN)[0] > 0
     if not hole.any() or hole.all():
         return picture

@@ -36,7 +36,7 @@ from sgi2v_lab.features import assemble, record_features
 from sgi2v_lab.loss import LossTerms
 from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.optimize import OptimizeStep
-from sgi2v_lab.sampling import DenoiseStep, Denoising, Task, denoise, denoising_step, make_schedule
+from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise, denoising_step, make_schedule
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features, Latents
 
@@ -45,11 +45,11 @@ __all__ = ["drag", "motion_supervision"]
 
 def drag(
     task: Task, *, at: float = 15 / 50, iterations: int | None = None, rate: float = 0.01, keep: float = 0.1
-) -> Denoising:
+) -> Sampler:
     """Denoise, and at one step optimise the latents until each frame's features have moved into its box.
 
     Args:
-        task: of SG-I2V's own settings, `layers` are used.
+        task: of SG-I2V's own settings, `layers` are used, and by default its number of iterations.
         at: the step before which the latents are optimised, as a fraction of the run's steps.
         iterations: of Adam; None for as many as SG-I2V makes: control steps times iterations of the settings.
         rate: of Adam, for latents of unit variance.
@@ -69,7 +69,7 @@ def drag(
         if not 0 <= value < float("inf"):
             raise InputError(f"{name} is {value}, but must be 0 or more, and finite")
 
-    def denoising(
+    def sampler(
         model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
     ) -> Iterator[DenoiseStep]:
         dragged: list[OptimizeStep] = []
@@ -86,7 +86,7 @@ def drag(
                 step = replace(step, iterations=tuple(dragged), optimized=dragged[-1].latents)
             yield step
 
-    return denoising
+    return sampler
 
 
 def motion_supervision(features: Features, before: Features, cells: Int[Tensor, "boxes _frames 4"]) -> LossTerms:

@@ -29,13 +29,13 @@ from torch import Tensor
 from sgi2v_lab.baselines.regions import nearest_cells, paint_order
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
 from sgi2v_lab.models.model import Conditioning, Model
-from sgi2v_lab.sampling import DenoiseStep, Denoising, Task, denoise
+from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise
 from sgi2v_lab.shapes import Latents
 
 __all__ = ["flow_noise", "freetraj"]
 
 
-def freetraj(task: Task, *, cutoff: float = 0.25, order: int = 4) -> Denoising:
+def freetraj(task: Task, *, cutoff: float = 0.25, order: int = 4) -> Sampler:
     """Denoise the seed's noise after its low frequencies were moved along the paths.
 
     Args:
@@ -46,16 +46,16 @@ def freetraj(task: Task, *, cutoff: float = 0.25, order: int = 4) -> Denoising:
     Raises:
         InputError: a cut-off out of range.
     """
-    butterworth_mask(1, 1, cutoff, order)  # checks them before anything is computed
+    butterworth_mask(1, 1, cutoff)  # checks the cut-off before anything is computed
 
-    def denoising(
+    def sampler(
         model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
     ) -> Iterator[DenoiseStep]:
         mask = butterworth_mask(*noise.shape[-2:], cutoff, order)
         start = mix_frequencies(flow_noise(noise, task.cells), noise, mask)
         return denoise(model, conditioning, start, task.settings, after=after)
 
-    return denoising
+    return sampler
 
 
 def flow_noise(noise: Latents, cells: Int[Tensor, "boxes _frames 4"]) -> Latents:

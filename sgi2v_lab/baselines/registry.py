@@ -9,7 +9,7 @@ from sgi2v_lab.baselines.drag import drag
 from sgi2v_lab.baselines.freetraj import freetraj
 from sgi2v_lab.baselines.time_to_move import time_to_move
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.sampling import Denoising, Task, denoise
+from sgi2v_lab.sampling import Sampler, Task, denoise
 
 __all__ = ["METHODS", "Method", "method_of"]
 
@@ -21,7 +21,7 @@ class Method:
     name: str
     title: str  # for figures and tables
     source: str  # whose method it is, and where it was published
-    make: Callable[..., Denoising]  # of the task and the method's own options
+    make: Callable[..., Sampler]  # of the task and the method's own options
     needs_boxes: bool = True
 
     @property
@@ -31,13 +31,13 @@ class Method:
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def _sgi2v(task: Task) -> Denoising:
-    return lambda model, told, noise, after: denoise(model, told, noise, task.settings, task.cells, after=after)
+def _sgi2v(task: Task) -> Sampler:
+    return lambda model, given, noise, after: denoise(model, given, noise, task.settings, task.cells, after=after)
 
 
-def _uncontrolled(task: Task) -> Denoising:
+def _uncontrolled(task: Task) -> Sampler:
     """The model alone: the lower bound that every figure is read against."""
-    return lambda model, told, noise, after: denoise(model, told, noise, task.settings, after=after)
+    return lambda model, given, noise, after: denoise(model, given, noise, task.settings, after=after)
 
 
 METHODS: dict[str, Method] = {
@@ -55,8 +55,8 @@ METHODS: dict[str, Method] = {
 }
 
 
-def method_of(name: str, task: Task, options: dict[str, object]) -> Denoising:
-    """The denoising of a method for a task; "sgi2v" without boxes is "none".
+def method_of(name: str, task: Task, options: dict[str, object]) -> Sampler:
+    """The sampler of a method for a task; "sgi2v" without boxes is "none".
 
     Raises:
         InputError: an unknown method or option, an option out of range, or no boxes for a method that needs them.

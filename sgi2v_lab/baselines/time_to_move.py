@@ -1,7 +1,7 @@
 """Time-to-Move: a crude animation says where things go, and is imposed for longer where it matters.
 
 Singer, Rotstein, Mann, Kimmel, Litany: "Time-to-Move: Training-Free Motion Controlled Video Generation via Dual-Clock
-Denoising" (arXiv 2511.08633, ICLR 2026). As in SDEdit, denoising does not begin with noise but with the crude video,
+Sampler" (arXiv 2511.08633, ICLR 2026). As in SDEdit, denoising does not begin with noise but with the crude video,
 noised to the level of a first clock, t_weak, so that its layout survives and its ugliness does not. Outside the mask
 the model is free from there on. Inside, its latents are replaced by the crude video's, noised to the level of each
 step, until a second clock, t_strong ("dual-clock denoising", section 3):
@@ -25,13 +25,13 @@ from sgi2v_lab.baselines.regions import covered
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.latents import encode_video
 from sgi2v_lab.models.model import Conditioning, Model
-from sgi2v_lab.sampling import DenoiseStep, Denoising, Task, denoise
+from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise
 from sgi2v_lab.shapes import Latents
 
 __all__ = ["time_to_move"]
 
 
-def time_to_move(task: Task, *, weak: float = 16 / 50, strong: float = 21 / 50) -> Denoising:
+def time_to_move(task: Task, *, weak: float = 16 / 50, strong: float = 21 / 50) -> Sampler:
     """Denoise a copy-and-paste video that is held in place by two clocks.
 
     Args:
@@ -51,7 +51,7 @@ def time_to_move(task: Task, *, weak: float = 16 / 50, strong: float = 21 / 50) 
     if first >= total:
         raise InputError(f"weak is {weak}, which leaves none of the {total} steps; take a smaller one")
 
-    def denoising(
+    def sampler(
         model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
     ) -> Iterator[DenoiseStep]:
         video, _ = paste_along(task.picture, task.boxes)
@@ -66,4 +66,4 @@ def time_to_move(task: Task, *, weak: float = 16 / 50, strong: float = 21 / 50) 
 
         return denoise(model, conditioning, noise, task.settings, edit=impose, first_step=first, after=after)
 
-    return denoising
+    return sampler

@@ -150,7 +150,7 @@ def count_memory(model: StableVideoDiffusion, settings: Settings | None = None, 
 
 def _forward(work: Workload, videos: int) -> None:
     """The whole denoiser on "meta", for one video, or for two as classifier-free guidance needs."""
-    told = work.conditioning if videos == 1 else work.conditioning.beside_unconditional()
+    told = work.conditioning if videos == 1 else work.conditioning.with_unconditional()
     scaled = work.latents.to(work.model.dtype).expand(videos, *work.latents.shape)
     work.model.predict(scaled, torch.zeros((), device="meta"), told)
 

@@ -138,7 +138,7 @@ def generate(
         write_run(folder, run, run.boxes, asked)
         if frames:
             write_frames(folder / "frames", run.video)
-        record = {"command": "generate", **run_record(run), "method": method, "fit": fit}
+        record = {"command": "generate", **run_record(run), "fit": fit}
         if prompt is not None:
             record |= {"prompt": prompt, "prompt_model": prompt_model}
         if compare:

@@ -39,6 +39,7 @@ def run_record(run: Run) -> dict[str, object]:
     """A run's part of run.json: settings, seed, noise levels, losses and seconds by stage."""
     return {
         "model": run.model,
+        "method": run.method,
         "seed": run.seed,
         "controlled": run.boxes is not None,
         "settings": run.settings.as_dict(),

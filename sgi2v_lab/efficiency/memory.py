@@ -43,7 +43,7 @@ Step = TypeVar("Step")
 
 
 class Memory:
-    """The mode of a run, which becomes leaner where memory runs out; the stages know nothing of it.
+    """The mode of a run, which becomes leaner where memory runs out.
 
     Attributes:
         mode: one of `MEMORY_MODES`.
@@ -61,10 +61,12 @@ class Memory:
         Raises:
             torch.OutOfMemoryError: (or what the device raises in its place) in the leanest mode too.
         """
-        last, steps = None, start(None)
-        self._settle()
+        last = steps = None
         while True:
             try:
+                if steps is None:
+                    self._offload_unused()
+                    steps = start(last)
                 with recomputing(self.model, self._recompute, max(self.settings.layers)):
                     step = next(steps, None)
             except (RuntimeError, MemoryError) as error:
@@ -78,12 +80,10 @@ class Memory:
                 last = step
                 yield step
                 continue
-            # only here, where the error and all that its frames held are gone, is there anything to free
-            self.mode = leaner[0]
-            _say(f"out of memory ({reason}); going on from the same step with memory mode {self.mode!r}")
-            steps = start(last)
-            _let_go()
-            self._settle()
+            # only here, where the error and all that its frames held are gone, can memory be freed
+            self.mode, steps = leaner[0], None
+            _warn(f"out of memory ({reason}); going on from the same step with memory mode {self.mode!r}")
+            _free_caches()
 
     @property
     def _recompute(self) -> str:
@@ -93,27 +93,27 @@ class Memory:
     def _moves_parts(self) -> bool:
         return self.mode == "offload" and self.device.type != "cpu"
 
-    def _settle(self) -> None:
+    def _offload_unused(self) -> None:
         """Take from the GPU what denoising does not use, if the mode says so."""
         if self._moves_parts:
             for part in self.model.networks.values():
                 if part is not self.model.denoiser:
                     part.to("cpu")
-            _let_go()
+            _free_caches()
 
     def decode(self, latents: Latents) -> Video:
         """`decode_latents`, of as many frames at a time as fit, or half as many where memory runs out; warns of it."""
         whole = len(latents)
         if self._moves_parts:
             self.model.denoiser.to("cpu")
-            _let_go()
+            _free_caches()
             self.model.vae.to(self.device)
         at_once = min(
             self.settings.decode_chunk_size or whole, whole, DECODED_AT_ONCE if self.mode == "offload" else whole
         )
         if (fit := self._frames_that_fit(latents)) < at_once:
             at_once = fit
-            _say(f"decoding {fit} of {whole} frames at a time, as many as fit; decode_chunk_size={fit} asks for that")
+            _warn(f"decoding {fit} of {whole} frames at a time, as many as fit; decode_chunk_size={fit} asks for that")
         while True:
             try:
                 return decode_latents(self.model, latents, at_once)
@@ -122,8 +122,8 @@ class Memory:
                     raise
                 reason = _first_line(error)
             at_once //= 2
-            _say(f"out of memory ({reason}); decoding {at_once} frames at a time")
-            _let_go()
+            _warn(f"out of memory ({reason}); decoding {at_once} frames at a time")
+            _free_caches()
 
     def _frames_that_fit(self, latents: Latents) -> int:
         needed = estimate_decoded_bytes(self.model, *latents.shape[-2:])
@@ -193,11 +193,11 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _say(what: str) -> None:
+def _warn(what: str) -> None:
     warnings.warn(what, RuntimeWarning, stacklevel=4)
 
 
-def _let_go() -> None:
+def _free_caches() -> None:
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()

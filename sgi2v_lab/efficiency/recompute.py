@@ -1,12 +1,13 @@
-"""How much a pass of the denoiser keeps for its backward pass; what is not kept has to be computed again.
+"""How much a pass of the denoiser keeps for its backward pass. Most of what is not kept is computed again.
 
 | mode | kept | computed again |
 |---|---|---|
 | fast | all | nothing |
-| selective | all but feed-forward networks, temporal residual blocks, convolutions' inputs | these networks, blocks |
+| selective | all but feed-forward networks, temporal residual blocks, convolutions' inputs | networks and blocks |
 | full | what goes into each layer (residual block or transformer) | everything |
 
-Put in place for the length of a `with` block; results change by rounding at most.
+Convolutions need no inputs at all, since their weights are frozen. Put in place for the length of a `with` block;
+results change by rounding at most.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ def recomputing(model: Model, mode: str, last: Layer | None = None) -> Iterator[
     if mode not in RECOMPUTE_MODES:
         raise InputError(f"unknown way to keep activations {mode!r}; expected one of {', '.join(RECOMPUTE_MODES)}")
     with ExitStack() as undo:
-        for module in model.recomputed(mode, last):
+        for module in model.modules_to_recompute(mode, last):
             undo.enter_context(forward_as(module, _with_gradient(_checkpointed(module.forward), module.forward)))
         for module in model.denoiser.modules() if mode != "fast" else ():
             if isinstance(module, nn.Conv2d | nn.Conv3d) and _is_plain(module):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import PIL.Image
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.images.read import to_tensor
 from sgi2v_lab.shapes import Image
 
@@ -43,7 +43,8 @@ def read_photograph(name: str) -> Image:
 
         return to_tensor(PIL.Image.fromarray(load_sample_image(f"{name}.jpg")))
     if LIBRARY_OF[name] == "scikit-image":
-        import skimage.data
+        with needs("evaluation"):
+            import skimage.data
 
         return to_tensor(PIL.Image.fromarray(getattr(skimage.data, name)()))
     import matplotlib

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from diffusers import StableVideoDiffusionPipeline
+from diffusers.utils import is_accelerate_available
 from safetensors import SafetensorError
 
 from sgi2v_lab.errors import InputError
@@ -102,7 +103,11 @@ def _fetch_pipeline(name: str, source: str, dtype: torch.dtype) -> StableVideoDi
     for variant in variants:
         try:
             pipeline = StableVideoDiffusionPipeline.from_pretrained(
-                source, torch_dtype=dtype, variant=variant, use_safetensors=True
+                source,
+                torch_dtype=dtype,
+                variant=variant,
+                use_safetensors=True,
+                low_cpu_mem_usage=is_accelerate_available(),  # said, or diffusers recommends it at each load
             )
         except GatedRepoError as error:
             raise InputError(

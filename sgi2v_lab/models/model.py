@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.presets import PRESETS, SVD_PRESETS, Presets
+from sgi2v_lab.models.presets import SVD_PRESETS, Presets
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents
 
-__all__ = ["DTYPES", "Conditioning", "Layer", "Look", "Model"]
+__all__ = ["DTYPES", "Conditioning", "Layer", "Model", "Observer"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Layer = tuple[int, int]  # (block, transformer in it), 0-indexed
@@ -25,14 +25,14 @@ Layer = tuple[int, int]  # (block, transformer in it), 0-indexed
 
 @runtime_checkable
 class Conditioning(Protocol):
-    """What a model's denoiser is told about the first frame; only the model itself looks inside."""
+    """What a model's denoiser is given of the first frame; only the model itself looks inside."""
 
-    def beside_unconditional(self) -> "Conditioning":
-        """A batch of two for classifier-free guidance: told nothing, and told all."""
+    def with_unconditional(self) -> "Conditioning":
+        """A batch of two for classifier-free guidance: first unconditional, then conditional."""
 
 
 # an attention layer (with to_q, to_k, to_v and heads), the tokens that it was given, and the (h, w) of its grid
-Look = Callable[[nn.Module | None, Float[Tensor, "_n _length _channels"], tuple[int, int]], None]
+Observer = Callable[[nn.Module | None, Float[Tensor, "_n _length _channels"], tuple[int, int]], None]
 
 
 @dataclass
@@ -103,25 +103,26 @@ class Model(ABC):
         """While open, passes take the short cuts that hold for a single video; a backward pass belongs inside too."""
 
     @abstractmethod
-    def scan(self, latents: Latents, sigma: float | Tensor, conditioning: Conditioning) -> None:
+    def run_conditional(self, latents: Latents, sigma: float | Tensor, conditioning: Conditioning) -> None:
         """Run the denoiser for those who `watch`: the conditional branch alone, on latents at noise level sigma."""
 
     @abstractmethod
-    def watch(self, layer: Layer, look: Look, where: str = "spatial") -> AbstractContextManager[None]:
-        """While open, `look` is called whenever the layer runs, before it computes anything.
+    def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> AbstractContextManager[None]:
+        """While open, `look` is called whenever the layer runs.
 
         With `where` "spatial" or "temporal" it is given that attention and its tokens, (frames, h * w, channels) or
-        (h * w, frames, channels); with "block" the layer's output (frames, h * w, channels), and no attention. Of a
+        (h * w, frames, channels), before the attention is computed; with "block" the layer's output (frames, h * w,
+        channels), and no attention. Of a
         batch, it sees the last video, which under classifier-free guidance is the conditional one.
         """
 
     @abstractmethod
-    def recomputed(self, mode: str, last: Layer | None) -> Iterator[nn.Module]:
+    def modules_to_recompute(self, mode: str, last: Layer | None) -> Iterator[nn.Module]:
         """The parts whose insides a memory mode does not keep, in a pass that ends in layer `last` or goes on."""
 
     @abstractmethod
     def activation_size(self, settings: Settings) -> int:
-        """Numbers in one activation of each layer, per frame, in a pass that ends in the last of `settings.layers`."""
+        """Elements in one activation of each layer, per frame, in a pass that ends in the last of `settings.layers`."""
 
     @abstractmethod
     def feature_channels(self, layers: tuple[Layer, ...]) -> int:
@@ -132,7 +133,7 @@ class Model(ABC):
     def preset(self, name: str) -> Settings:
         """The settings of a preset: "own", "fast", "paper" or "best"; InputError for another name."""
         if name not in self.presets:
-            raise InputError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
+            raise InputError(f"unknown preset {name!r}; the presets are {', '.join(self.presets)}")
         return self.settings.replace(**self.presets[name])
 
     def in_precision(self, name: str) -> "Model":

@@ -4,7 +4,7 @@
 another model than Stable Video Diffusion, whose own settings they are. "fast" takes a fraction of that recipe's time,
 "best" is for the closest control, whatever it takes. A model's presets lie beside its weights, in `presets.json`:
 
-    {"fast": {"num_inference_steps": 10, "sampler": "dpm++"}, "best": {"iterations": 10}}
+    {"fast": {"iterations": 3}, "best": {"iterations": 10}}
 
 Each names what it changes of `settings.json`; "precision" may be "auto" there, which is bf16 on a CPU that multiplies
 it and the model's own precision elsewhere. A model without that file has those for Stable Video Diffusion below. Those
@@ -60,11 +60,11 @@ def read_presets(path: Path, own: Settings, device: str | torch.device = "cpu") 
         raise InputError(f"{path}: unknown preset {unknown[0]!r}; the presets are {', '.join(PRESETS)}")
     if given.get("own"):
         raise InputError(f"{path} changes settings for 'own', which are those of settings.json; change them there")
-    given = {name: renamed_settings(changes) for name, changes in given.items()}
     for name, changes in given.items():
-        if changes.get("precision") == "auto":
-            changes["precision"] = fast_precision(device)
         try:
+            given[name] = changes = renamed_settings(changes)
+            if changes.get("precision") == "auto":
+                changes["precision"] = fast_precision(device)
             own.replace(**changes)
         except InputError as error:
             raise InputError(f"{path}, preset {name!r}: {error}") from error

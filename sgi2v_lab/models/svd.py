@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from sgi2v_lab.models.identity_blocks import forward_as
-from sgi2v_lab.models.model import Layer, Look, Model
+from sgi2v_lab.models.model import Layer, Model, Observer
 from sgi2v_lab.models.precision import precise_vae
 from sgi2v_lab.models.presets import SVD_PRESETS, Presets
 from sgi2v_lab.settings import Settings
@@ -34,14 +34,14 @@ __all__ = ["SVDConditioning", "StableVideoDiffusion"]
 
 @dataclass(frozen=True)
 class SVDConditioning:
-    """What SVD's UNet is told about the first frame."""
+    """What SVD's UNet is given of the first frame."""
 
     embedding: Float[Tensor, "batch 1 embedding"]  # CLIP's token, for cross-attention
     image_latents: Float[Tensor, "batch frames channels h w"]  # the first frame's, for every frame; not scaled
     time_ids: Float[Tensor, "batch 3"]  # fps - 1, motion bucket, noise augmentation
 
-    def beside_unconditional(self) -> "SVDConditioning":
-        """A batch of two; the unconditional video is told neither the first frame's token nor its latents."""
+    def with_unconditional(self) -> "SVDConditioning":
+        """A batch of two; the unconditional video is given neither the first frame's token nor its latents."""
         return SVDConditioning(
             embedding=torch.cat([torch.zeros_like(self.embedding), self.embedding]),
             image_latents=torch.cat([torch.zeros_like(self.image_latents), self.image_latents]),
@@ -154,7 +154,7 @@ class StableVideoDiffusion(Model):
             return_dict=False,
         )[0]
 
-    def scan(self, latents: Latents, sigma: float | Tensor, conditioning: SVDConditioning) -> None:
+    def run_conditional(self, latents: Latents, sigma: float | Tensor, conditioning: SVDConditioning) -> None:
         """As `predict`, scaled as SVD's scheduler does: the input by 1 / sqrt(sigma^2 + 1), the time ln(sigma) / 4."""
         sigma = torch.as_tensor(sigma, dtype=torch.float32, device=latents.device)
         scaled = (latents / (sigma**2 + 1).sqrt()).to(self.dtype)
@@ -164,7 +164,7 @@ class StableVideoDiffusion(Model):
     def for_one_video(self) -> Iterator[None]:
         """Cross-attention to one token is that token's value everywhere, since a softmax over one key is 1.
 
-        So no queries and no keys, and the value once instead of in every cell: 5% of a control iteration's operations.
+        So queries and keys are skipped, and the value is computed once: 5% of a control iteration's operations.
         """
         with ExitStack() as undo:
             for block in self.unet.modules():
@@ -177,7 +177,7 @@ class StableVideoDiffusion(Model):
     # --- where its attention sits ---
 
     @contextmanager
-    def watch(self, layer: Layer, look: Look, where: str = "spatial") -> Iterator[None]:
+    def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> Iterator[None]:
         """See `Model.watch`. Spatial self-attention belongs to the transformer's first half, temporal to its second."""
         transformer = self.unet.up_blocks[layer[0]].attentions[layer[1]]
         grid: dict[str, int] = {}
@@ -208,10 +208,11 @@ class StableVideoDiffusion(Model):
 
     # --- what a backward pass keeps ---
 
-    def recomputed(self, mode: str, last: Layer | None) -> Iterator[nn.Module]:
+    def modules_to_recompute(self, mode: str, last: Layer | None) -> Iterator[nn.Module]:
         """Feed-forward networks and temporal residual blocks ("selective"), or whole layers ("full").
 
-        The layer in which the pass ends is kept: it would be computed again first thing, when all else is there too.
+        The layer in which the pass ends is kept: its recomputation would come first, while everything else is still
+        stored, and so would not lower the peak.
         """
         kinds = {
             "fast": (),

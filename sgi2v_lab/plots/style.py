@@ -155,7 +155,7 @@ def heat_rows(
 ) -> tuple[Figure, np.ndarray, AxesImage]:
     """Maps (frames, h, w) as heat over the faded video, one row per label: the figure, its axes, an image for the bar.
 
-    `colours` go to `imshow`: alpha, colour map and norm.
+    `colors` go to `imshow`: alpha, colour map and norm.
     """
     height, width = video.shape[-2:]
     faded = 0.5 + 0.5 * video.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)

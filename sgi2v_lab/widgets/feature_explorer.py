@@ -50,29 +50,33 @@ class FeatureExplorer(Explorer):
     _css = style("common.css", "explorer.css", "feature_explorer.css")
     _remembered = 6  # the features of a layer are 165 MB in SVD's last block
 
-    about = traitlets.Dict(help="model, picture size, number of frames, where the latents are from").tag(sync=True)
-    layers = traitlets.List(help="(up block, transformer) pairs that there are").tag(sync=True)
-    kinds = traitlets.List(list(FEATURE_KINDS), help="of features; see `record_features`").tag(sync=True)
+    about = traitlets.Dict(help="the model, the picture's size, the number of frames, and whether noise was added").tag(
+        sync=True
+    )
+    layers = traitlets.List(help="layers of the model, as (up block, transformer)").tag(sync=True)
+    kinds = traitlets.List(list(FEATURE_KINDS), help="kinds of features; see `record_features`").tag(sync=True)
     sigmas = traitlets.List(help="noise level of every step").tag(sync=True)
-    bar = traitlets.List(colour_stops("RdBu_r"), help="colours of -1..1").tag(sync=True)
-    boxes = traitlets.List(help="asked for, in pixels").tag(sync=True)
-    first_png = traitlets.Bytes(help="the first frame as the model was given it").tag(sync=True)
-    frames_png = traitlets.Bytes(help="the frames of the video, side by side").tag(sync=True)
+    bar = traitlets.List(colour_stops("RdBu_r"), help="colours of similarities from -1 to 1").tag(sync=True)
+    boxes = traitlets.List(help="boxes that were asked for, in pixels").tag(sync=True)
+    first_png = traitlets.Bytes(help="first frame, as the model was given it").tag(sync=True)
+    frames_png = traitlets.Bytes(help="frames of the video, side by side").tag(sync=True)
 
-    layer = traitlets.List(traitlets.Int(), help="(up block, transformer) looked at").tag(sync=True)
-    step = traitlets.Int(help="denoising step looked at").tag(sync=True)
+    layer = traitlets.List(traitlets.Int(), help="layer shown, as (up block, transformer)").tag(sync=True)
+    step = traitlets.Int(help="denoising step shown").tag(sync=True)
     frame = traitlets.Int(0, help="frame shown large").tag(sync=True)
     left = traitlets.Unicode("self-attention", help="kind of features on the left").tag(sync=True)
     right = traitlets.Unicode("aligned", help="kind of features on the right").tag(sync=True)
-    point = traitlets.List(traitlets.Float(), help="x, y in the first frame, in pixels").tag(sync=True)
-    strength = traitlets.Float(0.7, min=0, max=1, help="of the similarity's colours over the frames").tag(sync=True)
+    point = traitlets.List(traitlets.Float(), help="point (x, y) of the first frame to compare with, in pixels").tag(
+        sync=True
+    )
+    strength = traitlets.Float(0.7, min=0, max=1, help="opacity of the similarity over the frames").tag(sync=True)
 
     shown = traitlets.Dict(help="layer, step and kinds that the pictures belong to, and the map's size").tag(sync=True)
     left_png = traitlets.Bytes(help="features as colours, all frames side by side").tag(sync=True)
     right_png = traitlets.Bytes().tag(sync=True)
     left_similar_png = traitlets.Bytes(help="similarity to the point, as colours").tag(sync=True)
     right_similar_png = traitlets.Bytes().tag(sync=True)
-    matches = traitlets.Dict(help="by side and frame: x, y and value of the most similar place").tag(sync=True)
+    matches = traitlets.Dict(help="most similar place (x, y, similarity) by side and frame").tag(sync=True)
 
     def __init__(
         self,

@@ -41,24 +41,26 @@ class LossExplorer(Explorer):
     _esm = script("loss_explorer.js")
     _css = style("common.css", "explorer.css", "loss_explorer.css")
 
-    about = traitlets.Dict(help="model, picture size, number of frames").tag(sync=True)
+    about = traitlets.Dict(help="the model, the picture's size, the number of frames").tag(sync=True)
     steps = traitlets.List(help="control steps: index, sigma, and the loss before each iteration").tag(sync=True)
     bar = traitlets.List(colour_stops("magma"), help="colours of the gradient's length").tag(sync=True)
-    boxes = traitlets.List(help="asked for, in pixels").tag(sync=True)
-    names = traitlets.List(traitlets.Unicode(), help="of the boxes").tag(sync=True)
-    frames_png = traitlets.Bytes(help="the frames, side by side").tag(sync=True)
+    boxes = traitlets.List(help="boxes that were asked for, in pixels").tag(sync=True)
+    names = traitlets.List(traitlets.Unicode(), help="names of the boxes").tag(sync=True)
+    frames_png = traitlets.Bytes(help="frames of the video, side by side").tag(sync=True)
 
-    step = traitlets.Int(help="control step looked at").tag(sync=True)
-    iteration = traitlets.Int(0, help="of the optimiser, at that step").tag(sync=True)
-    measure = traitlets.Enum(["share", "mean"], "share", help="of the loss; or the box's own mean error").tag(sync=True)
-    strength = traitlets.Float(0.75, min=0, max=1, help="of the gradient's colours over the frames").tag(sync=True)
+    step = traitlets.Int(help="control step shown").tag(sync=True)
+    iteration = traitlets.Int(0, help="iteration of the optimiser at that step").tag(sync=True)
+    measure = traitlets.Enum(["share", "mean"], "share", help="terms as shares of the loss, or as mean errors").tag(
+        sync=True
+    )
+    strength = traitlets.Float(0.75, min=0, max=1, help="opacity of the gradient over the frames").tag(sync=True)
 
     shown = traitlets.Dict(help="step, iteration and loss that the pictures belong to").tag(sync=True)
-    shares = traitlets.List(help="[box][frame]: what it adds to the loss; None where it does not count").tag(sync=True)
-    means = traitlets.List(help="[box][frame]: its mean squared error; None where it does not count").tag(sync=True)
+    shares = traitlets.List(help="[box][frame]: part of the loss; None where it does not count").tag(sync=True)
+    means = traitlets.List(help="[box][frame]: mean squared error; None where it does not count").tag(sync=True)
     gradient_png = traitlets.Bytes(help="length of the gradient, all frames side by side").tag(sync=True)
-    gradient_top = traitlets.Float(0.0, help="the length that the colour bar ends at").tag(sync=True)
-    gradient_parts = traitlets.List(help="the gradient's length in each frame, of all").tag(sync=True)
+    gradient_top = traitlets.Float(0.0, help="length at the end of the colour bar").tag(sync=True)
+    gradient_parts = traitlets.List(help="each frame's share of the squared gradient").tag(sync=True)
 
     def __init__(self, run: Run, model: Model | None = None, names: list[str] | None = None) -> None:
         steps = optimized_steps(run)

@@ -163,6 +163,19 @@ def test_a_preset_from_the_menu(notebook, hand):
     notebook.wait_for("studio.settings == studio.model.settings")
 
 
+def test_a_pair_of_steps_is_completed_and_emptied(notebook, hand):
+    first, last = (notebook.find(f"setting-cfg_steps-{which}") for which in ("first", "last"))
+    assert (first.input_value(), last.input_value(), first.get_attribute("placeholder")) == ("", "", "all")
+    first.fill("1")
+    first.press("Tab")
+    notebook.wait_for("studio.settings.cfg_steps", [1, 3])
+    assert last.input_value() == "3"
+    last.fill("")
+    last.press("Tab")
+    notebook.wait_for("studio.settings.cfg_steps is None")
+    assert first.input_value() == ""
+
+
 def test_a_run_outlives_the_page_and_is_cancelled(notebook, hand):
     draw(notebook, hand)
     kept = notebook.evaluate("len(studio._runs)")

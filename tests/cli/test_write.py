@@ -20,6 +20,7 @@ def runs():
         "latents": torch.zeros(8, 4, 16, 16),
         "settings": settings,
         "model": "by hand",
+        "method": "sgi2v",
         "seed": 1,
         "sigmas": [3.0, 2.0, 1.0],
         "seconds": {"encode": 1.0},

@@ -283,6 +283,7 @@ def run_of(video, boxes):
         latents=torch.zeros(FRAMES, 4, 16, 16),
         settings=SETTINGS,
         model="by hand",
+        method="sgi2v",
         seed=1,
         losses={} if boxes is None else {5: [1.0, 0.5]},
         sigmas=[50.0 / (i + 1) for i in range(50)],

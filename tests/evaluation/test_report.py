@@ -223,13 +223,26 @@ def test_curves_go_along_numbers_that_alone_were_changed(tmp_path):
 # --- what is read ----------------------------------------------------------------------------------------------------
 
 
-def test_an_exam_is_read_without_what_else_lies_in_its_folder(tmp_path):
+def test_a_benchmark_is_read_without_what_else_lies_in_its_folder(tmp_path):
     study = read_study(benchmark(tmp_path, [(30, 10), (40, 20), (50, 30)]))
     assert [row.values["objmc"] for row in study.rows] == [30, 40, 50, 10, 20, 30]
     assert ratio_to_plain(study, "with control").value == pytest.approx(0.5) and study.kind == "benchmark"
     assert verdict(study).sentence.startswith("with control wins on ObjMC")
     page = write_report(tmp_path).html.read_text()
     assert "the tracker itself errs by 0.25 px in the mean over 3 scenes" in page and "99.0" not in page
+
+
+def test_a_benchmark_of_an_earlier_version_is_read(tmp_path):
+    new = read_study(benchmark(tmp_path, [(30, 10), (40, 20), (50, 30)]))
+    (tmp_path / "benchmark.json").rename(tmp_path / "exam.json")
+    today = {"strip": "film", "strip_bytes": "film_bytes", "control_steps": "guided_steps", "early_stop": "enough"}
+    for path in tmp_path.rglob("*.json"):
+        text = path.read_text()
+        for name, before in today.items():
+            text = text.replace(f'"{name}":', f'"{before}":')
+        path.write_text(text)
+    old = read_study(tmp_path)
+    assert old.rows == new.rows and old.base == new.base and all(row.strip.is_file() for row in old.rows)
 
 
 def test_what_is_missing_and_what_failed_is_said_plainly(tmp_path):

@@ -19,7 +19,7 @@ def test_a_single_token_needs_no_queries():
     seen = []
     with model.watch((3, 2), lambda _, tokens, __: seen.append(tokens), "block"):
         with model.for_one_video():
-            model.scan(noisy_latents(3.0).double(), 3.0, told)
+            model.run_conditional(noisy_latents(3.0).double(), 3.0, told)
         assert not queries
         sigma = torch.tensor(3.0)
         scaled = noisy_latents(3.0).double()[None] / (sigma**2 + 1).sqrt()

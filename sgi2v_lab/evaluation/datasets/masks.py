@@ -7,14 +7,16 @@ pixel (3, 5) has the box (3, 5, 4, 6) and the centre (3.5, 5.5).
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import PIL.Image
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, needs
+
+with needs("evaluation"):
+    import cv2
 
 __all__ = ["Disc", "largest_disc", "mask_boxes", "mask_centers", "match_masks", "read_mask"]
 

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.diagnosis.finding import Finding, Unjudged, severity_of
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.looks import FAINT, fine_power
@@ -16,6 +16,9 @@ from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr
 from sgi2v_lab.evaluation.metrics.flicker import carried_back, seen_in_both
 from sgi2v_lab.evaluation.metrics.spectrum import decibels
 from sgi2v_lab.shapes import Image, Video
+
+with needs("evaluation"):
+    import cv2
 
 __all__ = ["burnt", "detail", "first_frame", "flicker"]
 

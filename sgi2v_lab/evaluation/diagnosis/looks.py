@@ -8,14 +8,17 @@ import itertools
 import math
 from dataclasses import dataclass
 
-import cv2
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.trackers.template import changed
 from sgi2v_lab.shapes import Boxes, Video
+
+with needs("evaluation"):
+    import cv2
 
 __all__ = ["FAINT", "Cutouts", "color_distance", "cut_out", "detail_kept", "fine_power", "softened"]
 
@@ -78,7 +81,8 @@ def color_distance(cut: Cutouts) -> Float[Tensor, "frames"]:
 
     2 is just noticeable side by side; 100 is black to white. NaN where too little of the thing can be seen.
     """
-    from skimage.color import rgb2lab  # takes long to import
+    with needs("evaluation"):
+        from skimage.color import rgb2lab  # takes long to import
 
     coarse = _coarse(cut.pictures).clamp(0, 1)
     lab = torch.from_numpy(rgb2lab(coarse.numpy(), channel_axis=1)).float()

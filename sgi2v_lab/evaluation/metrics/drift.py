@@ -59,7 +59,7 @@ def background_drift(
         boxes: of the objects (boxes, frames, 4) as asked for, in pixels of the video; None, or no box, without any.
         camera: boxes on the background that were asked to move as the camera does (`trajectories.camera`); None for a
             camera that stays.
-        tracker: a name in `tracking.TRACKERS`, or a `PointTracker`.
+        tracker: a name in `trackers.track.TRACKERS`, or a `PointTracker`.
 
     Raises:
         InputError: boxes for another number of frames, a single frame, no place outside the boxes, or a background

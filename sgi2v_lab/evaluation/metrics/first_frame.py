@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.shapes import Image, Video
 
 __all__ = ["first_frame_psnr", "first_frame_ssim", "psnr", "ssim"]
@@ -28,7 +28,8 @@ def ssim(a: Video, b: Float[Tensor, "n rgb h w"]) -> Float[Tensor, "frames"]:
     Raises:
         InputError: the shapes differ, or a side is shorter than the window's 11 pixels.
     """
-    from skimage.metrics import structural_similarity  # takes long to import
+    with needs("evaluation"):
+        from skimage.metrics import structural_similarity  # takes long to import
 
     _check(a, b, "SSIM")
     if min(a.shape[-2:]) < 11:

@@ -1,11 +1,10 @@
 """Temporal flicker: does the picture jump where nothing moves?"""
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.shapes import Video
 
 __all__ = ["carried_back", "seen_in_both", "temporal_flickering", "warping_error"]
@@ -41,6 +40,8 @@ def warping_error(video: Video) -> float:
         InputError: a single frame.
     """
     _check(video)
+    with needs("evaluation"):
+        import cv2
     frames = video.detach().float().cpu().clamp(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
     gray = [cv2.cvtColor((frame * 255).round().astype(np.uint8), cv2.COLOR_RGB2GRAY) for frame in frames]
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -57,6 +58,8 @@ def warping_error(video: Video) -> float:
 
 def carried_back(array: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """What the array holds where the flow leads, (h, w, channels)."""
+    with needs("evaluation"):
+        import cv2
     y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
     return cv2.remap(array, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 

@@ -51,7 +51,7 @@ def box_overlap(
     Args:
         video: (frames, 3, h, w) in 0..1.
         boxes: asked for, (boxes, frames, 4), in pixels of the video.
-        tracker: a name in `tracking.TRACKERS`, or a `PointTracker`; None for the default.
+        tracker: a name in `trackers.track.TRACKERS`, or a `PointTracker`; None for the default.
 
     Raises:
         InputError: as `objmc`.

@@ -36,7 +36,7 @@ class MeasuredVideo:
         generated: the set of generated clips, of the same shape.
         inception: the file or module of FID's network; None looks in torch.hub's folder.
         i3d: the file or module of FVD's network, likewise.
-        tracker: a name in `tracking.TRACKERS` or a `PointTracker`, for everything that is tracked; None for each
+        tracker: a name in `trackers.track.TRACKERS` or a `PointTracker`, for everything that is tracked; None for each
             metric's own default.
     """
 

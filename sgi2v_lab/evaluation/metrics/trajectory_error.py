@@ -63,7 +63,7 @@ def objmc(
     Args:
         video: The generated video (frames, 3, h, w) in 0..1.
         boxes: The boxes asked for (boxes, frames, 4), in pixels of the video, as many frames as it has.
-        tracker: A name in `tracking.TRACKERS`, or a `PointTracker`; None for the default.
+        tracker: A name in `trackers.track.TRACKERS`, or a `PointTracker`; None for the default.
         follow: "box" follows what is in the box (`track_boxes`); "center" the single point in its middle, as published
             figures do with CoTracker: with it, `tracker="cotracker3"` is the paper's ObjMC.
 

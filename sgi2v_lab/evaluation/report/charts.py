@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from io import StringIO
 
 import matplotlib
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.report.measures import MEASURES, Measure
 from sgi2v_lab.evaluation.report.sets import SetFigures
 from sgi2v_lab.evaluation.report.statistics import means
 from sgi2v_lab.evaluation.report.study import Study
 from sgi2v_lab.plots.intervals import Point, plot_along, plot_intervals, plot_trade_off
 from sgi2v_lab.plots.style import styled
+
+with needs("evaluation"):
+    from markupsafe import Markup
 
 __all__ = ["Chart", "curves", "intervals", "to_svg", "trade_offs"]
 

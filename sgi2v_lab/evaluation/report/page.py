@@ -3,13 +3,15 @@
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
-
+from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.report import charts, sections, strips
 from sgi2v_lab.evaluation.report.sets import SetFigures
 from sgi2v_lab.evaluation.report.study import Study
 from sgi2v_lab.evaluation.report.verdict import Verdict
+
+with needs("evaluation"):
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
 
 __all__ = ["page", "render"]
 

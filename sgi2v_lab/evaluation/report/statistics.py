@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import rankdata, wilcoxon
 
+from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.metrics.intervals import Interval, difference_of_means, mean_of, ratio_of_means
 from sgi2v_lab.evaluation.report.measures import MEASURES
 from sgi2v_lab.evaluation.report.study import Study, by_scene
+
+with needs("evaluation"):
+    from scipy.stats import rankdata, wilcoxon
 
 __all__ = ["ALPHA", "Comparison", "compare", "compare_all", "holm", "means", "ratio_to_plain", "smallest_p"]
 

@@ -4,12 +4,14 @@ import csv
 import io
 from pathlib import Path
 
-import pyarrow
-import pyarrow.parquet
-
+from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.report.measures import MEASURES
 from sgi2v_lab.evaluation.report.study import Row, Study
 from sgi2v_lab.files import whole_file, write_text
+
+with needs("evaluation"):
+    import pyarrow
+    import pyarrow.parquet
 
 __all__ = ["results_table", "write_tables"]
 

@@ -15,8 +15,8 @@ __all__ = ["MECHANISMS", "Reason", "Verdict", "verdict", "who_is_better"]
 MECHANISMS = {
     "none": "it does not know the path",
     "copy_paste": "the box's own pixels are pasted along the path and pass through the model's autoencoder, so the "
-    "position is given instead of generated. The rest is a still picture, which every measure of likeness and "
-    "steadiness favours",
+    "position is given instead of generated. The rest is a still picture, which measures of likeness and steadiness "
+    "favour",
     "time_to_move": "it puts the object's own pixels along the path into the noisy latents and holds them there for "
     "the first steps, so the position is given instead of found by optimisation",
     "freetraj": "it carries the noise of the first box along the path, so the position is suggested by the noise",

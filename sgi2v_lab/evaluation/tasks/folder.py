@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.files import write_text
+
+with needs("evaluation"):
+    from filelock import FileLock, Timeout
 
 __all__ = ["VERSION", "Found", "State", "TaskFolder", "task_key"]
 

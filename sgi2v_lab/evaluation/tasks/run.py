@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import torch
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.tasks.folder import TaskFolder
 from sgi2v_lab.evaluation.tasks.log import TaskLog
 from sgi2v_lab.evaluation.tasks.resumable import Task, finish_tasks
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.quiet import quiet_libraries
+
+with needs("evaluation"):
+    import cv2
 
 __all__ = ["fingerprint", "run_tasks"]
 

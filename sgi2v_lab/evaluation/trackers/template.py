@@ -41,7 +41,7 @@ WORKING_SIDE = 256  # larger videos are matched at this short side: sub-pixel pe
 class Match:
     """Where a box's content was found, and how similar every other place is to it.
 
-    `centres` (frames, 2) are in pixels of the video; where it was not `seen` (frames), the last known one.
+    `centers` (frames, 2) are in pixels of the video; where it was not `seen` (frames), the last known one.
     `similarity` (frames, rows, columns), at most 1, is that of the content with its centre at `places` (rows,
     columns, 2), in pixels of the video; minus infinity where too little of it would lie in the picture.
     """

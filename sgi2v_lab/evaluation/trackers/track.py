@@ -5,7 +5,7 @@ The trackers here need no weights; CoTracker3 (`evaluation.cotracker`) does, and
 
 * `lk`: pyramidal Lucas-Kanade with a forward-backward check. Needs texture or corners.
 * `dis`: dense DIS optical flow, chained from frame to frame, with the same check.
-* `ncc`: the first frame's patch found again by normalised correlation (`evaluation.template`). The default for
+* `ncc`: the first frame's patch found again by normalised correlation (`trackers.template`). The default for
   boxes: on known motion (`evaluation.validation.validate_tracker`) its mean error is the smallest of the three, and it
   alone notices nearly always that an object is gone. Where nothing goes wrong `lk` is a little more precise. Both can
   lose a plain thing that fills little of its box and has the colour of what is behind it.
@@ -17,13 +17,12 @@ Points that these lose stay at their last known position with `visible` False.
 import itertools
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.trackers.cotracker import cotracker3
 from sgi2v_lab.evaluation.trackers.template import match_box
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks
@@ -44,6 +43,8 @@ Step = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarr
 
 def lk(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
     """Pyramidal Lucas-Kanade (Bouguet 2001), frame to frame, with a forward-backward check (Kalal et al. 2010)."""
+    with needs("evaluation"):
+        import cv2
     side = min(video.shape[-2:])
     levels = max(1, int(np.log2(side / 16)))
     options = {"winSize": (13, 13), "maxLevel": levels, "minEigThreshold": 1e-3}
@@ -59,6 +60,8 @@ def lk(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
 
 def dis(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
     """Dense inverse search flow (Kroeger et al. 2016), chained, with a forward-backward check."""
+    with needs("evaluation"):
+        import cv2
     side = min(video.shape[-2:])
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     if side <= 256:
@@ -78,7 +81,7 @@ def dis(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
 
 
 def ncc(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
-    """The first frame's patch around each point, found again by normalised correlation (`evaluation.template`)."""
+    """The first frame's patch around each point, found again by normalised correlation (`trackers.template`)."""
     half = PATCH * min(video.shape[-2:])
     return _match_boxes(video, torch.cat([points - half, points + half], dim=-1))
 
@@ -192,6 +195,8 @@ def _grid(per_side: int) -> Tensor:
 
 def _similarity(start: Tensor, end: Tensor, use: Tensor) -> np.ndarray:
     """The 2x3 similarity that takes most of the used points from start to end; a median shift where that is unsafe."""
+    with needs("evaluation"):
+        import cv2
     a, b = start[use].numpy().astype(np.float64), end[use].numpy().astype(np.float64)
     shift = np.median(b - a, axis=0) if len(a) else np.zeros(2)
     fallback = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])

@@ -42,7 +42,7 @@ def validate_tracker(
     picture, and more than half of it free.
 
     Args:
-        tracker: a name in `tracking.TRACKERS`, or a `PointTracker`; None for the default.
+        tracker: a name in `trackers.track.TRACKERS`, or a `PointTracker`; None for the default.
         seeds: of the clips.
         size: side of the clips in pixels.
         kinds: some of `KINDS`.
@@ -102,7 +102,7 @@ def validate_on_clip(
     share of positions seen in the still window that are seen in the other one too, among those that lie in it.
 
     Args:
-        tracker: a name in `tracking.TRACKERS`, or a `PointTracker`; None for the default.
+        tracker: a name in `trackers.track.TRACKERS`, or a `PointTracker`; None for the default.
         video: (frames, 3, h, w) in 0..1, larger than `size`: `sgi2v_lab.video.read_video` reads one.
         size: side of the windows.
         seed: of the wandering path.

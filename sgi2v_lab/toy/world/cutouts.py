@@ -7,13 +7,13 @@ the photograph's.
 from dataclasses import dataclass
 from functools import cache
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from sgi2v_lab.errors import needs
 from sgi2v_lab.images.photographs import read_photograph
 
 __all__ = ["CUTOUTS", "cutout_colours", "cutout_distance"]
@@ -68,12 +68,16 @@ _REACH = 2.0
 
 def _circle(name: str) -> tuple[float, float, float]:
     """Centre (x, y) and radius, in the photograph's pixels, of the circle around an outline."""
+    with needs("evaluation"):
+        import cv2
     (x, y), radius = cv2.minEnclosingCircle(np.array(_OUTLINES[name].points, dtype=np.float32))
     return x, y, radius
 
 
 @cache
 def _distances(name: str) -> Tensor:
+    with needs("evaluation"):
+        import cv2
     x, y, radius = _circle(name)
     unit = _SIDE / (2 * _REACH)
     corners = (np.array(_OUTLINES[name].points) - (x, y)) / radius * unit + _SIDE / 2

@@ -42,7 +42,7 @@ class Control {
     if (field.kind === "range") {
       this.inputs = ["first", "last"].map((which, i) => numeric({ min: 0, step: 1, placeholder: field.none, ...about, id: `${id}-${which}`, "aria-label": `${field.label}: ${which}`, "data-testid": `setting-${field.name}-${which}` }));
       const pair = () => this.inputs.map(({ value }, i) => (value === "" ? this.all()[i] : Number(value)));
-      for (const input of this.inputs) input.addEventListener("change", () => send(this.inputs.every(({ value }) => value === "") ? null : pair()));
+      for (const input of this.inputs) input.addEventListener("change", () => send(input.value === "" && field.none ? null : pair()));
       this.strip = h("div", { class: "st-steps", "aria-hidden": "true" });
       body = [h("div", { class: "st-pair" }, this.inputs[0], h("span", {}, "to"), this.inputs[1]), this.strip];
       this.all = () => [0, studio.model.get("_values").num_inference_steps - 1];
