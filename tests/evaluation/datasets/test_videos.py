@@ -187,7 +187,7 @@ def test_small_people_are_left_out(ava):
 
 
 def test_folders_of_frames(ava):
-    (ava / "videos").rename(ava / "videos")
+    (ava / "videos").rename(ava / "elsewhere")
     pictures, _ = pasted(91, (1, (2, 8, 22, 24), (0, 0)))
     write_pictures(ava / "frames" / "bikes", pictures, "bikes_{:06d}.jpg", first=1)
     sample = open_ava(ava, offset=901)["bikes@0902"]
@@ -231,7 +231,7 @@ def test_other_damage_of_ava(ava):
     (ava / "annotations" / "ava_val_excluded_timestamps_v2.2.csv").write_text("bikes,soon\n")
     with pytest.raises(InputError, match="line 1 of .* is 'bikes,soon': expected a video and a second"):
         open_ava(ava)
-    (ava / "videos").rename(ava / "videos")
+    (ava / "videos").rename(ava / "elsewhere")
     with pytest.raises(InputError, match="has no videos/ or frames/"):
         open_ava(ava)
 
