@@ -24,8 +24,8 @@ __all__ = [
     "Task",
     "control_step",
     "denoise",
-    "denoising_step",
     "draw_noise",
+    "euler_step",
     "make_schedule",
     "predict_clean_latents",
 ]
@@ -135,7 +135,7 @@ def denoise(
             if settings.early_stop is not None and first_loss is None:
                 first_loss = iterations[0].loss
         mixed = latents
-        result = denoising_step(model, conditioning, latents, settings, schedule, index)
+        result = euler_step(model, conditioning, latents, settings, schedule, index)
         latents = result.prev_sample[0]
         yield DenoiseStep(
             index=index,
@@ -203,11 +203,11 @@ def predict_clean_latents(
     """
     if not 0 <= index < settings.num_inference_steps:
         raise InputError(f"the step is {index}, but there are steps 0..{settings.num_inference_steps - 1}")
-    result = denoising_step(model, conditioning, latents, settings, make_schedule(model, settings), index)
+    result = euler_step(model, conditioning, latents, settings, make_schedule(model, settings), index)
     return result.pred_original_sample[0]
 
 
-def denoising_step(
+def euler_step(
     model: Model,
     conditioning: Conditioning,
     latents: Latents,

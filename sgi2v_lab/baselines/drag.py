@@ -36,7 +36,7 @@ from sgi2v_lab.features import assemble, record_features
 from sgi2v_lab.loss import LossTerms
 from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.optimize import OptimizeStep
-from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise, denoising_step, make_schedule
+from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise, euler_step, make_schedule
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features, Latents
 
@@ -138,7 +138,7 @@ class _Moment:
         # as the authors: the conditional branch alone
         plain = self.settings.replace(min_guidance_scale=1.0, max_guidance_scale=1.0)
         with record_features(self.model, plain.layers, "block") as recorded:
-            result = denoising_step(self.model, self.conditioning, latents, plain, schedule, self.index)
+            result = euler_step(self.model, self.conditioning, latents, plain, schedule, self.index)
             yield assemble(recorded, tuple(latents.shape[-2:])), result.prev_sample[0].float() / unit
 
     def free(self, h: int, w: int) -> Bool[Tensor, "frames 1 h w"]:

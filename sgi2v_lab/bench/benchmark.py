@@ -17,7 +17,7 @@ from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.latents import decode_latents
-from sgi2v_lab.sampling import control_step, denoising_step, make_schedule
+from sgi2v_lab.sampling import control_step, euler_step, make_schedule
 
 __all__ = ["DEFINITIONS", "bench", "count"]
 
@@ -207,7 +207,7 @@ def _stages(work: Workload, repeats: int, counts: dict[str, int], rate: float) -
 
     @torch.no_grad()
     def step() -> None:
-        denoising_step(model, work.conditioning, work.latents, settings, make_schedule(model, settings), index)
+        euler_step(model, work.conditioning, work.latents, settings, make_schedule(model, settings), index)
 
     clean = work.latents / work.sigma
     ways = {"denoising step": step, "decode": lambda: decode_latents(model, clean, settings.decode_chunk_size)}
