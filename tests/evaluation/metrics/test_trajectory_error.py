@@ -86,7 +86,7 @@ def test_objmc_refuses_what_it_cannot_measure():
         objmc(video, boxes[:0])
     with pytest.raises(InputError, match="no part inside"):
         objmc(video, boxes + 500)
-    with pytest.raises(InputError, match="'corner'; expected one of box, centre"):
+    with pytest.raises(InputError, match="'corner'; expected one of box, center"):
         objmc(video, boxes, follow="corner")
     with pytest.raises(InputError, match="box 0 has its centre outside"):
         objmc(video, boxes - boxes[:, :1, [2, 3, 2, 3]] + 1, follow="center")
