@@ -78,8 +78,8 @@ def generate(
         fit: "stretch" (as the reference does), "crop" or "pad"; the boxes are carried along.
         trace: what to keep of every step: "latents" (before, optimized, mixed, after), "denoised" (the guess of the
             clean latents), "optimization" (each iteration's loss terms, gradient and latents).
-        memory: one of `MEMORY_MODES` (`efficiency.memory`), or "auto" for the first that fits into what is free. Where
-            memory runs out nevertheless, a warning says so, and the run goes on in the next mode.
+        memory: "auto" adapts to what is free; or one of `MEMORY_MODES` (`efficiency.memory`). Where memory runs out, a
+            warning says so, and the run goes on in the next mode.
         progress: show a progress bar.
         options: the method's own hyperparameters, the published ones by default.
 
@@ -236,18 +236,15 @@ def _first_frame(
 
 def _strip(step: DenoiseStep, trace: set[str]) -> DenoiseStep:
     """Drop what was not asked for, so that its memory is freed; what stays moves to the CPU."""
-    cpu = lambda x: None if x is None else x.float().cpu()  # noqa: E731
-    empty = step.latents.new_zeros(0, *step.latents.shape[1:]).cpu()
-    latents, denoised = "latents" in trace, "denoised" in trace
-    iterations = ()
-    if "optimization" in trace:
-        iterations = tuple(replace(i, gradient=cpu(i.gradient), latents=cpu(i.latents)) for i in step.iterations)
+    nothing = step.latents.new_zeros(0, *step.latents.shape[1:])
+    keep = lambda x, word="latents": (x if word in trace else nothing).float().cpu()  # noqa: E731
+    iterations = step.iterations if "optimization" in trace else ()
     return replace(
         step,
-        before=cpu(step.before) if latents else empty,
-        optimized=cpu(step.optimized) if latents else None,
-        mixed=cpu(step.mixed) if latents else empty,
-        latents=cpu(step.latents) if latents else empty,
-        denoised=cpu(step.denoised) if denoised else empty,
-        iterations=iterations,
+        before=keep(step.before),
+        optimized=keep(step.optimized) if step.optimized is not None and "latents" in trace else None,
+        mixed=keep(step.mixed),
+        latents=keep(step.latents),
+        denoised=keep(step.denoised, "denoised"),
+        iterations=tuple(replace(i, gradient=i.gradient.cpu(), latents=i.latents.cpu()) for i in iterations),
     )

@@ -196,10 +196,9 @@ def control_step(
 def predict_clean_latents(
     model: Model, conditioning: Conditioning, latents: Latents, settings: Settings, index: int
 ) -> Latents:
-    """The model's guess of the clean latents behind noisy ones (frames, channels, h, w), before step `index` (from 0).
+    """The guess of the clean latents behind noisy ones (frames, channels, h, w), before step `index`, from 0.
 
-    This is what the denoising loop calls `denoised`: one pass of the denoiser, with guidance as in the loop. InputError
-    where there is no such step.
+    This is `DenoiseStep.denoised`: one pass of the denoiser, with guidance. InputError where there is no such step.
     """
     if not 0 <= index < settings.num_inference_steps:
         raise InputError(f"the step is {index}, but there are steps 0..{settings.num_inference_steps - 1}")

@@ -185,8 +185,9 @@ def estimate_decoded_bytes(model: Model, h: int, w: int) -> int:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # torch has its own class for a full GPU, and none for a full computer
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    # torch has its own class for a full CUDA device, and none for a full Mac or a full computer
+    said = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in said)
 
 
 def _first_line(error: Exception) -> str:
@@ -201,3 +202,5 @@ def _free_caches() -> None:
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -39,6 +39,8 @@ Observer = Callable[[nn.Module | None, Float[Tensor, "_n _length _channels"], tu
 class Model(ABC):
     """An image-to-video diffusion model with frozen weights on one device, and its default settings.
 
+    One run at a time: while it is watched or a run recomputes activations, parts of it have other forwards.
+
     Attributes:
         name: what the user called it.
         vae: from pixels to latents and back.

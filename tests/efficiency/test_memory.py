@@ -34,6 +34,7 @@ QUICK = TINIER.replace(num_inference_steps=3, control_steps=(1, 1), iterations=2
 
 
 FULL_GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB\nand much more")
+FULL_MAC = RuntimeError("MPS backend out of memory (MPS allocated: 17 GiB, max allowed: 18 GiB)")
 FULL_COMPUTER = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
 
@@ -67,7 +68,9 @@ def undisturbed():
 
 
 # the UNet is called once in step 0, twice and once in step 1, and once in step 2
-@pytest.mark.parametrize("error", [FULL_GPU, FULL_COMPUTER, MemoryError("no more")], ids=["gpu", "computer", "python"])
+@pytest.mark.parametrize(
+    "error", [FULL_GPU, FULL_MAC, FULL_COMPUTER, MemoryError("no more")], ids=["gpu", "mac", "computer", "python"]
+)
 @pytest.mark.parametrize("calls", [{2}, {3}, {4}, {1}])
 def test_out_of_memory_goes_on_from_the_same_step_in_the_next_mode(calls, error, undisturbed):
     said = str(error).splitlines()[0][:30].replace("[", r"\[")
