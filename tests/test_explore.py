@@ -12,9 +12,7 @@ from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.pipeline import TRACEABLE, Run, _strip, generate
 from sgi2v_lab.sampling import predict_clean_latents
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
-from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, picture
-from tests.helpers.tiny import TINIER as SETTINGS
-from tests.helpers.tiny import tinier_model as tiny_model
+from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_model
 
 BALL = Trajectory.move((16, 8, 48, 40), by=(48, 8))
 AWAY = Trajectory.move((80, 16, 112, 48), by=(64, 0), easing="linear")  # out of sight in the last frame

@@ -2,6 +2,7 @@ import copy
 import ctypes
 import dataclasses
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import SimpleNamespace
@@ -73,7 +74,7 @@ def undisturbed():
 )
 @pytest.mark.parametrize("calls", [{2}, {3}, {4}, {1}])
 def test_out_of_memory_goes_on_from_the_same_step_in_the_next_mode(calls, error, undisturbed):
-    said = str(error).splitlines()[0][:30].replace("[", r"\[")
+    said = re.escape(str(error).splitlines()[0][:30])
     with cramped(calls, error) as made, pytest.warns(RuntimeWarning, match=f"{said}.*same step.*'selective'"):
         steps, mode = run()
     assert mode == "selective"
