@@ -365,7 +365,10 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path, checkpoint):
     (slow / "settings.json").write_text(json.dumps(settings))
     before = present(tmp_path)
     ways = {signal.SIGINT: 130, signal.SIGTERM: 143}
-    started = {way: process("demo", "--model", "slow", "--out", f"{way.name}/demo", cwd=tmp_path) for way in ways}
+    # a program that a shell starts in the background is born deaf to SIGINT
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {ENTRY}"
+    arguments = {way: ("demo", "--model", "slow", "--out", f"{way.name}/demo") for way in ways}
+    started = {way: process(*arguments[way], code=code, cwd=tmp_path) for way in ways}
     try:
         for way, running in started.items():
             assert any("a drawn scene" in line for line in running.stderr)  # so it has begun to generate
