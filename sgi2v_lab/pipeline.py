@@ -22,7 +22,7 @@ from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image, Latents, Video
 from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
 
-__all__ = ["TRACEABLE", "Run", "generate", "generate_steps", "prepare"]
+__all__ = ["TRACEABLE", "Run", "generate", "generate_steps"]
 
 TRACEABLE = ("latents", "denoised", "optimization")
 
@@ -84,8 +84,7 @@ def generate(
         options: the method's own hyperparameters, the published ones by default.
 
     Raises:
-        InputError: for a picture, box, path, layer, size, method or option that cannot be used; nothing is computed
-            before all is checked.
+        InputError: for anything that cannot be used; nothing is computed before all is checked.
     """
     given = {"method": method, "seed": seed, "fit": fit, "trace": trace, "memory": memory, **options}
     steps = generate_steps(model, image, trajectories, settings, **given)
@@ -114,12 +113,11 @@ def generate_steps(
 ) -> Generator[DenoiseStep, None, Run]:
     """The same as `generate`, as a generator: yields every denoising step, and returns the `Run` when it is exhausted.
 
-    To stop, leave the loop: nothing more is computed. `run = yield from generate_steps(...)` passes the steps on.
-    Arguments and errors are those of `generate`; all is checked at this call, before the first step is asked for.
+    To stop, leave the loop. Arguments and errors are those of `generate`; all is checked at this call.
     """
     if unknown := set(trace := {*trace}) - {*TRACEABLE}:
         raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
-    task = prepare(model, image, trajectories, settings, seed=seed, fit=fit)
+    task = _prepare(model, image, trajectories, settings or model.settings, seed, fit)
     sampler = method_of(method, task, options)
     model = model.in_precision(task.settings.precision)
     chosen = Memory(model, task.settings, memory)
@@ -164,17 +162,10 @@ def generate_steps(
     return make()
 
 
-def prepare(
-    model: Model,
-    image: Picture,
-    trajectories: Trajectories | None = None,
-    settings: Settings | None = None,
-    *,
-    seed: int = 817,
-    fit: str = "stretch",
+def _prepare(
+    model: Model, image: Picture, trajectories: Trajectories | None, settings: Settings, seed: int, fit: str
 ) -> Task:
-    """Check all that `generate` is given, and bring picture and boxes to the video's size. Arguments as there."""
-    settings = settings or model.settings
+    """Check all that `generate` is given, and bring picture and boxes to the video's size."""
     if not 0 <= seed < 2**63:
         raise InputError(f"seed is {seed}, but must lie between 0 and {2**63 - 1}")
     frames, _, h, w = model.latent_shape(settings)
