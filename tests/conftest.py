@@ -11,6 +11,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import socket
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from beartype import BeartypeConf, beartype
@@ -38,8 +39,16 @@ settings.load_profile("quick")
 LONG = ("notebook", "browser", "slow")
 
 
+# Files whose tests take tens of seconds in all: `make check` leaves them to `make test`.
+SLOW = ("bench", "evaluation", "figures", "baselines", "cli/test_demo", "efficiency/test_memory", "toy/test_training")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with long tests come first, so that two processes end at about the same time."""
+    """Mark slow files; those with long tests come first, so that two processes end at about the same time."""
+    slow = tuple(str(Path(__file__).parent / name) for name in SLOW)
+    for item in items:
+        if str(item.path).startswith(slow):
+            item.add_marker(pytest.mark.slow)
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
     files.sort(key=lambda tests: not any(item.get_closest_marker(mark) for item in tests for mark in LONG))
     items[:] = [item for tests in files for item in tests]
