@@ -67,7 +67,7 @@ def test_unknown_shapes_are_named():
 
 
 def test_layers_have_svds_addresses():
-    assert layers_of(make_unet()) == ((1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2), (3, 0), (3, 1))
+    assert layers_of(make_unet()) == ((1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (3, 2))
 
 
 @torch.no_grad()

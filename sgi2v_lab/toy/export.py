@@ -9,7 +9,7 @@ import torch
 from diffusers import StableVideoDiffusionPipeline
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.toy.architecture import make_feature_extractor, make_scheduler, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.architecture import UNetShape, make_feature_extractor, make_scheduler, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.training import load_checkpoint, save_checkpoint
 from sgi2v_lab.toy.unet_stage import Denoiser
 
@@ -28,7 +28,7 @@ def export(run: Path, to: Path, settings: dict | None = None) -> None:
         states[stage] = load_checkpoint(run / f"{stage}.pt")
         if states[stage] is None:
             raise InputError(f"{run} has no {stage}.pt; train it first: python -m sgi2v_lab.toy.train {stage}")
-    vae, denoiser = make_vae(), Denoiser()
+    vae, denoiser = make_vae(), Denoiser(UNetShape(**states["unet"]["shape"]))
     # the temporal layers that were left out of training as identities keep their initial values
     vae.load_state_dict(states["decoder"]["average"], strict=False)
     denoiser.load_state_dict(states["unet"]["average"])
@@ -66,7 +66,10 @@ def unpack(checkpoint: Path, run: Path) -> None:
     if not (checkpoint / "model_index.json").is_file():
         raise InputError(f"{checkpoint} is no exported pipeline: it has no model_index.json")
     pipeline = StableVideoDiffusionPipeline.from_pretrained(checkpoint, torch_dtype=torch.float32)
-    denoiser = Denoiser()
+    shape = UNetShape(
+        *(tuple(pipeline.unet.config[n]) for n in ("block_out_channels", "layers_per_block", "num_attention_heads"))
+    )
+    denoiser = Denoiser(shape)
     denoiser.unet.load_state_dict(pipeline.unet.state_dict())
     denoiser.image_encoder.load_state_dict(pipeline.image_encoder.state_dict())
     # training leaves the temporal layers out while they are identities
