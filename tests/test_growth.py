@@ -8,7 +8,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.toy.architecture import LATENT_CHANNELS, NUM_FRAMES, UNetShape
 from sgi2v_lab.toy.growth import grown
 
-OLD = UNetShape((32, 32, 32, 32), (1, 1, 1, 1), (2, 1, 1, 1))
+OLD = UNetShape((64, 32, 32, 32), (1, 1, 1, 1), (2, 1, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def old() -> UNetSpatioTemporalConditionModel:
 @torch.no_grad()
 def difference(old: UNetSpatioTemporalConditionModel, new: UNetSpatioTemporalConditionModel) -> float:
     torch.manual_seed(1)
-    noisy, first = torch.randn(2, 1, NUM_FRAMES, LATENT_CHANNELS, 8, 8)
+    noisy, first = torch.randn(2, 1, NUM_FRAMES, LATENT_CHANNELS, 16, 16)
     rest = {"encoder_hidden_states": torch.randn(1, 1, 64), "added_time_ids": torch.tensor([[6.0, 100.0, 0.02]])}
     was = old(torch.cat([noisy[:, :, :8], first[:, :, :8]], dim=2), torch.tensor(0.3), **rest).sample
     now = new.eval()(torch.cat([noisy, first], dim=2), torch.tensor(0.3), **rest).sample[:, :, :8]
@@ -40,7 +40,7 @@ def difference(old: UNetSpatioTemporalConditionModel, new: UNetSpatioTemporalCon
 
 @pytest.mark.parametrize("layers", [(1, 1, 1, 1), (2, 1, 1, 1)])
 def test_a_deeper_network_computes_the_same(old, layers):
-    assert difference(old, grown(old, UNetShape(OLD.channels, layers, OLD.heads))) < 1e-10
+    assert difference(old, grown(old, UNetShape(OLD.channels, layers, OLD.heads))) < 1e-6
 
 
 def test_more_heads_cost_little(old):
@@ -48,7 +48,7 @@ def test_more_heads_cost_little(old):
 
 
 @pytest.mark.parametrize(
-    "shape", [UNetShape((64, 32, 32, 32), (1, 1, 1, 1), (2, 1, 1, 1)), UNetShape(OLD.channels, (3, 1, 1, 1), OLD.heads)]
+    "shape", [UNetShape((96, 32, 32, 32), (1, 1, 1, 1), (2, 1, 1, 1)), UNetShape(OLD.channels, (3, 1, 1, 1), OLD.heads)]
 )
 def test_what_cannot_grow_so_is_refused(old, shape):
     with pytest.raises(InputError, match="cannot grow"):

@@ -16,9 +16,18 @@ from typer.testing import CliRunner
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images import to_pil
 from sgi2v_lab.toy import data, decoder_stage, smoke, train, training, unet_stage
-from sgi2v_lab.toy.architecture import LATENT_CHANNELS, NUM_FRAMES, UNetShape, make_unet, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.architecture import (
+    LATENT_CHANNELS,
+    NUM_FRAMES,
+    UNetShape,
+    make_image_encoder,
+    make_unet,
+    make_vae,
+    skip_temporal_layers,
+)
 from sgi2v_lab.toy.attention import ShortAttention
 from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, crop_batches, encode_clip, stack, to_clip_pixels
+from sgi2v_lab.toy import export as export_module
 from sgi2v_lab.toy.export import export, unpack
 from sgi2v_lab.toy.latent_code import encode_patches, kernels
 from sgi2v_lab.toy.optimizers import Muon, MuonWithAdamW, orthogonalised
@@ -231,7 +240,7 @@ def test_muon_is_pytorchs():
         for optimizer in optimizers:
             optimizer.param_groups[0]["lr"] = 0.02
             optimizer.step()
-    assert all(torch.allclose(a, b, atol=2e-3) for a, b in zip(mine, theirs, strict=True))
+    assert all(torch.allclose(a, b, atol=5e-4) for a, b in zip(mine, theirs, strict=True))
     assert not optimizers[0].state[mine[3]]  # what has no gradient is left alone
 
 
@@ -313,15 +322,29 @@ def test_every_symmetry_and_both_directions_are_drawn(small_scenes):
     pool.clips = [encode_clip(12)]
     latents, ends, ids, origins = pool.clips[0]
     samples = [pool._varied(pool.clips[0]) for _ in range(150)]
-    firsts = {tuple(s.image.mean(0).flatten().mul(1e4).round().int().tolist()) for s in samples}
+    firsts = {tuple(image.mean(0).flatten().mul(1e4).round().int().tolist()) for _, image, _, _ in samples}
     assert len(firsts) == 16  # 8 symmetries of each end
-    forward = [s for s in samples if torch.equal(s.image, ends[0])]
-    backward = [s for s in samples if torch.equal(s.image, ends[1])]
-    assert all(torch.equal(s.latents, latents) for s in forward) and forward
-    assert all(torch.equal(s.latents, latents.flip(0)) for s in backward) and backward
-    assert all(torch.equal(s.origins.nan_to_num(-1), origins[0].nan_to_num(-1)) for s in forward)
-    assert all(torch.equal(s.origins.nan_to_num(-1), origins[1].flip(0).nan_to_num(-1)) for s in backward)
-    assert all(torch.equal(s.time_ids, ids) for s in samples)
+    forward = [s for s in samples if torch.equal(s[1], ends[0])]
+    backward = [s for s in samples if torch.equal(s[1], ends[1])]
+    assert all(torch.equal(s[0], latents) for s in forward) and forward
+    assert all(torch.equal(s[0], latents.flip(0)) for s in backward) and backward
+    assert all(torch.equal(s[3].nan_to_num(-1), origins[0].nan_to_num(-1)) for s in forward)
+    assert all(torch.equal(s[3].nan_to_num(-1), origins[1].flip(0).nan_to_num(-1)) for s in backward)
+    assert all(torch.equal(s[2], ids) for s in samples)
+
+
+def test_a_clip_is_used_again(small_scenes):
+    """As often as one asks for; and a large batch finds a pool that is large enough."""
+    drawn = {}
+    for reuse in (2.0, 8.0):
+        pool = ClipPool(start=0, stride=1, reuse=reuse)
+        pool.draw = lambda seed: torch.zeros(1)
+        pool._varied = lambda clip: (torch.zeros(8, 1, 1, 1), torch.zeros(3, 8, 8), clip, clip)
+        for _ in range(40):
+            pool.batch(80)
+        drawn[reuse] = pool.seed
+        assert len(pool.clips) == 320
+    assert drawn[2.0] == pytest.approx(1600, abs=400) and drawn[8.0] < 0.5 * drawn[2.0]
 
 
 def test_time_ids_say_how_fast_and_how_much(small_scenes):
@@ -541,6 +564,26 @@ def test_an_exported_run_unpacks_to_the_same_weights(run, exported, tmp_path):
         unpack(folder, tmp_path)
 
 
+def test_an_older_toy_grows(tmp_path, monkeypatch):
+    """One of another latent code is refused, unless it is to grow; then it begins a run without a decoder."""
+
+    class Old:
+        vae = make_vae().requires_grad_(False)
+        unet, image_encoder = make_unet(), make_image_encoder()
+
+    Old.vae.register_to_config(latent_channels=8)
+    monkeypatch.setattr(export_module.StableVideoDiffusionPipeline, "from_pretrained", lambda *_, **__: Old)
+    asked = []
+    monkeypatch.setattr(export_module, "grown", lambda unet, shape: asked.append(shape) or unet)
+    (tmp_path / "model_index.json").touch()
+    with pytest.raises(InputError, match="8 latent channels"):
+        unpack(tmp_path, tmp_path / "run")
+    unpack(tmp_path, tmp_path / "run", grow=True)
+    assert asked == [UNetShape()]
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["unet.pt"]
+    assert load_checkpoint(tmp_path / "run" / "unet.pt")["shape"] == UNetShape().as_dict()
+
+
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match=r"decoder\.pt.*train decoder"):
         export(tmp_path, tmp_path / "none")
@@ -558,7 +601,8 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     monkeypatch.setattr(getattr(train, f"{stage}_stage"), "train", lambda **options: given.update(options))
     options = ["--minutes", "0.5", "--batch-size", "3", "--learning-rate", "0.01", "--out", str(tmp_path)]
     more = ["--log-sigma", "1.5", "--correspondence", "0.2"]
-    more += ["--taught", "50", "--until", "900", "--cooldown", "90", "--heads", "2,3,3,3", "--layers", "1,2,2,1"]
+    more += ["--taught", "50", "--until", "900", "--reuse", "4", "--cooldown", "90"]
+    more += ["--heads", "2,3,3,3", "--layers", "1,2,2,1"]
     more += ["--seed", "70", "--simple", "0.25", "--moving", "0.5", "--workers", "2"]
     options += more if stage == "unet" else []
     result = CliRunner().invoke(train.app, [stage, *options])
@@ -574,7 +618,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     }
     if stage == "unet":
         expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2}
-        expected |= {"log_sigma": 1.5, "correspondence": 0.2, "taught": 50, "until": 900, "cooldown": 90}
+        expected |= {"log_sigma": 1.5, "correspondence": 0.2, "taught": 50, "until": 900, "cooldown": 90, "reuse": 4.0}
         expected["shape"] = UNetShape(layers=(1, 2, 2, 1), heads=(2, 3, 3, 3))
     assert given == expected
 

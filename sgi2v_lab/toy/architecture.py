@@ -27,6 +27,7 @@ __all__ = [
     "make_scheduler",
     "make_unet",
     "make_vae",
+    "shape_of",
     "skip_temporal_layers",
 ]
 
@@ -154,6 +155,12 @@ def make_unet(shape: UNetShape | None = None) -> UNetSpatioTemporalConditionMode
     )
     _attend_to_likeness(unet)
     return unet
+
+
+def shape_of(unet: UNetSpatioTemporalConditionModel) -> UNetShape:
+    """The shape that a denoiser was made with."""
+    settings = ("block_out_channels", "layers_per_block", "num_attention_heads")
+    return UNetShape(*(tuple(unet.config[name]) for name in settings))
 
 
 @torch.no_grad()

@@ -23,12 +23,12 @@ from sgi2v_lab.toy.attention import MatchingAttention
 __all__ = ["CELLS", "MATCHED", "Correspondence", "correspondence_loss", "moved_cells", "whence_loss"]
 
 CELLS = 16  # along each side of the picture, for which the true origins are worked out
-# (up block, transformer): whether its attention to the first frame is told, or that to its own frame, and there, whether
-# its first four heads are told one cell each. The paper's own layers, from which it takes features, and those after.
+# (up block, transformer): whether its attention to the first frame is told, or that to its own frame, and there,
+# whether its first four heads are told one cell each. The paper's own layers, which give it features, and those after.
 MATCHED = {(2, 1): "aligned", (2, 2): "aligned", (3, 0): "ordinary", (3, 1): "corners"}
 MOVED = 0.5 / CELLS  # what has gone less far, in sides of the picture, is taken as standing still ...
-WHENCE = 0.5  # weight, beside attention's, of where a layer is read to say that things came from
 STILL_WEIGHT = 0.1  # ... and counts for little, since it is found where it is looked for
+WHENCE = 0.5  # weight, beside attention's, of where a layer is read to say that things came from
 
 
 def moved_cells(origins: Float[Tensor, "clips frames cells cells 2"]) -> Bool[Tensor, "clips frames cells cells"]:

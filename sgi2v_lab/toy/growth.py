@@ -13,7 +13,7 @@ from diffusers import UNetSpatioTemporalConditionModel
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.toy.architecture import LATENT_CHANNELS, UNetShape, make_unet
+from sgi2v_lab.toy.architecture import LATENT_CHANNELS, UNetShape, make_unet, shape_of
 
 __all__ = ["grown"]
 
@@ -28,7 +28,7 @@ def grown(old: UNetSpatioTemporalConditionModel, shape: UNetShape) -> UNetSpatio
     Raises:
         InputError: the shapes do not fit.
     """
-    was = UNetShape(*(tuple(old.config[n]) for n in ("block_out_channels", "layers_per_block", "num_attention_heads")))
+    was = shape_of(old)
     deeper, split = shape.layers[0] - was.layers[0], shape.heads[0] == 2 * was.heads[0]
     if (
         was.channels != shape.channels

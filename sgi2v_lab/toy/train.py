@@ -15,7 +15,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import typer
 
-from sgi2v_lab.toy import decoder_stage, export, unet_stage
+from sgi2v_lab.toy import data, decoder_stage, export, unet_stage
 from sgi2v_lab.toy.architecture import UNetShape
 
 __all__ = ["app"]
@@ -108,6 +108,9 @@ def unet(
     ] = None,
     layers: Annotated[str | None, typer.Option(help="Its layers per level on the way down.")] = None,
     heads: Annotated[str | None, typer.Option(help="Its attention heads per level.")] = None,
+    reuse: Annotated[
+        float, typer.Option(help="How often a clip is used, turned and with other noise.", min=1)
+    ] = data.REUSE,
     workers: Annotated[
         int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
     ] = 0,
@@ -132,6 +135,7 @@ def unet(
         until=until,
         cooldown=cooldown,
         shape=shape,
+        reuse=reuse,
         workers=workers,
     )
 
@@ -140,9 +144,12 @@ def unet(
 def unpack_command(
     checkpoint: Annotated[Path, typer.Argument(help="A pipeline folder that `export` wrote.")],
     out: Out = Path("runs/toy"),
+    grow: Annotated[
+        bool, typer.Option("--grow", help="Make a smaller UNet, of an older latent code, as large as today's.")
+    ] = False,
 ) -> None:
     """Begin a training run at an exported pipeline's weights, so that `decoder` and `unet` go on from there."""
-    export.unpack(checkpoint, out)
+    export.unpack(checkpoint, out, grow=grow)
     print(out)
 
 

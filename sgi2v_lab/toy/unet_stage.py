@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sgi2v_lab.toy.architecture import NUM_FRAMES, UNetShape, make_image_encoder, make_unet
 from sgi2v_lab.toy.attention import ShortAttention
 from sgi2v_lab.toy.correspondence import Correspondence, moved_cells
-from sgi2v_lab.toy.data import HELD_OUT, Batch, ClipPool, encode_clip, stack, to_clip_pixels
+from sgi2v_lab.toy.data import HELD_OUT, REUSE, Batch, ClipPool, encode_clip, stack, to_clip_pixels
 from sgi2v_lab.toy.decoder_stage import load_decoder
 from sgi2v_lab.toy.latent_code import kernels, preview
 from sgi2v_lab.toy.optimizers import MuonWithAdamW
@@ -35,7 +35,7 @@ from sgi2v_lab.toy.training import (
 
 __all__ = ["Denoiser", "denoising_loss", "held_out_batch", "load_denoiser", "loss_weight", "sample", "train"]
 
-OBJECT_WEIGHT = 4.0  # of the error in cells that moved, beside 1 elsewhere: what moves is small, and all that one looks at
+OBJECT_WEIGHT = 4.0  # of the error in cells that moved, beside 1 elsewhere: what moves is small, and what one looks at
 DROP_CONDITION = 0.1  # how often the first frame is hidden, so that classifier-free guidance is possible
 CORRESPONDENCE = 0.05  # weight of the correspondence loss beside that of v
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.9, 1.3  # where noise levels are drawn; motion is decided at sigma 1 to 20
@@ -169,6 +169,7 @@ def train(
     until: int = 0,
     cooldown: int = 0,
     shape: UNetShape | None = None,
+    reuse: float = REUSE,
     workers: int = 0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
@@ -197,6 +198,7 @@ def train(
         stride=processes,
         simple=simple,
         moving=moving,
+        reuse=reuse,
         device=device,
         workers=workers,
     )
