@@ -73,7 +73,7 @@ def unpack(checkpoint: Path, run: Path, grow: bool = False) -> None:
     InputError where the run has checkpoints already, the folder is no pipeline, or its latent code is another one and
     it is not to grow.
     """
-    for stage in ("decoder", "unet"):
+    for stage in ("unet",) if grow else ("decoder", "unet"):
         if (run / f"{stage}.pt").exists():
             raise InputError(f"{run} already has a {stage}.pt; give a new folder")
     if not (checkpoint / "model_index.json").is_file():
