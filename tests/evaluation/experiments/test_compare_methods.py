@@ -20,7 +20,7 @@ from sgi2v_lab.evaluation.report.measures import MEASURES
 from sgi2v_lab.evaluation.report.statistics import ratio_to_plain
 from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.evaluation.tasks.command_line import command_line
-from tests.helpers.tiny import HEIGHT, WIDTH, tiny_model, tiny_pipeline
+from tests.helpers.tiny import HEIGHT, TINIER, WIDTH, tinier_pipeline, tiny_model
 
 SHORT = {"num_inference_steps": 2, "control_steps": (0, 0), "iterations": 1}
 
@@ -29,8 +29,10 @@ SHORT = {"num_inference_steps": 2, "control_steps": (0, 0), "iterations": 1}
 def checkpoint(tmp_path_factory):
     """A folder with the tiny model."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    tiny_pipeline().save_pretrained(folder)
-    (folder / "settings.json").write_text(json.dumps({"width": WIDTH, "height": HEIGHT} | SHORT))
+    tinier_pipeline().save_pretrained(folder)
+    (folder / "settings.json").write_text(
+        json.dumps({"width": WIDTH, "height": HEIGHT, "layers": TINIER.layers} | SHORT)
+    )
     return folder
 
 
