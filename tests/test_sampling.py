@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.sampling import denoise, draw_noise, make_schedule, predict_clean_latents
-from tests.helpers.tiny import FRAMES, SETTINGS, conditioning, tiny_model
+from tests.helpers.tiny import FRAMES, TINIER, conditioning, tinier_model
 
 CELLS = torch.tensor([[[2, 1, 6, 5], [4, 1, 8, 5], [7, 2, 11, 6]]])
 
 
 def noise() -> torch.Tensor:
-    return draw_noise(tiny_model(), SETTINGS, torch.Generator().manual_seed(5))
+    return draw_noise(tinier_model(), TINIER, torch.Generator().manual_seed(5))
 
 
 def run(cells=None, **changes):
-    return list(denoise(tiny_model(), conditioning(), noise(), SETTINGS.replace(**changes), cells))
+    return list(denoise(tinier_model(), conditioning(), noise(), TINIER.replace(**changes), cells))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def karras(steps: int) -> list[float]:
 
 def slow_step(latents: torch.Tensor, sigma: float, following: float, guidance: list[float]) -> torch.Tensor:
     """One Euler step of v-prediction, the two branches of classifier-free guidance run one after the other."""
-    given, unet = conditioning(), tiny_model().unet
+    given, unet = conditioning(), tinier_model().unet
     predictions = []
     for on in (0.0, 1.0):
         sample = torch.cat([latents / math.sqrt(sigma**2 + 1), on * given.image_latents[0]], dim=1)
@@ -84,7 +84,7 @@ def test_steps_are_eulers(low, high):
 
 def test_guidance_is_for_the_steps_that_have_it():
     batches = []
-    handle = tiny_model().unet.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
+    handle = tinier_model().unet.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
     try:
         some = run(cfg_steps=(1, 2))
         assert batches == [1, 2, 2, 1]
@@ -107,14 +107,14 @@ def test_denoised_is_the_guess_that_the_euler_step_goes_towards(plain):
 
 @pytest.mark.parametrize("guidance", [(1.0, 3.0), (1.0, 1.0)])
 def test_the_guess_can_be_had_by_itself_at_any_step(guidance):
-    settings = SETTINGS.replace(min_guidance_scale=guidance[0], max_guidance_scale=guidance[1])
-    for step in denoise(tiny_model(), conditioning(), noise(), settings, CELLS):
-        guess = predict_clean_latents(tiny_model(), conditioning(), step.mixed, settings, step.index)
+    settings = TINIER.replace(min_guidance_scale=guidance[0], max_guidance_scale=guidance[1])
+    for step in denoise(tinier_model(), conditioning(), noise(), settings, CELLS):
+        guess = predict_clean_latents(tinier_model(), conditioning(), step.mixed, settings, step.index)
         assert torch.equal(guess, step.denoised)
         assert not guess.requires_grad
     for index in (-1, 4):
         with pytest.raises(InputError, match=f"step is {index}, but there are steps 0..3"):
-            predict_clean_latents(tiny_model(), conditioning(), noise(), settings, index)
+            predict_clean_latents(tinier_model(), conditioning(), noise(), settings, index)
 
 
 def slow_mix(optimized: torch.Tensor, original: torch.Tensor, cutoff: float) -> torch.Tensor:
@@ -183,7 +183,7 @@ def test_any_steps_may_have_control(guided):
 
 
 def test_a_run_may_be_left_at_any_step(controlled):
-    for step in denoise(tiny_model(), conditioning(), noise(), SETTINGS, CELLS):
+    for step in denoise(tinier_model(), conditioning(), noise(), TINIER, CELLS):
         assert torch.is_grad_enabled()
         if step.index == 1:
             break
@@ -195,7 +195,7 @@ def test_latents_do_not_carry_a_graph_and_the_noise_stays_as_it_was():
     start = noise()
     before = start.clone()
     for step in denoise(
-        tiny_model(), conditioning(), start, SETTINGS.replace(num_inference_steps=2, control_steps=(0, 0)), CELLS
+        tinier_model(), conditioning(), start, TINIER.replace(num_inference_steps=2, control_steps=(0, 0)), CELLS
     ):
         assert not step.latents.requires_grad
         assert not step.mixed.requires_grad
@@ -203,9 +203,9 @@ def test_latents_do_not_carry_a_graph_and_the_noise_stays_as_it_was():
 
 
 def test_schedules_are_fresh_and_leave_the_models_alone():
-    model = tiny_model()
+    model = tinier_model()
     config = dict(model.scheduler.config)
-    first, second = make_schedule(model, SETTINGS), make_schedule(model, SETTINGS.replace(num_inference_steps=7))
+    first, second = make_schedule(model, TINIER), make_schedule(model, TINIER.replace(num_inference_steps=7))
     assert first is not model.scheduler
     assert (len(first.timesteps), len(second.timesteps)) == (4, 7)
     assert first.sigmas.tolist() == pytest.approx(karras(4), rel=1e-4, abs=1e-6)
@@ -215,7 +215,7 @@ def test_schedules_are_fresh_and_leave_the_models_alone():
 
 @given(st.integers(0, 2**32))
 def test_noise_is_of_the_seed(seed):
-    drawn = [draw_noise(tiny_model(), SETTINGS, torch.Generator().manual_seed(s)) for s in (seed, seed, seed + 1)]
+    drawn = [draw_noise(tinier_model(), TINIER, torch.Generator().manual_seed(s)) for s in (seed, seed, seed + 1)]
     assert drawn[0].shape == (FRAMES, 4, 8, 16)
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
@@ -224,8 +224,8 @@ def test_noise_is_of_the_seed(seed):
 
 def test_sizes_must_divide():
     for name, value in (("width", 136), ("height", 72)):
-        with pytest.raises(InputError, match=f"{name} is {value}.*64"):
-            draw_noise(tiny_model(), SETTINGS.replace(**{name: value}), torch.Generator())
+        with pytest.raises(InputError, match=f"{name} is {value}.*32"):
+            draw_noise(tinier_model(), TINIER.replace(**{name: value}), torch.Generator())
 
 
 # --- going on, and ending early --------------------------------------------------------------------------------------
@@ -233,9 +233,9 @@ def test_sizes_must_divide():
 
 @pytest.mark.parametrize("index", [0, 1, 3])
 def test_a_run_goes_on_after_any_of_its_steps(index):
-    settings = SETTINGS.replace(early_stop=0.9)
-    whole = list(denoise(tiny_model(), conditioning(), noise(), settings, CELLS))
-    rest = list(denoise(tiny_model(), conditioning(), noise(), settings, CELLS, after=whole[index]))
+    settings = TINIER.replace(early_stop=0.9)
+    whole = list(denoise(tinier_model(), conditioning(), noise(), settings, CELLS))
+    rest = list(denoise(tinier_model(), conditioning(), noise(), settings, CELLS, after=whole[index]))
     assert [step.index for step in rest] == list(range(index + 1, 4))
     for again, step in zip(rest, whole[index + 1 :], strict=True):
         assert torch.equal(again.latents, step.latents)
