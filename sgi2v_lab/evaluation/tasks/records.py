@@ -1,4 +1,4 @@
-"""A folder of finished tasks: one record each, KEY.json, and perhaps a film strip, KEY.png.
+"""A folder of finished tasks: one record each, KEY.json, and perhaps its video as a film strip, KEY.png.
 
 The key is a hash of everything that the result depends on. A record is written under a temporary name and renamed, so
 it is whole or absent. It is written last, so a task with a record is complete. Later damage is detected.
@@ -18,18 +18,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sgi2v_lab.errors import InputError, needs
+from sgi2v_lab.evaluation.tasks.strips import write_strip
 from sgi2v_lab.files import write_text
+from sgi2v_lab.shapes import Video
 
 with needs("evaluation"):
     from filelock import FileLock, Timeout
 
-__all__ = ["VERSION", "Found", "State", "TaskFolder", "task_key"]
+__all__ = ["VERSION", "Found", "Record", "RecordFolder", "State", "task_key"]
 
-VERSION = 2  # of what tasks do; raise it when that changes, so that old results are not used
+VERSION = 3  # of what tasks do; raise it when that changes, so that old results are not used
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-OLD_KEYS = {"film": "strip", "film_bytes": "strip_bytes"}
 LITTER = re.compile(r"\.?([0-9a-f]{20})(\.lock|\.[0-9a-f]{8}\.(json|png))")
 
 
@@ -42,12 +46,29 @@ class State(StrEnum):
     ABSENT = "absent"
 
 
+class Record(BaseModel):
+    """What became of a task: a result, or an error."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    version: int = VERSION
+    task: dict[str, Any]  # the task's identity
+    weights: str  # the model's fingerprint
+    seconds: float | None = None
+    strip: str | None = None  # the film strip's file name
+    strip_bytes: int | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    replaces: str | None = None  # what was wrong with an earlier record that this one replaces
+
+
 @dataclass(frozen=True)
 class Found:
     """What a folder holds for a task."""
 
     state: State
-    record: dict | None = None  # of a finished or failed one
+    record: Record | None = None  # of a finished or failed one
     why: str | None = None  # why it is damaged
     stamp: int | None = None  # the record's modification time in ns; None without a record
 
@@ -59,13 +80,13 @@ def task_key(identity: Mapping[str, object], weights: str) -> str:
 
 
 @dataclass(frozen=True)
-class TaskFolder:
+class RecordFolder:
     """Records by key. The path is absolute, because workers may have another working directory."""
 
     path: Path
 
     @classmethod
-    def at(cls, path: str | Path) -> "TaskFolder":
+    def at(cls, path: str | Path) -> "RecordFolder":
         """The folder of that name, made if needed; InputError if that fails."""
         folder = cls(Path(path).absolute())
         try:
@@ -85,15 +106,12 @@ class TaskFolder:
         except (OSError, UnicodeDecodeError) as error:
             return Found(State.DAMAGED, why=f"{path.name} cannot be read ({error})")
         try:
-            record = {OLD_KEYS.get(name, name): value for name, value in json.loads(text).items()}
-            failed, strip = "result" not in record, record["strip"]
-            if failed and not isinstance(record["error"], str):
-                raise TypeError
-        except (ValueError, TypeError, KeyError, AttributeError):
+            record = Record.model_validate_json(text)
+        except ValidationError:
             return Found(State.DAMAGED, why=f"{path.name} is cut off or is no record", stamp=stamp)
-        if failed:
+        if record.result is None:
             return Found(State.FAILED, record, stamp=stamp)
-        if strip is not None and (why := self._strip_damage(strip, record.get("strip_bytes"))):
+        if record.strip is not None and (why := self._strip_damage(record.strip, record.strip_bytes)):
             return Found(State.DAMAGED, why=why, stamp=stamp)
         return Found(State.FINISHED, record, stamp=stamp)
 
@@ -104,20 +122,17 @@ class TaskFolder:
             return f"{name} is gone"
         return None if size in (None, there) else f"{name} has {there} bytes instead of {size}"
 
-    def keep(self, record: Mapping[str, object], video: object = None) -> None:
-        """Write a record, and before it the film strip of a video (frames, 3, h, w) in 0..1, if there is one.
+    def keep(self, record: Record, video: Video | None = None) -> None:
+        """Write a record, and before it the film strip of its video (frames, 3, h, w) in 0..1, if there is one.
 
         Raises:
             InputError: there is no space, or no permission. Then nothing is half written.
         """
-        key = record["key"]
         try:
             if video is not None:
-                from sgi2v_lab.evaluation.tasks.strips import write_strip
-
-                strip = write_strip(self.path / f"{key}.png", video)
-                record = {**record, "strip": strip.name, "strip_bytes": strip.stat().st_size}
-            write_text(self.path / f"{key}.json", json.dumps(record, indent=1))
+                strip = write_strip(self.path / f"{record.key}.png", video)
+                record = record.model_copy(update={"strip": strip.name, "strip_bytes": strip.stat().st_size})
+            write_text(self.path / f"{record.key}.json", record.model_dump_json(indent=1, exclude_none=True))
         except InputError as error:
             raise (self._full(error.__cause__) if isinstance(error.__cause__, OSError) else error) from error
 
@@ -155,9 +170,13 @@ class TaskFolder:
                     (self.path / f"{key}.lock").unlink()
                 lock.release()
 
+    def begun(self, key: str) -> bool:
+        """Whether a process works on the task, or ended while it did."""
+        return (self.path / f"{key}.lock").exists()
+
     def claimed(self, key: str) -> bool:
         """Whether a process works on the task now."""
-        if not (self.path / f"{key}.lock").exists():
+        if not self.begun(key):
             return False
         with self.claim(key) as free:
             return not free
