@@ -1,7 +1,7 @@
 """The one runner: every method and setting on every sample of a data set, each video a task with a record.
 
 In the folder, plan.json is written first; tasks/ holds a record and a film strip for each video; videos/ holds MP4s
-where they are asked for. A killed run resumes, `Plan.status` shows the progress, and `report` writes a page at any time.
+where they are asked for. A killed run resumes, `Plan.status` shows the progress, and a report can be written any time.
 """
 
 import hashlib
@@ -60,6 +60,7 @@ def evaluate(
     grid: str | Path | None = None,
     preset: str = "own",
     changes: Mapping[str, object] | None = None,
+    samples: int | None = None,
     seeds: int = 1,
     data_options: Mapping[str, object] | None = None,
     workers: int = 1,
@@ -81,6 +82,7 @@ def evaluate(
             "presets" for the model's own.
         preset: of the model's settings; a grid names its own.
         changes: to the preset's settings.
+        samples: at most so many of the data set; None for all.
         seeds: videos of each sample and arm: 1, 2, ...
         data_options: of the data set, see `open_dataset`; for the benchmark `categories` and `scenes`.
         workers: processes of this machine, of one thread each; 1 works in this process with its threads.
@@ -109,7 +111,7 @@ def evaluate(
     opened = cache(lambda size, frames: open_dataset(data, folder, size=size, num_frames=frames, **options))
     arms, questions = _arms(study, loaded, own, methods)
     base = own.replace(**study.changes(BASE, {}, own))
-    samples = _samples(opened((base.width, base.height), loaded.latent_shape(base)[0]))
+    found = _samples(opened((base.width, base.height), loaded.latent_shape(base)[0]), samples)
     asked = {arm.label: [q.categories for q in questions if arm.label in q.arms] for arm in arms}
     tasks: dict[str, list[tuple[PlannedTask, VideoTask]]] = {}  # by precision
     weights: dict[str, str] = {}
@@ -122,7 +124,7 @@ def evaluate(
         weights[name] = weights.get(name) or fingerprint(used)
         settings = _settings(arm, own, used)
         dataset = opened((settings.width, settings.height), used.latent_shape(settings)[0])
-        for sample, (category, has_clip) in samples.items():
+        for sample, (category, has_clip) in found.items():
             wanted = any(not names or category in names for names in asked[arm.label])
             if not wanted or (arm.method == TRUTH and not has_clip):
                 continue
@@ -134,11 +136,11 @@ def evaluate(
                 tasks.setdefault(name, []).append((planned, task))
     if not tasks:
         raise InputError(f"there is nothing to evaluate: the data set {data} has no sample that the grid asks for")
-    order = {sample: place for place, sample in enumerate(samples)}
+    order = {sample: place for place, sample in enumerate(found)}
     for pairs in tasks.values():  # sample by sample, so that a run that is stopped early has whole ones
         pairs.sort(key=lambda pair: (order[pair[0].sample], pair[0].seed))
     given = {"data": data, "folder": folder, "model": model, "methods": None if methods is None else ",".join(methods)}
-    given |= {"grid": grid, "preset": None if grid else preset, "seeds": seeds, **_written(options)}
+    given |= {"grid": grid, "preset": None if grid else preset, "samples": samples, "seeds": seeds, **_written(options)}
     given |= {"device": device, "dtype": dtype, "out": out}
     plan = Plan(
         title=study.title,
@@ -304,10 +306,10 @@ def _settings(arm: Arm, own: Settings, model: Model) -> Settings:
 # --- samples ---------------------------------------------------------------------------------------------------------
 
 
-def _samples(dataset: Dataset) -> dict[str, tuple[str, bool]]:
+def _samples(dataset: Dataset, most: int | None) -> dict[str, tuple[str, bool]]:
     """Category of each sample, and whether it has a true video. Damaged samples stay, so that they are reported."""
     found = {}
-    for name in dataset.names:
+    for name in dataset.names[:most]:
         try:
             sample = dataset.load(name)
         except InputError:
@@ -327,7 +329,8 @@ def _identity(dataset: Dataset, name: str) -> dict[str, object]:
 
 def _written(options: Mapping[str, object]) -> dict[str, object]:
     """The data set's options by their names on the command line."""
-    return {"category" if name == "categories" else name: value for name, value in options.items()}
+    names = {"categories": "category", "how": "fit"}
+    return {names.get(name, name): value for name, value in options.items()}
 
 
 # --- the model in workers --------------------------------------------------------------------------------------------
