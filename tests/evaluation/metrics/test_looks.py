@@ -6,7 +6,7 @@ import torch
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import spectrum_distance, temporal_flickering, warping_error
 from sgi2v_lab.evaluation.metrics.clip_network import harm
-from sgi2v_lab.evaluation.trackers.known_motion import imposed_clip
+from tests.helpers.known_motion import imposed_clip
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import background_drift, box_overlap
 from sgi2v_lab.evaluation.metrics.drift import camera_motion
 from sgi2v_lab.evaluation.metrics.overlap import box_iou
-from sgi2v_lab.evaluation.trackers.known_motion import imposed_clip, photograph_clip
+from tests.helpers.known_motion import imposed_clip, photograph_clip
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.camera import camera_pan, camera_zoom
 
