@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.frechet import Clips
+from sgi2v_lab.evaluation.metrics.frechet import Clips, check_clips
 from sgi2v_lab.evaluation.metrics.measured import Found
 
 __all__ = ["I3D", "INCEPTION", "FeatureNetwork", "fid", "find_network", "fvd"]
@@ -26,26 +26,19 @@ class FeatureNetwork:
     """A published network: where its file is found, the argument that takes it, and what it gives and needs."""
 
     name: str
-    argument: str
     url: str
+    argument: str
     features: int
     least_frames: int
 
 
 # The TensorFlow Inception of Heusel et al. 2017 as StyleGAN2-ADA ships it, which resizes and scales pictures itself.
-INCEPTION = FeatureNetwork(
-    *("Inception v3 (2015-12-05)", "inception"),
-    "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
-    features=2048,
-    least_frames=1,
-)
+_NVIDIA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
+INCEPTION = FeatureNetwork("Inception v3 (2015-12-05)", _NVIDIA, "inception", features=2048, least_frames=1)
 # The I3D of Unterthiner et al. 2018, trained on Kinetics-400, as StyleGAN-V ships it; its features are the 400 logits.
 # It halves time three times and then averages pairs, hence at least nine frames.
-I3D = FeatureNetwork(
-    *("I3D (Kinetics-400)", "i3d", "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1"),
-    features=400,
-    least_frames=9,
-)
+_DROPBOX = "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1"
+I3D = FeatureNetwork("I3D (Kinetics-400)", _DROPBOX, "i3d", features=400, least_frames=9)
 
 
 def fid(real: Clips, generated: Clips, inception: str | Path | nn.Module | None = None) -> Found:
@@ -54,14 +47,9 @@ def fid(real: Clips, generated: Clips, inception: str | Path | nn.Module | None 
     The squared Wasserstein distance of two Gaussians, fitted to the 2048 features of Inception's last pooling layer. It
     sees looks, not motion. It depends on the number of frames (it falls as they become more) and on the resolution.
 
-    Args:
-        real: True clips (frames, 3, h, w) in 0..1, all of one shape.
-        generated: The clips to judge, of the same shape.
-        inception: inception-2015-12-05.pt (TorchScript); or a module called as `module(bytes, return_features=True)`
-            with (n, 3, h, w) in 0..255; None looks in torch.hub's folder of checkpoints.
-
-    Raises:
-        InputError: No file, one that is not this network, clips that do not compare, or fewer than two frames.
+    Clips are (frames, 3, h, w) in 0..1, all of one shape. The network is inception-2015-12-05.pt (TorchScript), or a
+    module called as `module(bytes, return_features=True)` with (n, 3, h, w) in 0..255; None looks in torch.hub's folder
+    of checkpoints. InputError: no file, another network, clips that do not compare, or fewer than two frames.
     """
     return _score(INCEPTION, real, generated, inception)
 
@@ -130,13 +118,8 @@ def _score(kind: FeatureNetwork, real: Clips, generated: Clips, network: str | P
         from torchmetrics.image.fid import FrechetInceptionDistance
     except ImportError as error:  # also where torch-fidelity is installed without the torchvision that it needs
         raise InputError(f"torchmetrics cannot be imported ({error}); install sgi2v_lab[evaluation], or it") from error
-    shapes = {tuple(clip.shape) for clip in (*real, *generated)}
-    if not (len(real) and len(generated)) or len(shapes) != 1:
-        raise InputError(
-            f"{len(real)} true and {len(generated)} generated clips of shapes {sorted(shapes)} do not compare; give "
-            "some of each, all of one shape"
-        )
-    frames, whole = next(iter(shapes))[0], kind is I3D
+    check_clips(real, generated)
+    frames, whole = len(real[0]), kind is I3D
     if frames < kind.least_frames:
         raise InputError(f"the clips have {frames} frames, but {kind.name} needs at least {kind.least_frames}")
     counts = [len(clips) * (1 if whole else frames) for clips in (real, generated)]
@@ -149,15 +132,8 @@ def _score(kind: FeatureNetwork, real: Clips, generated: Clips, network: str | P
         (module, digest), name = _load(kind, file, file.stat().st_mtime), file.name
     distance = FrechetInceptionDistance(feature=_Features(kind, module))
     for clip, true in [*((clip, True) for clip in real), *((clip, False) for clip in generated)]:
-        pixels = _bytes(clip)
+        pixels = (clip.detach().float().cpu().clamp(0, 1) * 255).round().byte()
         distance.update(pixels.transpose(0, 1)[None].float() if whole else pixels, real=true)
     details = {"network": name, "sha256": digest, "features": kind.features, "real": counts[0], "generated": counts[1]}
     # with fewer samples than features, covariances say too little and the distance comes out too large
     return max(0.0, distance.compute().item()), details | {"full_rank": min(counts) > kind.features}
-
-
-def _bytes(clip: Tensor) -> Tensor:
-    low, high = clip.aminmax()
-    if not (low >= -0.01 and high <= 1.01):  # so written, NaN fails too
-        raise InputError(f"a clip has values {low:.3g}..{high:.3g}; expected 0..1: scale or clamp it")
-    return (clip.detach().float().cpu().clamp(0, 1) * 255).round().byte()

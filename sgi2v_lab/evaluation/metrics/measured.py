@@ -22,8 +22,8 @@ Found = tuple[float, dict[str, object]]  # a metric's value, and what it depends
 class Measured:
     """The value of a metric, or the reason why there is none.
 
-    `details` says what the value depends on, in plain numbers and lists: always `resolution` (width, height), `frames`
-    and `definition` (the source), and where they apply `tracker`, `per_object` and others.
+    `details` says what the value depends on: `resolution` (width, height), `frames`, `definition` (the source), and
+    where they apply `tracker`, `per_object` and others, in plain numbers and lists.
     """
 
     value: float | None

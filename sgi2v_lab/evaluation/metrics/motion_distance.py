@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.frechet import Clips, squared_frechet
+from sgi2v_lab.evaluation.metrics.frechet import Clips, check_clips, squared_frechet
 from sgi2v_lab.evaluation.metrics.measured import PER_SIDE, Found, grid_points
 from sgi2v_lab.evaluation.trackers.track import PointTracker, get_tracker
 
@@ -26,6 +26,7 @@ def motion_distance(real: Clips, generated: Clips, tracker: str | PointTracker =
 
     InputError: fewer than two clips (frames, 3, h, w) in a set, or than three frames in a clip.
     """
+    check_clips(real, generated)
     if min(len(real), len(generated)) < 2:
         raise InputError(f"{len(real)} true and {len(generated)} generated clips; a covariance needs two of each")
     tables = [torch.stack([motion_histograms(clip, tracker) for clip in clips]) for clips in (real, generated)]

@@ -37,17 +37,14 @@ class MeasuredSets:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: how it is called and written, where it comes from, what it means, and how it is taken.
-
-    `needs` says what must be known of a video, by the names of `MeasuredVideo`; `digits` are those after the point.
-    """
+    """A metric: how it is called and written, how it is taken, where it comes from, and what it means."""
 
     name: str
     title: str
     unit: str
     better: str  # "lower" or "higher"
-    digits: int
-    needs: tuple[str, ...]
+    digits: int  # after the point
+    needs: tuple[str, ...]  # what must be known of a video, by the names of `MeasuredVideo`
     function: Callable[[MeasuredVideo], Found] | Callable[[MeasuredSets], Found]
     source: str
     meaning: str
@@ -63,8 +60,8 @@ class Metric:
 
 
 def _objmc(given: MeasuredVideo) -> Found:
-    found = ObjMC.of(given)
-    return found.value, {name: found.as_dict()[name] for name in ("per_object", "visible", "tracker")}
+    found, seen = ObjMC.of(given), given.box_tracks.visible.float().mean().item()
+    return found.value, {"per_object": found.per_object.tolist(), "visible": seen, "tracker": found.tracker}
 
 
 def _spectrum(given: MeasuredVideo) -> Found:
@@ -134,9 +131,6 @@ def measure(video: Video, names: Iterable[str] | None = None, **known: object) -
         video: (frames, 3, h, w) in 0..1.
         names: Some of `METRICS`; None for all.
         known: What else is known: the attributes of `MeasuredVideo`.
-
-    Returns:
-        A `Measured` for each name. Where a metric cannot be taken, its value is None and `reason` says why.
 
     Raises:
         InputError: An unknown metric or argument; boxes for another number of frames; a picture of another size.

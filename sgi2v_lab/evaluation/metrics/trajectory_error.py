@@ -22,43 +22,21 @@ __all__ = ["ObjMC", "check_boxes", "ctd", "epe", "objmc"]
 
 @dataclass(frozen=True)
 class ObjMC:
-    """What `objmc` measured. Distances are in pixels of the video."""
+    """What `objmc` measured, and what it depends on. Distances are in pixels of the video."""
 
-    distance: Float[Tensor, "boxes frames"]
+    value: float
+    per_object: Float[Tensor, "boxes"]
     tracks: Tracks
+    tracker: str
     resolution: tuple[int, int]  # width, height
+    frames: int
 
     @classmethod
     def of(cls, given: MeasuredVideo) -> "ObjMC":
         """ObjMC by the tracks that other metrics share."""
-        distance = (given.box_tracks.points - centres(given.asked)).norm(dim=-1)
-        return cls(distance, given.box_tracks, (given.video.shape[-1], given.video.shape[-2]))
-
-    @property
-    def value(self) -> float:
-        """ObjMC."""
-        return self.distance.mean().item()
-
-    @property
-    def tracker(self) -> str:
-        """The tracker's name."""
-        return self.tracks.tracker
-
-    @property
-    def frames(self) -> int:
-        """The number of frames."""
-        return self.distance.shape[1]
-
-    def as_dict(self) -> dict[str, object]:
-        """Plain numbers and lists for JSON, with what the figure depends on."""
-        return {
-            "objmc": self.value,
-            "per_object": self.distance.mean(dim=1).tolist(),
-            "visible": self.tracks.visible.float().mean().item(),
-            "tracker": self.tracker,
-            "resolution": list(self.resolution),
-            "frames": self.frames,
-        }
+        tracks, size = given.box_tracks, (given.video.shape[-1], given.video.shape[-2])
+        distance = (tracks.points - centres(given.asked)).norm(dim=-1)
+        return cls(distance.mean().item(), distance.mean(dim=1), tracks, tracks.tracker, size, len(given.video))
 
 
 def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | PointTracker | None = None) -> ObjMC:
@@ -71,9 +49,9 @@ def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | Po
 
     All frames count, also the first one, whose distance is 0 by construction. Where the tracker loses an object, its
     last known position counts. The tracker follows what is in the box (`track_boxes`); published figures follow the
-    single point in its middle with CoTracker, which is (F - 1) / F times `ctd` with `tracker="cotracker3"`. The figure
-    depends on the tracker, the resolution, the number of frames and the trajectories, so figures of different papers
-    do not compare; the result names the first three.
+    single point in its middle with CoTracker, which is (F - 1) / F times `ctd` with `tracker="cotracker3"`. ObjMC
+    depends on tracker, resolution, number of frames and trajectories, so figures of different papers do not compare;
+    the result names the first three.
 
     Args:
         video: The generated video (frames, 3, h, w) in 0..1.
@@ -81,8 +59,7 @@ def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | Po
         tracker: A name in `trackers.track.TRACKERS`, or a `PointTracker`; None for the default.
 
     Raises:
-        InputError: There is no box, the boxes are for another number of frames, a box lies outside the first frame,
-            or the tracker is unknown.
+        InputError: No box, boxes for another number of frames or outside the first one, or an unknown tracker.
     """
     return ObjMC.of(MeasuredVideo(video, boxes=boxes, tracker=tracker))
 
@@ -95,14 +72,12 @@ def ctd(given: MeasuredVideo) -> Found:
 
         CTD = 1 / (N (F - 1)) * sum_k sum_{f > 1} | centre_kf - track_kf |
 
-    Time-to-Move (arXiv 2511.08633, appendix B.1) named it. `objmc` differs in two things: it follows what is in the box,
-    and the first frame counts. So on equal tracks CTD = F / (F - 1) ObjMC. As in MotionPro's released script,
-    the tracker's guess of a hidden point counts. That script gives CoTracker 8 x 8 points around the start, evaluates
-    one in their middle, and lets the user choose the frames; here the point is alone, and all later frames count. Only
-    `tracker="cotracker3"` compares with published values.
-
-    Raises:
-        InputError: There is no box or one frame only, or a centre lies outside the first frame.
+    Time-to-Move (arXiv 2511.08633, appendix B.1) named it. `objmc` differs in two things: it follows what is in the
+    box, and the first frame counts. So on equal tracks CTD = F / (F - 1) ObjMC. As in MotionPro's released script, the
+    tracker's guess of a hidden point counts. That script gives CoTracker 8 x 8 points around the start, evaluates one
+    in their middle, and lets the user choose the frames; here the point is alone, and all later frames count. Only
+    `tracker="cotracker3"` compares with published values. InputError: no box, one frame only, or a centre outside the
+    first frame.
     """
     check_later(given.video)
     tracks = given.centre_tracks
@@ -118,10 +93,8 @@ def epe(given: MeasuredVideo) -> Found:
     The mean L2 distance between the places of a point in the generated and in the true clip, over later frames in which
     the tracker sees it in both; lower is better. The same tracker follows both. The points are those of a 16 x 16 grid
     that lie in the boxes asked for in the first frame, or all where no boxes are known (MoveBench annotates points and
-    tracks them with CoTracker). Lost points do not count: `seen` is the share of positions that do.
-
-    Raises:
-        InputError: One frame only, or no point of the grid in a box that is seen in both clips.
+    tracks them with CoTracker). Lost points do not count: `seen` is the share of positions that do. InputError: one
+    frame only, or no point of the grid in a box that is seen in both clips.
     """
     check_later(given.video)
     points, made, true = grid_points(given.video), given.grid_tracks, given.reference_tracks
@@ -136,8 +109,5 @@ def epe(given: MeasuredVideo) -> Found:
             "tracker or larger boxes"
         )
     distance = (made.points - true.points).norm(dim=-1)[mine, 1:][seen]
-    return distance.mean().item(), {
-        "points": len(seen),
-        "seen": seen.float().mean().item(),
-        "tracker": made.tracker,
-    }
+    details = {"points": len(seen), "seen": seen.float().mean().item(), "tracker": made.tracker}
+    return distance.mean().item(), details
