@@ -87,7 +87,7 @@ def copies_left(given: MeasuredVideo) -> Found:
     return found.mean().item(), {"background": "inpainted" if given.reference is None else "true clip"}
 
 
-def crops(video: Video, boxes: Float[Tensor, "frames 4"], size: tuple[int, int]) -> Video:
+def crops(video: Video, boxes: Float[Tensor, "frames 4"], size: tuple[int, int]) -> Float[Tensor, "frames 3 rows cols"]:
     """What each frame shows in its box (x0, y0, x1, y1 in pixels), resampled to size (height, width), in 0..1."""
     steps = [(torch.arange(n) + 0.5) / n for n in size]
     unit = torch.stack(torch.meshgrid(*steps, indexing="ij")[::-1], dim=-1)
@@ -102,7 +102,7 @@ def _size(box: Float[Tensor, "4"]) -> tuple[int, int]:
     return height, width
 
 
-def _object_crops(given: MeasuredVideo) -> list[tuple[Video, Video]]:
+def _object_crops(given: MeasuredVideo) -> list[tuple[Tensor, Tensor]]:
     """For each object its crop from the picture (1, 3, h, w), and those from later frames."""
     found = []
     for box in given.asked:
