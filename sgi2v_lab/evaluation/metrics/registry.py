@@ -60,8 +60,8 @@ class Metric:
 
 
 def _objmc(given: MeasuredVideo) -> Found:
-    found, seen = ObjMC.of(given), given.box_tracks.visible.float().mean().item()
-    return found.value, {"per_object": found.per_object.tolist(), "visible": seen, "tracker": found.tracker}
+    details = ObjMC.of(given).as_dict()
+    return details.pop("objmc"), details
 
 
 def _spectrum(given: MeasuredVideo) -> Found:

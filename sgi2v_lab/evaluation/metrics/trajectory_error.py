@@ -38,6 +38,12 @@ class ObjMC:
         distance = (tracks.points - centres(given.asked)).norm(dim=-1)
         return cls(distance.mean().item(), distance.mean(dim=1), tracks, tracks.tracker, size, len(given.video))
 
+    def as_dict(self) -> dict[str, object]:
+        """Plain numbers and lists for JSON."""
+        seen = self.tracks.visible.float().mean().item()
+        found = {"objmc": self.value, "per_object": self.per_object.tolist(), "visible": seen, "tracker": self.tracker}
+        return found | {"resolution": list(self.resolution), "frames": self.frames}
+
 
 def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | PointTracker | None = None) -> ObjMC:
     """ObjMC, object motion control (Wang et al. 2024, MotionCtrl, section 4; SG-I2V, section 4.1); lower is better.
