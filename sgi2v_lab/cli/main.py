@@ -16,6 +16,7 @@ from sgi2v_lab.cli.bench import bench, cost
 from sgi2v_lab.cli.diagnose import diagnose
 from sgi2v_lab.cli.evaluate import benchmark, evaluate, report, status
 from sgi2v_lab.cli.generate import demo, generate
+from sgi2v_lab.cli.measure import measure
 from sgi2v_lab.cli.options import Device, console
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.quiet import quiet_libraries
@@ -73,7 +74,7 @@ def _complain(sentence: str) -> None:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-for command in (demo, generate, evaluate, benchmark, report, status, diagnose, bench, cost):
+for command in (demo, generate, evaluate, benchmark, report, status, measure, diagnose, bench, cost):
     app.command()(command)
 
 

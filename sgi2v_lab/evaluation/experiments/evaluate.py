@@ -17,6 +17,7 @@ from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.datasets.registry import open_dataset
 from sgi2v_lab.evaluation.datasets.sample import Dataset
+from sgi2v_lab.evaluation.experiments.arms import plan_arms, reference_of
 from sgi2v_lab.evaluation.experiments.grid import BASE, Grid, preset_grid, read_grid
 from sgi2v_lab.evaluation.experiments.plan import (
     PLAN,
