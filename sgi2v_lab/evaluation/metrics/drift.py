@@ -14,8 +14,8 @@ from sgi2v_lab.shapes import Boxes, Points, Video
 __all__ = ["background_drift", "background_points", "bg_obj_ctd", "camera_motion"]
 
 MARGIN = 1 / 32  # of the picture's shorter side, kept clear around every box
-SEEN = 0.02  # share of positions that must be seen: fewer are chance hits
-WINDOW = 7  # pixels, likewise: half of the window that Lucas-Kanade looks through, which must not show an object
+WINDOW = 7  # pixels kept clear at least: half of Lucas-Kanade's window, or background points follow the object's edge
+SEEN = 0.02  # share of positions that must be seen; fewer are chance hits
 MOVES = 1.0  # pixels that a box must be asked to go to count as moving
 
 
