@@ -109,8 +109,8 @@ class Dataset(ABC):
         digest = hashlib.sha256()
         for frames in (sample.first_frame, sample.clip):
             if frames is not None:
-                digest.update((frames * 255).round().byte().numpy())
-        digest.update(sample.trajectories.boxes(self.num_frames).mul(100).round().int().numpy())
+                digest.update((frames * 255).round().byte().contiguous().numpy())
+        digest.update(sample.trajectories.boxes(self.num_frames).mul(100).round().int().contiguous().numpy())
         return self._place(name) | {"content": digest.hexdigest()[:16]}
 
     def _place(self, name: str) -> dict[str, object]:
