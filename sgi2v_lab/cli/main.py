@@ -17,6 +17,7 @@ from sgi2v_lab.cli.bench import bench, precision
 from sgi2v_lab.cli.benchmark import benchmark, claims
 from sgi2v_lab.cli.diagnose import cost, diagnose
 from sgi2v_lab.cli.generate import demo, generate
+from sgi2v_lab.cli.measure import measure
 from sgi2v_lab.cli.options import Device, console
 from sgi2v_lab.cli.report import evaluate, report
 from sgi2v_lab.errors import InputError
@@ -75,7 +76,7 @@ def _complain(sentence: str) -> None:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-for command in (demo, generate, bench, precision, benchmark, claims, ablate, evaluate, report, diagnose, cost):
+for command in (demo, generate, measure, bench, precision, benchmark, claims, ablate, evaluate, report, diagnose, cost):
     app.command()(command)
 app.add_typer(sweep, name="sweep")
 

@@ -31,15 +31,9 @@ def matching_accuracy(features: Features, cells: Int[Tensor, "boxes steps 4"]) -
     The match of a cell is the cell of the later frame whose feature is nearest, by cosine; it is right inside the true
     box. A box's corners hold background, so that even perfect features stay below 1.
 
-    Args:
-        features: (frames, channels, h, w).
-        cells: true boxes from `latent_cells`, (boxes, frames, 4); their parts outside the grid are cut off.
-
-    Returns:
-        The part of right matches over boxes, cells and later frames, and that of random matches.
-
-    Raises:
-        InputError: the boxes are for another number of frames, or no box is seen in the first and a later frame.
+    `cells` are true boxes from `latent_cells`; their parts outside the grid are cut off. Returns the share of right
+    matches over boxes, cells and later frames, and that of random matches. InputError: boxes for another number of
+    frames, or no box that is seen in the first and a later frame.
     """
     frames, _, h, w = features.shape
     if cells.shape[1] != frames:

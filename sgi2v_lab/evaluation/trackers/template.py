@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sgi2v_lab.shapes import Video
 
-__all__ = ["SEEN", "Match", "changed", "find_box", "match_box"]
+__all__ = ["SEEN", "Match", "changed", "find_box"]
 
 SIGMA = 0.6  # of the Gaussian, in half box sides
 REACH = 24 / 128  # how far a match may lie from the last one, in picture sides
@@ -52,18 +52,11 @@ class Match:
     places: Float[Tensor, "rows columns 2"]
 
 
-def match_box(video: Video, box: Float[Tensor, "4"]) -> tuple[Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
-    """The centre (x, y) in pixels of one box's first-frame content in every frame, and whether it was found there.
-
-    `box` is x0, y0, x1, y1 in pixels of the first frame; some of it must lie inside. Where the content is not found,
-    the last known position is kept.
-    """
-    found = find_box(video, box)
-    return found.centers, found.seen
-
-
 def find_box(video: Video, box: Float[Tensor, "4"]) -> Match:
-    """The same as `match_box`, with the similarity of all places."""
+    """Where the content of a first-frame box is found in every frame, with the similarity of all places.
+
+    `box` is x0, y0, x1, y1 in pixels; some of it must lie inside the first frame.
+    """
     scale = min(1.0, WORKING_SIDE / min(video.shape[-2:]))
     small = F.interpolate(video, scale_factor=scale, mode="bilinear", antialias=True) if scale < 1 else video
     ratio = torch.tensor([small.shape[-1] / video.shape[-1], small.shape[-2] / video.shape[-2]])

@@ -1,7 +1,7 @@
-"""Clips whose motion is known, to try trackers on: photographs, and clips of one's own, with motion imposed on them.
+"""Clips of known motion, made of photographs, to try trackers and metrics on.
 
-A window on a photograph that shifts makes a clip in which every pixel's path is known; a piece of another photograph
-laid over it hides, for a known time, what is under it.
+A window that shifts over a photograph gives a clip in which the path of every pixel is known. A piece of another
+photograph that crosses it hides points for a known time.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.photographs import read_photograph
 from sgi2v_lab.shapes import Boxes, Points, Video
-
-__all__ = ["KnownPoints", "imposed_clip", "photograph_clip", "shaken"]
 
 PHOTOGRAPHS = ("china", "flower", "coffee", "chelsea", "astronaut", "rocket")
 BOXED = 4  # the first of them, which `photograph_clip` draws from
@@ -83,36 +80,6 @@ def imposed_clip(seed: int, size: int = 128, num_frames: int = 8, per_side: int 
         depth = 1 - ((points - across) / half).norm(dim=-1)
         visible &= depth <= 0
     return KnownPoints(video, points, visible)
-
-
-def shaken(
-    video: Video, seed: int, size: int
-) -> tuple[Float[Tensor, "frames 3 size size"], Float[Tensor, "frames 3 size size"], Float[Tensor, "frames 2"]]:
-    """Two windows of a clip: one that stays, one that wanders, and how far the content is shifted by that.
-
-    What moves in a clip of one's own is not known, but how its two windows must differ is: a point lies in the second
-    one where it lies in the first, plus the shift (frames, 2) in pixels, which begins with zero.
-
-    Args:
-        video: a clip (frames, 3, h, w) in 0..1, whose sides are longer than `size`.
-        seed: of the path.
-        size: side of the windows in pixels, cut out as they are.
-
-    Raises:
-        InputError: the clip is no larger than the windows.
-    """
-    height, width = video.shape[-2:]
-    room = (min(height, width) - size) / 2
-    if room < 1:
-        raise InputError(
-            f"the clip has {width}x{height} px, which leaves no room to shift a window of {size}; make it less"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    steps = torch.randn(len(video), 2, generator=generator) * 0.03 * size
-    steps[0] = 0
-    shift = steps.cumsum(dim=0).clamp(-room, room)
-    still = _cut(video, torch.zeros(len(video), 2), size)
-    return still, _cut(video, shift, size), shift
 
 
 def _oval(center: Tensor, half: Tensor, size: int) -> Float[Tensor, "frames 1 size size"]:
