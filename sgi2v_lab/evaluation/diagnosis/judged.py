@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis.looks import FAINT, Cutouts, cut_out, fine_power
-from sgi2v_lab.evaluation.metrics.trajectory_error import check_boxes
+from sgi2v_lab.evaluation.metrics.measured import check_boxes
 from sgi2v_lab.evaluation.trackers.template import Match, find_box
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run

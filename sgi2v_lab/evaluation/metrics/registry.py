@@ -26,7 +26,7 @@ __all__ = ["METRICS", "SET_METRICS", "MeasuredSets", "Metric", "measure", "measu
 
 @dataclass(frozen=True)
 class MeasuredSets:
-    """True and generated clips (frames, 3, h, w) in 0..1; files or modules of networks, None: in torch.hub's folder."""
+    """True and generated clips (frames, 3, h, w) in 0..1; networks as files or modules, None: in torch.hub's folder."""
 
     real: Sequence[Tensor] | Tensor
     generated: Sequence[Tensor] | Tensor

@@ -6,18 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.measured import (
-    Found,
-    MeasuredVideo,
-    centres,
-    check_boxes,
-    check_later,
-    grid_points,
-)
+from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo, centres, check_later, grid_points
 from sgi2v_lab.evaluation.trackers.track import PointTracker, Tracks
 from sgi2v_lab.shapes import Video
 
-__all__ = ["ObjMC", "check_boxes", "ctd", "epe", "objmc"]
+__all__ = ["ObjMC", "ctd", "epe", "objmc"]
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
         fid(clips(2), clips(2), tmp_path / "gone.pt")
     weights = tmp_path / "pt_inception-2015-12-05-6726825d.pth"
     torch.save({"Conv2d_1a_3x3.conv.weight": torch.zeros(2)}, weights)
-    with pytest.raises(InputError, match="is not TorchScript .pytorch-fid"):
+    with pytest.raises(InputError, match="is not TorchScript, such as pytorch-fid"):
         fid(clips(2), clips(2), weights)
     swapped = scripted(LittleI3D(FEATURES), tmp_path / "i3d.pt")
     with pytest.raises(InputError, match="the network fails as Inception"):
