@@ -1,4 +1,4 @@
-"""The command line: `sgi2v demo`, `generate`, `benchmark`, `claims`, `ablate`, `evaluate`, `report`, `sweep`, ...
+"""The command line: `sgi2v demo`, `generate`, `evaluate`, `benchmark`, `report`, `status`, ...
 
 Bad input is one sentence on standard error and exit code 2, Ctrl-C is exit code 130; neither leaves anything behind.
 What takes seconds to import is imported inside the commands, so that `--help` answers at once.
@@ -12,14 +12,12 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from sgi2v_lab.cli.ablate import ablate, sweep
-from sgi2v_lab.cli.bench import bench, precision
-from sgi2v_lab.cli.benchmark import benchmark, claims
-from sgi2v_lab.cli.diagnose import cost, diagnose
+from sgi2v_lab.cli.bench import bench, cost
+from sgi2v_lab.cli.diagnose import diagnose
+from sgi2v_lab.cli.evaluate import benchmark, evaluate, report, status
 from sgi2v_lab.cli.generate import demo, generate
 from sgi2v_lab.cli.measure import measure
 from sgi2v_lab.cli.options import Device, console
-from sgi2v_lab.cli.report import evaluate, report
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.quiet import quiet_libraries
 
@@ -76,9 +74,8 @@ def _complain(sentence: str) -> None:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-for command in (demo, generate, measure, bench, precision, benchmark, claims, ablate, evaluate, report, diagnose, cost):
+for command in (demo, generate, evaluate, benchmark, report, status, measure, diagnose, bench, cost):
     app.command()(command)
-app.add_typer(sweep, name="sweep")
 
 
 @app.command()

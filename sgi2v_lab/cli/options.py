@@ -20,7 +20,6 @@ __all__ = [
     "Seeds",
     "Workers",
     "console",
-    "finish",
     "resumable",
     "workers_of",
 ]
@@ -76,10 +75,3 @@ def workers_of(given: int | None, device: str | None) -> int:
 def console() -> Console:
     """For tables: as wide as the terminal, or wide enough where there is none."""
     return Console(width=None if sys.stdout.isatty() else 200)
-
-
-def finish(result: Path, failures: list) -> None:
-    """Say how many videos failed, on standard error, and where the result is."""
-    if failures:
-        typer.echo(f"sgi2v: {len(failures)} videos failed, the first with {failures[0]['error']}", err=True)
-    typer.echo(result)

@@ -1,7 +1,7 @@
 """The one runner: every method and setting on every sample of a data set, each video a task with a record.
 
 In the folder, plan.json is written first; tasks/ holds a record and a film strip for each video; videos/ holds MP4s
-where they are asked for. A killed run resumes, `Plan.status` shows the progress, and `report` writes a page at any time.
+where they are asked for. A killed run resumes, `Plan.status` shows the progress, and a report can be written any time.
 """
 
 import hashlib
@@ -13,19 +13,18 @@ from pathlib import Path
 
 import torch
 
-from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.datasets.registry import open_dataset
 from sgi2v_lab.evaluation.datasets.sample import Dataset
-from sgi2v_lab.evaluation.experiments.grid import BASE, Grid, Variant, preset_grid, read_grid
+from sgi2v_lab.evaluation.experiments.arms import plan_arms, reference_of
+from sgi2v_lab.evaluation.experiments.grid import BASE, Grid, preset_grid, read_grid
 from sgi2v_lab.evaluation.experiments.plan import (
     PLAN,
     TASKS,
     TRUTH,
     Arm,
     Plan,
-    PlannedClaim,
     PlannedQuestion,
     PlannedTask,
 )
@@ -38,7 +37,6 @@ from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.quiet import quiet_libraries
-from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.video import write_video
 
 with needs("evaluation"):
@@ -47,7 +45,6 @@ with needs("evaluation"):
 __all__ = ["BENCHMARK_CATEGORIES", "evaluate", "fingerprint"]
 
 BENCHMARK_CATEGORIES = ("single", "two", "pinned", "pan")  # those that the toy is made for, with true clips
-TRUE_VIDEO, NO_CONTROL = "True video", METHODS["none"].title
 
 
 def evaluate(
@@ -60,6 +57,7 @@ def evaluate(
     grid: str | Path | None = None,
     preset: str = "own",
     changes: Mapping[str, object] | None = None,
+    samples: int | None = None,
     seeds: int = 1,
     data_options: Mapping[str, object] | None = None,
     workers: int = 1,
@@ -81,6 +79,7 @@ def evaluate(
             "presets" for the model's own.
         preset: of the model's settings; a grid names its own.
         changes: to the preset's settings.
+        samples: at most so many of the data set; None for all.
         seeds: videos of each sample and arm: 1, 2, ...
         data_options: of the data set, see `open_dataset`; for the benchmark `categories` and `scenes`.
         workers: processes of this machine, of one thread each; 1 works in this process with its threads.
@@ -100,46 +99,42 @@ def evaluate(
     if seeds < 1:
         raise InputError(f"the number of seeds is {seeds}, but must be at least 1")
     loaded = load_model(model, device, dtype)
-    study = _grid(grid, loaded, preset, changes)
+    study = _study(grid, loaded, preset, changes)
     own = loaded.preset(study.preset)
-    options = dict(data_options or {})
-    if data == "benchmark":
-        named = [name for question in study.questions for name in question.categories]
-        options["categories"] = list(options.get("categories") or dict.fromkeys(named) or BENCHMARK_CATEGORIES)
-    opened = cache(lambda size, frames: open_dataset(data, folder, size=size, num_frames=frames, **options))
-    arms, questions = _arms(study, loaded, own, methods)
     base = own.replace(**study.changes(BASE, {}, own))
-    samples = _samples(opened((base.width, base.height), loaded.latent_shape(base)[0]))
-    asked = {arm.label: [q.categories for q in questions if arm.label in q.arms] for arm in arms}
-    tasks: dict[str, list[tuple[PlannedTask, VideoTask]]] = {}  # by precision
-    weights: dict[str, str] = {}
-    models = {None: loaded}
+    arms, questions = plan_arms(study, loaded, own, methods)
+    options = dict(data_options or {})
+    if data == "benchmark" and not options.get("categories"):
+        named = [name for question in questions for name in question.categories]
+        options["categories"] = list(dict.fromkeys(named)) or list(BENCHMARK_CATEGORIES)
+    # a grid may vary the size of the picture
+    opened = cache(lambda size, frames: open_dataset(data, folder, size=size, num_frames=frames, **options))
+    found = _samples(opened((base.width, base.height), loaded.latent_shape(base)[0]), samples)
+    planned: dict[PlannedTask, VideoTask] = {}
+    models, weights = {None: loaded}, {}
     for arm in arms:
         if arm.dtype not in models:
             models[arm.dtype] = load_model(model, device, arm.dtype)
+            models[arm.dtype].settings = loaded.settings
         used = models[arm.dtype]
         name = arm.dtype or dtype or "default"
-        weights[name] = weights.get(name) or fingerprint(used)
-        settings = _settings(arm, own, used)
+        weights.setdefault(name, fingerprint(used))
+        settings = own.replace(**arm.changes)
         dataset = opened((settings.width, settings.height), used.latent_shape(settings)[0])
-        for sample, (category, has_clip) in samples.items():
-            wanted = any(not names or category in names for names in asked[arm.label])
-            if not wanted or (arm.method == TRUTH and not has_clip):
+        for sample, (category, has_clip) in found.items():
+            if not _is_asked(arm, questions, category) or (arm.method == TRUTH and not has_clip):
                 continue
-            identity = _identity(dataset, sample)
             for seed in range(1, 2 if arm.method == TRUTH else seeds + 1):
+                identity = _identity(dataset, sample)
                 task = VideoTask(dataset, sample, identity, arm.method, seed, settings, tuple(arm.changes))
                 key = task_key(task.identity(), weights[name])
-                planned = PlannedTask(key=key, arm=arm.label, sample=sample, category=category, seed=seed)
-                tasks.setdefault(name, []).append((planned, task))
-    if not tasks:
-        raise InputError(f"there is nothing to evaluate: the data set {data} has no sample that the grid asks for")
-    order = {sample: place for place, sample in enumerate(samples)}
-    for pairs in tasks.values():  # sample by sample, so that a run that is stopped early has whole ones
-        pairs.sort(key=lambda pair: (order[pair[0].sample], pair[0].seed))
+                planned[PlannedTask(key=key, arm=arm.label, sample=sample, category=category, seed=seed)] = task
+    if not planned:
+        raise InputError(f"there is nothing to evaluate: no sample of the data set {data} is asked for")
     given = {"data": data, "folder": folder, "model": model, "methods": None if methods is None else ",".join(methods)}
-    given |= {"grid": grid, "preset": None if grid else preset, "seeds": seeds, **_written(options)}
+    given |= {"grid": grid, "preset": None if grid else preset, "samples": samples, "seeds": seeds, **_typed(options)}
     given |= {"device": device, "dtype": dtype, "out": out}
+    used_labels = {task.arm for task in planned}
     plan = Plan(
         title=study.title,
         data=data,
@@ -148,166 +143,51 @@ def evaluate(
         weights=weights,
         seeds=seeds,
         base=base.model_dump(mode="json"),
-        arms=[arm for arm in arms if any(arm.label == planned.arm for pairs in tasks.values() for planned, _ in pairs)],
-        reference=_reference(arms),
+        arms=[arm for arm in arms if arm.label in used_labels],
+        reference=reference_of(arms),
         questions=questions,
-        tasks=[planned for pairs in tasks.values() for planned, _ in pairs],
-        command=command_line("evaluate", given, None if grid else changes),
+        tasks=list(planned),
+        command=command_line("evaluate", given, changes),
         machine=describe_machine(device),
     )
     write_text(out / PLAN, plan.model_dump_json(indent=1) + "\n")
-    records = RecordFolder.at(out / TASKS)
-    for name, pairs in tasks.items():
-        precision = dtype if name == "default" else name
-        used = models.get(name) or loaded
+    # sample by sample, so that a run that is stopped early has whole ones
+    order = {sample: place for place, sample in enumerate(found)}
+    for precision, used in models.items():
+        labels = {arm.label for arm in arms if arm.dtype == precision}
+        some = sorted((task for task in planned if task.arm in labels), key=lambda t: (order[t.sample], t.seed))
         here = workers == 1 and dask is None
-        made = run_tasks(
-            [task for _, task in pairs],
-            records,
-            weights[name],
-            partial(_same, used) if here else _Source(model, device, precision, weights[name]),
+        weight = weights.get(precision or dtype or "default", "")
+        records = run_tasks(
+            [planned[task] for task in some],
+            RecordFolder.at(out / TASKS),
+            weight,
+            partial(_same, used) if here else _Source(model, device, precision or dtype, weight),
             workers=workers,
             dask=dask,
             progress=progress,
-            label="evaluation" if len(tasks) == 1 else name,
+            label=precision or "evaluation",
         )
         if videos:
-            _write_videos(out, [planned for planned, _ in pairs], made)
+            _write_videos(out / "videos", some, records, out / TASKS)
     return plan
 
 
-# --- what is compared ------------------------------------------------------------------------------------------------
-
-
-def _grid(grid: str | Path | None, model: Model, preset: str, changes: Mapping[str, object] | None) -> Grid:
+def _study(grid: str | Path | None, model: Model, preset: str, changes: Mapping[str, object] | None) -> Grid:
     if grid is None:
-        model.preset(preset)  # an unknown one is an error here
         return Grid(title="Ways to control a video", preset=preset, base=dict(changes or {}))
     if changes:
         raise InputError(f"a grid has its own settings, so {next(iter(changes))} cannot be given beside it")
     return preset_grid(model.presets, model.settings) if str(grid) == "presets" else read_grid(grid)
 
 
-def _arms(
-    grid: Grid, model: Model, own: Settings, methods: Iterable[str] | None
-) -> tuple[list[Arm], list[PlannedQuestion]]:
-    """Everything that is compared, and the report's questions; equal arms of several questions are one."""
-    single = grid.name == ""  # no grid: methods alone
-    wanted = list(METHODS) if methods is None and single else list(dict.fromkeys(methods or ()))
-    if unknown := [name for name in wanted if name not in METHODS]:
-        raise InputError(f"unknown method {unknown[0]!r}; choose some of {', '.join(METHODS)}")
-    arms: dict[str, Arm] = {}
-    questions = []
-    for question in grid.questions:
-        names = list(dict.fromkeys([*wanted, *question.methods])) or ["none"]
-        base, *others = grid.variants(question, own)
-        variants = [base, *others] if not single or "sgi2v" in names else []
-        found = _of_methods([name for name in names if name != "sgi2v"], base, single or "sgi2v" not in names)
-        found += _of_variants(variants, base, single, any(name == "none" for name in names))
-        for arm in found:
-            _check(arm, own, model)
-            arms.setdefault(arm.label, arm)
-        labels = list(dict.fromkeys(arm.label for arm in found))
-        by_settings = {_key(grid, own, v.changes, v.method): _named(v, single) for v in variants}
-        questions.append(
-            PlannedQuestion(
-                ask=question.ask,
-                note=question.note,
-                arms=[TRUE_VIDEO, *labels],
-                categories=question.categories,
-                measures=question.measures,
-                claims=[_claim(claim, grid, own, by_settings) for claim in question.claim],
-            )
-        )
-    return [Arm(label=TRUE_VIDEO, group="method", method=TRUTH), *arms.values()], questions
-
-
-def _of_methods(names: list[str], base: Variant, alone: bool) -> list[Arm]:
-    plain = NO_CONTROL if "none" in names else None
-    return [
-        Arm(
-            label=METHODS[name].title,
-            group="method",
-            method=name,
-            changes=base.changes,
-            source=METHODS[name].source,
-            plain=plain if name != "none" else None,
-        )
-        for name in names
-    ]
-
-
-def _of_variants(variants: list[Variant], base: Variant, single: bool, with_plain: bool) -> list[Arm]:
-    """The arms of a grid's rows, and the arms without control that their ratios are taken to."""
-    arms: list[Arm] = []
-    for each in variants:
-        plain = None
-        if with_plain:
-            shared = {name: value for name, value in each.changes.items() if name not in CONTROL_FIELDS}
-            differs = each.dtype or any(base.changes.get(name, each) != value for name, value in shared.items())
-            plain = f"{NO_CONTROL}, {each.label}" if differs else NO_CONTROL
-            if differs:
-                arms.append(Arm(label=plain, group="method", method="none", changes=shared, dtype=each.dtype))
-        arms.append(
-            Arm(
-                label=_named(each, single),
-                group="method" if single else each.group,
-                method=each.method,
-                changes=each.changes,
-                source=METHODS[each.method].source if single else None,
-                plain=plain,
-                dtype=each.dtype,
-            )
-        )
-    return arms
-
-
-def _named(variant: Variant, single: bool) -> str:
-    return METHODS["sgi2v"].title if single else variant.label
-
-
-def _key(grid: Grid, own: Settings, changes: Mapping[str, object], method: str) -> tuple[Settings, str]:
-    return own.replace(**changes), method
-
-
-def _claim(claim: object, grid: Grid, own: Settings, labels: Mapping[tuple, str]) -> PlannedClaim:
-    def side(given: dict | list[dict]) -> list[str]:
-        rows = given if isinstance(given, list) else [given]
-        found = []
-        for row in rows:
-            key = _key(grid, own, grid.changes(claim.text, row, own), row.get("method", "sgi2v"))
-            if key not in labels:
-                raise InputError(f"{grid.name}, claim {claim.text!r}: the grid tries no setting {row!r}; add it")
-            found.append(labels[key])
-        return found
-
-    return PlannedClaim(text=claim.text, measure=claim.measure, better=side(claim.better), worse=side(claim.worse))
-
-
-def _check(arm: Arm, own: Settings, model: Model) -> None:
-    try:
-        model.check_layers(own.replace(**arm.changes).layers)
-    except InputError as error:
-        raise InputError(f"setting {arm.label!r} does not suit the model: {error}") from error
-
-
-def _reference(arms: list[Arm]) -> str:
-    """SG-I2V with the base's settings, or whatever there is."""
-    ours = [arm.label for arm in arms if arm.method == "sgi2v"]
-    return (ours or [arm.label for arm in arms if arm.method not in (TRUTH, "none")] or [arms[-1].label])[0]
-
-
-def _settings(arm: Arm, own: Settings, model: Model) -> Settings:
-    return own if arm.method == TRUTH else own.replace(**arm.changes)
-
-
 # --- samples ---------------------------------------------------------------------------------------------------------
 
 
-def _samples(dataset: Dataset) -> dict[str, tuple[str, bool]]:
+def _samples(dataset: Dataset, most: int | None) -> dict[str, tuple[str, bool]]:
     """Category of each sample, and whether it has a true video. Damaged samples stay, so that they are reported."""
     found = {}
-    for name in dataset.names:
+    for name in dataset.names[:most]:
         try:
             sample = dataset.load(name)
         except InputError:
@@ -325,9 +205,15 @@ def _identity(dataset: Dataset, name: str) -> dict[str, object]:
         return {"dataset": dataset.kind, "sample": name, "damaged": str(error)}
 
 
-def _written(options: Mapping[str, object]) -> dict[str, object]:
+def _is_asked(arm: Arm, questions: Iterable[PlannedQuestion], category: str) -> bool:
+    """Whether a question tries this arm on samples of this category."""
+    return any(arm.label in q.arms and (not q.categories or category in q.categories) for q in questions)
+
+
+def _typed(options: Mapping[str, object]) -> dict[str, object]:
     """The data set's options by their names on the command line."""
-    return {"category" if name == "categories" else name: value for name, value in options.items()}
+    names = {"categories": "category", "how": "fit"}
+    return {names.get(name, name): value for name, value in options.items()}
 
 
 # --- the model in workers --------------------------------------------------------------------------------------------
@@ -372,9 +258,9 @@ def fingerprint(model: Model) -> str:
 # --- videos ----------------------------------------------------------------------------------------------------------
 
 
-def _write_videos(out: Path, planned: Iterable[PlannedTask], records: Iterable[Record]) -> None:
-    """videos/SAMPLE, ARM, seed N.mp4, from the film strips."""
+def _write_videos(folder: Path, planned: Iterable[PlannedTask], records: Iterable[Record], strips: Path) -> None:
+    """SAMPLE, ARM, seed N.mp4, from the film strips."""
     for task, record in zip(planned, records, strict=True):
-        path = out / "videos" / (f"{task.sample}, {task.arm}, seed {task.seed}".replace("/", "-") + ".mp4")
+        path = folder / f"{task.sample}, {task.arm}, seed {task.seed}.mp4".replace("/", "-")
         if record.strip and not path.exists():
-            write_video(path, read_strip(out / TASKS / record.strip, record.result["frames"]))
+            write_video(path, read_strip(strips / record.strip, record.result["frames"]))

@@ -98,7 +98,6 @@ def _measured(video: Video, sample: Sample, seconds: float | None) -> VideoResul
         image=sample.first_frame,
         boxes=boxes,
         reference=sample.clip,
-        masks=sample.masks,
         objects=sample.objects,
         camera=None if sample.objects is None else boxes,  # in a pan the boxes lie on the background
     )
