@@ -1,45 +1,24 @@
-"""Boxes for clips that come without any: what a point tracker sees moving.
-
-Trackers are passed in, any callable of the form of those in `sgi2v_lab.evaluation.trackers.track`: it takes a video
-(frames, 3, height, width) and points (n, 2) in pixels of its first frame, and gives back `points` (n, frames, 2) and
-`visible` (n, frames).
-"""
+"""Boxes for clips that come without any: what a point tracker sees moving."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.trackers.track import PointTracker
 from sgi2v_lab.shapes import Video
 
-__all__ = ["Followed", "Follower", "Moving", "follow", "moving_boxes"]
+__all__ = ["Moving", "follow", "moving_boxes"]
 
 PER_SIDE = 24  # points followed along each side of the picture
+SIDE, LEAST = 0.25, 0.05  # of a square, and how far something must go to count as moving; in shorter sides
 AGREE = 0.5  # least part of a square's points that must move together
 
 
-@runtime_checkable
-class Followed(Protocol):
-    """What a tracker found."""
-
-    points: Tensor
-    visible: Tensor
-
-
-@runtime_checkable
-class Follower(Protocol):
-    """A point tracker."""
-
-    def __call__(self, video: Video, points: Float[Tensor, "n 2"]) -> Followed:
-        """Follow points of the first frame through a video."""
-        ...
-
-
 def follow(
-    tracker: Follower, clip: Video, points: Float[Tensor, "n 2"]
+    tracker: PointTracker, clip: Video, points: Float[Tensor, "n 2"]
 ) -> tuple[Float[Tensor, "n frames 2"], Bool[Tensor, "n frames"]]:
     """Where a tracker finds points (n, 2) in each frame, and whether it sees them there.
 
@@ -70,29 +49,24 @@ class Moving:
     against: str
 
 
-def moving_boxes(clip: Video, tracker: Follower, *, most: int = 3, side: float = 0.25, least: float = 0.05) -> Moving:
+def moving_boxes(clip: Video, tracker: PointTracker, most: int = 3) -> Moving:
     """Squares on what moves most, and where they go.
 
-    A grid of points is followed. In each of many squares, the points that move (against the median of all points, the
-    background) say where it goes: their median shift, frame by frame. The score of a square is how far that takes it
-    away from the background, times the part of its points that agree, at least half; lost points do not. Squares are
-    taken from the best on, none overlapping one that was taken before. Where nothing moves against the background, the
-    motion of the picture itself is taken, as under a moving camera.
+    A grid of points is followed. The background is the median shift of all points. In each of many squares, the median
+    shift of the points that move against the background says where the square goes. Its score is how far that is from
+    the background, times the part of its points that agree, at least half. The best squares are taken, without overlap.
+    Where nothing moves against the background, the camera moves, and the motion of the picture is taken.
 
     Args:
         clip: (frames, 3, height, width).
-        tracker: see the module.
+        tracker: a point tracker.
         most: at most so many boxes, at least 1.
-        side: of the squares, in shorter sides of the picture, above 0 and at most 1.
-        least: how far something must go to count as moving, in shorter sides of the picture.
 
     Raises:
-        InputError: bad options, a tracker that gives back something else, or a clip in which nothing moves.
+        InputError: no box asked for, a tracker that gives back something else, or a clip in which nothing moves.
     """
-    if most < 1 or not 0 < side <= 1 or least <= 0:
-        raise InputError(
-            f"most is {most}, side {side} and least {least}: expected at least 1 box, a side up to 1 and a way above 0"
-        )
+    if most < 1:
+        raise InputError(f"most is {most}: expected at least 1 box")
     height, width = clip.shape[-2:]
     shorter = min(height, width)
     axis = (torch.arange(PER_SIDE) + 0.5) / PER_SIDE
@@ -107,12 +81,12 @@ def moving_boxes(clip: Video, tracker: Follower, *, most: int = 3, side: float =
     shifts = paths - paths[:, :1]
     background = shifts[kept].median(dim=0).values
     for against, relative in (("background", shifts - background), ("picture", shifts)):
-        moves = kept & (relative.norm(dim=-1).amax(dim=1) >= least * shorter)
-        boxes = _best_squares(grid, shifts, relative, moves, (width, height), side * shorter, least * shorter, most)
+        moves = kept & (relative.norm(dim=-1).amax(dim=1) >= LEAST * shorter)
+        boxes = _best_squares(grid, shifts, relative, moves, (width, height), SIDE * shorter, LEAST * shorter, most)
         if boxes:
             return Moving(torch.stack(boxes), against)
     raise InputError(
-        f"nothing moves by {least * shorter:.1f} pixels or more in the clip: expected motion, so leave it out"
+        f"nothing moves by {LEAST * shorter:.1f} pixels or more in the clip: expected motion, so leave it out"
     )
 
 

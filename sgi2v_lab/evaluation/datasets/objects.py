@@ -1,4 +1,4 @@
-"""Masks of objects: read as numbers, and what boxes and centres follow from them.
+"""Masks of objects: read as numbers, and the boxes and centres that follow from them.
 
 A mask is an int64 array (height, width) with one number per object. Coordinates are pixel edges: a mask of the one
 pixel (3, 5) has the box (3, 5, 4, 6) and the centre (3.5, 5.5).
@@ -14,11 +14,12 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError, needs
+from sgi2v_lab.evaluation.datasets.layout import visible_files
 
 with needs("evaluation"):
     import cv2
 
-__all__ = ["Disc", "largest_disc", "mask_boxes", "mask_centers", "match_masks", "read_mask"]
+__all__ = ["Disc", "Followed", "follow_mask", "largest_disc", "match_masks", "read_mask"]
 
 Mask = Int64[np.ndarray, "height width"]
 
@@ -36,18 +37,15 @@ def read_mask(path: Path, size: tuple[int, int]) -> Mask:
     try:
         with PIL.Image.open(path, formats=["PNG"]) as picture:
             mode, found = picture.mode, picture.size
-            if mode in ("RGB", "RGBA"):
-                raise InputError(
-                    f"the mask {path} is a picture in colours ({mode}): expected one number per pixel, as a palette or "
-                    "grey PNG"
-                )
             values = np.array(picture)
     except FileNotFoundError:
         raise InputError(f"there is no mask {path}: expected one for each picture, so check the download") from None
-    except InputError:
-        raise
     except Exception as error:  # decoders raise anything on damaged bytes, and all of it means the same
         raise InputError(f"the mask {path} is damaged ({error}): expected a whole PNG, so fetch it again") from None
+    if mode in ("RGB", "RGBA"):
+        raise InputError(
+            f"the mask {path} is a picture in colours ({mode}): expected one number per pixel, as a palette or grey PNG"
+        )
     if found != tuple(size):
         raise InputError(f"the mask {path} has size {found} but its picture {tuple(size)}: expected the same")
     return (values[..., 0] if values.ndim == 3 else values).astype(np.int64)  # a few of DAVIS 2016 have an alpha
@@ -61,7 +59,7 @@ def match_masks(pictures: list[Path], masks: Path) -> list[Path]:
     """
     if not masks.is_dir():
         raise InputError(f"there are no masks {masks}: expected a folder of PNGs, so take a set that is annotated")
-    there = {path.stem for path in masks.iterdir() if path.suffix.lower() == ".png" and path.name[0] != "."}
+    there = {path.stem for path in visible_files(masks) if path.suffix.lower() == ".png"}
     if len(there) != len(pictures):
         raise InputError(
             f"{masks} holds {len(there)} masks for {len(pictures)} pictures in {pictures[0].parent}: expected one each"
@@ -74,32 +72,28 @@ def match_masks(pictures: list[Path], masks: Path) -> list[Path]:
     return [masks / f"{picture.stem}.png" for picture in pictures]
 
 
-def mask_boxes(masks: list[Mask], number: int) -> tuple[Float[Tensor, "frames 4"], Bool[Tensor, "frames"]]:
-    """The tight box of an object in each frame, and where it is visible; it must be in the first frame.
+@dataclass(frozen=True)
+class Followed:
+    """Where an object's mask is in each frame. Where it is not visible, it waits where it was last seen."""
 
-    Where it is not, its box stays at the last place where it was seen.
-    """
-    boxes: list[list[float]] = []
-    seen = []
+    boxes: Float[Tensor, "frames 4"]  # tight
+    centers: Float[Tensor, "frames 2"]  # of gravity
+    visible: Bool[Tensor, "frames"]
+
+
+def follow_mask(masks: list[Mask], number: int) -> Followed:
+    """Follow an object, which must be in the first frame, through the masks of a video."""
+    boxes, centers, visible = [], [], []
     for mask in masks:
         rows, columns = np.nonzero(mask == number)
-        seen.append(len(rows) > 0)
-        if seen[-1]:
+        visible.append(len(rows) > 0)
+        if visible[-1]:
             boxes.append([float(columns.min()), float(rows.min()), columns.max() + 1.0, rows.max() + 1.0])
+            centers.append([columns.mean() + 0.5, rows.mean() + 0.5])
         else:
             boxes.append(boxes[-1])
-    return torch.tensor(boxes), torch.tensor(seen)
-
-
-def mask_centers(masks: list[Mask], number: int) -> tuple[Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
-    """The centre of gravity of an object in each frame, as `mask_boxes` its box."""
-    centers: list[list[float]] = []
-    seen = []
-    for mask in masks:
-        rows, columns = np.nonzero(mask == number)
-        seen.append(len(rows) > 0)
-        centers.append([columns.mean() + 0.5, rows.mean() + 0.5] if seen[-1] else centers[-1])
-    return torch.tensor(centers), torch.tensor(seen)
+            centers.append(centers[-1])
+    return Followed(torch.tensor(boxes), torch.tensor(centers, dtype=torch.float32), torch.tensor(visible))
 
 
 @dataclass(frozen=True)
