@@ -19,6 +19,7 @@ from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.records import RecordFolder
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.video import read_video
+from tests.helpers.data_sets import DATA_SETS
 from tests.helpers.tiny import FRAMES, HEIGHT, TINIER, WIDTH, tinier_model, tinier_pipeline
 
 SHORT = {"num_inference_steps": 2, "control_steps": (0, 0), "iterations": 1}
@@ -104,6 +105,21 @@ def test_the_benchmark_is_a_short_name(tmp_path, checkpoint):
     plan = Plan.read(tmp_path)
     assert [arm.method for arm in plan.arms] == ["truth", "none", "sgi2v"] and plan.base["iterations"] == 2
     assert plan.command.startswith("sgi2v evaluate --data benchmark") and plan.command.endswith("--iterations 2")
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_every_data_set_is_evaluated_by_the_same_command(tmp_path, quick, name):
+    folder, out = DATA_SETS[name](tmp_path / name), tmp_path / "out"
+    words = ["--data", name, "--folder", folder, "--methods", "none,sgi2v,time_to_move", "--samples", 1, "--videos"]
+    made = call("evaluate", *words, "--out", out, "--workers", 1)
+    assert made.exit_code == 0, made.output
+    plan = Plan.read(out)
+    found = results(out, plan)
+    assert {arm for arm, _ in found} >= {"No control", "SG-I2V", "Time-to-Move"}
+    assert ("True video" in {arm for arm, _ in found}) == (name != "examples")
+    assert all(result.values["objmc"] >= 0 and result.resolution == SIZE for result in found.values())
+    assert len(list((out / "videos").glob("*.mp4"))) == len(found)
+    assert (out / "report.html").stat().st_size > 10_000 and str(folder) in plan.command
 
 
 def test_workers_give_what_one_process_gives(tmp_path, checkpoint):
@@ -230,27 +246,11 @@ def test_a_scenes_own_motion_gives_way_to_what_was_asked_for():
 
 def test_damaged_samples_are_reported_and_the_others_made(tmp_path, quick):
     folder = tmp_path / "examples"
-    make_examples(folder)
+    DATA_SETS["examples"](folder)
     (folder / "2" / "traj.npy").write_bytes(b"no array")
-    plan = evaluate(tmp_path / "out", "examples", folder=folder, methods=["sgi2v"], data_options={"resample": True})
+    plan = evaluate(tmp_path / "out", "examples", folder=folder, methods=["sgi2v"])
     status = plan.status(tmp_path / "out")
-    assert (status.finished, status.failed) == (2, 1) and "2, seed 1, SG-I2V" in status.failures[0]
-
-
-def make_examples(folder):
-    """Three examples in the reference's layout, of photographs that ship with libraries."""
-    import numpy as np
-    import PIL.Image
-
-    from sgi2v_lab.images.photographs import read_photograph
-
-    for number, name in enumerate(("chelsea", "coffee", "astronaut"), start=1):
-        pixels = (read_photograph(name).permute(1, 2, 0).numpy() * 255).astype("uint8")
-        place = folder / str(number)
-        place.mkdir(parents=True)
-        PIL.Image.fromarray(pixels).resize((256, 144)).save(place / "img.png")
-        centers = np.linspace((80, 70), (150, 70), 14)
-        np.save(place / "traj.npy", np.array([[[60, 50], [100, 90], *centers]]))
+    assert (status.finished, status.failed) == (4, 1) and "2, seed 1, SG-I2V" in status.failures[0]
 
 
 def test_a_command_line_can_be_pasted_into_a_shell():
