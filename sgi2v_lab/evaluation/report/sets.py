@@ -53,7 +53,9 @@ def set_figures(study: Study) -> dict[str, SetFigures]:
     for name in ["toy_frechet", "motion_distance"] if study.plan.data == "benchmark" else ["motion_distance"]:
         try:
             if len(real) < LEAST[name]:
-                raise InputError(f"only {len(real)} sets of a true video and one of every arm; it takes {LEAST[name]}")
+                raise InputError(
+                    f"{len(real)} samples and seeds have all videos, and at least {LEAST[name]} are needed"
+                )
             if len(shapes) > 1:
                 raise InputError("the videos are of several sizes, which do not compare")
             found[name] = _distances(study, name, real, made)

@@ -43,13 +43,9 @@ def verdict(study: Study, claims: Sequence[Claim] = ()) -> Verdict:
     ahead = sorted((one for one in against if one.ahead), key=lambda one: one.difference.value)
     samples = max(one.samples for one in against)
     least = min(1.0, len(against) * 2.0 ** (1 - samples))  # the corrected p where all samples agree
-    caution = None
-    if least >= ALPHA:
-        caution = (
-            f"Use more samples: with {samples}, no difference can be significant (p is at least {p_value(least)})."
-        )
+    few = f"Use more samples: with {samples} no difference can be significant (p is at least {p_value(least)})."
     reasons = {one.arm: _why(study, one, families) for one in ahead}
-    return Verdict(of_claims + _first(study.reference, against, ahead), caution, reasons)
+    return Verdict(of_claims + _first(study.reference, against, ahead), few if least >= ALPHA else None, reasons)
 
 
 def _first(reference: str, against: Sequence[Comparison], ahead: Sequence[Comparison]) -> str:
