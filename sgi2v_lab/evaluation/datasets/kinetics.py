@@ -10,6 +10,7 @@ from sgi2v_lab.evaluation.datasets.following import Follower
 from sgi2v_lab.evaluation.datasets.layout import first_folder
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 from sgi2v_lab.evaluation.datasets.videos import sample_of_moving
+from sgi2v_lab.evaluation.trackers.track import get_tracker
 
 __all__ = ["Kinetics"]
 
@@ -55,7 +56,7 @@ class Kinetics(Dataset):
         *,
         size: tuple[int, int],
         num_frames: int,
-        tracker: Follower,
+        tracker: str | Follower = "lk",
         split: str = "val",
         how: str = "stretch",
         stride: int | None = 4,
@@ -64,7 +65,7 @@ class Kinetics(Dataset):
         least: float = 0.05,
     ) -> None:
         super().__init__(folder, size, num_frames)
-        self.tracker, self.how, self.stride = tracker, how, check_stride(stride)
+        self.tracker, self.how, self.stride = get_tracker(tracker), how, check_stride(stride)
         self.most, self.side, self.least = most, side, least
         clips = first_folder(self.folder, (split,), "the clips")
         videos = {path.stem: path for path in sorted(clips.rglob("*")) if path.suffix.lower() in VIDEOS}

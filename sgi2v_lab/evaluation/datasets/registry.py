@@ -22,11 +22,10 @@ from sgi2v_lab.evaluation.datasets.vipseg import VIPSeg
 __all__ = ["DATASETS", "dataset_card", "describe", "open_dataset"]
 
 DATASETS: dict[str, Callable[..., Dataset]] = {
-    "toy": ToyBenchmark,
+    "benchmark": ToyBenchmark,
     "examples": Examples,
     "vipseg": VIPSeg,
-    "davis-2016": partial(Davis, year=2016),
-    "davis-2017": partial(Davis, year=2017),
+    "davis": Davis,
     "kinetics": Kinetics,
     "ava": AVA,
     "videos": Videos,
@@ -41,7 +40,7 @@ def open_dataset(
 
     Args:
         name: one of `DATASETS`.
-        folder: where it lies on this computer; nothing is ever downloaded. "toy" takes none.
+        folder: where it lies on this computer; nothing is ever downloaded. "benchmark" takes none.
         size: (width, height) of the samples.
         num_frames: of each.
         options: those of the data set, see `dataset_card`.

@@ -8,6 +8,7 @@ All data sets are read the same way. They are listed when they are opened, and d
     for sample in dataset: ...
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from torch import Tensor
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.layout import existing_folder
 from sgi2v_lab.images.resize import check_size
-from sgi2v_lab.shapes import Image, Video
+from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.trajectories.boxes import Trajectories
 
 __all__ = ["Dataset", "Sample", "usable"]
@@ -40,6 +41,10 @@ class Sample:
             where it was seen. None where nobody knows.
         meta: where it comes from, as plain values: "dataset", "source", "source_size", "frames" (which of the
             source were taken), "dropped" (reason -> objects left out), and more by data set.
+        category: its group in a report.
+        motion: the settings `fps` and `motion_bucket_id` that say how fast things move; empty if nobody knows.
+        objects: boxes (objects, frames, 4) of what is not background, where the trajectories do not say it: in a
+            camera pan those lie on the background.
     """
 
     name: str
@@ -48,6 +53,9 @@ class Sample:
     clip: Video | None = None
     visible: Bool[Tensor, "boxes frames"] | None = None
     meta: dict[str, object] = field(default_factory=dict)
+    category: str = "all"
+    motion: dict[str, int] = field(default_factory=dict)
+    objects: Boxes | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts of different sizes."""
@@ -90,6 +98,23 @@ class Dataset(ABC):
     @abstractmethod
     def load(self, name: str) -> Sample:
         """Read one sample by its name; InputError says what is wrong with it."""
+
+    def identity(self, name: str) -> dict[str, object]:
+        """All that a result on a sample depends on, as plain values, with a hash of its pictures and boxes.
+
+        Raises:
+            InputError: the sample cannot be read.
+        """
+        sample = self.load(name)
+        digest = hashlib.sha256()
+        for frames in (sample.first_frame, sample.clip):
+            if frames is not None:
+                digest.update((frames * 255).round().byte().contiguous().numpy())
+        digest.update(sample.trajectories.boxes(self.num_frames).mul(100).round().int().contiguous().numpy())
+        return self._place(name) | {"content": digest.hexdigest()[:16]}
+
+    def _place(self, name: str) -> dict[str, object]:
+        return {"dataset": self.kind, "sample": name, "size": list(self.size), "frames": self.num_frames}
 
     def __len__(self) -> int:
         """How many samples it lists."""

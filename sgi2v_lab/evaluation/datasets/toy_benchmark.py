@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
+
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
+from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
+from sgi2v_lab.toy.world.scenes import true_boxes
 
 __all__ = ["ToyBenchmark"]
 
@@ -18,10 +22,10 @@ class ToyBenchmark(Dataset):
         size: (width, height) of the samples.
         num_frames: of each.
         categories: some of `sgi2v_lab.evaluation.scenes.scenes.CATEGORIES`; None for all.
-        most: at most so many of each category; None for all.
+        scenes: at most so many of each category; None for all.
     """
 
-    kind: ClassVar[str] = "toy"
+    kind: ClassVar[str] = "benchmark"
 
     def __init__(
         self,
@@ -29,14 +33,10 @@ class ToyBenchmark(Dataset):
         size: tuple[int, int],
         num_frames: int,
         categories: Sequence[str] | None = None,
-        most: int | None = None,
+        scenes: int | None = None,
     ) -> None:
-        from sgi2v_lab.evaluation.scenes.scenes import (
-            benchmark_scenes,
-        )  # it brings diffusers along, which other data sets do not take
-
         super().__init__(None, size, num_frames)
-        self.scenes = {scene.name: scene for scene in benchmark_scenes(categories, most)}
+        self.scenes = {scene.name: scene for scene in benchmark_scenes(categories, scenes)}
         self.names = tuple(self.scenes)
 
     def load(self, name: str) -> Sample:
@@ -49,8 +49,16 @@ class ToyBenchmark(Dataset):
             "source": scene.title,
             "source_size": list(self.size),
             "frames": list(range(self.num_frames)) if clip is not None else [0],
-            "category": scene.category,
-            "motion": scene.motion(self.num_frames),
             "dropped": {},
         }
-        return Sample(name, first, scene.asked(self.size, self.num_frames), clip, None, meta)
+        asked = scene.asked(self.size, self.num_frames)
+        more = {"category": scene.category, "motion": scene.motion(self.num_frames)}
+        if scene.category == "pan":
+            width, height = self.size
+            sprites = true_boxes(scene.scene(self.num_frames), 1)
+            more["objects"] = sprites * torch.tensor([width, height, width, height])
+        return Sample(name, first, asked, clip, None, meta, **more)
+
+    def identity(self, name: str) -> dict[str, object]:
+        """The scene's name says all: scenes never change."""
+        return self._place(name)

@@ -9,6 +9,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.clips import ANIMATIONS, PICTURES, VIDEOS, by_number, check_stride, read_clip
 from sgi2v_lab.evaluation.datasets.following import Follower, moving_boxes
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
+from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories
@@ -53,7 +54,7 @@ class Videos(Dataset):
         *,
         size: tuple[int, int],
         num_frames: int,
-        tracker: Follower | None = None,
+        tracker: str | Follower | None = "lk",
         how: str = "stretch",
         stride: int | None = None,
         resample: bool = False,
@@ -62,7 +63,8 @@ class Videos(Dataset):
         least: float = 0.05,
     ) -> None:
         super().__init__(folder, size, num_frames)
-        self.tracker, self.how, self.stride, self.resample = tracker, how, check_stride(stride), resample
+        self.tracker = None if tracker is None else get_tracker(tracker)
+        self.how, self.stride, self.resample = how, check_stride(stride), resample
         self.most, self.side, self.least = most, side, least
         self.clips: dict[str, Path] = {}
         for path in sorted(self.folder.iterdir(), key=lambda path: by_number(path.name)):

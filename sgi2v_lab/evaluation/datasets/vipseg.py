@@ -16,6 +16,7 @@ from sgi2v_lab.evaluation.datasets.layout import check_listed, existing_folder, 
 from sgi2v_lab.evaluation.datasets.masks import largest_disc, mask_boxes, mask_centers, match_masks, read_mask
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 from sgi2v_lab.evaluation.datasets.screening import LEAST_SIDE, kept_trajectories, screen
+from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.trajectories.geometry import numbers
 
 __all__ = ["VIPSeg"]
@@ -76,7 +77,7 @@ class VIPSeg(Dataset):
         how: str = "stretch",
         stride: int | None = 1,
         split: str = "val",
-        tracker: Follower | None = None,
+        tracker: str | Follower | None = None,
         tracks: str | Path | None = None,
         control: str = "disc",
         stuff: bool = False,
@@ -92,7 +93,7 @@ class VIPSeg(Dataset):
         self.masks = existing_folder(self.images.parent / "panomasks", "VIPSeg's masks, one folder a video")
         self.tracks = None if tracks is None else existing_folder(Path(tracks), "VIPSeg's tracks, one .json a video")
         self.how, self.stride = how, check_stride(stride)
-        self.tracker, self.control, self.stuff = tracker, control, stuff
+        self.tracker, self.control, self.stuff = tracker and get_tracker(tracker), control, stuff
         self.least_side, self.margin = least_side, margin
         places = (self.folder, self.images.parent, self.images.parent.parent)
         where = next((place for place in places if (place / f"{split}.txt").is_file()), self.folder)

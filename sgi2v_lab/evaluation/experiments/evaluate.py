@@ -6,7 +6,7 @@ where they are asked for. A killed run resumes, `Plan.status` shows the progress
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.quiet import quiet_libraries
+from sgi2v_lab.settings import Settings
 from sgi2v_lab.video import write_video
 
 with needs("evaluation"):
@@ -110,31 +111,22 @@ def evaluate(
     # a grid may vary the size of the picture
     opened = cache(lambda size, frames: open_dataset(data, folder, size=size, num_frames=frames, **options))
     found = _samples(opened((base.width, base.height), loaded.latent_shape(base)[0]), samples)
-    planned: dict[PlannedTask, VideoTask] = {}
-    models, weights = {None: loaded}, {}
-    for arm in arms:
-        if arm.dtype not in models:
-            models[arm.dtype] = load_model(model, device, arm.dtype)
-            models[arm.dtype].settings = loaded.settings
-        used = models[arm.dtype]
-        name = arm.dtype or dtype or "default"
-        weights.setdefault(name, fingerprint(used))
-        settings = own.replace(**arm.changes)
-        dataset = opened((settings.width, settings.height), used.latent_shape(settings)[0])
-        for sample, (category, has_clip) in found.items():
-            if not _is_asked(arm, questions, category) or (arm.method == TRUTH and not has_clip):
-                continue
-            for seed in range(1, 2 if arm.method == TRUTH else seeds + 1):
-                identity = _identity(dataset, sample)
-                task = VideoTask(dataset, sample, identity, arm.method, seed, settings, tuple(arm.changes))
-                key = task_key(task.identity(), weights[name])
-                planned[PlannedTask(key=key, arm=arm.label, sample=sample, category=category, seed=seed)] = task
+    weights: dict[str, str] = {}
+    pairs: dict[str | None, list[tuple[PlannedTask, VideoTask]]] = {}  # by precision
+    models = {arm.dtype: load_model(model, device, arm.dtype) if arm.dtype else loaded for arm in arms}
+    for precision, used in models.items():
+        weights[precision or "default"] = fingerprint(used)
+        pairs[precision] = [
+            pair
+            for arm in arms
+            if arm.dtype == precision
+            for pair in _tasks_of(arm, own, used, opened, _asked_of(arm, questions, found), seeds, fingerprint(used))
+        ]
+    planned = [task for some in pairs.values() for task, _ in some]
     if not planned:
         raise InputError(f"there is nothing to evaluate: no sample of the data set {data} is asked for")
     given = {"data": data, "folder": folder, "model": model, "methods": None if methods is None else ",".join(methods)}
     given |= {"grid": grid, "preset": None if grid else preset, "samples": samples, "seeds": seeds, **_typed(options)}
-    given |= {"device": device, "dtype": dtype, "out": out}
-    used_labels = {task.arm for task in planned}
     plan = Plan(
         title=study.title,
         data=data,
@@ -143,33 +135,31 @@ def evaluate(
         weights=weights,
         seeds=seeds,
         base=base.model_dump(mode="json"),
-        arms=[arm for arm in arms if arm.label in used_labels],
+        arms=[arm for arm in arms if any(arm.label == task.arm for task in planned)],
         reference=reference_of(arms),
         questions=questions,
-        tasks=list(planned),
-        command=command_line("evaluate", given, changes),
+        tasks=planned,
+        command=command_line("evaluate", given | {"device": device, "dtype": dtype, "out": out}, changes),
         machine=describe_machine(device),
     )
     write_text(out / PLAN, plan.model_dump_json(indent=1) + "\n")
-    # sample by sample, so that a run that is stopped early has whole ones
     order = {sample: place for place, sample in enumerate(found)}
     for precision, used in models.items():
-        labels = {arm.label for arm in arms if arm.dtype == precision}
-        some = sorted((task for task in planned if task.arm in labels), key=lambda t: (order[t.sample], t.seed))
-        here = workers == 1 and dask is None
-        weight = weights.get(precision or dtype or "default", "")
+        # sample by sample, so that a run that is stopped early has whole ones
+        some = sorted(pairs[precision], key=lambda pair: (order[pair[0].sample], pair[0].seed))
+        source = _Source(model, device, precision or dtype, weights[precision or "default"])
         records = run_tasks(
-            [planned[task] for task in some],
+            [task for _, task in some],
             RecordFolder.at(out / TASKS),
-            weight,
-            partial(_same, used) if here else _Source(model, device, precision or dtype, weight),
+            source.weights,
+            partial(_same, used) if workers == 1 and dask is None else source,
             workers=workers,
             dask=dask,
             progress=progress,
             label=precision or "evaluation",
         )
         if videos:
-            _write_videos(out / "videos", some, records, out / TASKS)
+            _write_videos(out / "videos", [task for task, _ in some], records, out / TASKS)
     return plan
 
 
@@ -184,8 +174,11 @@ def _study(grid: str | Path | None, model: Model, preset: str, changes: Mapping[
 # --- samples ---------------------------------------------------------------------------------------------------------
 
 
-def _samples(dataset: Dataset, most: int | None) -> dict[str, tuple[str, bool]]:
-    """Category of each sample, and whether it has a true video. Damaged samples stay, so that they are reported."""
+Samples = dict[str, tuple[str, bool]]  # name: category, and whether there is a true video
+
+
+def _samples(dataset: Dataset, most: int | None) -> Samples:
+    """All samples, or the first ones. Damaged ones stay, so that they are reported."""
     found = {}
     for name in dataset.names[:most]:
         try:
@@ -205,9 +198,33 @@ def _identity(dataset: Dataset, name: str) -> dict[str, object]:
         return {"dataset": dataset.kind, "sample": name, "damaged": str(error)}
 
 
-def _is_asked(arm: Arm, questions: Iterable[PlannedQuestion], category: str) -> bool:
-    """Whether a question tries this arm on samples of this category."""
-    return any(arm.label in q.arms and (not q.categories or category in q.categories) for q in questions)
+def _asked_of(arm: Arm, questions: Iterable[PlannedQuestion], samples: Samples) -> dict[str, str]:
+    """Category by name of the samples on which a question tries this arm."""
+    wanted = [question.categories for question in questions if arm.label in question.arms]
+    return {
+        name: category
+        for name, (category, has_clip) in samples.items()
+        if any(not names or category in names for names in wanted) and (has_clip or arm.method != TRUTH)
+    }
+
+
+def _tasks_of(
+    arm: Arm,
+    own: Settings,
+    model: Model,
+    opened: Callable[[tuple[int, int], int], Dataset],
+    samples: Mapping[str, str],
+    seeds: int,
+    weights: str,
+) -> Iterator[tuple[PlannedTask, VideoTask]]:
+    settings = own.replace(**arm.changes)
+    dataset = opened((settings.width, settings.height), model.latent_shape(settings)[0])
+    for sample, category in samples.items():
+        identity = _identity(dataset, sample)
+        for seed in range(1, 2 if arm.method == TRUTH else seeds + 1):
+            task = VideoTask(dataset, sample, identity, arm.method, seed, settings, tuple(arm.changes))
+            key = task_key(task.identity(), weights)
+            yield PlannedTask(key=key, arm=arm.label, sample=sample, category=category, seed=seed), task
 
 
 def _typed(options: Mapping[str, object]) -> dict[str, object]:

@@ -56,6 +56,10 @@ def results(out, plan):
     return {place: VideoResult.model_validate(record.result) for place, record in records.items() if record.result}
 
 
+def numbers(result):
+    return {name: value for name, value in result.values.items() if value is not None}
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +114,8 @@ def test_workers_give_what_one_process_gives(tmp_path, checkpoint):
     assert plans[0].tasks == plans[1].tasks
     one, two = (results(tmp_path / str(n), plan) for n, plan in zip((1, 2), plans, strict=True))
     for place, result in one.items():
-        assert two[place].values == pytest.approx(result.values, rel=1e-3, nan_ok=True)
+        assert two[place].reasons == result.reasons
+        assert numbers(two[place]) == pytest.approx(numbers(result), rel=1e-3)
 
 
 # --- plans -----------------------------------------------------------------------------------------------------------
@@ -200,13 +205,13 @@ def test_tasks_are_told_apart_by_what_their_results_depend_on():
 
 
 def test_the_true_video_is_measured_like_any_other():
-    dataset = open_dataset("benchmark", size=SIZE, num_frames=FRAMES, categories=["single", "pan"], scenes=1)
+    dataset = open_dataset("benchmark", size=(128, 128), num_frames=8, categories=["single", "pan"], scenes=1)
     for name in dataset.names:
         found, video = tasks_of(dataset, name)["truth"].run(tinier_model())
         result = VideoResult.model_validate(found)
         assert torch.allclose(video, dataset.load(name).clip, atol=1 / 255)
         assert result.values["objmc"] < 1.5 and result.values["first_frame_psnr"] > 50 and result.seconds is None
-        assert result.resolution == SIZE and result.frames == FRAMES
+        assert result.resolution == (128, 128) and result.frames == 8
         assert result.details["objmc"]["tracker"] == "ncc"
         assert set(result.reasons) == {name for name, value in result.values.items() if value is None}
         drift = result.values["background_drift"]
