@@ -8,7 +8,6 @@ from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.evaluation.experiments.plan import PLAN, TASKS, TRUTH, Arm, Plan, PlannedQuestion, PlannedTask
 from sgi2v_lab.evaluation.experiments.video_task import VideoResult
 from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, task_key
-from sgi2v_lab.evaluation.tasks.strips import write_strip
 from sgi2v_lab.files import write_text
 
 WEIGHTS = "0123456789abcdef0123"
@@ -34,10 +33,9 @@ def variant(label, group, **changes):
 def result(values):
     """A `VideoResult`: of ObjMC, or of several measures."""
     values = {"objmc": float(values)} if isinstance(values, int | float) else values
-    seconds = {name: value for name, value in values.items() if name != "seconds"}
     return VideoResult(
-        values=seconds,
-        reasons={"background_drift": "the background is too plain"},
+        values={name: value for name, value in values.items() if name != "seconds"},
+        reasons={} if "background_drift" in values else {"background_drift": "the background is too plain"},
         details={"objmc": {"tracker": "ncc"}},
         seconds=values.get("seconds"),
         resolution=SIZE,
@@ -117,8 +115,3 @@ def methods(folder, figures, **options):
     """A comparison of methods: {method: its figures}, and the true videos by `TRUTH`."""
     arms = [TRUE_VIDEO if name == TRUTH else method(name) for name in figures]
     return study(folder, arms, {arm.label: each for arm, each in zip(arms, figures.values(), strict=True)}, **options)
-
-
-def replace_strip(path, video):
-    """Put another video in place of a film strip that is there; the record keeps the size that it had."""
-    write_strip(path, video)

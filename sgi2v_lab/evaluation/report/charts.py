@@ -1,46 +1,29 @@
-"""A report's charts as inline SVG whose colours are the page's, so that they follow its light and dark theme."""
+"""A report's charts as SVG pictures inside the page; its style sheet turns them dark where the page is."""
 
-import re
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from sgi2v_lab.errors import needs
-from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.report.sections import figures_of
 from sgi2v_lab.evaluation.report.study import MEASURES, Study
 from sgi2v_lab.plots.intervals import Point, plot_along, plot_intervals
 from sgi2v_lab.plots.style import styled
 
-with needs("evaluation"):
-    from markupsafe import Markup
+__all__ = ["Chart", "curves", "intervals"]
 
-__all__ = ["Chart", "curves", "intervals", "to_svg"]
-
-# the style sheet's colours, and the names that the page has for them
-COLORS = {
-    "222222": "ink",
-    "666666": "soft",
-    "e4e4e4": "rule",
-    "d55e00": "vermilion",
-    "0072b2": "blue",
-    "009e73": "green",
-    "cc79a7": "pink",
-    "e69f00": "orange",
-    "56b4e9": "sky",
-}
 RANGES = {"control_steps": "middle of the control steps"}
 LOGARITHMIC = 4.0  # from this ratio of the largest to the smallest on, an axis is logarithmic
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing, and what it says to those who cannot see it."""
+    """A drawing as a data URI, and what it says to those who cannot see it."""
 
-    svg: Markup
+    uri: str
     caption: str
 
 
@@ -48,8 +31,7 @@ def intervals(study: Study, names: Iterable[str]) -> list[Chart]:
     """The means of every arm, one chart for each measure."""
     charts = []
     for measure in (MEASURES[name] for name in names):
-        found = figures_of(study, measure.name)
-        points = {label: _point(found[label]) for label in study.arms if label in found}
+        points = _points(study, measure.name)
         if len(points) > 1:
             figure = plot_intervals(points, measure.label, measure.better, study.reference)
             charts.append(_chart(study, figure, f"{measure.title}: means over samples with 95% intervals"))
@@ -60,23 +42,27 @@ def curves(study: Study, names: Iterable[str]) -> list[Chart]:
     """A measure along each setting that is a number and has two values or more."""
     charts, measures = [], [MEASURES[name] for name in names]
     for name, arms in _settings_along(study).items():
+        title, own = RANGES.get(name, name.replace("_", " ")), _number(study.plan.base[name])
         for measure in measures:
-            found = figures_of(study, measure.name)
-            points = [(place, _point(found[label])) for place, label in arms.items() if label in found]
-            if len(points) < 2:
-                continue
-            places = [place for place, _ in points]
-            own = next((place for place, label in arms.items() if label == study.reference), None)
-            logarithmic = min(places) > 0 and max(places) / min(places) >= LOGARITHMIC
-            title = RANGES.get(name, name.replace("_", " "))
-            label = f"{measure.label} ({measure.better} is better)"
-            caption = f"{measure.title} along {title}; the band is the 95% interval, the larger dot {study.reference}"
-            charts.append(_chart(study, plot_along(points, title, label, own, logarithmic), caption))
+            found = _points(study, measure.name)
+            points = [(place, found[label]) for place, label in arms.items() if label in found]
+            if len(points) > 1:
+                places = [place for place, _ in points]
+                logarithmic = min(places) > 0 and max(places) / min(places) >= LOGARITHMIC
+                label = f"{measure.label} ({measure.better} is better)"
+                figure = plot_along(points, title, label, own, logarithmic)
+                dot = f"the band is the 95% interval, the larger dot {study.reference}"
+                charts.append(_chart(study, figure, f"{measure.title} along {title}; {dot}"))
     return charts
 
 
+def _points(study: Study, name: str) -> dict[str, Point]:
+    found = figures_of(study, name)
+    return {x: Point(found[x].value, found[x].low, found[x].high) for x in study.arms if x in found}
+
+
 def _settings_along(study: Study) -> dict[str, dict[float, str]]:
-    """By numeric setting, the arms that differ from the reference in it alone, at the numbers that it has there."""
+    """By numeric setting, the reference and the arms that differ from it in this alone, at their numbers."""
     own, base = study.arms[study.reference], study.plan.base
     found: dict[str, dict[float, str]] = {}
     for label, arm in study.arms.items():
@@ -89,32 +75,14 @@ def _settings_along(study: Study) -> dict[str, dict[float, str]]:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(each, int) for each in value):
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(each, int) for each in value):
         return sum(value) / 2
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _point(found: Interval) -> Point:
-    return Point(found.value, found.low, found.high)
-
-
 def _chart(study: Study, figure: Figure, caption: str) -> Chart:
-    return Chart(to_svg(figure, caption), f"{caption}; {study.conditions}")
-
-
-def to_svg(figure: Figure, title: str) -> Markup:
-    """A figure as an `svg` element for the inside of a page: text stays text, colours are the page's variables."""
-    text = StringIO()
+    svg = BytesIO()
     with styled(), matplotlib.rc_context({"svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[A-Za-z_.]+_?\d+"', "", svg)  # of groups; a page has several drawings
-    for color, name in COLORS.items():
-        svg = re.sub(f"#{color}", f"var(--{name})", svg, flags=re.IGNORECASE)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--sans)", svg)
-    head = re.match(r"<svg[^>]*>", svg)[0]
-    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)
-    opened = f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-label="{Markup.escape(title)}">'
-    return Markup(opened + svg[len(head) :].strip())
+        figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
+    uri = "data:image/svg+xml;base64," + base64.b64encode(svg.getvalue()).decode("ascii")
+    return Chart(uri, f"{caption}; {study.conditions}")

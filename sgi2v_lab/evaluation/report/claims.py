@@ -6,8 +6,8 @@ from statistics import fmean
 
 from sgi2v_lab.evaluation.experiments.plan import PlannedClaim
 from sgi2v_lab.evaluation.metrics.intervals import Interval, difference_of_means
-from sgi2v_lab.evaluation.report.study import MEASURES, TAKEN, Study, by_sample
-from sgi2v_lab.evaluation.report.wording import between, count, listed, number, plain_number, within
+from sgi2v_lab.evaluation.report.study import TAKEN, Study, by_sample
+from sgi2v_lab.evaluation.report.wording import between, count, listed, number, within
 
 __all__ = ["Claim", "claims_of", "judge"]
 
@@ -41,15 +41,14 @@ class Claim:
         """What was found, in words."""
         sides = f"{listed(self.better)} against {listed(self.worse)}"
         if self.gain is None:
-            return (
-                f"{sides}: no sample has {within(self.measure) if self.measure in MEASURES else self.measure} of both."
-            )
-        digits, gain = TAKEN[self.measure].digits, self.gain
-        side = "better" if gain.value >= 0 else "worse"
-        ends = f"gain {plain_number(gain.value, digits, True)}, 95% CI {between(gain, digits, True) or 'none'}"
-        start = f"{sides}: {within(self.measure)} is {number(abs(gain.value), self.measure)} {side}"
-        but = "; the interval contains 0" if self.holds == "undecided" and gain.low is not None else ""
-        return f"{start} on average over {count(gain.scenes, 'sample')} ({ends}{but})."
+            return f"{sides}: no sample has this measure, {self.measure}, on both sides."
+        gain, side = self.gain, "better"
+        if gain.value < 0:
+            gain, side = Interval(-gain.value, gain.high and -gain.high, gain.low and -gain.low, gain.scenes), "worse"
+        ends = between(gain, TAKEN[self.measure].digits) or "none for one sample"
+        but = ", which contains 0" if self.holds == "undecided" and gain.low is not None else ""
+        over = f"on average over {count(gain.scenes, 'sample')} (95% CI {ends}{but})"
+        return f"{sides}: {within(self.measure)} is {number(gain.value, self.measure)} {side} {over}."
 
 
 def claims_of(study: Study) -> list[Claim]:

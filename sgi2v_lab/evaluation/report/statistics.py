@@ -7,7 +7,6 @@ effect size. All tests of one measure are one family, corrected by Holm's step-d
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from statistics import fmean
 
 import numpy as np
@@ -19,7 +18,7 @@ from sgi2v_lab.evaluation.report.study import TAKEN, Study, by_sample
 with needs("evaluation"):
     from scipy.stats import rankdata, wilcoxon
 
-__all__ = ["ALPHA", "Comparison", "compare", "compare_all", "holm", "mean", "ratio_to_plain", "smallest_p"]
+__all__ = ["ALPHA", "Comparison", "compare", "compare_all", "holm", "mean", "ratio_to_plain"]
 
 ALPHA = 0.05
 
@@ -58,7 +57,7 @@ class Comparison:
 def mean(study: Study, arm: str | None, measure: str, category: str | None = None) -> Interval | None:
     """The mean of a measure over samples, with its interval; None where it was not taken."""
     values = by_sample(study.of(arm, category), measure).values()
-    return _mean_of(tuple(values)) if values else None
+    return mean_of(list(values)) if values else None
 
 
 def ratio_to_plain(study: Study, arm: str, category: str | None = None) -> Interval | None:
@@ -91,19 +90,8 @@ def holm(ps: Sequence[float]) -> list[float]:
     """Holm's corrected p values, in the order given: the k-th smallest of m times m - k + 1, never falling, up to 1."""
     order = np.argsort(ps, kind="stable")
     corrected = np.empty(len(ps))
-    worst = 0.0
-    for place, index in enumerate(order):
-        worst = max(worst, min(1.0, (len(ps) - place) * ps[index]))
-        corrected[index] = worst
+    corrected[order] = np.maximum.accumulate(np.arange(len(ps), 0, -1) * np.asarray(ps)[order]).clip(max=1)
     return corrected.tolist()
-
-
-def smallest_p(samples: int, family: int) -> float:
-    """The smallest corrected p value that so many samples can give, where all of them agree."""
-    return min(1.0, family * 2.0 ** (1 - samples))
-
-
-_mean_of = lru_cache(maxsize=10_000)(mean_of)  # tables and charts ask for the same bootstrap
 
 
 def _both(study: Study, one: str, other: str, measure: str, category: str | None) -> tuple[list[float], list[float]]:
@@ -118,5 +106,4 @@ def _signed_ranks(gain: np.ndarray) -> tuple[float, float]:
     if not len(moved):
         return 1.0, 0.0
     ranks = rankdata(np.abs(moved))
-    effect = float((ranks * np.sign(moved)).sum() / ranks.sum())
-    return float(wilcoxon(moved).pvalue), effect
+    return float(wilcoxon(moved).pvalue), float(ranks @ np.sign(moved) / ranks.sum())

@@ -11,7 +11,7 @@ from sgi2v_lab.evaluation.experiments.video_task import VideoResult
 from sgi2v_lab.evaluation.report.study import Row, Study
 from sgi2v_lab.evaluation.report.wording import number, within
 
-__all__ = ["RANKS", "Strip", "best_to_worst", "one_sample", "ranked"]
+__all__ = ["RANKS", "Strip", "chosen_strips", "ranked"]
 
 RANKS = ("best", "median", "worst")
 CAPTION = ("objmc", "box_iou", "bg_obj_ctd", "fidelity", "first_frame_psnr")
@@ -44,24 +44,17 @@ def ranked(rows: Sequence[Row]) -> dict[str, Row]:
     return {rank: ordered[places[rank]] for rank in wanted}
 
 
-def best_to_worst(study: Study) -> list[Strip]:
-    """The reference's best, median and worst videos; those whose pictures cannot be read are left out."""
-    chosen = ranked(study.of(study.reference))
-    found = (
-        _strip(row, f"{rank.capitalize()}: {row.task.sample}, seed {row.task.seed}") for rank, row in chosen.items()
-    )
-    return [strip for strip in found if strip]
+def chosen_strips(study: Study) -> tuple[list[Strip], list[Strip]]:
+    """The reference's best, median and worst videos, and the median one's sample, true and by every arm.
 
-
-def one_sample(study: Study) -> tuple[Row | None, list[Strip]]:
-    """The sample on which the reference is at its median: its true video, and that of every arm."""
+    Those whose pictures cannot be read are left out.
+    """
     chosen = ranked(study.of(study.reference))
+    found = [_strip(row, f"{rank.capitalize()}: {row.task.name}") for rank, row in chosen.items()]
     row = chosen.get("median", chosen.get("best"))
-    if row is None:
-        return None, []
-    rows = [each for each in study.of(study.truth) if each.task.sample == row.task.sample]
-    rows += [each for label in study.arms for each in study.of(label) if each.place == row.place]
-    return row, [strip for each in rows if (strip := _strip(each, each.task.arm))]
+    same = [each for each in study.of(study.truth) if row and each.task.sample == row.task.sample]
+    same += [each for label in study.arms for each in study.of(label) if row and each.place == row.place]
+    return [strip for strip in found if strip], [strip for each in same if (strip := _strip(each, each.task.name))]
 
 
 def _strip(row: Row, title: str) -> Strip | None:

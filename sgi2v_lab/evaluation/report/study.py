@@ -3,18 +3,17 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-
-from pydantic import ValidationError
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.plan import TASKS, TRUTH, Arm, Plan, PlannedTask
 from sgi2v_lab.evaluation.experiments.video_task import VideoResult
 from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo
 from sgi2v_lab.evaluation.metrics.registry import METRICS, SET_METRICS, Metric
-from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, State
+from sgi2v_lab.evaluation.tasks.records import RecordFolder, State
 
 __all__ = ["MEASURES", "TAKEN", "Row", "Study", "by_sample", "read_study"]
 
@@ -54,11 +53,6 @@ class Row:
         found = {} if self.result is None else {**self.result.values, "seconds": self.result.seconds}
         return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
 
-    @property
-    def tracker(self) -> str | None:
-        """That of ObjMC."""
-        return None if self.result is None else self.result.details.get("objmc", {}).get("tracker")
-
 
 @dataclass(frozen=True)
 class Study:
@@ -68,7 +62,7 @@ class Study:
     reference: str  # the label that all others are compared with
     rows: Sequence[Row]  # finished and failed, in the plan's order
     unfinished: Sequence[str]  # names of tasks without a result, and why
-    made: tuple[float, float] | None = None  # when the first and the last record were written, in seconds since 1970
+    made: str = ""  # when the first and the last record were written
 
     @property
     def arms(self) -> dict[str, Arm]:
@@ -101,17 +95,12 @@ class Study:
         return list(dict.fromkeys(row.task.category for row in self.rows))
 
     @property
-    def samples(self) -> list[str]:
-        """Names, in order."""
-        return list(dict.fromkeys(row.task.sample for row in self.rows))
-
-    @property
     def conditions(self) -> str:
         """What all figures depend on: resolution, frames and tracker."""
         sizes = sorted({(*row.result.resolution, row.result.frames) for row in self.done})
-        trackers = sorted({row.tracker for row in self.done if row.tracker})
+        trackers = sorted({str(row.result.details.get("objmc", {}).get("tracker", "not noted")) for row in self.done})
         size = " or ".join(f"{width} × {height} px, {frames} frames" for width, height, frames in sizes)
-        return f"{size}, tracker {' and '.join(trackers) or 'not noted'}"
+        return f"{size}, tracker {' and '.join(trackers)}"
 
     def of(self, arm: str | None, category: str | None = None) -> list[Row]:
         """The finished videos of one arm, of one category or all."""
@@ -119,12 +108,10 @@ class Study:
 
     def part(self, arms: Iterable[str] = (), categories: Iterable[str] = ()) -> "Study":
         """The study of some arms and categories, none for all; the true videos stay."""
-        labels = {*(arms or self.arms), *([self.truth] if self.truth else [])}
-        names = {*(categories or self.categories)}
+        labels, names = {*(arms or self.arms), self.truth}, {*(categories or self.categories)}
         kept = [arm for arm in self.plan.arms if arm.label in labels]
         rows = [row for row in self.rows if row.task.arm in labels and row.task.category in names]
-        known = [arm.label for arm in kept if arm.method != TRUTH]
-        reference = self.reference if self.reference in known or not known else known[-1]
+        reference = self.reference if self.reference in labels else kept[-1].label
         return replace(self, plan=self.plan.model_copy(update={"arms": kept}), rows=rows, reference=reference)
 
 
@@ -138,14 +125,9 @@ def by_sample(rows: Iterable[Row], measure: str) -> dict[str, float]:
 
 
 def read_study(folder: str | Path, reference: str | None = None) -> Study:
-    """What a folder holds.
+    """What the folder of `evaluate` holds. The reference is a label or a method; None for the plan's.
 
-    Args:
-        folder: of `evaluate`, finished or not.
-        reference: the label or the method that all others are compared with; None for the plan's.
-
-    Raises:
-        InputError: there is no plan, no result yet, only failures, or no such reference.
+    InputError: there is no plan, no result yet, only failures, or no such reference.
     """
     plan = Plan.read(folder)
     records = RecordFolder(Path(folder).absolute() / TASKS)
@@ -153,35 +135,23 @@ def read_study(folder: str | Path, reference: str | None = None) -> Study:
     for task in plan.tasks:
         found = records.look(task.key)
         if found.state in (State.FINISHED, State.FAILED):
-            rows.append(_row(task, found.record, records.path))
+            result, strip = found.record.result, found.record.strip and records.path / found.record.strip
+            made = VideoResult.model_validate(result) if result else None
+            rows.append(Row(task, found.record.weights, made, strip, found.record.error))
             stamps.append(found.stamp / 1e9)
         else:
             why = "in flight" if records.claimed(task.key) else found.why or "not made yet"
             unfinished.append(f"{task.name}: {why}")
-    study = Study(plan, plan.reference, rows, unfinished, (min(stamps), max(stamps)) if stamps else None)
     if not rows:
         raise InputError(f"none of the {len(plan.tasks)} videos of {folder} is finished; go on with: {plan.command}")
-    if not study.done:
-        first = study.failed[0]
-        raise InputError(
-            f"all {len(rows)} videos of {folder} failed, so there is nothing to report; the first, {first.task.name}, "
-            f"with {first.error}"
-        )
-    if reference is None:
-        return study
-    names = {arm.method: label for label, arm in reversed(study.arms.items())} | {label: label for label in study.arms}
-    if reference not in names:
-        raise InputError(
-            f"there is no method or setting {reference!r} in {folder}; choose one of {', '.join(study.arms)}"
-        )
-    return replace(study, reference=names[reference])
-
-
-def _row(task: PlannedTask, record: Record, folder: Path) -> Row:
-    if record.result is None:
-        return Row(task, record.weights, error=record.error)
-    try:
-        result = VideoResult.model_validate(record.result)
-    except ValidationError:
-        return Row(task, record.weights, error="its record is of another version; delete it, and run the same again")
-    return Row(task, record.weights, result, folder / record.strip if record.strip else None)
+    if all(row.result is None for row in rows):
+        first = f"the first, {rows[0].task.name}, with {rows[0].error}"
+        raise InputError(f"all {len(rows)} videos of {folder} failed, so there is nothing to report; {first}")
+    first, last = (f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}" for moment in (min(stamps), max(stamps)))
+    study = Study(plan, plan.reference, rows, unfinished, f"{first} to {last} UTC")
+    if reference is None or reference in study.arms:
+        return replace(study, reference=reference or plan.reference)
+    if of_method := [label for label, arm in study.arms.items() if arm.method == reference]:
+        return replace(study, reference=of_method[0])
+    known = ", ".join(study.arms)
+    raise InputError(f"there is no method or setting {reference!r} in {folder}; choose one of {known}")

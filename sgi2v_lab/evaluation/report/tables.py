@@ -1,42 +1,37 @@
-"""The results for other programs: one row for each video in CSV and in Parquet, and summary.json with the means."""
+"""The results for other programs: one row for each video in CSV and in Parquet, and summary.json."""
 
-import csv
-import io
-from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.report.claims import Claim, claims_of
 from sgi2v_lab.evaluation.report.sections import figures_of
-from sgi2v_lab.evaluation.report.sets import SetFigures
+from sgi2v_lab.evaluation.report.sets import Sets
 from sgi2v_lab.evaluation.report.study import MEASURES, TAKEN, Study
 from sgi2v_lab.evaluation.report.targets import Target, incomplete, targets
 from sgi2v_lab.evaluation.report.verdict import Verdict, verdict
-from sgi2v_lab.files import whole_file, write_text
+from sgi2v_lab.files import whole_file
 
 with needs("evaluation"):
     import pyarrow
+    import pyarrow.csv
     import pyarrow.parquet
 
 __all__ = ["ArmSummary", "Summary", "results_table", "summarize", "write_tables"]
 
 
 class ArmSummary(BaseModel):
-    """One arm's figures by names in `MEASURES`: means over samples, ratios to no control, distances of the set."""
+    """One arm's figures by names in `MEASURES`: means over samples, ratio to no control, distances of the set."""
 
-    method: str
     figures: dict[str, Interval]
-    set_ratios: dict[str, Interval]  # to the arm's own no control
     by_category: dict[str, dict[str, Interval]]
+    set_ratios: dict[str, Interval]  # of the set's distances to those of the arm's own no control
 
 
 class Summary(BaseModel):
     """summary.json: `Summary.model_validate_json(path.read_text())` reads it."""
-
-    model_config = ConfigDict(frozen=True)
 
     title: str
     data: str
@@ -54,25 +49,25 @@ class Summary(BaseModel):
     arms: dict[str, ArmSummary]
 
 
-def summarize(study: Study, sets: Mapping[str, SetFigures]) -> Summary:
-    """Everything that the report says, as numbers."""
-    plan, claims, goals = study.plan, claims_of(study), targets(study)
+def summarize(study: Study, sets: Sets) -> Summary:
+    """All that the report says, as numbers."""
+
+    def figures(label: str, category: str | None = None) -> dict[str, Interval]:
+        return {name: each[label] for name, each in found[category].items() if label in each}
+
+    claims, goals = claims_of(study), targets(study)
     found = {c: {n: figures_of(study, n, c, None if c else sets) for n in MEASURES} for c in (None, *study.categories)}
-
-    def of(label: str, category: str | None = None) -> dict[str, Interval]:
-        return {name: every[label] for name, every in found[category].items() if label in every}
-
+    ratios = {label: {n: x.ratios[label] for n, x in sets.items() if label in x.ratios} for label in study.arms}
     arms = {
         arm.label: ArmSummary(
-            method=arm.method,
-            figures=of(arm.label),
-            set_ratios={name: each.ratios[arm.label] for name, each in sets.items() if arm.label in each.ratios},
-            by_category={name: of(arm.label, name) for name in study.categories},
+            figures=figures(arm.label),
+            by_category={name: figures(arm.label, name) for name in study.categories},
+            set_ratios=ratios.get(arm.label, {}),
         )
-        for arm in plan.arms
+        for arm in study.plan.arms
     }
     return Summary(
-        **plan.model_dump(include={"title", "data", "model", "weights"}),
+        **study.plan.model_dump(include={"title", "data", "model", "weights"}),
         conditions=study.conditions,
         reference=study.reference,
         verdict=verdict(study, claims),
@@ -99,7 +94,7 @@ def results_table(study: Study) -> pyarrow.Table:
             **arms[row.task.arm].model_dump(include={"group", "method", "dtype"}),
             **{name: row.values.get(name) for name in TAKEN},
             "objmc_uncontrolled": plain.get((arms[row.task.arm].plain, row.place)),
-            "tracker": row.tracker,
+            "tracker": row.result and row.result.details.get("objmc", {}).get("tracker"),
             "width": row.result and row.result.resolution[0],
             "height": row.result and row.result.resolution[1],
             "frames": row.result and row.result.frames,
@@ -118,12 +113,8 @@ def results_table(study: Study) -> pyarrow.Table:
 
 def write_tables(study: Study, folder: Path) -> tuple[Path, Path]:
     """Write results.csv and results.parquet, and return their paths. InputError where they cannot be written."""
-    table = results_table(study)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, table.column_names, lineterminator="\n")  # a null is an empty cell
-    writer.writeheader()
-    writer.writerows(table.to_pylist())
-    parquet = folder / "results.parquet"
-    with whole_file(parquet) as temporary:
-        pyarrow.parquet.write_table(table, temporary)
-    return write_text(folder / "results.csv", text.getvalue()), parquet
+    table, paths = results_table(study), (folder / "results.csv", folder / "results.parquet")
+    for path, write in zip(paths, (pyarrow.csv.write_csv, pyarrow.parquet.write_table), strict=True):
+        with whole_file(path) as temporary:
+            write(table, temporary)
+    return paths

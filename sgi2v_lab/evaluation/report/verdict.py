@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sgi2v_lab.evaluation.report.claims import Claim
-from sgi2v_lab.evaluation.report.statistics import ALPHA, Comparison, compare_all, smallest_p
+from sgi2v_lab.evaluation.report.statistics import ALPHA, Comparison, compare_all
 from sgi2v_lab.evaluation.report.study import Study
 from sgi2v_lab.evaluation.report.wording import count, listed, number, p_value, within
 
-__all__ = ["MECHANISMS", "Reason", "Verdict", "verdict", "who_is_better"]
+__all__ = ["MECHANISMS", "Verdict", "verdict"]
 
 # What a method does to the object's position: a fact about the method, not about the figures.
 MECHANISMS = {
@@ -20,15 +20,6 @@ MECHANISMS = {
     "drag": "it optimises each frame by itself at a single noise level",
     "sgi2v": "it optimises the latents at several steps until the features along the path match the first frame's",
 }
-CLAIMS = {"yes": "hold", "no": "fail", "undecided": "undecided", "not measured": "not measured"}
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why an arm is ahead of the reference, and at what cost."""
-
-    arm: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -37,41 +28,24 @@ class Verdict:
 
     sentence: str
     caution: str | None = None
-    reasons: Sequence[Reason] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)  # by the arm's label
 
 
 def verdict(study: Study, claims: Sequence[Claim] = ()) -> Verdict:
     """Say how many claims hold, which arm follows its path best, whether that is significant, and what it costs."""
     held = Counter(claim.holds for claim in claims)
-    tally = listed([f"{held[name]} {word}" for name, word in CLAIMS.items() if held[name]] or ["none"])
-    of_claims = f"Claims: {tally}. " if claims else ""
+    tally = [f"{held[name]} {name}" for name in ("yes", "no", "undecided", "not measured") if held[name]]
+    of_claims = f"Do the claims hold? {', '.join(tally).capitalize()}. " if claims else ""
     families = {measure.name: compare_all(study, measure.name) for measure in study.measures}
     against = list(families.get("objmc", {}).values())
     if not against:
         return Verdict(f"{of_claims}Only {study.reference} has ObjMC values, so there is nothing to compare.")
     ahead = sorted((one for one in against if one.ahead), key=lambda one: one.difference.value)
     samples = max(one.samples for one in against)
-    least, caution = smallest_p(samples, len(against)), None
-    if least >= ALPHA:
-        caution = (
-            f"With {count(samples, 'sample')} no difference can be significant: even if all samples agreed, the "
-            f"corrected p would be {p_value(least)}. Use more samples."
-        )
-    reasons = [Reason(one.arm, _why(study, one, families)) for one in ahead]
-    return Verdict(of_claims + _first(study.reference, against, ahead), caution, reasons)
-
-
-def who_is_better(one: Comparison) -> str:
-    """One sentence on a paired comparison."""
-    tally = f"in {one.better} of {count(one.samples, 'sample')}"
-    if one.difference.value == 0 and one.effect == 0:
-        return f"No difference: {one.arm} and {one.reference} are equal in {within(one.measure)}."
-    if one.sure and one.ahead and one.effect > 0:
-        return f"{one.arm} wins: it is better {tally}."
-    if one.sure and not one.ahead and one.effect < 0:
-        return f"{one.reference} wins: {one.arm} is better only {tally}."
-    side = one.arm if one.ahead else one.reference
-    return f"Undecided: {side} has the better mean, but not significantly; {one.arm} is better {tally}."
+    least = min(1.0, len(against) * 2.0 ** (1 - samples))  # the corrected p where all samples agree
+    few = f"Use more samples: with {samples} no difference can be significant (p is at least {p_value(least)})."
+    reasons = {one.arm: _why(study, one, families) for one in ahead}
+    return Verdict(of_claims + _first(study.reference, against, ahead), few if least >= ALPHA else None, reasons)
 
 
 def _first(reference: str, against: Sequence[Comparison], ahead: Sequence[Comparison]) -> str:
@@ -97,19 +71,15 @@ def _first(reference: str, against: Sequence[Comparison], ahead: Sequence[Compar
 
 
 def _why(study: Study, one: Comparison, families: Mapping[str, Mapping[str, Comparison]]) -> str:
-    """Why an arm is ahead of the reference, as far as its method and the figures show."""
+    """Why an arm is ahead of the reference, as far as its method and the significant differences show."""
     method = study.arms[one.arm].method
-    how = f": {MECHANISMS[method]}" if method != study.arms[one.reference].method else ""
-    sure = "" if one.sure else ", not significantly"
-    parts = [f"{_compared(one)}, better in {one.better} of {count(one.samples, 'sample')}{sure}{how}."]
+    tally = f"better in {one.better} of {count(one.samples, 'sample')}{'' if one.sure else ', not significantly'}"
+    parts = [tally, MECHANISMS[method]] if method != study.arms[one.reference].method else [tally]
     others = [found[one.arm] for name, found in families.items() if name != one.measure and one.arm in found]
-    worse = [other for other in others if not other.ahead and other.difference.value]
-    for clear, words in ((True, "Significantly worse"), (False, "Worse on average, but not significantly")):
-        if found := [_compared(other) for other in worse if other.sure is clear]:
-            parts.append(f"{words}: {'; '.join(found)}.")
-    if better := [_compared(other) for other in others if other.ahead and other.sure]:
-        parts.append(f"Significantly better, too: {'; '.join(better)}.")
-    return " ".join(parts if worse else [*parts, "It is not worse in any measure, so these figures show no cost."])
+    for words, ahead in (("significantly worse", False), ("significantly better, too", True)):
+        found = [_compared(other) for other in others if other.sure and other.ahead is ahead]
+        parts += [f"{words}: {', '.join(found) or 'nothing'}"] if found or not ahead else []
+    return f"{'; '.join(parts)}."
 
 
 def _compared(one: Comparison) -> str:

@@ -1,5 +1,6 @@
 """Numbers of a report as they are written: with sensible digits, their units and their intervals."""
 
+import re
 from collections.abc import Sequence
 
 from sgi2v_lab.evaluation.metrics.intervals import Interval
@@ -47,4 +48,4 @@ def listed(names: Sequence[str]) -> str:
 def within(measure: str) -> str:
     """A measure's title within a sentence: abbreviations keep their capitals."""
     title = MEASURES[measure].title
-    return title[0].lower() + title[1:] if title[1].islower() else title
+    return title[0].lower() + title[1:] if re.split("[ -]", title)[0][1:].islower() else title

@@ -30,15 +30,9 @@ class Report:
 
 
 def write_report(folder: str | Path, out: str | Path | None = None, reference: str | None = None) -> Report:
-    """Write report.html, results.csv, results.parquet and summary.json.
+    """Write report.html, results.csv, results.parquet and summary.json to `out`, by default the folder itself.
 
-    Args:
-        folder: that of `evaluate`, finished or not.
-        out: where to; None for the folder itself.
-        reference: as in `read_study`.
-
-    Raises:
-        InputError: nothing to report (see `read_study`), or a place that cannot be written.
+    InputError as `read_study`, or if `out` cannot be written.
     """
     study = read_study(folder, reference)
     out = Path(folder if out is None else out)
