@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.clip_network import load_clip_network, to_network_pixels
+from sgi2v_lab.toy.training.clip_network import load_clip_network, to_network_pixels
 
 __all__ = [
     "FrechetRatio",

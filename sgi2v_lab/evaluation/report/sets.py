@@ -13,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.clip_network import FEATURES
 from sgi2v_lab.evaluation.metrics.frechet import frechet_ratio_interval, squared_frechet, toy_features
 from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.metrics.motion_distance import motion_histograms
 from sgi2v_lab.evaluation.report.study import Row, Study
 from sgi2v_lab.evaluation.tasks.strips import read_strip
+from sgi2v_lab.toy.training.clip_network import FEATURES
 
 __all__ = ["SetFigures", "Sets", "set_figures"]
 

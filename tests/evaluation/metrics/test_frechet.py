@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.clip_network import HARMS, harm
 from sgi2v_lab.evaluation.metrics.frechet import (
     frechet_distance,
     frechet_ratio_interval,
     squared_frechet,
     toy_features,
 )
+from sgi2v_lab.toy.training.clip_network import HARMS, harm
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes

@@ -9,9 +9,9 @@ import torch
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import METRICS, SET_METRICS, frechet_networks, measure, measure_sets
-from sgi2v_lab.evaluation.metrics.clip_network import harm
 from sgi2v_lab.evaluation.metrics.frechet_networks import I3D, INCEPTION
 from sgi2v_lab.evaluation.trackers.track import ncc
+from sgi2v_lab.toy.training.clip_network import harm
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render
 from tests.helpers.known_motion import photograph_clip

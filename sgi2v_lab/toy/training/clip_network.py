@@ -1,6 +1,6 @@
 """A small network that says of a clip what is true of the toy scene in it; its 32 features measure quality.
 
-`python -m sgi2v_lab.evaluation.metrics.clip_network --out FILE` trains it. It sees 8 frames of 64 x 64 pixels and says
+`python -m sgi2v_lab.toy.training.clip_network --out FILE` trains it. It sees 8 frames of 64 x 64 pixels and says
 what a scene knows for certain (`scene_truth`). Half of the clips that it learns from are harmed (`harm`), and it says
 how much, so its features hold sharpness and steadiness too. It learns from scene seeds below `data.HELD_OUT` only,
 never from those that a model is examined on. `frechet` compares the features.

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import clip_network
-from sgi2v_lab.evaluation.metrics.clip_network import (
+from sgi2v_lab.toy.training import clip_network
+from sgi2v_lab.toy.training.clip_network import (
     FEATURES,
     HARMS,
     WEIGHTS,
