@@ -45,18 +45,10 @@ def result(values):
 
 
 def study(folder, arms, figures, categories=None, missing=(), videos=None, questions=(), reference=None, **about):
-    """Write plan.json, and a record and a film strip for each video; returns the folder.
+    """Write plan.json, and for each video a record and a film strip: its own, or grey. Returns the folder.
 
-    Args:
-        folder: where to.
-        arms: `Arm`s.
-        figures: label -> for each sample, or (sample, seed), its ObjMC, all its values, or a sentence: why it failed.
-        categories: of each sample; None: all are "single".
-        missing: (label, place of the sample) without a record.
-        videos: label -> a video for each sample; grey where there is none.
-        questions: of the plan; None: one without `ask`.
-        reference: a label; None: the last arm's.
-        about: the plan's other fields.
+    `figures` holds for each label, sample and perhaps seed the ObjMC, all values, or a sentence: why it failed.
+    `missing` holds (label, place of the sample); `about` holds other fields of the plan.
     """
     folder, tasks = Path(folder), []
     records = RecordFolder.at(folder / TASKS)

@@ -24,8 +24,7 @@ def plot_scores(study: Study) -> Figure:
 
     InputError where no sample has both.
     """
-    ours = study.plan.reference
-    found = {name: ratio_to_plain(study, ours, name) for name in study.categories}
+    found = {name: ratio_to_plain(study, study.reference, name) for name in study.categories}
     limits = CONTROL_TARGETS if study.plan.data == "benchmark" else {}
     control = [_bar(name, one, target=limits.get(name)) for name, one in found.items() if one]
     quality = [each for each in targets(study) if each.found and "Frechet" in each.name]

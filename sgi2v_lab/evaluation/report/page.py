@@ -8,7 +8,7 @@ from sgi2v_lab.evaluation.metrics.published import PUBLISHED, TRACKING, ratio
 from sgi2v_lab.evaluation.metrics.registry import SET_METRICS
 from sgi2v_lab.evaluation.report import charts, strips, wording
 from sgi2v_lab.evaluation.report.claims import Claim, judge
-from sgi2v_lab.evaluation.report.sections import SUMMARY, Table, definitions, figures_of, summary_table
+from sgi2v_lab.evaluation.report.sections import SUMMARY, Cell, definitions, figures_of, summary_table
 from sgi2v_lab.evaluation.report.sets import Sets, set_figures
 from sgi2v_lab.evaluation.report.statistics import compare_all
 from sgi2v_lab.evaluation.report.study import MEASURES, Study
@@ -31,7 +31,7 @@ class Answer:
 
     question: PlannedQuestion
     claims: list[Claim]
-    table: Table | None
+    table: list[list[Cell]]
     missing: list[str]  # measures that were asked for and not taken
     charts: list[charts.Chart]
 

@@ -11,7 +11,7 @@ from sgi2v_lab.evaluation.report.study import MEASURES, Study
 from sgi2v_lab.evaluation.report.wording import between, plain_number
 from sgi2v_lab.evaluation.trackers.track import TRACKERS
 
-__all__ = ["SUMMARY", "Cell", "Table", "definitions", "figures_of", "summary_table"]
+__all__ = ["SUMMARY", "Cell", "definitions", "figures_of", "summary_table"]
 
 SUMMARY = ("objmc", "ratio", "bg_obj_ctd", "fidelity", "first_frame_psnr", "box_iou", "toy_frechet", "seconds")
 ARROWS = {"lower": "↓", "higher": "↑"}
@@ -24,14 +24,6 @@ class Cell:
     text: str
     below: str = ""
     best: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of means: its head, and its rows, each with the arm's label first."""
-
-    head: Sequence[Cell]
-    rows: Sequence[Sequence[Cell]]
 
 
 def figures_of(study: Study, name: str, category: str | None = None, sets: Sets | None = None) -> dict[str, Interval]:
@@ -47,10 +39,10 @@ def figures_of(study: Study, name: str, category: str | None = None, sets: Sets 
 
 def summary_table(
     study: Study, names: Iterable[str], sets: Sets, categories: Sequence[str | None] = (None,)
-) -> Table | None:
-    """A row for each arm and the true video, a column for each measure and category; None is all categories.
+) -> list[list[Cell]]:
+    """A head, and a row for each arm and the true video; a column for each measure and category, None for all.
 
-    Measures that were not taken are left out; None where none is left.
+    Measures that were not taken are left out; there is no table where none is left.
     """
     rows = {arm.label: [row for each in categories for row in study.of(arm.label, each)] for arm in study.plan.arms}
     lines = {}
@@ -66,7 +58,7 @@ def summary_table(
                 head.append(Cell(measure.title, " ".join(about)))
                 for label, line in lines.items():
                     line.append(cells.get(label, Cell("—")))
-    return Table(head, list(lines.values())) if len(head) > 2 else None
+    return [head, *lines.values()] if len(head) > 2 else []
 
 
 def _column(study: Study, name: str, category: str | None, sets: Sets) -> dict[str, Cell]:
@@ -102,7 +94,7 @@ def definitions(study: Study, sets: Sets) -> dict[str, str]:
         why = Counter(row.result.reasons[measure.name] for row in study.done if measure.name in row.result.reasons)
         parts = [f"{measure.better} is better. {measure.meaning[0].upper()}{measure.meaning[1:]}."]
         parts += [f"Tracker: {' and '.join(named)}."] if named else []
-        parts += [f"Source: {measure.source}."]
+        parts.append(f"Source: {measure.source}.")
         parts += [f"Not taken of {why.total()} videos; most often: {why.most_common(1)[0][0]}."] if why else []
         found[measure.label] = " ".join(parts)
     return found

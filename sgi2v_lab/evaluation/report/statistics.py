@@ -67,9 +67,9 @@ def ratio_to_plain(study: Study, arm: str, category: str | None = None) -> Inter
     return ratio_of_means(above, below) if any(below) else None
 
 
-def compare(study: Study, arm: str, reference: str, measure: str, category: str | None = None) -> Comparison | None:
+def compare(study: Study, arm: str, reference: str, measure: str) -> Comparison | None:
     """One arm against another; None where no sample has both. `p_holm` is that of a family of one."""
-    ours, theirs = _both(study, arm, reference, measure, category)
+    ours, theirs = _both(study, arm, reference, measure)
     if not ours:
         return None
     gain = np.subtract(ours, theirs) * (-1 if TAKEN[measure].better == "lower" else 1)
@@ -78,10 +78,10 @@ def compare(study: Study, arm: str, reference: str, measure: str, category: str 
     return Comparison(arm, reference, measure, fmean(ours), fmean(theirs), difference, better, effect, p, p)
 
 
-def compare_all(study: Study, measure: str, category: str | None = None) -> dict[str, Comparison]:
+def compare_all(study: Study, measure: str) -> dict[str, Comparison]:
     """Every other arm against the study's reference, by label, corrected by Holm."""
     others = [arm for arm in study.arms if arm != study.reference]
-    found = [one for arm in others if (one := compare(study, arm, study.reference, measure, category))]
+    found = [one for arm in others if (one := compare(study, arm, study.reference, measure))]
     corrected = holm([one.p for one in found])
     return {one.arm: replace(one, p_holm=p) for one, p in zip(found, corrected, strict=True)}
 
@@ -94,7 +94,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _both(study: Study, one: str, other: str, measure: str, category: str | None) -> tuple[list[float], list[float]]:
+def _both(study: Study, one: str, other: str, measure: str, category: str | None = None) -> tuple[list, list]:
     ours, theirs = (by_sample(study.of(name, category), measure) for name in (one, other))
     common = [sample for sample in ours if sample in theirs]
     return [ours[sample] for sample in common], [theirs[sample] for sample in common]

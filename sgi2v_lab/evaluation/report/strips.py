@@ -11,9 +11,8 @@ from sgi2v_lab.evaluation.experiments.video_task import VideoResult
 from sgi2v_lab.evaluation.report.study import Row, Study
 from sgi2v_lab.evaluation.report.wording import number, within
 
-__all__ = ["RANKS", "Strip", "chosen_strips", "ranked"]
+__all__ = ["Strip", "chosen_strips", "ranked"]
 
-RANKS = ("best", "median", "worst")
 CAPTION = ("objmc", "box_iou", "bg_obj_ctd", "fidelity", "first_frame_psnr")
 QUALITY = 88  # of JPEG; the lossless strips are in the folder
 WIDEST = 1600  # pixels of a strip: larger videos are shrunk
@@ -40,7 +39,7 @@ def ranked(rows: Sequence[Row]) -> dict[str, Row]:
         samples.setdefault(row.task.sample, []).append(row)
     ordered = sorted((each[(len(each) - 1) // 2] for each in samples.values()), key=lambda row: row.values["objmc"])
     places = {"best": 0, "median": (len(ordered) - 1) // 2, "worst": len(ordered) - 1}
-    wanted = {0: (), 1: ("best",), 2: ("best", "worst")}.get(len(ordered), RANKS)
+    wanted = {0: (), 1: ("best",), 2: ("best", "worst")}.get(len(ordered), tuple(places))
     return {rank: ordered[places[rank]] for rank in wanted}
 
 

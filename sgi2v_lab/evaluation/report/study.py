@@ -145,13 +145,11 @@ def read_study(folder: str | Path, reference: str | None = None) -> Study:
     if not rows:
         raise InputError(f"none of the {len(plan.tasks)} videos of {folder} is finished; go on with: {plan.command}")
     if all(row.result is None for row in rows):
-        first = f"the first, {rows[0].task.name}, with {rows[0].error}"
-        raise InputError(f"all {len(rows)} videos of {folder} failed, so there is nothing to report; {first}")
+        raise InputError(f"all {len(rows)} videos failed; the first, {rows[0].task.name}, with {rows[0].error}")
     first, last = (f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}" for moment in (min(stamps), max(stamps)))
     study = Study(plan, plan.reference, rows, unfinished, f"{first} to {last} UTC")
     if reference is None or reference in study.arms:
         return replace(study, reference=reference or plan.reference)
     if of_method := [label for label, arm in study.arms.items() if arm.method == reference]:
         return replace(study, reference=of_method[0])
-    known = ", ".join(study.arms)
-    raise InputError(f"there is no method or setting {reference!r} in {folder}; choose one of {known}")
+    raise InputError(f"there is no method or setting {reference!r}; choose one of {', '.join(study.arms)}")

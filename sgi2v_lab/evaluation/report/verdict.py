@@ -52,22 +52,17 @@ def _first(reference: str, against: Sequence[Comparison], ahead: Sequence[Compar
     if tie := [one.arm for one in against if one.difference.value == 0 and not ahead]:
         return f"Nothing beats {reference} on ObjMC; exactly equal to it: {listed(tie)}."
     best = ahead[0] if ahead else min(against, key=lambda one: one.difference.value)
-    ours, theirs = number(best.mean_reference, "objmc"), number(best.mean, "objmc")
     about = f"{count(best.samples, 'sample')}, Holm-corrected p = {p_value(best.p_holm)}".replace("= <", "<")
     about = about if best.sure else f"not significant: {about}"
+    ours, theirs = number(best.mean_reference, "objmc"), f"{number(best.mean, 'objmc')} of {best.arm} ({about})"
     if not ahead:
         wins = "wins" if best.sure else "has the best mean"
-        return (
-            f"{reference} {wins} on ObjMC: {ours} from the path on average, against {theirs} of the next best, "
-            f"{best.arm} ({about})."
-        )
+        return f"{reference} {wins} on ObjMC: {ours} from the path on average, against {theirs}, the next best."
     sure, perhaps = ([one.arm for one in ahead if one.sure is sure] for sure in (True, False))
     parts = [f"significantly better: {listed(sure)}"] if sure else []
     parts += [f"better on average, but not significantly: {listed(perhaps)}"] if perhaps else []
-    return (
-        f"{reference} does not win on ObjMC; {'; '.join(parts)}. Best is {best.arm}, with {theirs} from the path on "
-        f"average against {ours} of {reference} ({about})."
-    )
+    best_is = f"It is {ours} from the path on average, against {theirs}, the best."
+    return f"{reference} does not win on ObjMC; {'; '.join(parts)}. {best_is}"
 
 
 def _why(study: Study, one: Comparison, families: Mapping[str, Mapping[str, Comparison]]) -> str:
