@@ -1,9 +1,6 @@
-"""All data sets by name, and what one of them holds."""
+"""All data sets by name."""
 
 import inspect
-from collections import Counter
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
@@ -16,7 +13,7 @@ from sgi2v_lab.evaluation.datasets.sample import Dataset
 from sgi2v_lab.evaluation.datasets.videos import Videos
 from sgi2v_lab.evaluation.datasets.vipseg import VIPSeg
 
-__all__ = ["DATASETS", "Description", "dataset_card", "describe", "open_dataset"]
+__all__ = ["DATASETS", "dataset_card", "open_dataset"]
 
 DATASETS: dict[str, type[Dataset]] = {
     each.kind: each for each in (Benchmark, Examples, VIPSeg, Davis, Kinetics, AVA, Videos)
@@ -55,33 +52,6 @@ def open_dataset(
 def dataset_card(name: str) -> str:
     """What a data set is, where to get it, under which terms, how its folder looks, and its options."""
     return inspect.getdoc(_class(name))
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a data set holds; of the first samples where not all were read."""
-
-    samples: int
-    missing: int
-    usable: int
-    broken: dict[str, str]  # name -> what is wrong
-    boxes: int
-    dropped: dict[str, int]  # reason -> objects left out
-
-
-def describe(dataset: Dataset, most: int | None = None) -> Description:
-    """Read a data set, or at most so many of its samples, and count."""
-    broken, dropped, boxes, usable = {}, Counter(), 0, 0
-    for name in islice(dataset.names, most):
-        try:
-            sample = dataset.load(name)
-        except InputError as error:
-            broken[name] = str(error)
-            continue
-        usable += 1
-        boxes += len(sample.trajectories)
-        dropped.update(sample.meta["dropped"])
-    return Description(len(dataset), len(dataset.missing), usable, broken, boxes, dict(dropped))
 
 
 def _class(name: str) -> type[Dataset]:

@@ -3,7 +3,7 @@ import PIL.Image
 import pytest
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets import describe, open_dataset
+from sgi2v_lab.evaluation.datasets import open_dataset
 from tests.helpers.real_clips import pasted, write_pictures
 
 PALETTE = [value for index in range(256) for value in (index, 255 - index, 37 * index % 256)]
@@ -63,11 +63,6 @@ def test_boxes_are_the_masks_tight_boxes(folder):
     assert dog == [[60, 30, 80, 50], [57, 30, 77, 50], [57, 30, 77, 50], [57, 30, 77, 50]]
     assert sample.visible.tolist() == [[True] * 4, [True, True, False, False]]
     assert [trajectory.name for trajectory in sample.trajectories] == ["object 1", "object 2"]
-
-
-def test_describe(folder):
-    found = describe(opened(folder))
-    assert (found.samples, found.usable, found.boxes, found.broken) == (2, 2, 3, {})
 
 
 def test_an_object_that_comes_later_is_left_out(folder):

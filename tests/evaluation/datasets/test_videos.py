@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets import describe, open_dataset
+from sgi2v_lab.evaluation.datasets import open_dataset
 from sgi2v_lab.evaluation.datasets.clips import read_moments
 from sgi2v_lab.video import read_video
 from tests.helpers.real_clips import pasted, real_video, write_mp4, write_pictures
@@ -74,13 +74,6 @@ def test_the_tracker_finds_what_moves_and_how(kinetics):
     assert torch.allclose(last - first, torch.tensor([30.0, 0, 30, 0]), atol=1)  # 10 frames of 3
     x, y = ((first[:2] + first[2:]) / 2).tolist()
     assert 24 <= x <= 68 and 40 <= y <= 84
-
-
-def test_describe_kinetics(kinetics):
-    (kinetics / "val" / f"{FAST}.mp4").write_bytes(b"<html>not found</html>" * 100)
-    found = describe(open_kinetics(kinetics, size=(160, 68), stride=1))
-    assert (found.samples, found.missing, found.usable) == (2, 1, 1)
-    assert "cannot be decoded as a video" in found.broken[FAST]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets import describe, open_dataset
+from sgi2v_lab.evaluation.datasets import open_dataset
 from sgi2v_lab.evaluation.trackers.track import Tracks, lk
 from tests.helpers.real_clips import pasted, write_pictures
 
@@ -137,17 +137,6 @@ def test_a_real_tracker_follows(folder):
     sample = opened(folder, tracker=lk, size=(192, 128), num_frames=4)["0_street"]
     move = sample.trajectories.boxes(4)[1, 3] - sample.trajectories.boxes(4)[1, 0]
     assert torch.allclose(move, torch.tensor([18.0, 6, 18, 6]), atol=1.5)
-
-
-def test_describe_counts_and_names_what_is_broken(folder):
-    (folder / "imgs" / "1_yard" / "00000119.jpg").write_bytes(b"no picture")
-    dataset = opened(folder)
-    found = describe(dataset)
-    assert (found.samples, found.usable, found.boxes, found.dropped, found.missing) == (2, 1, 2, {"stuff": 1}, 0)
-    assert list(found.broken) == ["1_yard"] and "00000119.jpg is not a picture" in found.broken["1_yard"]
-    assert describe(dataset, most=1).broken == {}
-    with pytest.raises(InputError, match="not a picture"):
-        list(dataset)
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
