@@ -88,6 +88,7 @@ def test_the_best_is_marked_only_where_all_were_measured_in_equally_many_samples
 
     assert best({TRUTH: [0.5, 0.5], "none": [8, 8], "sgi2v": [2, 2]}) == [[], [], ["2.0"]]
     assert best({"none": [8, 8, 8], "sgi2v": [2, 2, "failed"]}) == [[], []]
+    assert best({"none": [8] * 4, "sgi2v": [8] * 4}) == [[], []], "nobody is the best of equals"
 
 
 def test_a_distance_of_sets_is_to_the_true_videos(tmp_path):

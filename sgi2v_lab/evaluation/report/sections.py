@@ -70,7 +70,8 @@ def _column(study: Study, name: str, category: str | None, sets: Sets) -> dict[s
     found, measure, cells = figures_of(study, name, category, sets), MEASURES[name], {}
     rivals = [x for x, arm in study.arms.items() if study.of(x, category) and (name != "ratio" or arm.plain)]
     fair = len(rivals) > 1 and all(x in found for x in rivals) and len({found[x].scenes for x in rivals}) == 1
-    best = (min if measure.better == "lower" else max)(found[x].value for x in rivals) if fair else None
+    values = {found[x].value for x in rivals} if fair else {}
+    best = (min if measure.better == "lower" else max)(values) if len(values) > 1 else None
     for label, one in found.items():
         ratio = sets[name].ratios.get(label) if name in sets else None
         lines = [between(one, measure.digits)]
