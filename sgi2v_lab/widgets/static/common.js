@@ -63,11 +63,49 @@ export function button(label, iconName, attributes = {}, showLabel = false) {
   return h("button", { type: "button", class: "sg-button", title: label, "aria-label": label, ...attributes }, icon(iconName), text);
 }
 
+/** The element that has the keyboard, as seen from `root`: in a shadow tree (marimo) the document names only the host. */
+export const focusedElement = (root) => root.getRootNode().activeElement;
+
+/** Where an event is in an element, in that element's CSS pixels: a slide may be scaled by `zoom` or a transform. */
+export function placeIn(element, event) {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return [((event.clientX - left) * element.clientWidth) / width, ((event.clientY - top) * element.clientHeight) / height];
+}
+
+/**
+ * Follow the pointer from a press on an element until it is let go: `down`, `move`, and at the end `up` or `cancel`.
+ * Some ends are never seen (the capture is lost, the button comes up elsewhere); then `up` tells of the last place.
+ * `move` also hears of a pointer that only passes.
+ */
+export function followPointer(element, { down, move, up, cancel }) {
+  let held = null;
+  const end = (event, how) => {
+    if (event.pointerId !== held) return;
+    held = null;
+    how(event);
+  };
+  const listen = (name, handler) => element.addEventListener(name, handler);
+  listen("pointerdown", (event) => {
+    end(event, up);
+    if (event.button !== 0 || held !== null) return;
+    held = event.pointerId;
+    element.setPointerCapture(held);
+    down(event);
+  });
+  listen("pointermove", (event) => {
+    if (!(event.buttons & 1)) end(event, up);
+    move(event);
+  });
+  listen("pointerup", (event) => end(event, up));
+  listen("lostpointercapture", (event) => end(event, up));
+  listen("pointercancel", (event) => end(event, cancel));
+}
+
 /** Mark the widget's root as dark or light, as what lies behind it is, and go on doing so. Returns the way to stop. */
 export function followTheme(root) {
   const update = () => {
-    let [element, colour] = [root.parentElement, null];
-    for (; element && !colour; element = element.parentElement) {
+    let [element, colour] = [root.parentElement || root.getRootNode().host, null];
+    for (; element && !colour; element = element.parentElement || element.getRootNode().host) {
       const [r, g, b, a = 1] = (getComputedStyle(element).backgroundColor.match(/[\d.]+/g) || [0, 0, 0, 0]).map(Number);
       if (a > 0.5) colour = [r, g, b];
     }
@@ -89,12 +127,14 @@ export function followTheme(root) {
  * Keys pressed inside a widget are the widget's. Front ends take theirs on the document, before any element hears of
  * them ("b" would add a cell, an arrow leave this one), so they are met on the window. What a browser does by itself, as
  * typing or pressing a button, goes on. With Ctrl or Cmd, what `handle` does not want stays the front end's.
+ * `handle` gets the event and the element that has the keyboard, which a shadow tree hides from the window's events.
  * Returns the way to stop.
  */
 export function captureKeys(root, handle) {
   const listen = (event) => {
-    if (!root.contains(event.target)) return;
-    const done = handle(event);
+    const [target] = event.composedPath();
+    if (!root.contains(target)) return;
+    const done = handle(event, target);
     if (done) event.preventDefault();
     if (done || !(event.ctrlKey || event.metaKey)) event.stopPropagation();
   };

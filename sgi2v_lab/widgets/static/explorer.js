@@ -51,7 +51,7 @@ export class Explorer {
       this.body,
     );
     el.append(this.root);
-    this.undo = [followTheme(this.root), captureKeys(this.root, (event) => this.keyDown(event))];
+    this.undo = [followTheme(this.root), captureKeys(this.root, (event, target) => this.keyDown(event, target))];
     this.on(["busy", "error"], () => {
       const busy = model.get("busy");
       this.busy.textContent = busy && `${busy}…`;

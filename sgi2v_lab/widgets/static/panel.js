@@ -1,5 +1,5 @@
 // What can be said about the selected object in words and numbers.
-import { button, h, icon } from "./common.js";
+import { button, focusedElement, h, icon } from "./common.js";
 import { boxAt } from "./interpolation.js";
 import { keyAt, pinned, removeKey, resizable, resizeAt, moveAt, retime, setKey, straightened } from "./edits.js";
 
@@ -96,7 +96,7 @@ export class Panel {
     this.intro.style.display = one ? "none" : "";
     this.details.style.display = one ? "" : "none";
     if (!one) return;
-    const show = (input, value) => { if (input !== document.activeElement || ed.stage.drag) input.value = value; };
+    const show = (input, value) => { if (input !== focusedElement(input) || ed.stage.drag) input.value = value; };
     show(this.name, one.name || "");
     this.name.placeholder = ed.nameOf(ed.selected);
     [...this.colours.children].forEach((swatch, i) => {

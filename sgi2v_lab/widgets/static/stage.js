@@ -1,5 +1,5 @@
 // The picture with its boxes and paths, and what the pointer does there.
-import { h, svg } from "./common.js";
+import { followPointer, h, placeIn, svg } from "./common.js";
 import { boxAt, centreOf, simplify } from "./interpolation.js";
 import { alongPath, boxFrom, moveAt, resizable, resizeAt, shiftAll, withPath } from "./edits.js";
 
@@ -108,10 +108,9 @@ export class Stage {
     );
     this.node = h("div", { class: "sg-stage" }, this.picture, this.drawing, this.empty);
     const listen = (name, handler) => this.drawing.addEventListener(name, handler);
-    listen("pointerdown", (event) => this.down(event));
-    listen("pointermove", (event) => this.move(event));
-    listen("pointerup", (event) => this.up(event));
-    listen("pointercancel", () => this.cancel());
+    followPointer(this.drawing, {
+      down: (event) => this.down(event), move: (event) => this.move(event), up: () => this.up(), cancel: () => this.cancel(),
+    });
     listen("dblclick", (event) => this.doubleClick(event));
     listen("focusin", (event) => {
       const index = event.target.dataset?.index;
@@ -147,8 +146,8 @@ export class Stage {
 
   /** Where an event is, in pixels of the picture. */
   at(event) {
-    const frame = this.frameRect || this.drawing.getBoundingClientRect();
-    return [(event.clientX - frame.left - this.left) / this.scale, (event.clientY - frame.top - MARGIN) / this.scale];
+    const [x, y] = placeIn(this.node, event);
+    return [(x - this.left) / this.scale, (y - MARGIN) / this.scale];
   }
 
   draw() {
@@ -218,16 +217,13 @@ export class Stage {
 
   down(event) {
     const { ed } = this;
-    if (event.button !== 0) return;
     event.preventDefault();
     ed.stop();
-    this.frameRect = this.drawing.getBoundingClientRect();
     const hit = event.target.closest?.("[data-hit]")?.dataset.hit || "";
     const over = event.target.closest?.(".sg-object");
     const index = over ? Number(over.dataset.index) : -1;
     const from = this.at(event);
     const start = { from, client: [event.clientX, event.clientY], before: ed.doc, moved: false };
-    this.drawing.setPointerCapture(event.pointerId);
     if (ed.tool === "box") {
       this.drag = { ...start, kind: "box", index: ed.doc.trajectories.length };
     } else if (ed.tool === "path") {
@@ -301,10 +297,9 @@ export class Stage {
     return [x0, y0, Math.max(x1, x0 + smallest), Math.max(y1, y0 + smallest)];
   }
 
-  up(event) {
+  up() {
     const { ed, drag } = this;
     this.drag = null;
-    this.frameRect = null;
     if (!drag) return;
     if (drag.kind === "box" && !drag.moved) {
       ed.say("error", "A box needs some width and height: press on one corner, drag to the opposite one, and let go.");
@@ -333,7 +328,7 @@ export class Stage {
   cancel() {
     if (this.drag) this.ed.replaceAll(this.drag.before.trajectories);
     const busy = Boolean(this.drag || this.points);
-    this.drag = this.points = this.frameRect = this.cursor = null;
+    this.drag = this.points = this.cursor = null;
     this.draw();
     return busy;
   }

@@ -1,5 +1,5 @@
 // The trajectory editor: its state, its keys and its talk with the kernel. Drawing is in stage.js, timeline.js, panel.js.
-import { button, bytesOf, captureKeys, download, followTheme, h, icon } from "./common.js";
+import { button, bytesOf, captureKeys, download, focusedElement, followTheme, h, icon } from "./common.js";
 import { boxAt, shifted } from "./interpolation.js";
 import { moveAt, resizeAt } from "./edits.js";
 import { Panel } from "./panel.js";
@@ -7,6 +7,8 @@ import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 
 const CHECK_EVERY = 150; // ms between two questions to the kernel while something is dragged
+const PART = 4 * 2 ** 20; // bytes of a file in one message: more than 10 MiB would make Jupyter drop the connection
+const LARGEST = 256; // MiB of a file
 const REST = 500; // ms that the boxes stay at the end before they are played again
 const TOOLS = [
   ["select", "Select", "V", "Select, move and resize"],
@@ -45,7 +47,7 @@ class Editor {
       h("div", { class: "sg-body" }, h("div", { class: "sg-main" }, this.stage.node, this.timeline.node), this.panel.node),
       this.status, this.spoken, this.file,
     );
-    this.stopKeys = captureKeys(this.root, (event) => this.keyDown(event));
+    this.stopKeys = captureKeys(this.root, (event, target) => this.keyDown(event, target));
     this.root.addEventListener("keyup", () => { if (this.nudged) this.commit(this.describe(this.selected)); });
     this.root.addEventListener("pointerdown", (event) => {
       for (const menu of this.root.querySelectorAll(".sg-menu")) if (!menu.contains(event.target)) this.openMenu(menu, false);
@@ -103,7 +105,7 @@ class Editor {
   }
 
   draw() {
-    const focused = this.root.contains(document.activeElement);
+    const focused = this.root.contains(focusedElement(this.root));
     this.stage.draw();
     this.timeline.draw();
     this.panel.draw();
@@ -118,8 +120,8 @@ class Editor {
     this.saveButton.disabled = !this.doc.trajectories.length;
     this.drawStatus();
     // a button that is pressed and thereby switched off, or an object that goes, would take the keyboard with it
-    const active = document.activeElement; // a button that was switched off just now still is, until the next frame
-    if (focused && (active.disabled || !this.root.contains(active))) this.focusSelected();
+    const active = focusedElement(this.root); // a button that was switched off just now still is, until the next frame
+    if (focused && (active?.disabled || !this.root.contains(active))) this.focusSelected();
   }
 
   /** After each move of the pointer: what is cheap is drawn at once, the kernel is asked now and then. */
@@ -328,23 +330,35 @@ class Editor {
     this.send({ kind });
   }
 
+  /** Send a file in parts; the kernel answers the last one. */
   async openFile(file) {
+    const mib = Math.round(file.size / 2 ** 20);
+    if (mib > LARGEST) return this.say("error", `${file.name} has ${mib} MiB: expected at most ${LARGEST}. Make it smaller, or open it in Python: editor.image = "${file.name}".`);
     this.say("info", `Opening ${file.name} …`);
-    this.send({ kind: "open", name: file.name }, [await file.arrayBuffer()]);
+    const upload = Math.random().toString(36).slice(2);
+    const parts = Math.max(1, Math.ceil(file.size / PART));
+    try {
+      for (let part = 0; part < parts; part++) {
+        const content = await file.slice(part * PART, (part + 1) * PART).arrayBuffer();
+        this.send({ kind: "open", name: file.name, upload, part, parts }, [content]);
+      }
+    } catch (error) { // a folder, or a file that is gone
+      this.say("error", `${file.name} cannot be read: ${error.message}`);
+    }
   }
 
   hear(message, buffers) {
     if (message.kind === "file") download(message.name, bytesOf(buffers[0]));
     if (message.kind === "remarks" || message.to === "check") this.checking.waiting = false;
     if (message.kind === "remarks" && this.stage.drag) this.drawStatus(message.remarks);
+    if (message.kind === "opened") this.say("", "");
     if (message.kind === "problem") this.say("error", `${message.text}.`);
   }
 
   // --- keys ----------------------------------------------------------------------------------------------------------
 
   /** Do what a key means; false if it means nothing here. */
-  keyDown(event) {
-    const { target } = event;
+  keyDown(event, target) {
     const typing = target.matches("input:not([type=range]), select, textarea");
     const command = event.ctrlKey || event.metaKey;
     const onStage = this.stage.node.contains(target) && !target.matches("button");
@@ -415,7 +429,6 @@ export function renderEditor({ model, el }) {
     address = ed.hasPicture ? URL.createObjectURL(new Blob([bytesOf(model.get("_picture"))])) : null;
     if (address) ed.stage.picture.src = address;
     else ed.stage.picture.removeAttribute("src");
-    if (ed.said?.kind === "info") ed.said = null;
     ed.stage.layout();
   };
   const readDocument = () => {
@@ -424,7 +437,6 @@ export function renderEditor({ model, el }) {
     ed.doc = read.trajectories ? read : { trajectories: [] };
     ed.selected = Math.min(model.get("selected"), ed.doc.trajectories.length - 1);
     ed.frame = Math.min(model.get("frame"), ed.frames - 1);
-    if (ed.said?.kind === "info") ed.said = null;
     ed.draw();
   };
   const redraw = () => ed.draw();
