@@ -142,6 +142,29 @@ export function captureKeys(root, handle) {
   return () => window.removeEventListener("keydown", listen, true);
 }
 
+const GONE = "The kernel behind this was restarted, or is gone: nothing that is done here reaches it. Run the cell again.";
+
+/**
+ * Say at the top of a widget when its kernel is no longer there: a message cannot be sent then. One is tried when the
+ * front end tells of a restart and, as it does not tell of a crash, at every press. Returns the way to stop.
+ */
+export function followKernel(model, root) {
+  if (root.parentElement.closest(".sgi2v")) return () => {}; // a part of another widget, which says it
+  const notice = h("div.sg-gone", { role: "alert", hidden: true, "data-testid": "gone" }, icon("error"), h("span", {}, GONE));
+  root.prepend(notice);
+  const ask = async () => {
+    try {
+      await model.send({ kind: "ask" });
+    } catch {
+      notice.hidden = false;
+    }
+  };
+  const look = () => setTimeout(ask); // once the front end is done with it
+  model.on("comm_live_update", look);
+  for (const name of ["pointerdown", "keydown"]) root.addEventListener(name, ask, true);
+  return () => model.off("comm_live_update", look);
+}
+
 /** Give the reader a file. */
 export function download(name, content) {
   const url = URL.createObjectURL(new Blob([content]));

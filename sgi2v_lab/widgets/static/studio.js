@@ -1,5 +1,5 @@
 // The Studio: the trajectory editor with pictures, settings, a button, videos and a gallery around it.
-import { bytesOf, button, captureKeys, focusedElement, followTheme, h, icon, svg } from "./common.js";
+import { bytesOf, button, captureKeys, focusedElement, followKernel, followTheme, h, icon, svg } from "./common.js";
 import { diagnosisSection } from "./diagnosis.js";
 import { renderEditor } from "./trajectory_editor.js";
 
@@ -488,9 +488,11 @@ function render({ model, el }) {
   studio.drawCards();
   studio.tick();
   const stopTheme = followTheme(studio.root);
+  const stopKernel = followKernel(model, studio.root);
   studio.root.dataset.ready = "true";
   return () => {
     stopTheme();
+    stopKernel();
     studio.stopKeys();
     closeEditor();
     for (const [name, handler] of listeners) model.off(name, handler);

@@ -1,5 +1,5 @@
 // The trajectory editor: its state, its keys and its talk with the kernel. Drawing is in stage.js, timeline.js, panel.js.
-import { button, bytesOf, captureKeys, download, focusedElement, followTheme, h, icon } from "./common.js";
+import { button, bytesOf, captureKeys, download, focusedElement, followKernel, followTheme, h, icon } from "./common.js";
 import { boxAt, shifted } from "./interpolation.js";
 import { moveAt, resizeAt } from "./edits.js";
 import { Panel } from "./panel.js";
@@ -337,13 +337,10 @@ class Editor {
     this.say("info", `Opening ${file.name} …`);
     const upload = Math.random().toString(36).slice(2);
     const parts = Math.max(1, Math.ceil(file.size / PART));
-    try {
-      for (let part = 0; part < parts; part++) {
-        const content = await file.slice(part * PART, (part + 1) * PART).arrayBuffer();
-        this.send({ kind: "open", name: file.name, upload, part, parts }, [content]);
-      }
-    } catch (error) { // a folder, or a file that is gone
-      this.say("error", `${file.name} cannot be read: ${error.message}`);
+    for (let part = 0; part < parts; part++) {
+      const content = await file.slice(part * PART, (part + 1) * PART).arrayBuffer().catch(() => null);
+      if (!content) return this.say("error", `${file.name} cannot be read: is it a folder, or gone?`);
+      this.send({ kind: "open", name: file.name, upload, parts }, [content]);
     }
   }
 
@@ -455,9 +452,11 @@ export function renderEditor({ model, el }) {
   readDocument();
   if (ed.hasPicture && !ed.doc.trajectories.length) ed.setTool("box");
   const stopTheme = followTheme(ed.root);
+  const stopKernel = followKernel(model, ed.root);
   ed.root.dataset.ready = "true";
   return () => {
     stopTheme();
+    stopKernel();
     ed.stopKeys();
     ed.playing = null;
     ed.stage.observer.disconnect();
