@@ -145,13 +145,16 @@ def test_a_key_in_time_whose_pointer_is_lost(page, end):
     assert page.locator(".sg-rows .sg-row").count() == 2
 
 
-@pytest.mark.parametrize("background", ["white", "#181818"])
+COLOURS = {"white": "light", "#181818": "dark", "oklch(0.98 0 0)": "light", "color(srgb 0.1 0.1 0.1)": "dark"}
+
+
+@pytest.mark.parametrize("background", COLOURS)
 def test_in_a_shadow_tree(page, background):
     """As marimo shows widgets: the document sees only the host of the focus, of events, and of the background."""
     html = f"<div style='background: {background}'><div id=mount></div></div>"
     show_alone(page, editor(BALL), html, shadow=True)
     page.evaluate("window.leaked = []; document.addEventListener('keydown', (event) => leaked.push(event.key), true)")
-    assert page.locator(".sg-editor").get_attribute("data-theme") == ("light" if background == "white" else "dark")
+    assert page.locator(".sg-editor").get_attribute("data-theme") == COLOURS[background]
     page.get_by_test_id("stage").focus()
     for key in ("n", "ArrowRight", "k", "Delete"):
         page.keyboard.press(key)

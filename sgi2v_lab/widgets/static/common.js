@@ -101,13 +101,21 @@ export function followPointer(element, { down, move, up, cancel }) {
   listen("pointercancel", (event) => end(event, cancel));
 }
 
+/** Any colour of CSS, as oklch(...), as four numbers 0..255. */
+function rgba(colour) {
+  const pixel = h("canvas", { width: 1, height: 1 }).getContext("2d");
+  pixel.fillStyle = colour;
+  pixel.fillRect(0, 0, 1, 1);
+  return pixel.getImageData(0, 0, 1, 1).data;
+}
+
 /** Mark the widget's root as dark or light, as what lies behind it is, and go on doing so. Returns the way to stop. */
 export function followTheme(root) {
   const update = () => {
     let [element, colour] = [root.parentElement || root.getRootNode().host, null];
     for (; element && !colour; element = element.parentElement || element.getRootNode().host) {
-      const [r, g, b, a = 1] = (getComputedStyle(element).backgroundColor.match(/[\d.]+/g) || [0, 0, 0, 0]).map(Number);
-      if (a > 0.5) colour = [r, g, b];
+      const [r, g, b, a] = rgba(getComputedStyle(element).backgroundColor);
+      if (a > 127) colour = [r, g, b];
     }
     const system = matchMedia("(prefers-color-scheme: dark)").matches && !colour;
     const dark = colour ? 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] < 128 : system;
