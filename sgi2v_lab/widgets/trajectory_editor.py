@@ -19,6 +19,7 @@ import traitlets
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import FITS, Fit
+from sgi2v_lab.segmentation import object_box
 from sgi2v_lab.trajectories import camera
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import save_trajectories
@@ -271,6 +272,8 @@ class TrajectoryEditor(OneAtATime):
                     if content is not None:
                         self._open(name, content)
                         self.send({"kind": "opened"})
+                case {"kind": "object", "at": [x, y], "asked": asked}:
+                    self.send({"kind": "object", "asked": asked, "box": object_box(self.image, (x, y))})
                 case {"kind": "save", "suffix": suffix}:
                     file_name, content = to_download(self.trajectories, suffix, self.num_frames)
                     self.send({"kind": "file", "name": file_name}, [content])

@@ -9,9 +9,10 @@ import pytest
 from tests.browser.jupyter import FRONT_ENDS, Notebook
 
 CELL = """
-import PIL.Image
+import PIL.Image, PIL.ImageDraw
 from sgi2v_lab.widgets import TrajectoryEditor
 pictures = [PIL.Image.new("RGB", (640, 360), colour) for colour in ("navy", "teal")]
+PIL.ImageDraw.Draw(pictures[1]).ellipse((400, 180, 520, 300), fill="orange")
 first, second = (TrajectoryEditor(picture, num_frames=8) for picture in pictures)
 """
 NEAR = 2  # pixels of the picture
@@ -71,6 +72,21 @@ def test_two_editors_on_one_page(notebook, screenshots):
     notebook.wait_for(drawn("second", [310, 50, 410, 150]))
     assert notebook.evaluate("(len(first.trajectories), len(second.trajectories))") == [1, 1]
     notebook.page.screenshot(path=screenshots / f"two-editors-{notebook.front_end}.png")
+
+
+def test_an_object_by_a_click(notebook, screenshots):
+    places = []
+    for which in range(2):
+        shown = editor(notebook, which)
+        shown.get_by_test_id("tool-box").click()
+        frame = shown.get_by_test_id("picture").bounding_box()
+        places.append((frame["x"] + 450 * frame["width"] / 640, frame["y"] + 230 * frame["height"] / 360))
+        notebook.page.mouse.click(*places[-1])
+        shown.get_by_text("so draw its box" if which == 0 else "Enter keeps this box").wait_for()
+    notebook.page.screenshot(path=screenshots / f"click-{notebook.front_end}.png")
+    notebook.page.keyboard.press("Enter")
+    notebook.wait_for("[round(side / 20) * 20 for side in second.trajectories[-1].keys[0].box]", [400, 180, 520, 300])
+    assert notebook.evaluate("len(first.trajectories)") == 1
 
 
 @pytest.mark.parametrize("style", ["zoom: 1.3", "transform: scale(0.8)"])

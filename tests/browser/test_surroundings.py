@@ -169,6 +169,79 @@ def test_in_a_shadow_tree(page, background):
     assert len(keys(page)) == 3
 
 
+def answer(page, box):
+    """The kernel has found an object."""
+    asked = page.evaluate("sent.findLast((each) => each.kind === 'object')")
+    page.evaluate(f"tell('msg:custom', {{kind: 'object', asked: {asked['asked']}, box: {list(box)}}}, [])")
+    return asked["at"]
+
+
+def test_an_object_by_a_click(page):
+    show_alone(page, editor(BALL))
+    document = page.evaluate("state._document")
+    status = page.get_by_test_id("status")
+    page.get_by_test_id("tool-box").click()
+    page.mouse.click(*place(page, 400, 200))
+    assert "Looking for the object" in status.inner_text()
+    assert answer(page, (380, 150, 460, 240)) == pytest.approx([400, 200], abs=1)
+    assert "Enter keeps this box" in status.inner_text()
+    assert page.locator(".sg-object").count() == 2
+    assert page.evaluate("state._document") == document, "it is nobody's yet"
+    page.keyboard.press("Enter")
+    assert np.abs(keys(page, 1)[0] - [380, 150, 460, 240]).max() == 0
+    assert status.inner_text() == ""
+
+
+def test_a_proposed_box_is_corrected_by_dragging(page):
+    show_alone(page, editor())
+    page.mouse.click(*place(page, 400, 200))
+    answer(page, (380, 150, 460, 240))
+    corner = page.get_by_test_id("resize-se").bounding_box()
+    page.mouse.move(corner["x"] + 4.5, corner["y"] + 4.5)
+    page.mouse.down()
+    page.mouse.move(*place(page, 500, 300), steps=3)
+    page.mouse.up()
+    assert np.abs(keys(page)[0] - [380, 150, 500, 300]).max() <= NEAR
+
+
+@pytest.mark.parametrize("how", ["Escape", "Control+z", "b", "elsewhere", "kernel"])
+def test_a_proposed_box_is_dropped(page, how):
+    show_alone(page, editor(BALL))
+    document = page.evaluate("state._document")
+    page.get_by_test_id("tool-box").click()
+    page.mouse.click(*place(page, 400, 200))
+    answer(page, (380, 150, 460, 240))
+    if how == "elsewhere":
+        page.mouse.click(*place(page, 600, 340))
+    elif how == "kernel":
+        page.evaluate("tell('change:_document')")
+    else:
+        page.keyboard.press(how)
+    assert page.locator(".sg-object").count() == 1
+    assert page.evaluate("state._document") == document
+    page.keyboard.press("n")
+    assert page.evaluate("state._document.trajectories.length") == 2
+
+
+def test_an_answer_that_is_no_longer_wanted(page):
+    show_alone(page, editor(BALL))
+    page.get_by_test_id("tool-box").click()
+    page.mouse.click(*place(page, 400, 200))
+    page.keyboard.press("v")
+    answer(page, (380, 150, 460, 240))
+    assert page.locator(".sg-object").count() == 1
+
+
+def test_an_object_by_the_keyboard(page):
+    show_alone(page, editor())
+    page.get_by_test_id("stage").focus()
+    for key in ("b", *["Alt+ArrowRight"] * 8, "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    assert answer(page, (380, 150, 460, 240)) == [400, 179]
+    page.keyboard.press("ArrowDown")
+    assert np.abs(keys(page)[0] - [380, 151, 460, 241]).max() == 0
+
+
 def test_a_file_goes_in_parts(page, tmp_path):
     show_alone(page, editor())
     (tmp_path / "large.png").write_bytes(bytes(20 * 2**20 + 5))

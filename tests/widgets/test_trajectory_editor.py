@@ -308,6 +308,20 @@ def test_whatever_goes_wrong_is_answered(editor, monkeypatch):
     assert editor.sent[-1][0]["text"] == "ZeroDivisionError: division by zero"
 
 
+def test_an_object_is_found_at_a_click(editor):
+    drawn = Image.new("RGB", (200, 100), "seagreen")
+    drawn.paste("orange", (60, 30, 110, 80))
+    editor.image = drawn
+    asks(editor, kind="object", at=[80, 50], asked=7)
+    (message, _) = editor.sent.pop()
+    assert (message["kind"], message["asked"]) == ("object", 7)
+    assert np.abs(np.array(message["box"]) - [60, 30, 110, 80]).max() <= 2
+    assert not len(editor.trajectories)
+    editor.image = Image.new("RGB", (200, 100), "navy")
+    asks(editor, kind="object", at=[80, 50], asked=8)
+    assert "so draw its box" in editor.sent.pop()[0]["text"]
+
+
 def test_remarks_are_asked_for_while_drawing(editor):
     asks(editor, kind="check", document=as_document(Trajectories(SIZE, (Trajectory.pin((10, 10, 13, 13)),))))
     assert "latent cell" in editor.sent[-1][0]["remarks"][0]["text"]

@@ -41,7 +41,7 @@ export class Panel {
     const step = (name, title, text) => h("li", {}, icon(name), h("span", {}, h("strong", {}, title), text));
     this.intro = h(
       "ol", { class: "sg-intro", "data-testid": "intro" },
-      step("box", "Draw a box", " around what should move, or hold still."),
+      step("box", "Draw a box", " around what should move, or hold still. Or click on it."),
       step("path", "Drag its path", " with the Path tool, or move the box at a later frame: that sets a key box there."),
       step("play", "Press play", " to see the boxes move."),
       step("camera", "Move the camera", " with boxes on the background."),

@@ -7,6 +7,7 @@ const MARGIN = 18; // CSS pixels around the picture, where boxes can still be ta
 const WIDEST = 1024; // CSS pixels: the picture is enlarged, or shrunk, to fit within
 const HIGHEST = 576;
 const CLICK = 3; // CSS pixels: a shorter way of the pointer is a click, not a drag
+const CROSS = 11; // CSS pixels: the arms of the cross that the keyboard leads
 const HANDLES = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
 const MOST_DOTS = 60; // frames; more dots than that hide the line
 
@@ -88,7 +89,7 @@ export class Stage {
     this.views = [];
     this.drag = null;
     this.points = null; // way-points being clicked: { index, points, end }
-    this.cursor = null; // where the keyboard would put the next way-point
+    this.cursor = null; // where the keyboard looks for an object
     this.picture = h("img", { alt: "The picture to animate", draggable: "false", "data-testid": "picture" });
     this.cameraLayer = svg("g");
     this.objectLayer = svg("g");
@@ -206,7 +207,11 @@ export class Stage {
     let points = [];
     if (this.drag?.kind === "path") points = this.drag.points;
     if (this.points) points = [...this.points.points, ...(this.points.end ? [this.points.end] : [])];
-    const d = points.length > 1 ? line(points.map(this.place)) : "";
+    let d = points.length > 1 ? line(points.map(this.place)) : "";
+    if (this.cursor) {
+      const [x, y] = this.place(this.cursor);
+      d = `M${x - CROSS} ${y}h${2 * CROSS}M${x} ${y - CROSS}v${2 * CROSS}`;
+    }
     this.draft.setAttribute("d", d);
     this.draftCasing.setAttribute("d", d);
     const index = this.drag?.index ?? this.points?.index ?? -1;
@@ -219,6 +224,7 @@ export class Stage {
     const { ed } = this;
     event.preventDefault();
     ed.stop();
+    this.cursor = null;
     const hit = event.target.closest?.("[data-hit]")?.dataset.hit || "";
     const over = event.target.closest?.(".sg-object");
     const index = over ? Number(over.dataset.index) : -1;
@@ -302,7 +308,7 @@ export class Stage {
     this.drag = null;
     if (!drag) return;
     if (drag.kind === "box" && !drag.moved) {
-      ed.say("error", "A box needs some width and height: press on one corner, drag to the opposite one, and let go.");
+      ed.find(drag.from);
     } else if (drag.kind === "box") {
       ed.setTool("select");
       ed.frame = 0; // as in Editor.create
@@ -327,7 +333,7 @@ export class Stage {
   /** Stop what is being drawn; the last committed state shows again. */
   cancel() {
     if (this.drag) this.ed.replaceAll(this.drag.before.trajectories);
-    const busy = Boolean(this.drag || this.points);
+    const busy = Boolean(this.drag || this.points || this.cursor);
     this.drag = this.points = this.cursor = null;
     this.draw();
     return busy;
@@ -358,6 +364,15 @@ export class Stage {
     if (Math.hypot(at[0] - before[0], at[1] - before[1]) * this.scale > CLICK) this.points.points.push(at);
     ed.say("", `${this.points.points.length - 1} way-points. Double-click or Enter ends the path, Escape drops it.`);
     this.draw();
+  }
+
+  /** The cross that the arrows lead about with the Box tool; Enter then is a click there. */
+  nudgeCross(dx, dy) {
+    const [width, height] = this.ed.size;
+    const [x, y] = this.cursor || [width / 2, height / 2];
+    this.cursor = [Math.min(Math.max(x + dx, 0), width - 1), Math.min(Math.max(y + dy, 0), height - 1)];
+    this.ed.spoken.textContent = `Cross at ${this.cursor.map(Math.round).join(", ")}`;
+    this.drawDraft();
   }
 
   /** Way-points from the keyboard: arrows lead the end of the line about. */

@@ -12,13 +12,13 @@ const LARGEST = 256; // MiB of a file
 const REST = 500; // ms that the boxes stay at the end before they are played again
 const TOOLS = [
   ["select", "Select", "V", "Select, move and resize"],
-  ["box", "Box", "B", "Draw a box"],
+  ["box", "Box", "B", "Draw a box, or click on an object to have it drawn"],
   ["path", "Path", "P", "Drag the path of a box"],
   ["points", "Points", "W", "Click way-points of a path"],
 ];
 const KEYS = [
   ["Tab", "next box"], ["← ↑ → ↓", "move by 1 px, with Alt by 10"], ["Shift + arrows", "resize"], ["Delete", "delete the box"],
-  ["N", "new box in the middle"], ["B V P W", "the tools"], ["Enter", "set a way-point; twice: end the path"], ["Esc", "drop what is being drawn"],
+  ["N", "new box in the middle"], ["B V P W", "the tools"], ["Enter", "set a way-point; twice: end the path"], ["B, arrows, Enter", "find the object at the cross"], ["Esc", "drop what is being drawn"],
   ["Space", "play, pause"], [", .", "frame before, after"], ["Home End", "first, last frame"], ["K", "key box here: add, remove"],
   ["Ctrl + Z", "undo"], ["Ctrl + Shift + Z", "redo"], ["Ctrl + D", "duplicate"], ["Alt + drag", "move the whole motion"],
 ];
@@ -29,6 +29,8 @@ class Editor {
     this.doc = { trajectories: [] };
     this.marks = []; // per trajectory: "error", "warning" or nothing
     this.tool = "select";
+    this.proposal = null; // the trajectories without the box that is proposed
+    this.asked = 0; // objects that the kernel has been asked to find
     this.playing = null; // { start, time } while boxes are played
     this.checking = { asked: 0, waiting: false };
     this.choices = model.get("_choices");
@@ -96,6 +98,7 @@ class Editor {
   /** Send what is drawn to the kernel: one message, and one step that can be undone. */
   commit(said = "") {
     this.nudged = false;
+    this.proposal = null;
     const [width, height] = this.size;
     this.doc = { format: "sgi2v-trajectories", version: 1, image: { width, height }, trajectories: this.doc.trajectories };
     this.tell({ _document: this.doc, selected: this.selected, frame: this.frame });
@@ -142,6 +145,7 @@ class Editor {
   select(index) {
     if (index === this.selected) return;
     if (this.nudged) this.commit();
+    this.dropProposal();
     this.selected = index;
     this.tell({ selected: index });
     this.draw();
@@ -156,10 +160,40 @@ class Editor {
 
   setTool(name) {
     if (this.stage.points) this.stage.finishPoints();
+    this.stage.cursor = null;
+    this.dropProposal();
     this.tool = name;
     this.said = null;
     this.stop();
     this.draw();
+  }
+
+  /** Ask the kernel for the box of what is at a place of the picture. */
+  find(at) {
+    this.asked += 1;
+    this.say("info", "Looking for the object …");
+    this.send({ kind: "object", at, asked: this.asked });
+  }
+
+  /** Show a box that is nobody's yet: Enter or a correction keeps it. */
+  propose(box) {
+    this.setTool("select");
+    this.proposal = this.doc.trajectories;
+    this.replaceAll([...this.proposal, this.newObject(box)]);
+    this.selected = this.proposal.length;
+    this.frame = 0; // as in create
+    this.say("info", "Enter keeps this box, dragging or arrow keys correct it, Escape drops it.");
+    this.draw();
+    this.focusSelected();
+  }
+
+  dropProposal() {
+    if (!this.proposal) return false;
+    this.replaceAll(this.proposal);
+    this.proposal = this.said = null;
+    this.selected = -1;
+    this.draw();
+    return true;
   }
 
   create() {
@@ -327,6 +361,7 @@ class Editor {
   travel(kind) {
     if (this.nudged) this.commit();
     this.stage.cancel();
+    if (this.dropProposal()) return;
     this.send({ kind });
   }
 
@@ -348,6 +383,8 @@ class Editor {
     if (message.kind === "file") download(message.name, bytesOf(buffers[0]));
     if (message.kind === "remarks" || message.to === "check") this.checking.waiting = false;
     if (message.kind === "remarks" && this.stage.drag) this.drawStatus(message.remarks);
+    const wanted = message.asked === this.asked && this.tool === "box" && !this.stage.drag;
+    if (message.kind === "object" && wanted) this.propose(message.box);
     if (message.kind === "opened") this.say("", "");
     if (message.kind === "problem") this.say("error", `${message.text}.`);
   }
@@ -367,7 +404,9 @@ class Editor {
       const open = this.root.querySelector(".sg-menu.is-open");
       if (open) { this.openMenu(open, false); open.querySelector("button").focus(); }
       else if (typing) this.stage.drawing.focus();
-      else if (!this.stage.cancel()) { this.tool === "select" ? this.select(-1) : this.setTool("select"); }
+      else if (this.stage.cancel()) this.say("", "");
+      else if (this.dropProposal()) this.setTool("box");
+      else { this.tool === "select" ? this.select(-1) : this.setTool("select"); }
     } else if (typing || !this.hasPicture) done = false;
     else if (command && key === "z") this.travel(event.shiftKey ? "redo" : "undo");
     else if (command && key === "y") this.travel("redo");
@@ -394,6 +433,7 @@ class Editor {
     const dx = { ArrowLeft: -step, ArrowRight: step }[key] || 0;
     const dy = { ArrowUp: -step, ArrowDown: step }[key] || 0;
     if (this.tool === "points") return this.stage.nudgePoint(dx, dy);
+    if (this.tool === "box") return this.stage.nudgeCross(dx, dy);
     if (!this.current) return;
     this.playing = null;
     if (event.shiftKey) {
@@ -406,7 +446,8 @@ class Editor {
   }
 
   enter() {
-    if (this.tool === "box") return this.create();
+    if (this.proposal) return this.commit("Box kept");
+    if (this.tool === "box") return this.stage.cursor ? this.find(this.stage.cursor) : this.create();
     if (this.tool !== "points") return this.panel.name.focus();
     const { points } = this.stage;
     if (!points?.keyed) return this.stage.finishPoints(); // nowhere led since the last one: that was the end
@@ -431,6 +472,7 @@ export function renderEditor({ model, el }) {
   const readDocument = () => {
     if (ed.telling || ed.stage.drag || ed.nudged) return; // what is being drawn comes last, and wins
     const read = model.get("_document");
+    ed.proposal = null;
     ed.doc = read.trajectories ? read : { trajectories: [] };
     ed.selected = Math.min(model.get("selected"), ed.doc.trajectories.length - 1);
     ed.frame = Math.min(model.get("frame"), ed.frames - 1);
