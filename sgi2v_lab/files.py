@@ -1,4 +1,4 @@
-"""Files and folders: their names, writing them whole or not at all, and the run.json that says how a result was made."""
+"""Files and folders: their names, writing them whole, and the run.json that says how a result was made."""
 
 import json
 import os

@@ -122,7 +122,9 @@ def generate(
     with result_folder(out) as folder:
         _say(f"loading {model}")
         loaded = load_model(model, device, dtype)
-        settings = loaded.preset(preset).replace(**changes or {})
+        # control's steps play no part without control, so any number of steps will do
+        changes = (changes or {}) if control else {"control_steps": (0, 0), **(changes or {})}
+        settings = loaded.preset(preset).replace(**changes)
         loaded = loaded.in_precision(settings.precision)
         if prompt is not None:
             size = max(settings.width, settings.height) if prompt_model == "toy" else (settings.width, settings.height)

@@ -139,7 +139,9 @@ def _content(picture: object) -> Path | bytes | PIL.Image.Image:
         try:
             content = picture.read()
         except (OSError, ValueError) as error:
-            raise InputError(f"the open file cannot be read ({error}): expected one opened by open(path, 'rb')") from None
+            raise InputError(
+                f"the open file cannot be read ({error}): expected one opened by open(path, 'rb')"
+            ) from None
         if not isinstance(content, bytes):
             raise InputError("the open file gives text: expected a picture's bytes, so open it by open(path, 'rb')")
         return content

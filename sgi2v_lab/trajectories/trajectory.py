@@ -212,7 +212,7 @@ class Trajectory:
     @classmethod
     def from_boxes(
         cls,
-        boxes: Float[Tensor, "frames 4"],
+        boxes: Float[Tensor, "frames 4"] | Float[np.ndarray, "frames 4"] | Sequence[Numbers],
         *,
         resample: bool = False,
         name: str = "",
@@ -225,8 +225,7 @@ class Trajectory:
         """
         count = len(boxes)
         keys = tuple(
-            KeyBox(f / max(1, count - 1), read_box(box, f"the box in frame {f}"))
-            for f, box in enumerate(boxes.tolist())
+            KeyBox(f / max(1, count - 1), read_box(box, f"the box in frame {f}")) for f, box in enumerate(boxes)
         )
         return cls(keys, name=name, colour=colour, frames=None if resample else count)
 

@@ -137,7 +137,9 @@ def test_open_files_and_buffers_are_pictures(tmp_path):
         assert all(np.array_equal(read_image(source), gradient()) for source in sources)
 
 
-@pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1 / 255), (np.float32, 1), (np.float32, 257), (np.int32, 257)])
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(np.float32, 1 / 255), (np.float32, 1), (np.float32, 257), (np.int32, 257)]
+)
 def test_tiffs_of_other_numbers_keep_their_greys(tmp_path, dtype, scale):
     values = (np.array([[0, 51, 102], [153, 204, 255]]) * scale).astype(dtype)
     PIL.Image.fromarray(values).save(tmp_path / "scan.tiff")
