@@ -327,7 +327,7 @@ def test_a_stretch_is_told():
     with pytest.warns(UserWarning, match="40 x 80 px is stretched to 128 x 64, which distorts its shape by 300%.*crop"):
         run(None, QUICK, as_pil(picture(0, 40, 80)))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         for fit, size in (("crop", (40, 80)), ("pad", (40, 80)), ("stretch", (130, 65))):
             run(None, QUICK, as_pil(picture(0, *size)), fit=fit)
 

@@ -2,13 +2,13 @@
 
 import base64
 import html
+import numbers
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.shapes import Frames, Video
 from sgi2v_lab.video.files import HIGHEST_FPS, checked_fps, encode_mp4
-from sgi2v_lab.video.frames import as_frames, enlarge
+from sgi2v_lab.video.frames import AnyVideo, as_frames, enlarge
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -19,8 +19,8 @@ COMFORTABLE_WIDTH = 384  # pixels; a narrower video is enlarged by the largest w
 
 
 def to_html(
-    video: Video | Frames,
-    fps: float | int = 7,
+    video: AnyVideo,
+    fps: numbers.Real = 7,
     width: int | None = None,
     alt: str | None = None,
     title: str | None = None,
@@ -59,8 +59,8 @@ def to_html(
 
 
 def show_video(
-    video: Video | Frames,
-    fps: float | int = 7,
+    video: AnyVideo,
+    fps: numbers.Real = 7,
     width: int | None = None,
     alt: str | None = None,
     title: str | None = None,
