@@ -25,7 +25,7 @@ from nbgrader.apps import NbGraderAPI
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
-from sgi2v_lab.files import in_order, is_litter, write_text
+from sgi2v_lab.files import in_order, is_litter, print_anywhere, write_text
 
 __all__ = ["CHAPTERS", "grade", "keep_outputs", "student_versions"]
 
@@ -155,6 +155,7 @@ def keep_outputs(chapter: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     """Do what the first argument says."""
+    print_anywhere()
     course = BUILD / "course"
     match arguments:
         case ["student"]:

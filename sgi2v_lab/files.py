@@ -5,13 +5,23 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["as_path", "in_order", "is_litter", "result_folder", "whole_file", "write_record", "write_text"]
+__all__ = [
+    "as_path",
+    "in_order",
+    "is_litter",
+    "print_anywhere",
+    "result_folder",
+    "whole_file",
+    "write_record",
+    "write_text",
+]
 
 RECORD = "run.json"
 PROGRAM = "sgi2v"
@@ -52,6 +62,13 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
         return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
     return sorted((path for path in paths if not is_litter(Path(path.name))), key=lambda path: (key(path), path.name))
+
+
+def print_anywhere() -> None:
+    """Let programs print to any terminal, pipe or file: a character that its encoding lacks becomes a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's or a test's stream takes everything
+            stream.reconfigure(errors="replace")
 
 
 @contextmanager

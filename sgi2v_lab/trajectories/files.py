@@ -220,7 +220,7 @@ def _loaded(content: bytes, image_size: tuple[int, int] | None, units: str, box_
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise InputError("it is not text in UTF-8: expected JSON, so save it in that encoding") from None
+            raise InputError("it is neither text in UTF-8 nor an array: expected JSON, .npy, .npz or .pth") from None
         points = parse_points(text)
         if points is not None:
             return from_points(points, size(), box_size=box_size, units=units)

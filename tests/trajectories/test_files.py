@@ -133,7 +133,11 @@ def test_damaged_files(tmp_path):
 
 
 def test_json_errors_name_the_file(tmp_path):
-    for content, message in ((b'{"a":\n]', "line 2, column 1"), (b"\xff\xfe{", "not text in UTF-8"), (b"{}", "format")):
+    for content, message in (
+        (b'{"a":\n]', "line 2, column 1"),
+        (b"\xff\xfe{", "neither text in UTF-8"),
+        (b"{}", "format"),
+    ):
         (tmp_path / "t.json").write_bytes(content)
         with pytest.raises(InputError, match=f"t.json.*{message}"):
             load_trajectories(tmp_path / "t.json")
