@@ -82,6 +82,9 @@ def generate(
     fit: Annotated[
         str, typer.Option(help="How the picture is brought to the video's size: stretch, crop or pad.")
     ] = "stretch",
+    size: Annotated[
+        str, typer.Option(help="Size of the video: model (its own), auto (in the picture's shape), or WIDTHxHEIGHT.")
+    ] = "model",
     resample: Resample = False,
     fit_boxes: FitBoxes = False,
     units: Units = "pixels",
@@ -116,7 +119,7 @@ def generate(
     from sgi2v_lab.efficiency.machine import describe_machine, peak_memory
     from sgi2v_lab.files import result_folder, write_record
     from sgi2v_lab.images.read import read_image
-    from sgi2v_lab.images.resize import Fit
+    from sgi2v_lab.images.resize import Fit, check_size
     from sgi2v_lab.models.load import load_model
     from sgi2v_lab.pipeline import generate as make
     from sgi2v_lab.prompts.reference_image import reference_image
@@ -125,6 +128,12 @@ def generate(
 
     started = time.perf_counter()
     Fit.plan((1, 1), (1, 1), fit)  # an unknown way is noticed before anything is loaded
+    changes = {} if changes is None else changes
+    if size != "model" and not {"width", "height"}.isdisjoint(changes):
+        raise InputError(f"--size {size} and --width or --height both say how large the video is, so leave one out")
+    if size not in ("model", "auto"):
+        width, height = check_size(read_numbers(size, "--size"), "--size")
+        changes |= {"width": width, "height": height}
     reading = {"resample": resample, "fit_boxes": fit_boxes, "units": units}
     reading["box_size"] = read_numbers(box_size, "--box-size")
     picture = asked = None
@@ -137,13 +146,18 @@ def generate(
         _say(f"loading {model}")
         loaded = load_model(model, device, dtype)
         # control's steps play no part without control, so any number of steps will do
-        changes = (changes or {}) if control else {"control_steps": (0, 0), **(changes or {})}
+        changes = changes if control else {"control_steps": (0, 0), **changes}
         settings = loaded.preset(preset).replace(**changes)
         loaded = loaded.in_precision(settings.precision)
+        if size == "auto" and picture is not None:
+            width, height = loaded.size_like(picture.size, settings)
+            settings = settings.replace(width=width, height=height)
+            _say(f"a video of {width} x {height} px")
         if prompt is not None:
-            size = max(settings.width, settings.height) if prompt_model == "toy" else (settings.width, settings.height)
+            sides = settings.width, settings.height
             options = {} if prompt_model == "toy" else {"device": str(loaded.device)}
-            picture = reference_image(prompt, prompt_model, size, seed=seed, **options)
+            drawn = max(sides) if prompt_model == "toy" else sides
+            picture = reference_image(prompt, prompt_model, drawn, seed=seed, **options)
             asked = boxes and load_trajectories(boxes, picture.size, **reading)
         options = {"settings": settings, "seed": seed, "fit": fit, "memory": memory, "progress": sys.stderr.isatty()}
         run = make(loaded, picture, asked if control else None, method=method, **options)

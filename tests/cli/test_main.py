@@ -187,6 +187,15 @@ def test_generate_from_words_without_control(desk, checkpoint):
     assert json.loads((desk / "out/prompt/run.json").read_text())["controlled"] is False
 
 
+def test_a_video_may_have_the_pictures_own_shape(desk, checkpoint):
+    PIL.Image.open("picture.png").rotate(90, expand=True).save("portrait.png")
+    for size, expected in (("auto", (64, 128)), ("128x128", (128, 128))):
+        made = run("generate", "portrait.png", "--no-control", "--model", checkpoint, "--size", size, "--out", "x")
+        assert made.exit_code == 0, made.output
+        settings = json.loads((desk / "x/run.json").read_text())["settings"]
+        assert (settings["width"], settings["height"]) == expected
+
+
 def test_any_number_of_steps_will_do_without_control(desk, checkpoint):
     made = run("generate", "picture.png", "--no-control", "--num-inference-steps", 1, "--model", checkpoint)
     assert made.exit_code == 0, made.output
@@ -310,6 +319,9 @@ BAD = {
     "layers": (None, ["picture.png", "--boxes", "boxes.json", "--layers", "all"], "layers is 'all'"),
     "steps": (None, ["picture.png", "--boxes", "boxes.json", "--control-steps", "1-9"], "control_steps ends at 9"),
     "size": (None, ["picture.png", "--boxes", "boxes.json", "--width", "100"], "multiple of 64"),
+    "size twice": (None, ["picture.png", "--boxes", "boxes.json", "--size", "auto", "--width", "64"], "leave one out"),
+    "no size": (None, ["picture.png", "--boxes", "boxes.json", "--size", "large"], "--size is 'large'"),
+    "half pixels": (None, ["picture.png", "--boxes", "boxes.json", "--size", "64.5x64"], "whole pixels"),
     "method": (None, ["picture.png", "--boxes", "boxes.json", "--method", "magic"], "unknown method 'magic'"),
     "fit": (None, ["picture.png", "--boxes", "boxes.json", "--fit", "squeeze"], "squeeze"),
     "nothing": (None, [], "exactly one"),

@@ -246,6 +246,26 @@ def test_sizes_follow_from_the_parts():
     model.check_layers(((1, 0), (3, 2)))
 
 
+@pytest.mark.parametrize(
+    ("own", "picture_size", "expected"),
+    [
+        ((1024, 576), (1920, 1080), (1024, 576)),
+        ((1024, 576), (270, 480), (576, 1024)),  # a phone's portrait: SVD's own size, turned
+        ((1024, 576), (3024, 4032), (640, 832)),
+        ((1024, 576), (500, 500), (768, 768)),
+        ((1024, 576), (9000, 100), (1024, 512)),  # no more than 2:1
+        ((128, 128), (300, 200), (192, 128)),
+        ((128, 128), (50, 50), (128, 128)),
+    ],
+)
+def test_a_videos_size_follows_the_pictures_shape(own, picture_size, expected):
+    model, settings = tiny_model(), SETTINGS.replace(width=own[0], height=own[1])
+    assert model.size_like(picture_size, settings) == expected
+    assert model.latent_shape(settings.replace(width=expected[0], height=expected[1]))
+    with pytest.raises(InputError, match="the picture's size"):
+        model.size_like((0, 5), settings)
+
+
 def test_conditioning_is_what_svd_was_trained_with():
     model = tiny_model()
     settings = SETTINGS.replace(fps=12, motion_bucket_id=40, noise_aug_strength=0.0, num_frames=5)
