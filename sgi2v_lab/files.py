@@ -42,8 +42,8 @@ def as_path(path: object, what: str = "a file or folder") -> Path:
         raise InputError(f"{path!r:.80} is a {type(path).__name__}: expected the path of {what}") from None
     if URL.match(text):
         raise InputError(f"{text} is an address on the web: expected the path of {what} here, so download it first")
-    if not text or "\0" in text:
-        raise InputError(f"{text!r} is no path: expected the path of {what}")
+    if not text or "\0" in text or len(text) > 4096:  # the longest that any system takes
+        raise InputError(f"{text[:80]!r} ({len(text)} letters) is no path: expected the path of {what}")
     try:
         return Path(text).expanduser()
     except RuntimeError:  # ~somebody whom this computer does not know

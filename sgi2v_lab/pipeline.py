@@ -124,8 +124,9 @@ def generate_steps(
 
     To stop, leave the loop. Arguments and errors are those of `generate`; all is checked at this call.
     """
-    if unknown := set(trace := {trace} if isinstance(trace, str) else {*trace}) - {*TRACEABLE}:
-        raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
+    words = {trace} if isinstance(trace, str) or not isinstance(trace, Iterable) else {*trace}
+    if unknown := words - {*TRACEABLE}:
+        raise InputError(f"cannot trace {next(iter(unknown))!r}; expected some of {', '.join(TRACEABLE)}")
     model = _as_model(model)
     task = _prepare(model, image, trajectories, _as_settings(settings, model), seed, fit)
     sampler = method_of(method, task, options)
@@ -147,8 +148,8 @@ def generate_steps(
                 sigmas.append(step.sigma)
                 if step.iterations:
                     losses[step.index] = step.losses
-                if trace:
-                    kept.append(_strip(step, trace))
+                if words:
+                    kept.append(_strip(step, words))
                 yield step
             with _timed(seconds, "decode"):
                 video = chosen.decode(step.latents)

@@ -146,8 +146,11 @@ def _content(picture: object) -> Path | bytes | PIL.Image.Image:
             raise InputError("the open file gives text: expected a picture's bytes, so open it by open(path, 'rb')")
         return content
     if isinstance(picture, Tensor):
-        picture = picture.detach().cpu()
-        picture = picture.float().numpy() if picture.is_floating_point() else picture.numpy()
+        try:
+            picture = picture.detach().cpu()
+            picture = picture.float().numpy() if picture.is_floating_point() else picture.numpy()
+        except (RuntimeError, TypeError, NotImplementedError):
+            raise InputError(f"the picture is a tensor on {picture.device}: expected a dense one with data") from None
     if hasattr(picture, "__array__"):
         return _from_array(np.asarray(picture))
     return as_path(picture, "a picture")

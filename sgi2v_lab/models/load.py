@@ -14,6 +14,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.files import as_path
 from sgi2v_lab.models.checkpoint_files import PARTS, find_file, local_variant
 from sgi2v_lab.models.identity_blocks import remove_identities
+from sgi2v_lab.models.lora import add_lora
 from sgi2v_lab.models.model import DTYPES, Model
 from sgi2v_lab.models.presets import SVD_PRESETS, read_presets
 from sgi2v_lab.models.svd import StableVideoDiffusion
@@ -42,7 +43,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     try:
         device = torch.device(device)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"device {device} cannot be used here ({reason}); try cpu") from error
     return device
@@ -54,6 +55,9 @@ def load_model(
     dtype: str | torch.dtype | None = None,
 ) -> Model:
     """Load "toy", "svd", "svd-xt", a folder, or a hub id, in diffusers' StableVideoDiffusionPipeline format.
+
+    A LoRA for the UNet is added behind a plus sign, with its scale if that is not 1: "svd+style.safetensors",
+    "svd-xt+/home/me/style.safetensors:0.8".
 
     Only safetensors are read, whole or in shards, in full or in half precision, and no remote code is run. `device`
     defaults to the best there is, `dtype` ("fp32", "bf16", "fp16" or a torch dtype) to fp32 on CPU and fp16 elsewhere.
@@ -72,16 +76,40 @@ def load_model(
     if not isinstance(name, str):
         name = str(as_path(name, "a checkpoint's folder"))
     source, local = resolve(name)
+    adapters = split_name(name)[1]
     pipeline = _fetch_pipeline(name, source, local, dtype)
     try:
         pipeline.to(device)
     except torch.OutOfMemoryError as error:
         raise InputError(f"{name} does not fit into the memory of {device}; try dtype fp16, or device cpu") from error
+    for path, scale in adapters:
+        add_lora(pipeline.unet, path, scale)
     settings = own_settings(source)
     remove_identities(pipeline.vae.decoder)
     presets = find_file(source, "presets.json")
     presets = SVD_PRESETS if presets is None else read_presets(presets, settings, device)
     return StableVideoDiffusion.from_pipeline(pipeline, name, settings, presets)
+
+
+def split_name(name: str) -> tuple[str, list[tuple[Path, float]]]:
+    """A model's name without its LoRAs; and these, each a file and a scale. InputError for a file that is not there."""
+    if Path(name).exists():  # a folder may have a plus sign in its name
+        return name, []
+    base, *rest = name.split("+")
+    adapters = []
+    for text in rest:
+        found = re.fullmatch(r"(.*\.safetensors)(?::([-+.\d]+))?", text)
+        path = as_path(found[1], "a LoRA") if found else None
+        if path is None or not path.is_file():
+            raise InputError(
+                f"there is no LoRA {text!r}: expected the path of a .safetensors file, and its scale if that is not 1, "
+                "as in svd+style.safetensors:0.8"
+            )
+        try:
+            adapters.append((path, float(found[2] or 1)))
+        except ValueError:
+            raise InputError(f"the scale of the LoRA {text!r} is {found[2]!r}: expected a number") from None
+    return base, adapters
 
 
 def resolve(name: str) -> tuple[str, bool]:
@@ -90,11 +118,12 @@ def resolve(name: str) -> tuple[str, bool]:
     Raises:
         InputError: the folder is no checkpoint, or the name is none of these.
     """
+    name, _ = split_name(name)
     source = MODELS.get(name, name)
     if name not in MODELS and source.startswith("~"):
         source = str(as_path(source, "a checkpoint's folder"))
     folder = Path(source)
-    if folder.is_dir():
+    if source and folder.is_dir():
         if not (folder / "model_index.json").is_file():
             raise InputError(f"{folder} is no checkpoint: it has no model_index.json (expected a diffusers SVD folder)")
         for part in PARTS:
@@ -103,6 +132,11 @@ def resolve(name: str) -> tuple[str, bool]:
                     f"{folder} is no complete checkpoint: it has no folder {part} (expected {', '.join(PARTS)})"
                 )
         return source, True
+    if folder.is_file() and folder.suffix in (".safetensors", ".ckpt"):
+        raise InputError(
+            f"{folder} is a single file: expected a folder in diffusers' format, so convert it once by diffusers' "
+            "scripts/convert_svd_to_diffusers.py"
+        )
     if folder.exists() or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source, re.ASCII):
         raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
     return source, False

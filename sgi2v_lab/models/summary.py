@@ -31,7 +31,7 @@ def describe_model(name: str) -> ModelSummary:
     if name == "toy" and not Path(MODELS["toy"]).is_dir():
         return ModelSummary("this package", here=False)
     source, local = resolve(name)
-    where = "this package" if name == "toy" else source if local else f"huggingface.co/{source}"
+    where = "this package" if source == MODELS["toy"] else source if local else f"huggingface.co/{source}"
     here, variant = local_variant(source)
     config = find_file(source, "unet/config.json")
     if config is None:

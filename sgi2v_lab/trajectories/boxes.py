@@ -15,6 +15,7 @@ A box that moves and one that stays, over eight frames:
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ class Trajectories:
         """The trajectory whose boxes are `boxes(num_frames)[index]`."""
         return self.trajectories[index]
 
-    def boxes(self, num_frames: int) -> Boxes:
+    def boxes(self, num_frames: SupportsIndex) -> Boxes:
         """All boxes, float32 (boxes, num_frames, 4) in pixels. Raises InputError as `Trajectory.boxes` does."""
         if not self.trajectories:
             return torch.zeros(0, num_frames, 4)
