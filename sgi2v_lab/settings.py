@@ -187,7 +187,10 @@ class Settings(BaseModel):
                 raise ValueError(f"{name} is {first}..{last}, but must be first..last with 0 <= first <= last")
         if self.control_steps[1] >= self.num_inference_steps:
             steps = self.num_inference_steps
-            raise ValueError(f"control_steps ends at {self.control_steps[1]}, but there are only steps 0..{steps - 1}")
+            raise ValueError(
+                f"control_steps ends at {self.control_steps[1]}, but there are only steps 0..{steps - 1}; "
+                "change control_steps too"
+            )
         return self
 
     def has_control(self, step: int) -> bool:
