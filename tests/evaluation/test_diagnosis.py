@@ -338,12 +338,12 @@ def test_what_does_not_belong_together_is_refused():
     video, boxes = render(SCENE, SIDE), true_boxes(SCENE, SIDE)
     for known, words in (
         ({"boxes": boxes[:, :3]}, "3 frames"),
-        ({"boxes": boxes + 500}, "outside the first frame"),
+        ({"boxes": boxes + 500}, "first frame"),
         ({"uncontrolled": video[:3]}, "without control"),
         ({"image": video[0, :, :64]}, "resize"),
     ):
         with pytest.raises(InputError, match=words):
-            JudgedVideo(video, **known)
+            judge(JudgedVideo(video, **known))
 
 
 def test_a_diagnosis_is_shown():

@@ -35,8 +35,7 @@ class JudgedVideo(MeasuredVideo):
         model: The model that made it.
 
     Raises:
-        InputError: Boxes for another number of frames, or outside the first frame; a picture, or a video without
-            control, of another size.
+        InputError: Boxes for another number of frames; a picture, or a video without control, of another size.
     """
 
     names: Sequence[str] = ()
@@ -50,8 +49,7 @@ class JudgedVideo(MeasuredVideo):
         """Bring all tensors to the CPU and check them."""
         for name in ("video", "image", "uncontrolled"):
             if (value := getattr(self, name)) is not None:
-                value = value.detach().float().cpu()
-                object.__setattr__(self, name, torch.where(value.isfinite(), value.clamp(0, 1), torch.nan))
+                object.__setattr__(self, name, value.detach().float().cpu())
         for name in ("boxes", "camera"):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, value.detach().float().cpu() if len(value) else None)
@@ -61,9 +59,6 @@ class JudgedVideo(MeasuredVideo):
                 f"the video without control has shape {tuple(self.uncontrolled.shape)}; expected "
                 f"{tuple(self.video.shape)}, as the one with control: give two of the same run"
             )
-        if self.boxes is not None and (self._inside()[:, 0] <= 0).any():
-            index = int((self._inside()[:, 0] <= 0).nonzero()[0])
-            raise InputError(f"box {index} lies wholly outside the first frame; give one that holds an object")
 
     @classmethod
     def of_run(
@@ -116,15 +111,11 @@ class JudgedVideo(MeasuredVideo):
     def in_sight(self) -> Float[Tensor, "boxes frames"]:
         """The share of each box asked for that is in the picture and clear of other boxes; the rest may be hidden."""
         low, high = self.boxes.split(2, dim=-1)
+        size = torch.tensor([self.video.shape[-1], self.video.shape[-2]])
+        inside = (high.minimum(size) - low.clamp(min=0)).clamp(min=0).prod(dim=-1)
         overlap = (high[:, None].minimum(high) - low[:, None].maximum(low)).clamp(min=0).prod(dim=-1)
         own = (high - low).prod(dim=-1)
-        return ((self._inside() - (overlap.sum(dim=1) - own)) / own).clamp(min=0)
-
-    def _inside(self) -> Float[Tensor, "boxes frames"]:
-        """The area of each box inside the picture."""
-        low, high = self.boxes.split(2, dim=-1)
-        size = torch.tensor([self.video.shape[-1], self.video.shape[-2]])
-        return (high.minimum(size) - low.clamp(min=0)).clamp(min=0).prod(dim=-1)
+        return ((inside - (overlap.sum(dim=1) - own)) / own).clamp(min=0)
 
 
 def by_purpose(trajectories: Trajectories, boxes: Boxes) -> dict[str, object]:

@@ -13,7 +13,6 @@ from sgi2v_lab.shapes import Video
 
 __all__ = ["FAINT", "color_distance", "cut_out", "detail_kept", "fine_power"]
 
-LONGEST = 16, 96  # fewest and most pixels of a cut-out's longer side
 COARSE = 1 / 24  # standard deviation of the blur that leaves coarse detail of a cut-out, in longer sides
 PICTURE_COARSE = 1 / 80  # the same for whole pictures, in shorter sides
 FAINT = 2e-5  # variance of values in 0..1; fine detail with less cannot be seen
@@ -34,9 +33,7 @@ def cut_out(
         it shows what is behind.
     """
     half = (box[:, 2:] - box[:, :2]) / 2
-    sides = 2 * half[0]
-    longest = sides.max().item()
-    columns, rows = (sides * min(max(longest, LONGEST[0]), LONGEST[1]) / longest).round().clamp(min=3).int().tolist()
+    columns, rows = (2 * half[0]).round().clamp(min=3).int().tolist()
     places = torch.cat([centers - half, centers + half], dim=-1)
     at_start = crops(video, places[:1].expand(len(video), 4), (rows, columns))
     gaussian = torch.outer(*(torch.exp(-0.5 * (torch.linspace(-1, 1, n) / SIGMA) ** 2) for n in (rows, columns)))

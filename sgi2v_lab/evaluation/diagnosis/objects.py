@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 import torch
 
-from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis.finding import Drawing, Finding, Found, Unjudged
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.looks import color_distance, cut_out, detail_kept
 from sgi2v_lab.evaluation.diagnosis.picture import detail_gained
 from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, pictures
-from sgi2v_lab.evaluation.metrics.fidelity import copies_left
-from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
+from sgi2v_lab.evaluation.metrics.registry import measure
 from sgi2v_lab.shapes import Video
 
 __all__ = ["objects"]
@@ -81,17 +79,12 @@ def _motion(judged: JudgedVideo, k: int) -> Found:
 
 def _copies(judged: JudgedVideo, k: int) -> Found:
     """Objects that leave a copy at their first place (`metrics.fidelity.copies_left`)."""
-    try:
-        value, _ = copies_left(MeasuredVideo(judged.video, judged.image, judged.boxes[k : k + 1]))
-    except InputError:  # it does not leave its place, or cannot be told from its background
-        return
+    known = {"image": judged.image, "boxes": judged.boxes[k : k + 1]}
+    value = measure(judged.video, ["copies_left"], **known)["copies_left"].value or 0.0  # no value if it stays in place
     if value > COPIED:
         sentence = f"{judged.name(k)} is there twice: it leaves a copy at its first place."
         advice = "Use earlier control steps, which decide where things are; pin a box on the copy; shorten the path."
-        first = [(judged.boxes[k, 0], FOUND)]
-        shown = {"first frame": Shown(judged.video[0], first), "last frame": Shown(judged.video[-1], first)}
-        drawing = pictures(shown, "orange: the first place")
-        yield Finding("split", sentence, value, COPIED, "of a copy", advice, k, drawing)
+        yield Finding("split", sentence, value, COPIED, "of a copy", advice, k, _tracks(judged, k))
 
 
 def _looks(judged: JudgedVideo, k: int, kinds: set[str]) -> Found:

@@ -84,9 +84,5 @@ def too_fast(boxes: Boxes, size: tuple[int, int], motion_bucket: int, fps: int) 
 
 
 def _frames(chosen: Bool[Tensor, "frames"]) -> str:
-    """Frames counted from 1: "frame 3", "frames 3 to 5", or "3 frames from 2 on"."""
-    numbers = (chosen.nonzero()[:, 0] + 1).tolist()
-    first, last = numbers[0], numbers[-1]
-    if first == last:
-        return f"frame {first}"
-    return f"frames {first} to {last}" if last - first + 1 == len(numbers) else f"{len(numbers)} frames from {first} on"
+    """Frames counted from 1, such as "3 of 8 frames, from frame 2 on"."""
+    return f"{int(chosen.sum())} of {len(chosen)} frames, from frame {1 + int(chosen.int().argmax())} on"

@@ -8,15 +8,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.diagnosis.finding import Finding, Found, Unjudged
+from sgi2v_lab.evaluation.diagnosis.finding import Drawing, Finding, Found, Unjudged
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.looks import FAINT, fine_power
-from sgi2v_lab.evaluation.diagnosis.pictures import Shown, curves, pictures
+from sgi2v_lab.evaluation.diagnosis.pictures import Shown, curve, pictures
 from sgi2v_lab.evaluation.metrics.drift import background_drift, background_points, camera_motion
 from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr
 from sgi2v_lab.evaluation.metrics.flicker import warping_error
-from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
-from sgi2v_lab.evaluation.metrics.spectrum import decibels
+from sgi2v_lab.evaluation.metrics.registry import measure
 from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.shapes import Image
 
@@ -43,8 +42,7 @@ def first_frame(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     if value < LEAST_PSNR:
         sentence = f"The first frame is not the given picture: PSNR is {value:.1f} dB."
         advice = "Lower the learning rate or the cut-off; compare with the video without control."
-        drawing = pictures({"picture": Shown(judged.image), "first frame": Shown(judged.video[0])})
-        yield Finding("first frame", sentence, value, LEAST_PSNR, "dB", advice, drawing=drawing)
+        yield Finding("first frame", sentence, value, LEAST_PSNR, "dB", advice, drawing=_beside(judged, 0))
 
 
 def detail(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
@@ -61,12 +59,7 @@ def detail(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     else:
         kind, limit, sentence = "noise", MORE, f"The background gains noise or a pattern: {value:.1f} dB of detail."
         advice = "Lower the learning rate or the cut-off, use fewer control steps or more denoising steps."
-    late = judged.video[len(judged.video) // 2 :]
-    series = {"picture": decibels(judged.picture[None]).tolist(), "video": decibels(late).tolist()}
-    rings = len(series["picture"])
-    x, x_label = [(i + 0.5) / rings for i in range(rings)], "radial frequency (1: waves of two pixels)"
-    drawing = curves(series, "power, dB", x=x, x_label=x_label)
-    yield Finding(kind, sentence, value, limit, "dB", advice, drawing=drawing)
+    yield Finding(kind, sentence, value, limit, "dB", advice, drawing=_beside(judged, -1))
 
 
 def detail_gained(judged: JudgedVideo) -> float | None:
@@ -89,12 +82,9 @@ def burnt(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     shares = [_clipped(frame).float().mean().item() - before for frame in judged.video]
     value = torch.tensor(shares[1:] or shares).median().item()
     if value > CLIPPED:
-        t = shares.index(max(shares))
-        marked = _clipped(judged.video[t]).nonzero()[:, [1, 0]] + 0.5
-        marked = marked[:: max(1, len(marked) // 1500)]
-        drawing = pictures({f"frame {t}": Shown(judged.video[t]), "pure": Shown(judged.video[t], marked=marked)})
         sentence = f"The picture burns out: {value:.0%} of it turn pure white, black or a pure colour."
         advice = "Lower the learning rate or the highest guidance scale, or use fewer control steps."
+        drawing = _beside(judged, shares.index(max(shares)))
         yield Finding("burnt", sentence, value, CLIPPED, "of the picture", advice, drawing=drawing)
 
 
@@ -115,7 +105,7 @@ def flicker(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     if value > JUMP:
         sentence = f"The picture flickers: frame {1 + jumps.index(value)} differs from both of its neighbours."
         advice = "Use more denoising steps or fewer control steps; decode more frames at a time (decode_chunk_size)."
-        drawing = curves({"jump": jumps}, "of full scale", JUMP, x=range(1, last))
+        drawing = curve(jumps, "jump, of full scale", JUMP, range(1, last))
         yield Finding("flicker", sentence, value, JUMP, "of full scale", advice, drawing=drawing)
 
 
@@ -142,10 +132,7 @@ def background(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     sentence = f"The background {what}: it is {value:.1f} px from where it belongs on average."
     advice = "Add camera boxes (camera_still) or pinned boxes that hold it; lower the cut-off."
     if judged.uncontrolled is not None and judged.camera is None:
-        try:
-            own, _ = background_drift(MeasuredVideo(judged.uncontrolled, boxes=judged.boxes))
-        except InputError:
-            own = 0.0
+        own = measure(judged.uncontrolled, ["background_drift"], boxes=judged.boxes)["background_drift"].value or 0.0
         if own > limit:
             sentence += f" Without control it moves {own:.1f} px, so the model moves its camera by itself."
             advice = "Add camera boxes that hold it (camera_still), or lower the motion bucket."
@@ -153,6 +140,12 @@ def background(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     shown = {"first frame": Shown(judged.video[0]), "last frame": Shown(judged.video[-1], arrows=arrows)}
     drawing = pictures(shown, "from where it belongs to where it is")
     yield Finding("background", sentence, value, limit, "px", advice, drawing=drawing)
+
+
+def _beside(judged: JudgedVideo, t: int) -> Drawing:
+    """A frame beside the picture that the video was made from."""
+    title = f"frame {t % len(judged.video)}"
+    return pictures({"picture": Shown(judged.picture), title: Shown(judged.video[t])})
 
 
 def _outside(judged: JudgedVideo) -> Bool[Tensor, "height width"]:

@@ -12,22 +12,18 @@ from sgi2v_lab.plots.boxes import draw_box, draw_path
 from sgi2v_lab.plots.style import array, show_picture
 from sgi2v_lab.shapes import Image
 
-__all__ = ["ASKED", "FOUND", "Shown", "curves", "pictures"]
+__all__ = ["ASKED", "FOUND", "Shown", "curve", "pictures"]
 
 ASKED, FOUND = "#111111", "#D55E00"  # what was asked for, and what was found
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture (3, h, w) with boxes (4,) and paths (frames, 2), each with its colour, and what was found on it.
-
-    `marked` are points (n, 2) in pixels, `arrows` starts and ends (n, 2, 2).
-    """
+    """A picture (3, h, w) with boxes (4,) and paths (frames, 2), each with its colour, and arrows (starts and ends)."""
 
     picture: Image
     boxes: Sequence[tuple[Tensor, str]] = ()
     paths: Sequence[tuple[Tensor, str]] = ()
-    marked: Float[Tensor, "n 2"] | None = None
     arrows: Float[Tensor, "n 2 2"] | None = None
 
 
@@ -42,8 +38,6 @@ def pictures(shown: Mapping[str, Shown], note: str = "") -> Drawing:
                 draw_box(axes, box, color)
             for path, color in one.paths:
                 draw_path(axes, path, color)
-            if one.marked is not None:
-                axes.plot(*one.marked.T.tolist(), "s", ms=1.6, color=FOUND, mew=0)
             if one.arrows is not None:
                 start, way = array(one.arrows[:, 0]).T, array(one.arrows[:, 1] - one.arrows[:, 0]).T
                 options = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008, "headwidth": 4}
@@ -53,21 +47,13 @@ def pictures(shown: Mapping[str, Shown], note: str = "") -> Drawing:
     return draw
 
 
-def curves(
-    series: Mapping[str, Sequence[float]],
-    label: str,
-    limit: float | None = None,
-    x: Sequence[float] | None = None,
-    x_label: str = "frame",
-) -> Drawing:
-    """Numbers over frames, or over `x`, with the limit as a dashed line."""
+def curve(values: Sequence[float], label: str, limit: float, x: Sequence[float], x_label: str = "frame") -> Drawing:
+    """Numbers over `x`, with the limit as a dashed line."""
 
     def draw(figure: FigureBase) -> None:
         axes = figure.subplots()
-        for name, values in series.items():
-            axes.plot(range(len(values)) if x is None else x, values, marker="o", ms=3, label=name)
-        if limit is not None:
-            axes.axhline(limit, color="#777777", linestyle=(0, (4, 3)), linewidth=1, label="limit")
+        axes.plot(x, values, marker="o", ms=3)
+        axes.axhline(limit, color="#777777", linestyle=(0, (4, 3)), linewidth=1, label="limit")
         axes.set(xlabel=x_label, ylabel=label)
         axes.tick_params(labelsize=7.5)
         axes.legend(fontsize=7.5)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sgi2v_lab.evaluation.diagnosis.finding import Finding, Found, Unjudged
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.path_faults import outside, too_fast, too_small
-from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, curves, pictures
+from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, curve, pictures
 from sgi2v_lab.images.resize import Fit
 
 __all__ = ["control", "layers", "loss", "paths"]
@@ -57,7 +57,7 @@ def loss(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     else:
         sentence = f"The loss hardly fell: a control step leaves {value:.2f} of it on average."
         advice = "Raise the learning rate or the iterations; check that the boxes hold something with an outline."
-    drawing = curves({"loss left": list(shares.values())}, "share", FALLEN, list(shares), "control step")
+    drawing = curve(list(shares.values()), "share left of the loss", FALLEN, list(shares), "control step")
     yield Finding("loss", sentence, value, FALLEN, "of its first value", advice, drawing=drawing)
 
 
@@ -78,7 +78,7 @@ def control(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     elif judged.sigmas[first] < NOISY:
         sentence = f"The control steps come too late: from step {first} on, the noise is weaker than the picture."
         x_label = f"step; control steps: {first} to {last}"
-        drawing = curves({"noise level": judged.sigmas}, "sigma", NOISY, x_label=x_label)
+        drawing = curve(judged.sigmas, "noise level", NOISY, range(len(judged.sigmas)), x_label)
         advice = "Use earlier control steps, at which the places of things are still open."
         yield Finding("control", sentence, judged.sigmas[first], NOISY, "noise level", advice, drawing=drawing)
 

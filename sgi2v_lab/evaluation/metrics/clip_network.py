@@ -1,9 +1,9 @@
 """A small network that says of a clip what is true of the toy scene in it; its 32 features measure quality.
 
-`python -m sgi2v_lab.evaluation.metrics.clip_network --out FILE` trains it. It sees 8 frames of 64 x 64
-pixels, and says what a scene knows for certain (`scene_truth`). Half of the clips that it learns from are harmed
-(`harm`), and it says how much, so its features hold sharpness and steadiness too. `frechet` compares the features. It
-learns from scene seeds below `data.HELD_OUT` only, never from those that a model is examined on.
+`python -m sgi2v_lab.evaluation.metrics.clip_network --out FILE` trains it. It sees 8 frames of 64 x 64 pixels and says
+what a scene knows for certain (`scene_truth`). Half of the clips that it learns from are harmed (`harm`), and it says
+how much, so its features hold sharpness and steadiness too. It learns from scene seeds below `data.HELD_OUT` only,
+never from those that a model is examined on. `frechet` compares the features.
 """
 
 from collections.abc import Iterator
@@ -88,12 +88,9 @@ def harm(
 ) -> Float[Tensor, "frames 3 h w"]:
     """Spoil a clip, values 0..1: strength 0 leaves it as it is, 1 is as bad as the network learns from.
 
-    * blur: a Gaussian of up to 2.5 / 64 of the picture's height (standard deviation);
-    * noise: independent in every pixel, standard deviation up to 0.15;
-    * flicker: every frame brightened or darkened by up to some 0.25 (standard deviation);
-    * smear: things leave trails, as each frame keeps up to 0.8 of the one before.
-
-    InputError: another kind, or a strength outside 0..1.
+    "blur" has a standard deviation of up to 2.5 / 64 of the picture's height, "noise" of up to 0.15, the brightness of
+    frames in "flicker" of up to 0.25; in "smear" each frame keeps up to 0.8 of the one before. InputError: another
+    kind, or a strength outside 0..1.
     """
     if kind not in HARMS or not 0 <= strength <= 1:
         raise InputError(f"harm {kind!r} of strength {strength}; expected {', '.join(HARMS)} and a strength in 0..1")

@@ -14,8 +14,8 @@ from sgi2v_lab.shapes import Boxes, Points, Video
 __all__ = ["background_drift", "background_points", "bg_obj_ctd", "camera_motion"]
 
 MARGIN = 1 / 32  # of the picture's shorter side, kept clear around every box
-SEEN = 0.02  # share of positions that must be seen: fewer are chance hits
-WINDOW = 7  # pixels, likewise: half of the window that Lucas-Kanade looks through, which must not show an object
+WINDOW = 7  # pixels kept clear at least: half of Lucas-Kanade's window, or background points follow the object's edge
+SEEN = 0.02  # share of positions that must be seen; fewer are chance hits
 MOVES = 1.0  # pixels that a box must be asked to go to count as moving
 
 
@@ -23,10 +23,9 @@ def background_drift(given: MeasuredVideo) -> Found:
     """The mean distance in pixels, 0 and more, of background points from where they belong; lower is better.
 
     Points of a 16 x 16 grid that lie outside every object's box in every frame are followed from the first frame. They
-    belong where they were, or where a camera move that was asked for takes them; a camera that moves without being
-    asked is drift. The first frame does not count, nor do positions that the tracker does not see: where the background
-    falls apart few are left, and the figure is worth what `seen` says. Lucas-Kanade, the default tracker, cannot follow
-    plain areas.
+    belong where they were, or where a camera move that was asked for takes them. The first frame does not count, nor do
+    positions that the tracker does not see: the figure is worth what `seen` says. Lucas-Kanade, the default tracker,
+    cannot follow plain areas.
 
     InputError: one frame only, no place outside the boxes, or a background in which no point can be followed.
     """
@@ -82,7 +81,7 @@ def bg_obj_ctd(given: MeasuredVideo) -> Found:
 def camera_motion(camera: Boxes, points: Float[Tensor, "n 2"]) -> Float[Tensor, "n frames 2"]:
     """Where points (n, 2) of the first frame go under the camera's move, (n, frames, 2).
 
-    The move in each frame is the scale and shift that fits the boxes' corners best, by least squares.
+    The move in each frame is the scale and shift that fits the boxes' corners best.
     """
     corners = camera.unflatten(-1, (2, 2)).transpose(1, 2).flatten(0, 1)  # (2 boxes, frames, 2)
     middle = corners.mean(dim=0)  # (frames, 2)

@@ -1,7 +1,7 @@
 """Does the object keep its looks on its way, and does it leave its first place?
 
-Both compare crops: what the first frame shows in an object's box, and what the video shows in a box later on. Crops are
-read at fractions of a pixel by bicubic interpolation; a box that changes its size is resampled to its first size.
+Both compare crops, read at fractions of a pixel by bicubic interpolation. A box that changes its size is resampled to
+its first size.
 """
 
 import torch
@@ -29,10 +29,9 @@ def fidelity(given: MeasuredVideo) -> Found:
 
         fidelity = -10 log10 mean_kf |crop_kf - crop_k1|^2        for values in 0..1
 
-    The mean is of squared errors, not of dB: one intact frame, infinitely good in dB, would hide all others. It counts
-    place, looks and light of the object, and the background in the box's corners, so a true clip does not reach the
-    infinity of a perfect copy: compare with the true clip's value. InputError: no box lies wholly inside the picture
-    both at first and later.
+    The mean is of squared errors, not of dB: one intact frame, infinitely good in dB, would hide all others. The box's
+    corners show background, so a true clip does not reach the infinity of a perfect copy: compare with its value.
+    InputError: no box lies wholly inside the picture both at first and later.
     """
     errors = [10 ** (-psnr(later, first.expand_as(later)) / 10) for first, later in _object_crops(given)]
     return -10 * torch.cat(errors).mean().log10().item(), {"crops": sum(len(one) for one in errors)}

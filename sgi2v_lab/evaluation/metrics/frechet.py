@@ -1,7 +1,7 @@
 """The toy Frechet distance: how far a set of generated clips is from a set of true ones, in the toy's own world.
 
-It is made like the Frechet video distance (Unterthiner et al. 2018), but its features are 32 numbers of a small network
-that was trained on the toy's scenes (`clip_network`). So its values compare with nobody else's, and it is not FVD.
+It is made like FVD (Unterthiner et al. 2018), but by a small network that was trained on the toy's scenes
+(`clip_network`). So its values compare with nobody else's, and it is not FVD.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -16,7 +16,6 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.clip_network import load_clip_network, to_network_pixels
 
 __all__ = [
-    "Clips",
     "FrechetRatio",
     "check_clips",
     "frechet_distance",

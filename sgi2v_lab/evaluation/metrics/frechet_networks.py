@@ -8,7 +8,6 @@ moments and computes the distance, of clips as of pictures.
 import hashlib
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -77,19 +76,6 @@ def find_network(kind: FeatureNetwork, path: str | Path | None = None) -> Path:
     return file
 
 
-@lru_cache(maxsize=2)
-def _load(kind: FeatureNetwork, file: Path, changed: float) -> tuple[nn.Module, str]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is what these networks come as
-            network = torch.jit.load(file, map_location="cpu").eval()
-    except RuntimeError as error:
-        raise InputError(
-            f"{file} is not TorchScript (pytorch-fid's .pth holds weights without a network); get {kind.url}"
-        ) from error
-    return network, hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 class _Features(nn.Module):
     """A network as torchmetrics calls it: with the frames of a clip as bytes, or with a batch of clips as floats."""
 
@@ -129,7 +115,13 @@ def _score(kind: FeatureNetwork, real: Clips, generated: Clips, network: str | P
         module, name, digest = network.eval(), type(network).__name__, None
     else:
         file = find_network(kind, network)
-        (module, digest), name = _load(kind, file, file.stat().st_mtime), file.name
+        name, digest = file.name, hashlib.sha256(file.read_bytes()).hexdigest()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is what these networks come as
+                module = torch.jit.load(file, map_location="cpu").eval()
+        except RuntimeError as error:
+            raise InputError(f"{file} is not TorchScript, such as pytorch-fid's .pth; get {kind.url}") from error
     distance = FrechetInceptionDistance(feature=_Features(kind, module))
     for clip, true in [*((clip, True) for clip in real), *((clip, False) for clip in generated)]:
         pixels = (clip.detach().float().cpu().clamp(0, 1) * 255).round().byte()

@@ -20,10 +20,10 @@ Found = tuple[float, dict[str, object]]  # a metric's value, and what it depends
 
 @dataclass(frozen=True)
 class Measured:
-    """The value of a metric, or the reason why there is none.
+    """The value of a metric, or the reason why there is none, and in plain numbers and lists what it depends on.
 
-    `details` says what the value depends on: `resolution` (width, height), `frames`, `definition` (the source), and
-    where they apply `tracker`, `per_object` and others, in plain numbers and lists.
+    `details` has `resolution` (width, height), `frames`, `definition` (the source), and where they apply `tracker`,
+    `per_object` and others.
     """
 
     value: float | None
@@ -35,29 +35,20 @@ class Measured:
 
 @dataclass(frozen=True)
 class MeasuredVideo:
-    """A video and what is known of it. Lengths are in pixels of the video; None means unknown.
+    """A video in 0..1 and what is known of it, in pixels of the video; None means unknown.
 
-    Attributes:
-        video: (frames, 3, h, w) in 0..1.
-        image: The picture (3, h, w) that it was made from.
-        boxes: The boxes asked for, (boxes, frames, 4).
-        objects: Boxes of everything that is not background; None: `boxes`. (In a camera pan the boxes asked for lie on
-            the background, and the objects are others.)
-        camera: Boxes on the background that were asked to move as the camera does; None: a still camera.
-        reference: The true clip, of the same shape as the video.
-        tracker: A name in `trackers.track.TRACKERS` or a `PointTracker`; None for each metric's own default.
-
-    Raises:
-        InputError: Boxes for another number of frames; a picture or a true clip of another size.
+    In a camera pan the boxes asked for lie on the background: give them as `boxes` and `camera`, and as `objects` the
+    boxes of what is not background. InputError: boxes for another number of frames; a picture or a true clip of
+    another size.
     """
 
     video: Video
-    image: Float[Tensor, "3 _ _"] | None = None
-    boxes: Float[Tensor, "_ _ 4"] | None = None
-    objects: Float[Tensor, "_ _ 4"] | None = None
-    camera: Float[Tensor, "_ _ 4"] | None = None
-    reference: Float[Tensor, "_ 3 _ _"] | None = None
-    tracker: str | PointTracker | None = None
+    image: Float[Tensor, "3 _ _"] | None = None  # the picture that it was made from
+    boxes: Float[Tensor, "_ _ 4"] | None = None  # those asked for, (boxes, frames, 4)
+    objects: Float[Tensor, "_ _ 4"] | None = None  # of everything that is not background; None: `boxes`
+    camera: Float[Tensor, "_ _ 4"] | None = None  # on the background, asked to move as the camera does
+    reference: Float[Tensor, "_ 3 _ _"] | None = None  # the true clip
+    tracker: str | PointTracker | None = None  # for everything; None: each metric's own
 
     def __post_init__(self) -> None:
         for name in ("boxes", "objects", "camera"):

@@ -26,7 +26,7 @@ __all__ = ["METRICS", "SET_METRICS", "MeasuredSets", "Metric", "measure", "measu
 
 @dataclass(frozen=True)
 class MeasuredSets:
-    """True and generated clips (frames, 3, h, w) in 0..1; files or modules of networks, None: in torch.hub's folder."""
+    """True and generated clips (frames, 3, h, w) in 0..1; networks as files or modules, None: in torch.hub's folder."""
 
     real: Sequence[Tensor] | Tensor
     generated: Sequence[Tensor] | Tensor
@@ -60,8 +60,8 @@ class Metric:
 
 
 def _objmc(given: MeasuredVideo) -> Found:
-    found, seen = ObjMC.of(given), given.box_tracks.visible.float().mean().item()
-    return found.value, {"per_object": found.per_object.tolist(), "visible": seen, "tracker": found.tracker}
+    details = ObjMC.of(given).as_dict()
+    return details.pop("objmc"), details
 
 
 def _spectrum(given: MeasuredVideo) -> Found:

@@ -6,18 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.measured import (
-    Found,
-    MeasuredVideo,
-    centres,
-    check_boxes,
-    check_later,
-    grid_points,
-)
+from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo, centres, check_later, grid_points
 from sgi2v_lab.evaluation.trackers.track import PointTracker, Tracks
 from sgi2v_lab.shapes import Video
 
-__all__ = ["ObjMC", "check_boxes", "ctd", "epe", "objmc"]
+__all__ = ["ObjMC", "ctd", "epe", "objmc"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +30,12 @@ class ObjMC:
         tracks, size = given.box_tracks, (given.video.shape[-1], given.video.shape[-2])
         distance = (tracks.points - centres(given.asked)).norm(dim=-1)
         return cls(distance.mean().item(), distance.mean(dim=1), tracks, tracks.tracker, size, len(given.video))
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain numbers and lists for JSON."""
+        seen = self.tracks.visible.float().mean().item()
+        found = {"objmc": self.value, "per_object": self.per_object.tolist(), "visible": seen, "tracker": self.tracker}
+        return found | {"resolution": list(self.resolution), "frames": self.frames}
 
 
 def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | PointTracker | None = None) -> ObjMC:
@@ -91,10 +90,10 @@ def epe(given: MeasuredVideo) -> Found:
     """EPE, the end-point error against the tracks of the true clip, as in Wan-Move (arXiv 2512.08765); pixels.
 
     The mean L2 distance between the places of a point in the generated and in the true clip, over later frames in which
-    the tracker sees it in both; lower is better. The same tracker follows both. The points are those of a 16 x 16 grid
-    that lie in the boxes asked for in the first frame, or all where no boxes are known (MoveBench annotates points and
-    tracks them with CoTracker). Lost points do not count: `seen` is the share of positions that do. InputError: one
-    frame only, or no point of the grid in a box that is seen in both clips.
+    the tracker sees it in the true clip; lower is better. The same tracker follows both; a point that it loses in the
+    generated clip counts where it was last. The points are those of a 16 x 16 grid that lie in the boxes asked for in
+    the first frame, or all where no boxes are known (MoveBench annotates points and tracks them with CoTracker).
+    InputError: one frame only, or no point of the grid in a box that is seen later.
     """
     check_later(given.video)
     points, made, true = grid_points(given.video), given.grid_tracks, given.reference_tracks
@@ -102,12 +101,13 @@ def epe(given: MeasuredVideo) -> Found:
     if given.boxes is not None:
         low, high = given.asked[:, 0].split(2, dim=1)
         mine = ((points[:, None] > low) & (points[:, None] < high)).all(dim=-1).any(dim=-1)
-    seen = (made.visible & true.visible)[mine, 1:]
-    if not seen.any():
+    there = true.visible[mine, 1:]
+    if not there.any():
         raise InputError(
-            f"{made.tracker} follows none of the {len(seen)} grid points in the boxes through both clips; try another "
-            "tracker or larger boxes"
+            f"{true.tracker} follows none of the {len(there)} grid points in the boxes through the true clip; try "
+            "another tracker or larger boxes"
         )
-    distance = (made.points - true.points).norm(dim=-1)[mine, 1:][seen]
-    details = {"points": len(seen), "seen": seen.float().mean().item(), "tracker": made.tracker}
+    distance = (made.points - true.points).norm(dim=-1)[mine, 1:][there]
+    seen = made.visible[mine, 1:][there].float().mean().item()
+    details = {"points": len(there), "seen": seen, "tracker": made.tracker}
     return distance.mean().item(), details

@@ -7,6 +7,7 @@ weights; `load_tapnext` puts the two together.
 
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -61,15 +62,14 @@ def load_tapnext(checkpoint: str | Path | None = None, device: str | torch.devic
         InputError: The package tapnet is not installed, or the file is missing or holds something else.
     """
     try:
-        from tapnet.tapnext.tapnext_torch import TAPNext
-        from tapnet.tapnext.tapnext_torch_utils import restore_model_from_jax_checkpoint
+        code, utils = (import_module(f"tapnet.tapnext.{name}") for name in ("tapnext_torch", "tapnext_torch_utils"))
     except ImportError as error:
         raise InputError(f"TAPNext's code cannot be imported ({error}); pip install git+{CODE}.git") from error
     file = existing(checkpoint or Path(torch.hub.get_dir()) / "checkpoints" / Path(WEIGHTS).name, WEIGHTS)
-    module = TAPNext(image_size=(SIDE, SIDE))
+    module = code.TAPNext(image_size=(SIDE, SIDE))
     try:
         if file.suffix == ".npz":
-            module = restore_model_from_jax_checkpoint(module, str(file))
+            module = utils.restore_model_from_jax_checkpoint(module, str(file))
         else:
             weights = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
             module.load_state_dict({name.removeprefix("tapnext."): value for name, value in weights.items()})

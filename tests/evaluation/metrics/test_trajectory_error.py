@@ -97,12 +97,13 @@ def test_epe_is_the_distance_between_the_tracks_of_two_clips():
     paths = {0.0: WENT, 1.0: PATH}  # the true clip is white, and its object goes where it was asked to
 
     def tracker(video, points):
-        return KnownTracks(BOX, paths[video[0, 0, 0, 0].item()], hidden=[2])(video, points)
+        white = video[0, 0, 0, 0].item()
+        return KnownTracks(BOX, paths[white], hidden=[2] if white else [3])(video, points)
 
     given = MeasuredVideo(BLACK, boxes=ASKED, reference=BLACK + 1, tracker=tracker)
     value, details = epe(given)
-    assert value == pytest.approx((4 + 0) / 2)  # frame 2 is hidden, and the grid's points on the object are 16
-    assert (details["points"], details["seen"]) == (16, pytest.approx(2 / 3))
+    assert value == pytest.approx((4 + 0) / 2)  # in frame 2 it is hidden in the true clip
+    assert (details["points"], details["seen"]) == (16, 0.5)  # in frame 3 it is lost in the other one
     everywhere = epe(MeasuredVideo(BLACK, reference=BLACK + 1, tracker=tracker))
     assert everywhere[0] == pytest.approx(2 * 16 / 256)
 
