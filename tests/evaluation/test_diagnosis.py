@@ -214,9 +214,9 @@ def test_places_and_similarities_belong_together():
 
 
 SETTING_FAULTS = [
-    ({"settings": SETTINGS.replace(iterations=0)}, "control", "no iterations"),
-    ({"settings": SETTINGS.replace(learning_rate=0)}, "control", "rate is 0"),
-    ({"settings": SETTINGS.replace(cutoff=0)}, "control", "cut-off is 0"),
+    ({"settings": SETTINGS.replace(iterations=0)}, "control", "iterations is 0"),
+    ({"settings": SETTINGS.replace(learning_rate=0)}, "control", "learning_rate is 0"),
+    ({"settings": SETTINGS.replace(cutoff=0)}, "control", "cutoff is 0"),
     ({"sigmas": [0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0]}, "control", "late"),
     ({"losses": {5: [1.0, 1.0, 0.99], 6: [2.0, 2.0, 1.99]}}, "loss", "hardly fell"),
     ({"losses": {5: [1.0, 2.0, 3.0]}}, "loss", "rose"),

@@ -22,10 +22,8 @@ from sgi2v_lab.trajectories.boxes import Trajectories
 __all__ = ["CHECKS", "Diagnosis", "diagnose", "judge"]
 
 # Each check is also given the earlier findings: some problems follow from others.
-CHECKS: tuple[Callable[[JudgedVideo, Sequence[Finding]], Found], ...] = (
-    *(first_frame, detail, burnt, flicker, background),
-    *(objects, loss, control, layers, paths),
-)
+Check = Callable[[JudgedVideo, Sequence[Finding]], Found]
+CHECKS: list[Check] = [first_frame, detail, burnt, flicker, background, objects, loss, control, layers, paths]
 MARKS = {"severe": "●", "moderate": "◐", "hint": "○"}
 
 

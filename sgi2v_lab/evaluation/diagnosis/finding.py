@@ -11,7 +11,7 @@ from sgi2v_lab.plots.style import new_figure, styled
 __all__ = ["SEVERITIES", "Drawing", "Finding", "Found", "Unjudged"]
 
 SEVERITIES = ("severe", "moderate", "hint")  # worst first
-FAR = 1.75  # times the threshold, from which on a value is severe; a still video does not follow by twice the limit
+FAR = 1.75  # times its threshold, a value is severe
 SIZE = (4.6, 1.9)  # of the evidence, in inches
 
 Drawing = Callable[[FigureBase], None]  # draws evidence into a figure, or into a part of one

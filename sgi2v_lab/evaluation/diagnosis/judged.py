@@ -55,10 +55,8 @@ class JudgedVideo(MeasuredVideo):
                 object.__setattr__(self, name, value.detach().float().cpu() if len(value) else None)
         super().__post_init__()
         if self.uncontrolled is not None and self.uncontrolled.shape != self.video.shape:
-            raise InputError(
-                f"the video without control has shape {tuple(self.uncontrolled.shape)}; expected "
-                f"{tuple(self.video.shape)}, as the one with control: give two of the same run"
-            )
+            shapes = [tuple(video.shape) for video in (self.uncontrolled, self.video)]
+            raise InputError("the video without control has shape {}, expected {}: give one like it".format(*shapes))
 
     @classmethod
     def of_run(
@@ -73,9 +71,7 @@ class JudgedVideo(MeasuredVideo):
         known = {"boxes": run.boxes}
         if trajectories is not None and run.boxes is not None:
             if len(trajectories) != len(run.boxes):
-                raise InputError(
-                    f"got {len(trajectories)} trajectories for a run with {len(run.boxes)} boxes; give those of the run"
-                )
+                raise InputError(f"got {len(trajectories)} trajectories for a run with {len(run.boxes)}; give its own")
             known = by_purpose(trajectories, run.boxes)
         return cls(
             run.video,

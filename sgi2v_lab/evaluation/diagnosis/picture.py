@@ -24,12 +24,11 @@ __all__ = ["background", "burnt", "detail", "detail_gained", "first_frame", "fli
 LEAST_PSNR = 20.0  # dB; the toy's autoencoder alone keeps 25 and more
 LESS, MORE = -6.0, 4.0  # dB of fine detail, lost (half the amplitude) and added (a camera's pan may add 3)
 MARGIN = 1 / 24  # of the shorter side: how far a blurred edge reaches beyond its box
-UNCOVERED = 0.05  # least share of the picture that boxes must leave for its detail to be judged
 WHITE, BLACK = 0.985, 0.015
 CLIPPED = 0.06  # of the picture; true clips stay below 0.01
 JUMP = 0.03  # of full scale
-DRIFT = 3 / 128  # of the shorter side; true clips stay below 1
-SEEN = 0.05  # of the background's points: with fewer, chance hits count
+DRIFT = 3 / 128  # of the shorter side; true clips stay below 1 / 128
+SEEN = 0.05  # share of positions that the tracker must see; fewer are chance hits
 ALONG = 0.6  # cosine of two ways that go together
 
 
@@ -68,7 +67,7 @@ def detail_gained(judged: JudgedVideo) -> float | None:
     Only pixels outside all boxes in all frames count, since an object that comes or goes brings its own detail.
     """
     outside = _outside(judged)
-    if outside.float().mean() < UNCOVERED:
+    if outside.float().mean() < 0.05:  # too few pixels to tell
         return None
     before = fine_power(judged.picture[None], outside).item()
     after = fine_power(judged.video[len(judged.video) // 2 :], outside).median().item()
@@ -82,7 +81,7 @@ def burnt(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     shares = [_clipped(frame).float().mean().item() - before for frame in judged.video]
     value = torch.tensor(shares[1:] or shares).median().item()
     if value > CLIPPED:
-        sentence = f"The picture burns out: {value:.0%} of it turn pure white, black or a pure colour."
+        sentence = f"The picture burns out: {value:.0%} of it turns pure white, black or a pure colour."
         advice = "Lower the learning rate or the highest guidance scale, or use fewer control steps."
         drawing = _beside(judged, shares.index(max(shares)))
         yield Finding("burnt", sentence, value, CLIPPED, "of the picture", advice, drawing=drawing)
@@ -124,8 +123,7 @@ def background(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
         return
     points = background_points(judged.video, judged.boxes)
     tracks = get_tracker(judged.tracker or "lk")(judged.video, points)
-    belongs = points[:, None].expand_as(tracks.points)
-    belongs = belongs if judged.camera is None else camera_motion(judged.camera, points)
+    belongs = points[:, None] if judged.camera is None else camera_motion(judged.camera, points)
     ways = (tracks.points - belongs) * tracks.visible[..., None]
     partner = _partner(judged, ways.mean(dim=0))
     what = "moves" if partner is None else f"is dragged along with {partner}"
@@ -151,11 +149,11 @@ def _beside(judged: JudgedVideo, t: int) -> Drawing:
 def _outside(judged: JudgedVideo) -> Bool[Tensor, "height width"]:
     """The pixels well outside every box in every frame."""
     height, width = judged.video.shape[-2:]
-    x, y = torch.arange(width) + 0.5, torch.arange(height) + 0.5
+    x, y = torch.arange(width) + 0.5, (torch.arange(height) + 0.5)[:, None]
     outside = torch.ones(height, width, dtype=torch.bool)
-    wide = MARGIN * judged.side * torch.tensor([-1.0, -1.0, 1.0, 1.0])
-    for x0, y0, x1, y1 in () if judged.boxes is None else (judged.boxes.flatten(0, 1) + wide).tolist():
-        outside &= ~(((y > y0) & (y < y1))[:, None] & ((x > x0) & (x < x1)))
+    wide = MARGIN * judged.side
+    for x0, y0, x1, y1 in [] if judged.boxes is None else judged.boxes.flatten(0, 1).tolist():
+        outside &= (x < x0 - wide) | (x > x1 + wide) | (y < y0 - wide) | (y > y1 + wide)
     return outside
 
 

@@ -53,9 +53,8 @@ def curve(values: Sequence[float], label: str, limit: float, x: Sequence[float],
     def draw(figure: FigureBase) -> None:
         axes = figure.subplots()
         axes.plot(x, values, marker="o", ms=3)
-        axes.axhline(limit, color="#777777", linestyle=(0, (4, 3)), linewidth=1, label="limit")
+        axes.axhline(limit, color="#777777", linestyle=(0, (4, 3)), linewidth=1)
         axes.set(xlabel=x_label, ylabel=label)
         axes.tick_params(labelsize=7.5)
-        axes.legend(fontsize=7.5)
 
     return draw

@@ -5,19 +5,15 @@ from collections.abc import Sequence
 
 from sgi2v_lab.evaluation.diagnosis.finding import Finding, Found, Unjudged
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
+from sgi2v_lab.evaluation.diagnosis.objects import both_paths
 from sgi2v_lab.evaluation.diagnosis.path_faults import outside, too_fast, too_small
-from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, curve, pictures
+from sgi2v_lab.evaluation.diagnosis.pictures import curve
 from sgi2v_lab.images.resize import Fit
 
 __all__ = ["control", "layers", "loss", "paths"]
 
 FALLEN = 0.95  # of its first value, that a control step leaves of the loss on average
 NOISY = 1.0  # noise level; below it the noise is weaker than the latents (variance 1), and places are settled
-NO_CONTROL = {
-    "iterations": "there are no iterations",
-    "learning_rate": "the learning rate is 0",
-    "cutoff": "the cut-off is 0, which discards all that was optimised",
-}
 
 
 def paths(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
@@ -28,13 +24,10 @@ def paths(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
         faults = [*outside(box, Fit.plan(size, size, "stretch")), *too_small(box, judged.cell)]
         if judged.settings is not None:
             faults += too_fast(box, size, judged.settings.motion_bucket_id, judged.settings.fps)
-        ends = [(box[0, 0], ASKED), (box[0, -1], FOUND)]
-        shown = {"asked for": Shown(judged.video[0], ends, [(judged.paths[k], ASKED)])}
-        drawing = pictures(shown, "black: first box; orange: last box")
         for fault in faults:
             sentence = f"{judged.name(k)} {fault.what}: this may be the reason."
             known = (fault.value, fault.threshold, fault.unit, fault.advice, k)
-            yield Finding("path", sentence, *known, drawing, hint=True)
+            yield Finding("path", sentence, *known, both_paths(judged, k), hint=True)
 
 
 def loss(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
@@ -68,10 +61,10 @@ def control(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     if judged.settings is None:
         yield Unjudged("control", "the settings are not known")
         return
-    for name, words in NO_CONTROL.items():
+    for name in ("iterations", "learning_rate", "cutoff"):
         if getattr(judged.settings, name) == 0:
             advice = f"Set {name} to the model's default."
-            yield Finding("control", f"Control cannot work: {words}.", 0.0, 0.0, name.replace("_", " "), advice)
+            yield Finding("control", f"Control cannot work: {name} is 0.", 0.0, 0.0, name, advice)
     first, last = judged.settings.control_steps
     if first >= len(judged.sigmas):
         yield Unjudged("control", "the noise levels are not known, so the control steps may come too late")

@@ -4,6 +4,7 @@ Compression costs a saved video a little detail; the limits allow for that.
 """
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -41,10 +42,8 @@ def diagnose_folder(folder: str | os.PathLike, model: Model | None = None) -> Di
     size = (settings.width, settings.height)
     controlled, plain = _first(folder, CONTROLLED), _first(folder, UNCONTROLLED)
     if controlled is None and plain is None:
-        raise InputError(
-            f"{folder} holds neither {' nor '.join((*CONTROLLED, *UNCONTROLLED))}; give the folder of a run"
-        )
-    has_control = controlled is not None and record.get("controlled", True)
+        raise InputError(f"{folder} holds neither {CONTROLLED[0]} nor {UNCONTROLLED[0]}; give the folder of a run")
+    has_control = controlled is not None and record.get("controlled") is not False
     video = _read_at_size(controlled or plain, size)
     known = {}
     if picture := _first(folder, PICTURES):
@@ -55,10 +54,8 @@ def diagnose_folder(folder: str | os.PathLike, model: Model | None = None) -> Di
             known |= by_purpose(trajectories, trajectories.resampled().fitted(plan).boxes(len(video)))
     if has_control and plain is not None:
         known["uncontrolled"] = _read_at_size(plain, size)
-    losses = {  # JSON has None for a loss that is not finite
-        int(step): [float("nan") if one is None else one for one in some]
-        for step, some in record.get("losses", {}).items()
-    }
+    saved = record.get("losses", {})  # with None for a loss that is not finite
+    losses = {int(step): [math.nan if one is None else one for one in some] for step, some in saved.items()}
     sigmas = record.get("sigmas", ())
     return judge(JudgedVideo(video, settings=settings, losses=losses, sigmas=sigmas, model=model, **known))
 
@@ -75,7 +72,7 @@ def _record(path: Path) -> dict:
             raise TypeError("settings")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} is not there, or is no run's record; give a folder written by `sgi2v generate` or the Studio"
+            f"{path} is no run's record; give a folder that `sgi2v generate` or the Studio wrote"
         ) from error
     return record
 
