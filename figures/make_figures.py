@@ -23,12 +23,12 @@ from typing import Annotated
 import PIL.Image
 import torch
 import typer
-from sgi2v_lab.evaluation.report.figures import plot_claims, plot_samples, plot_scores
 
 from sgi2v_lab.cli.demo import demo
 from sgi2v_lab.evaluation.experiments.evaluate import evaluate
 from sgi2v_lab.evaluation.metrics.intervals import mean_of
 from sgi2v_lab.evaluation.metrics.matching import match_scene
+from sgi2v_lab.evaluation.report.figures import plot_claims, plot_samples, plot_scores
 from sgi2v_lab.evaluation.report.study import read_study
 from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, benchmark_scenes
 from sgi2v_lab.features import assemble, extract_features
