@@ -158,7 +158,6 @@ def generate(
         if size == "auto" and image is not None:
             width, height = loaded.size_like(picture.size, settings)
             settings = settings.replace(width=width, height=height)
-            _say(f"a video of {width} x {height} px")
         if prompt is not None:
             sides = settings.width, settings.height
             options = {} if prompt_model == "toy" else {"device": str(loaded.device)}
@@ -185,7 +184,7 @@ def generate(
         write_record(folder, record | {"peak_memory": peak_memory()})
     if compare:
         _print_control({"video": _control_row(record["objmc"])}, record["objmc"])
-    _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
+    _finish(out, f"{settings.width} x {settings.height} px, {record['seconds']['total']:.0f} s on {record['device']}")
 
 
 # --- parts of commands -----------------------------------------------------------------------------------------------

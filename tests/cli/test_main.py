@@ -411,7 +411,8 @@ def test_models_refuses(name, desk):
 
 
 def test_models_tells_of_damage(desk):
-    for name, text in {"model_index.json": "{}", "unet/config.json": "{", "x": ""}.items():
+    files = {f"{part}/x": "" for part in ("feature_extractor", "image_encoder", "scheduler", "vae")}
+    for name, text in {"model_index.json": "{}", "unet/config.json": "{", **files}.items():
         (desk / "model" / name).parent.mkdir(parents=True, exist_ok=True)
         (desk / "model" / name).write_text(text)
     told = run("models", "model")

@@ -92,7 +92,7 @@ def test_names_of_the_released_files():
         "input_blocks.4.1.time_mixer.mix_factor": "down_blocks.1.attentions.0.time_mixer.mix_factor",
         "output_blocks.2.1.conv.weight": "up_blocks.0.upsamplers.0.conv.weight",
         "output_blocks.5.2.conv.weight": "up_blocks.1.upsamplers.0.conv.weight",
-        "output_blocks.11.1.time_stack.0.norm1.bias": "up_blocks.3.attentions.2.temporal_transformer_blocks.0.norm1.bias",
+        "output_blocks.11.1.time_stack.0.ff.bias": "up_blocks.3.attentions.2.temporal_transformer_blocks.0.ff.bias",
         "middle_block.2.out_layers.3.weight": "mid_block.resnets.1.spatial_res_block.conv2.weight",
         "middle_block.1.time_pos_embed.2.weight": "mid_block.attentions.0.time_pos_embed.linear_2.weight",
     }.items():
