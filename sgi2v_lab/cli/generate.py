@@ -83,8 +83,12 @@ def generate(
         str, typer.Option(help="How the picture is brought to the video's size: stretch, crop or pad.")
     ] = "stretch",
     size: Annotated[
-        str, typer.Option(help="Size of the video: model (its own), auto (in the picture's shape), or WIDTHxHEIGHT.")
-    ] = "model",
+        str,
+        typer.Option(
+            help="Size of the video: auto (in the picture's shape), model (the model's own, also for an example or a "
+            "prompt), or WIDTHxHEIGHT."
+        ),
+    ] = "auto",
     resample: Resample = False,
     fit_boxes: FitBoxes = False,
     units: Units = "pixels",
@@ -129,8 +133,10 @@ def generate(
     started = time.perf_counter()
     Fit.plan((1, 1), (1, 1), fit)  # an unknown way is noticed before anything is loaded
     changes = {} if changes is None else changes
-    if size != "model" and not {"width", "height"}.isdisjoint(changes):
-        raise InputError(f"--size {size} and --width or --height both say how large the video is, so leave one out")
+    if not {"width", "height"}.isdisjoint(changes):
+        if size not in ("model", "auto"):
+            raise InputError("--size and --width or --height both say how large the video is, so leave one out")
+        size = "model"
     if size not in ("model", "auto"):
         width, height = check_size(read_numbers(size, "--size"), "--size")
         changes |= {"width": width, "height": height}
@@ -149,10 +155,9 @@ def generate(
         changes = changes if control else {"control_steps": (0, 0), **changes}
         settings = loaded.preset(preset).replace(**changes)
         loaded = loaded.in_precision(settings.precision)
-        if size == "auto" and picture is not None:
+        if size == "auto" and image is not None:
             width, height = loaded.size_like(picture.size, settings)
             settings = settings.replace(width=width, height=height)
-            _say(f"a video of {width} x {height} px")
         if prompt is not None:
             sides = settings.width, settings.height
             options = {} if prompt_model == "toy" else {"device": str(loaded.device)}
@@ -179,7 +184,7 @@ def generate(
         write_record(folder, record | {"peak_memory": peak_memory()})
     if compare:
         _print_control({"video": _control_row(record["objmc"])}, record["objmc"])
-    _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
+    _finish(out, f"{settings.width} x {settings.height} px, {record['seconds']['total']:.0f} s on {record['device']}")
 
 
 # --- parts of commands -----------------------------------------------------------------------------------------------

@@ -45,8 +45,8 @@ def add_lora(network: nn.Module, path: Path, scale: float = 1.0) -> None:
         change = up.float().flatten(1) @ down.float().flatten(1) if up.shape[1] == rank else up.new_zeros(0)
         if change.numel() != layer.weight.numel():
             raise InputError(
-                f"{path} has {tuple(up.shape)} x {tuple(down.shape)} for the layer {name} of "
-                f"{tuple(layer.weight.shape)}; give a LoRA made for this model"
+                f"{path} has {tuple(up.shape)} x {tuple(down.shape)} for the layer {name}, which has "
+                f"{tuple(layer.weight.shape)} here; give a LoRA made for this model"
             )
         changes.append((layer, change * (scale * (rank if alpha is None else alpha) / rank)))
     with torch.no_grad():

@@ -319,7 +319,7 @@ BAD = {
     "layers": (None, ["picture.png", "--boxes", "boxes.json", "--layers", "all"], "layers is 'all'"),
     "steps": (None, ["picture.png", "--boxes", "boxes.json", "--control-steps", "1-9"], "control_steps ends at 9"),
     "size": (None, ["picture.png", "--boxes", "boxes.json", "--width", "100"], "multiple of 64"),
-    "size twice": (None, ["picture.png", "--boxes", "boxes.json", "--size", "auto", "--width", "64"], "leave one out"),
+    "size twice": (None, ["picture.png", "--boxes", "boxes.json", "--size", "64x64", "--width", "64"], "leave one out"),
     "no size": (None, ["picture.png", "--boxes", "boxes.json", "--size", "large"], "--size is 'large'"),
     "half pixels": (None, ["picture.png", "--boxes", "boxes.json", "--size", "64.5x64"], "whole pixels"),
     "method": (None, ["picture.png", "--boxes", "boxes.json", "--method", "magic"], "unknown method 'magic'"),
@@ -411,7 +411,8 @@ def test_models_refuses(name, desk):
 
 
 def test_models_tells_of_damage(desk):
-    for name, text in {"model_index.json": "{}", "unet/config.json": "{", "x": ""}.items():
+    files = {f"{part}/x": "" for part in ("feature_extractor", "image_encoder", "scheduler", "vae")}
+    for name, text in {"model_index.json": "{}", "unet/config.json": "{", **files}.items():
         (desk / "model" / name).parent.mkdir(parents=True, exist_ok=True)
         (desk / "model" / name).write_text(text)
     told = run("models", "model")

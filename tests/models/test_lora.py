@@ -101,7 +101,7 @@ def test_a_model_is_named_with_its_lora(unet, tmp_path, monkeypatch):
         ("plain+l", "no LoRA 'l'"),
         ("plain+l.safetensors:1.1.1", "expected a number"),
         ("plain+x.safetensors", "no LoRA in safetensors"),
-        ("x.safetensors", "single file.*convert"),
+        ("x.safetensors", "single file.*svd-xt.x.safetensors"),
     ):
         with pytest.raises(InputError, match=told):
             load_model(name, device="cpu")
