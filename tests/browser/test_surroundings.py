@@ -187,7 +187,10 @@ def test_an_object_by_a_click(page):
     assert "Enter keeps this box" in status.inner_text()
     assert page.locator(".sg-object").count() == 2
     assert page.evaluate("state._document") == document, "it is nobody's yet"
+    proposed = page.locator(".is-proposed")
+    assert proposed.text_content() == "Enter keeps it"
     page.keyboard.press("Enter")
+    assert proposed.count() == 0
     assert np.abs(keys(page, 1)[0] - [380, 150, 460, 240]).max() == 0
     assert status.inner_text() == ""
 

@@ -154,7 +154,7 @@ const GONE = "The kernel behind this was restarted, or is gone: nothing that is 
 
 /**
  * Say at the top of a widget when its kernel is no longer there: a message cannot be sent then. One is tried when the
- * front end tells of a restart and, as it does not tell of a crash, at every press. Returns the way to stop.
+ * front end tells of a restart and, as it does not tell of a crash, at every press and drop. Returns the way to stop.
  */
 export function followKernel(model, root) {
   if (root.parentElement.closest(".sgi2v")) return () => {}; // a part of another widget, which says it
@@ -169,7 +169,7 @@ export function followKernel(model, root) {
   };
   const look = () => setTimeout(ask); // once the front end is done with it
   model.on("comm_live_update", look);
-  for (const name of ["pointerdown", "keydown"]) root.addEventListener(name, ask, true);
+  for (const name of ["pointerdown", "keydown", "drop"]) root.addEventListener(name, ask, true);
   return () => model.off("comm_live_update", look);
 }
 

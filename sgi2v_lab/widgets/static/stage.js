@@ -43,6 +43,7 @@ class ObjectView {
     const one = ed.doc.trajectories[index];
     const camera = ed.isCamera(one);
     const selected = index === ed.selected;
+    const proposed = selected && ed.proposal;
     const moves = one.keys.length > 1;
     const box = put(boxAt(one, time));
     this.node.dataset.index = index;
@@ -50,6 +51,7 @@ class ObjectView {
     this.node.style.setProperty("--colour", ed.colourOf(index));
     this.node.classList.toggle("is-selected", selected);
     this.node.classList.toggle("is-camera", camera);
+    this.node.classList.toggle("is-proposed", Boolean(proposed));
     this.node.setAttribute("aria-pressed", selected);
     this.node.setAttribute("aria-label", ed.describe(index));
     setBox(this.rim, box);
@@ -70,7 +72,8 @@ class ObjectView {
       this.dots.children[f].setAttribute("cx", x);
       this.dots.children[f].setAttribute("cy", y);
     }
-    const label = camera && !selected ? "" : `${ed.marks[index] ? "⚠ " : ""}${ed.nameOf(index)}`;
+    const name = proposed ? "Enter keeps it" : ed.nameOf(index);
+    const label = camera && !selected ? "" : `${ed.marks[index] ? "⚠ " : ""}${name}`;
     if (label !== this.label) {
       this.label = label;
       this.tagText.textContent = label;
