@@ -16,7 +16,6 @@ from sgi2v_lab.evaluation.diagnosis import Diagnosis, JudgedVideo, diagnose, dia
 from sgi2v_lab.evaluation.diagnosis.finding import SEVERITIES, Finding
 from sgi2v_lab.evaluation.diagnosis.looks import cut_out, detail_kept
 from sgi2v_lab.evaluation.metrics.measured import centres
-from sgi2v_lab.evaluation.trackers.template import find_box
 from sgi2v_lab.files import write_record
 from sgi2v_lab.images.read import to_pil
 from sgi2v_lab.pipeline import Run
@@ -203,14 +202,6 @@ def test_detail_does_not_mind_color_or_light():
     assert (kept > 0.8).all()
     blurred = detail_kept(*cut_out(softened(video, 2.5), box[0], centres(box)[0]))
     assert blurred[0] == pytest.approx(1) and (blurred[1:] < 0.8).all() and blurred[1:].median() < 0.7, blurred
-
-
-def test_places_and_similarities_belong_together():
-    video, box = render(SCENE, SIDE), true_boxes(SCENE, SIDE)[0, 0]
-    match = find_box(video, box)
-    for t in range(FRAMES):
-        row, column = divmod(int(match.similarity[t].argmax()), match.similarity.shape[2])
-        assert (match.places[row, column] - match.centers[t]).abs().max() <= 1
 
 
 SETTING_FAULTS = [

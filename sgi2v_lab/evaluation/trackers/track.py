@@ -158,8 +158,7 @@ def track_boxes(video: Video, boxes: Float[Tensor, "n 4"], tracker: str | PointT
 def _match_boxes(video: Video, boxes: Tensor) -> Tracks:
     if not len(boxes):
         return Tracks(torch.zeros(0, len(video), 2), torch.zeros(0, len(video), dtype=torch.bool), "ncc")
-    found = (find_box(video, box) for box in boxes)  # one at a time: each holds a map of the similarity of all places
-    paths, seen = zip(*((one.centers, one.seen) for one in found), strict=True)
+    paths, seen = zip(*(find_box(video, box) for box in boxes), strict=True)
     return Tracks(torch.stack(paths), torch.stack(seen), "ncc")
 
 
