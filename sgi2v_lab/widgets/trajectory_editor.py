@@ -19,7 +19,7 @@ import traitlets
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import FITS, Fit
-from sgi2v_lab.segmentation import object_box
+from sgi2v_lab.images.segmentation import object_box
 from sgi2v_lab.trajectories import camera
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import save_trajectories

@@ -10,7 +10,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.scenes.photographs import PHOTOGRAPHS
 from sgi2v_lab.images.photographs import read_photograph
 from sgi2v_lab.images.read import to_pil
-from sgi2v_lab.segmentation import object_box, object_mask
+from sgi2v_lab.images.segmentation import object_box, object_mask
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import Scene, outside, render, true_boxes, turned
 
