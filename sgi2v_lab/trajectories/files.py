@@ -41,6 +41,7 @@ __all__ = [
     "write_example",
 ]
 
+ARRAYS = (b"\x93", b"P", b"\x80")  # first bytes of NumPy's format, a zip archive (.npz, .pth) and a pickle
 LARGEST = 64 * 2**20  # bytes; a day's drawing is some kilobytes
 FORMATS = {".json": ("sgi2v", "kjnodes"), ".npy": ("traj", "tracks"), ".pth": ("tracks",), ".pt": ("tracks",)}
 # keys under which tools keep an array of tracks or boxes
@@ -116,6 +117,9 @@ def load_trajectories(
     if path.is_dir() and (path / "traj.npy").is_file():
         path = path / "traj.npy"
     content = _read(path)
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz", ".pt", ".pth") and content[:1] not in ARRAYS:
+        raise InputError(f"{path} is not a {suffix} file: expected an array that NumPy or PyTorch saved")
     try:
         loaded = _loaded(content, image_size, units, box_size)
     except InputError as error:
@@ -216,7 +220,7 @@ def _loaded(content: bytes, image_size: tuple[int, int] | None, units: str, box_
             raise InputError("the file does not say how large its image is: expected image_size=(width, height)")
         return image_size
 
-    if content[:1] not in (b"\x93", b"P", b"\x80"):
+    if content[:1] not in ARRAYS:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
