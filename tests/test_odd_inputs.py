@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.images.read import fit_image, read_image
+from sgi2v_lab.images.read import fit_image, read_image, to_pil, to_tensor
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.camera import camera_pan, camera_zoom
-from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories
+from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories, write_example
 from sgi2v_lab.video import read_video, show_video, write_video
 from tests.helpers.tiny import FRAMES, HEIGHT, TINIER, WIDTH, picture, tinier_model, tinier_pipeline
 
@@ -149,6 +149,11 @@ REFUSED = {
     "a negative box size": (
         lambda: load_trajectories(write("t.json", '[{"x": 9, "y": 9}]'), SIZE, box_size=(-9, 9)), "positive"
     ),
+    "a picture in place of its size": (
+        lambda: load_trajectories("boxes.json", read_image("picture.png")), "image_size"
+    ),
+    "settings from a number": (lambda: Settings.load(5), "5 is a int"),
+    "settings from a picture": (lambda: Settings.load("picture.png"), "no settings file"),
     "trajectories saved as a picture": (lambda: save_trajectories("t.png", Trajectories(SIZE)), "suffix"),
     "a song as a video": (lambda: read_video(sound()), "song.wav"),
     "a video of None": (lambda: write_video("a.mp4", None), "NoneType"),
@@ -201,6 +206,12 @@ DONE = {
     "a picture with another suffix": (lambda: read_image(Path("picture.png").rename("picture.txt")).size, SIZE),
     "a tensor that learns": (lambda: read_image(torch.zeros(3, 4, 6, requires_grad=True)).size, (6, 4)),
     "a view of bytes": (lambda: read_image(memoryview(Path("picture.png").read_bytes())).size, SIZE),
+    "an array that is fitted": (lambda: fit_image(np.zeros((4, 6, 3), np.uint8), (8, 8))[0].size, (8, 8)),
+    "an array as a tensor": (lambda: to_tensor(np.full((2, 2, 3), 255, np.uint8)).mean().item(), 1.0),
+    "an array as Pillow's": (lambda: to_pil(np.zeros((4, 6, 3), np.uint8)).size, (6, 4)),
+    "an example of an array": (
+        lambda: write_example("x", np.zeros((64, 128, 3)), Trajectories(SIZE, Trajectory.pin(BOX)), 2), None
+    ),
     "a NumPy box": (lambda: Trajectory.pin(np.array(BOX, np.int16)).boxes(1).tolist(), [[10, 10, 40, 40]]),
     "a PyTorch box": (lambda: Trajectory.pin(torch.tensor(BOX)).boxes(np.int8(1)).tolist(), [[10, 10, 40, 40]]),
     "JSON with a byte order mark": (

@@ -78,11 +78,11 @@ def read_image(picture: Picture, max_pixels: int = 50_000_000) -> PIL.Image.Imag
         raise InputError(f"{name} is damaged ({reason}): expected a whole picture, so save it again") from None
 
 
-def fit_image(image: PIL.Image.Image, size: tuple[int, int], how: str = "stretch") -> tuple[PIL.Image.Image, Fit]:
+def fit_image(image: Picture, size: tuple[int, int], how: str = "stretch") -> tuple[PIL.Image.Image, Fit]:
     """Make a picture of exactly the size that the model wants.
 
     Args:
-        image: an RGB picture, as `read_image` gives.
+        image: an RGB picture, as `read_image` gives, or whatever that takes.
         size: (width, height) wanted.
         how: "stretch", "crop" or "pad" (with black bars), see `Fit.plan`.
 
@@ -92,6 +92,7 @@ def fit_image(image: PIL.Image.Image, size: tuple[int, int], how: str = "stretch
     Raises:
         InputError: if `how` is unknown or the size is not positive.
     """
+    image = image if isinstance(image, PIL.Image.Image) else read_image(image)
     fit = Fit.plan(image.size, size, how)
     x0, y0, x1, y1 = fit.content
     (sx, sy), (tx, ty) = fit.scale, fit.shift
@@ -110,17 +111,20 @@ def fit_image(image: PIL.Image.Image, size: tuple[int, int], how: str = "stretch
     return frame, fit
 
 
-def to_tensor(image: PIL.Image.Image) -> Image:
-    """A picture as float32 (3, height, width), values 0..1."""
+def to_tensor(image: Picture) -> Image:
+    """A picture, of Pillow's or whatever `read_image` takes, as float32 (3, height, width), values 0..1."""
+    image = image if isinstance(image, PIL.Image.Image) else read_image(image)
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
 
 
-def to_pil(image: Image) -> PIL.Image.Image:
-    """A (3, height, width) tensor as an 8-bit RGB picture; values beyond 0..1 are clipped.
+def to_pil(image: Image | Picture) -> PIL.Image.Image:
+    """A (3, height, width) tensor as an 8-bit RGB picture; values beyond 0..1 are clipped. For all else `read_image`.
 
     Raises:
         InputError: if the shape is another or there is a NaN, which has no colour.
     """
+    if not isinstance(image, Tensor):
+        return read_image(image)
     if image.ndim != 3 or len(image) != 3 or image.numel() == 0:
         raise InputError(f"a picture has shape {tuple(image.shape)}: expected (3, height, width)")
     if image.isnan().any():

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.files import as_path, whole_file, write_text
-from sgi2v_lab.images.read import read_image
+from sgi2v_lab.images.read import Picture, read_image
+from sgi2v_lab.images.resize import check_size
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.json_format import from_json, to_json
 from sgi2v_lab.trajectories.tracks import (
@@ -41,6 +42,7 @@ __all__ = [
     "write_example",
 ]
 
+ARRAYS = (b"\x93", b"P", b"\x80")  # first bytes of NumPy's format, a zip archive (.npz, .pth) and a pickle
 LARGEST = 64 * 2**20  # bytes; a day's drawing is some kilobytes
 FORMATS = {".json": ("sgi2v", "kjnodes"), ".npy": ("traj", "tracks"), ".pth": ("tracks",), ".pt": ("tracks",)}
 # keys under which tools keep an array of tracks or boxes
@@ -60,8 +62,9 @@ def as_trajectories(asked: Asked, image_size: tuple[int, int]) -> Trajectories:
     Raises:
         InputError: it is none of these, or is for a picture of another size.
     """
+    image_size = check_size(image_size, "image_size")
     if isinstance(asked, Trajectories):
-        if asked.image_size != tuple(image_size):
+        if asked.image_size != image_size:
             raise InputError(
                 f"the trajectories are for a picture of {_by(asked.image_size)} px, but this one has "
                 f"{_by(image_size)}; draw them on this picture, or carry them over with resized()"
@@ -113,17 +116,22 @@ def load_trajectories(
             says no picture's size or box's size, and none is given.
     """
     path = as_path(path, "a file of trajectories")
+    if image_size is not None:
+        image_size = check_size(image_size, "image_size")
     if path.is_dir() and (path / "traj.npy").is_file():
         path = path / "traj.npy"
     content = _read(path)
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz", ".pt", ".pth") and content[:1] not in ARRAYS:
+        raise InputError(f"{path} is not a {suffix} file: expected an array that NumPy or PyTorch saved")
     try:
         loaded = _loaded(content, image_size, units, box_size)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    if image_size is not None and loaded.image_size != tuple(image_size):
+    if image_size is not None and loaded.image_size != image_size:
         if not fit_boxes:
             raise InputError(
-                f"{path} belongs to an image of size {loaded.image_size} but this one has {tuple(image_size)}: "
+                f"{path} belongs to an image of size {loaded.image_size} but this one has {image_size}: "
                 "expected the same, so carry them over with fit_boxes=True"
             )
         loaded = loaded.resized(image_size)
@@ -185,16 +193,14 @@ def read_example(folder: str | os.PathLike, *, resample: bool = False) -> tuple[
     return image, load_trajectories(folder / "traj.npy", image.size, resample=resample)
 
 
-def write_example(
-    folder: str | os.PathLike, image: PIL.Image.Image, trajectories: Trajectories, num_frames: int
-) -> None:
+def write_example(folder: str | os.PathLike, image: Picture, trajectories: Trajectories, num_frames: int) -> None:
     """Write img.png and traj.npy, as the reference implementation reads them; the folder is made if need be.
 
     Raises:
         InputError: if the image has another size than the trajectories', a box changes its size, or the folder cannot
             be written to.
     """
-    folder = as_path(folder, "a folder")
+    folder, image = as_path(folder, "a folder"), read_image(image)
     if image.size != trajectories.image_size:
         raise InputError(
             f"the image has size {image.size} but the trajectories belong to one of {trajectories.image_size}: "
@@ -202,7 +208,7 @@ def write_example(
         )
     array = to_traj(trajectories, num_frames)
     with whole_file(folder / "img.png") as part:
-        image.convert("RGB").save(part)
+        image.save(part)
     with whole_file(folder / "traj.npy") as part:
         np.save(part, array, allow_pickle=False)
 
@@ -216,7 +222,7 @@ def _loaded(content: bytes, image_size: tuple[int, int] | None, units: str, box_
             raise InputError("the file does not say how large its image is: expected image_size=(width, height)")
         return image_size
 
-    if content[:1] not in (b"\x93", b"P", b"\x80"):
+    if content[:1] not in ARRAYS:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:

@@ -124,7 +124,7 @@ def test_damaged_files(tmp_path):
         (whole[:-9], "damaged or cut short"),
         (whole[:20], "damaged or cut short"),
         (huge, "damaged or cut short"),
-        (b"", "invalid JSON"),
+        (b"", "not a .npy file"),
         (b"PK\x03\x04zip", "damaged or cut short"),
     ):
         (tmp_path / "broken.npy").write_bytes(content)
