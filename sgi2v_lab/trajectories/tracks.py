@@ -100,6 +100,8 @@ def from_array(
             "(boxes, 2 + frames, 2), the two corners and then the centres"
         )
     places = places.astype(np.float64)
+    if not np.isfinite(places).all():
+        raise InputError("the array holds NaN or infinite numbers: expected a place for every frame")
     if places.shape[2] == 4:
         if box_size is not None:
             raise InputError("the array holds whole boxes: expected no box size beside them, so leave it out")

@@ -8,8 +8,9 @@ import torch
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.clips import VIDEOS, list_pictures, read_moments, read_pictures
-from sgi2v_lab.evaluation.datasets.layout import first_folder, read_rows, visible_files
+from sgi2v_lab.evaluation.datasets.layout import first_folder, read_rows
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
+from sgi2v_lab.files import in_order
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.trajectories.boxes import KeyBox, Trajectory
@@ -75,7 +76,7 @@ class AVA(Dataset):
         left_out = _read_excluded(excluded) if excluded.is_file() else set()
         self.videos = {
             path.name if path.is_dir() else path.stem: path
-            for path in visible_files(clips)
+            for path in in_order(clips.iterdir())
             if path.is_dir() or path.suffix.lower() in VIDEOS
         }
         self.missing = tuple(video for video in self.people if video not in self.videos)

@@ -4,7 +4,6 @@ Frames are never blended or repeated: a clip with too few of them is an error. F
 upright, as their container says.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -15,7 +14,7 @@ import PIL.Image
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.layout import visible_files
+from sgi2v_lab.files import in_order
 from sgi2v_lab.images.read import Fit, fit_image, read_image, to_pil, to_tensor
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.video import read_video
@@ -24,7 +23,6 @@ __all__ = [
     "ANIMATIONS",
     "PICTURES",
     "VIDEOS",
-    "by_number",
     "list_pictures",
     "pick_frames",
     "read_clip",
@@ -65,16 +63,10 @@ def list_pictures(folder: Path) -> list[Path]:
     """The pictures of a folder in the order of the numbers in their names; InputError where there is none."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: expected the frames of a clip, so check the download")
-    found = [path for path in visible_files(folder) if path.suffix.lower() in PICTURES]
+    found = [path for path in in_order(folder.iterdir()) if path.suffix.lower() in PICTURES]
     if not found:
         raise InputError(f"{folder} holds no pictures: expected frames as {', '.join(PICTURES)}")
-    return sorted(found, key=lambda path: by_number(path.stem))
-
-
-def by_number(name: str) -> list[str | int]:
-    """A key that sorts names by the numbers in them: f9a comes before f10a."""
-    # split gives text and numbers by turns, text first, so that like is compared with like
-    return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", name))]
+    return found
 
 
 def read_clip(

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import by_number
-from sgi2v_lab.evaluation.datasets.layout import visible_files
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
+from sgi2v_lab.files import in_order
 from sgi2v_lab.images.read import fit_image, to_tensor
 from sgi2v_lab.trajectories.files import read_example
 
@@ -36,7 +35,7 @@ class Examples(Dataset):
         if _is_example(self.folder):
             self.examples = {self.folder.resolve().name: self.folder}
         else:
-            inner = sorted(visible_files(self.folder), key=lambda path: by_number(path.name))
+            inner = in_order(self.folder.iterdir())
             self.examples = {path.name: path for path in inner if _is_example(path)}
         self.names = tuple(self.examples)
         if not self.names:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["check_listed", "existing_folder", "first_folder", "read_list", "read_rows", "visible_files"]
+__all__ = ["check_listed", "existing_folder", "first_folder", "read_list", "read_rows"]
 
 
 def existing_folder(folder: Path, what: str) -> Path:
@@ -25,11 +25,6 @@ def first_folder(folder: Path, names: tuple[str, ...], what: str) -> Path:
             return folder / name
     wanted = " or ".join(f"{name}/" for name in names)
     raise InputError(f"{folder} has no {wanted}: expected {what} there, so check the path and the download")
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted, without hidden files such as macOS's ._*."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def read_list(path: Path, what: str) -> list[str]:

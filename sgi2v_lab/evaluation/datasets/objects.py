@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.evaluation.datasets.layout import visible_files
+from sgi2v_lab.files import in_order
 
 with needs("evaluation"):
     import cv2
@@ -59,7 +59,7 @@ def match_masks(pictures: list[Path], masks: Path) -> list[Path]:
     """
     if not masks.is_dir():
         raise InputError(f"there are no masks {masks}: expected a folder of PNGs, so take a set that is annotated")
-    there = {path.stem for path in visible_files(masks) if path.suffix.lower() == ".png"}
+    there = {path.stem for path in in_order(masks.iterdir()) if path.suffix.lower() == ".png"}
     if len(there) != len(pictures):
         raise InputError(
             f"{masks} holds {len(there)} masks for {len(pictures)} pictures in {pictures[0].parent}: expected one each"

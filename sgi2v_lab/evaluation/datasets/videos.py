@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import ANIMATIONS, PICTURES, VIDEOS, by_number, read_clip
-from sgi2v_lab.evaluation.datasets.layout import visible_files
+from sgi2v_lab.evaluation.datasets.clips import ANIMATIONS, PICTURES, VIDEOS, read_clip
 from sgi2v_lab.evaluation.datasets.moving import moving_boxes
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
+from sgi2v_lab.files import in_order
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories
 
@@ -43,7 +43,7 @@ class Videos(Dataset):
         super().__init__(folder, **shared)
         self.resample, self.most = resample, most
         self.clips: dict[str, Path] = {}
-        for path in sorted(visible_files(self.folder), key=lambda path: by_number(path.name)):
+        for path in in_order(self.folder.iterdir()):
             if _is_clip(path):
                 name = path.name if path.is_dir() else path.stem
                 if name in self.clips:
@@ -83,5 +83,5 @@ def sample_of_moving(dataset: Dataset, name: str, path: Path, most: int = MOST, 
 
 def _is_clip(path: Path) -> bool:
     if path.is_dir():
-        return any(inner.suffix.lower() in PICTURES for inner in visible_files(path))
+        return any(inner.suffix.lower() in PICTURES for inner in in_order(path.iterdir()))
     return path.suffix.lower() in (*VIDEOS, *ANIMATIONS)

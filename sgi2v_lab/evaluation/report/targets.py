@@ -46,7 +46,8 @@ def targets(study: Study) -> list[Target]:
     """The targets of SG-I2V on the benchmark; none for other data, or where SG-I2V or no control was not made."""
     ours = study.plan.reference
     arm = study.arms.get(ours)
-    if study.plan.data != "benchmark" or arm is None or arm.method != "sgi2v" or arm.plain not in study.arms:
+    asks = any(question.ask for question in study.plan.questions)
+    if asks or study.plan.data != "benchmark" or arm is None or arm.method != "sgi2v" or arm.plain not in study.arms:
         return []
     found = [
         Target(f"ObjMC ratio: {name}", limit, True, ratio_to_plain(study, ours, name))

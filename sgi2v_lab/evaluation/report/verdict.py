@@ -36,6 +36,8 @@ def verdict(study: Study, claims: Sequence[Claim] = ()) -> Verdict:
     held = Counter(claim.holds for claim in claims)
     tally = [f"{held[name]} {name}" for name in ("yes", "no", "undecided", "not measured") if held[name]]
     of_claims = f"Do the claims hold? {', '.join(tally).capitalize()}. " if claims else ""
+    if any(question.ask for question in study.plan.questions):  # whose arms are made on different samples
+        return Verdict(of_claims or "Each question has its answer below.")
     families = {measure.name: compare_all(study, measure.name) for measure in study.measures}
     against = list(families.get("objmc", {}).values())
     if not against:
