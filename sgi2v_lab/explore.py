@@ -209,11 +209,10 @@ def iterations_of(run: Run, step: int, model: Model | None = None) -> tuple[Opti
             "trace=['latents'] and give the model here"
         )
     model = model_of(model, run)
-    cells = _cells(run).to(model.device)
     first = next(iter(run.losses.values()))[0]  # of the whole run: what `settings.early_stop` is a share of
     conditioning = _conditioning(model, run.image, run.settings, run.seed)
     before = kept.before.to(model.device)
-    again = control_step(model, before, run.sigmas[step], conditioning, cells, run.settings, first)
+    again = control_step(model, before, run.sigmas[step], conditioning, _cells(run), run.settings, first)
     return tuple(replace(i, gradient=i.gradient.cpu(), latents=i.latents.cpu()) for i in again)
 
 

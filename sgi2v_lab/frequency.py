@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgi2v_lab.efficiency.upload import upload
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.shapes import Latents, Mask
 
@@ -42,7 +43,7 @@ def mix_frequencies(optimised: Latents, original: Latents, mask: Mask) -> Latent
     """
     # MPS and half precision have no complex numbers of their own; the difference is small, so fp32 is enough
     change = torch.fft.fft2((optimised - original).float())
-    passed = torch.fft.ifft2(change * torch.fft.ifftshift(mask).to(change.device)).real
+    passed = torch.fft.ifft2(change * upload(torch.fft.ifftshift(mask), change.device)).real
     return original + passed.to(original.dtype)
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sgi2v_lab.efficiency.upload import upload
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.shapes import Features, Mask
 
@@ -76,12 +77,13 @@ def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], s
                 size = (box[3] - box[1], box[2] - box[0])
                 target_crop = _resized(target, size, "bilinear")[:, *in_box]
                 weight = (_weight(*size, sigma) * _resized(target_mask, size, "nearest")[0])[in_box]
-                terms[n][f] = (weight.to(crop) * (crop - target_crop).square().mean(dim=0)).sum()
                 weights[n, f] = weight.sum()
+                weight = upload(weight, crop.device, crop.dtype)
+                terms[n][f] = (weight * (crop - target_crop).square().mean(dim=0)).sum()
     if not weights.any():
         raise InputError("no box is inside the picture in any frame after the first, so there is nothing to follow")
     table = torch.stack([torch.stack(row) for row in terms])
-    return LossTerms(table.sum() / weights.sum().item(), table, weights.to(table))
+    return LossTerms(table.sum() / weights.sum().item(), table, upload(weights, table.device, table.dtype))
 
 
 _weight = lru_cache(maxsize=256)(gaussian_weight)  # the same few boxes at every iteration

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -25,7 +26,7 @@ class OptimizeStep:
     gradient: Latents  # of the loss with respect to the latents
     latents: Latents  # after the update, fp32
 
-    @property
+    @cached_property
     def loss(self) -> float:
         """Before this iteration's update."""
         return self.found.total.item()
@@ -74,6 +75,7 @@ def optimize_latents(
     Raises:
         InputError: an unknown layer or kind, or boxes with nothing to follow.
     """
+    cells = cells.cpu()  # their values are read at every iteration
     z = latents.detach().float().clone().requires_grad_(True)
     update = optimizer([z], lr=learning_rate)
     for iteration in range(iterations):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler, EulerDiscreteSchedulerOutput
@@ -10,6 +10,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sgi2v_lab.efficiency.upload import upload
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
 from sgi2v_lab.models.model import Conditioning, Model
@@ -59,10 +60,10 @@ class DenoiseStep:
     latents: Kept  # after the step
     first_loss: float | None = None  # of the run, which `settings.early_stop` is a share of; None if not needed yet
 
-    @property
+    @cached_property
     def losses(self) -> list[float]:
-        """The loss before each iteration; empty at steps without control."""
-        return [step.loss for step in self.iterations]
+        """The loss before each iteration; empty at steps without control. All are copied from the device at once."""
+        return torch.stack([step.found.total for step in self.iterations]).tolist() if self.iterations else []
 
 
 # Turns unit noise into clean latents, given the encoded first frame; resumes after a given step.
@@ -221,6 +222,8 @@ def euler_step(
     on. The schedule is one from `make_schedule` that has not yet made this step or a later one.
     """
     timestep, video = schedule.timesteps[index], latents[None]
+    if schedule.step_index is None:
+        schedule.set_begin_index(index)  # or it looks for the timestep on the device, and the CPU waits for that
     guided = settings.has_guidance(index)
     if guided:
         conditioning = conditioning.with_unconditional()
@@ -229,5 +232,6 @@ def euler_step(
     if guided:
         scale = torch.linspace(settings.min_guidance_scale, settings.max_guidance_scale, len(latents))
         unconditional, conditional = prediction.chunk(2)
-        prediction = unconditional + scale.view(1, -1, 1, 1, 1).to(latents) * (conditional - unconditional)
+        scale = upload(scale.view(1, -1, 1, 1, 1), latents.device, latents.dtype)
+        prediction = unconditional + scale * (conditional - unconditional)
     return schedule.step(prediction.to(latents.dtype), timestep, video, return_dict=True)

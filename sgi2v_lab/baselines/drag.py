@@ -24,13 +24,16 @@ to the unedited picture's keys and values; SVD is given the picture anyway.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
+from diffusers import EulerDiscreteScheduler
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from sgi2v_lab.baselines.regions import covered, nearest_cells
+from sgi2v_lab.efficiency.upload import upload
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import assemble, record_features
 from sgi2v_lab.loss import LossTerms
@@ -77,7 +80,7 @@ def drag(
         def edit(index: int, sigma: float, latents: Latents) -> Latents:
             if index != step_at:
                 return latents
-            moment = _Moment(model, conditioning, task.cells, settings, index, sigma)
+            moment = _Moment(model, conditioning, task.cells, settings, index, sigma, make_schedule(model, settings))
             dragged.extend(_optimize(moment, latents, iterations, rate, keep))
             return dragged[-1].latents.to(latents.dtype) if dragged else latents
 
@@ -106,8 +109,8 @@ def motion_supervision(features: Features, before: Features, cells: Int[Tensor, 
     for box in cells:
         errors = [features.new_zeros(())]
         for frame in range(1, len(features)):
-            rows, source_rows = nearest_cells(box[frame, 1::2], box[0, 1::2], h)
-            columns, source_columns = nearest_cells(box[frame, 0::2], box[0, 0::2], w)
+            ways = [nearest_cells(box[frame, 1::2], box[0, 1::2], h), nearest_cells(box[frame, 0::2], box[0, 0::2], w)]
+            (rows, source_rows), (columns, source_columns) = ([upload(c, features.device) for c in way] for way in ways)
             found = features[frame][:, rows][:, :, columns]
             wanted = before[frame].detach()[:, source_rows][:, :, source_columns]
             errors.append((found - wanted).abs().mean(dim=0).sum())
@@ -115,13 +118,13 @@ def motion_supervision(features: Features, before: Features, cells: Int[Tensor, 
         terms.append(torch.stack(errors))
     terms = torch.stack(terms)
     weights = torch.zeros_like(terms)
-    weights[:, 1:] = torch.tensor(counts).view(len(cells), -1).to(terms)
+    weights[:, 1:] = upload(torch.tensor(counts).view(len(cells), -1), terms.device, terms.dtype)
     return LossTerms(terms.sum() / weights.sum().clamp(min=1), terms, weights)
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """The run at the step where it is dragged."""
+    """The run at the step where it is dragged, with a schedule that has not made this step."""
 
     model: Model
     conditioning: Conditioning
@@ -129,11 +132,12 @@ class _Moment:
     settings: Settings
     index: int
     sigma: float
+    schedule: EulerDiscreteScheduler
 
     @contextmanager
     def look(self, latents: Latents) -> Iterator[tuple[Features, Latents]]:
         """The features, and the latents after the step, of unit variance; call `backward` inside the `with` block."""
-        schedule = make_schedule(self.model, self.settings)
+        schedule = copy(self.schedule)  # each counts its own steps
         unit = (schedule.sigmas[self.index + 1] ** 2 + 1).sqrt()
         # as the authors: the conditional branch alone
         plain = self.settings.replace(min_guidance_scale=1.0, max_guidance_scale=1.0)

@@ -5,7 +5,7 @@
 | fast | nothing | |
 | selective | insides of feed-forward networks and temporal residual blocks, convolutions' inputs | a third to half |
 | full | all but what goes into each layer | two thirds |
-| offload | the same; what a stage does not use leaves the GPU too, and frames are decoded four at a time | copying |
+| offload | the same; what a stage does not use leaves the GPU too, and frames are decoded two at a time | copying |
 
 The first three compute the same video to rounding; their times are those of `sgi2v bench toy` and `miniature` on a CPU.
 Decoding in pieces lets the temporal decoder see fewer neighbours.
@@ -30,7 +30,7 @@ from sgi2v_lab.shapes import Latents, Video
 __all__ = ["MEMORY_MODES", "Memory", "choose_mode", "estimate_bytes", "estimate_decoded_bytes", "free_bytes"]
 
 MEMORY_MODES = ("fast", "selective", "full", "offload")
-DECODED_AT_ONCE = 4  # frames, where parts are off the GPU
+DECODED_AT_ONCE = 2  # frames, where parts are off the GPU
 SPARE = 0.85  # of what is free; the rest is for fragments and what was not thought of
 
 # In units of one activation of each layer; fitted to what `bench.stages.count_memory` counts for SVD, its miniature and

@@ -19,9 +19,9 @@ def precise_vae(vae: nn.Module) -> Iterator[None]:
     """While open, the VAE's weights are in `vae_precision`."""
     before, needed = vae.dtype, vae_precision(vae)
     if needed != before:
-        vae.to(dtype=needed)
+        nn.Module.to(vae, dtype=needed)  # without diffusers' remark about precision
     try:
         yield
     finally:
         if needed != before:
-            vae.to(dtype=before)
+            nn.Module.to(vae, dtype=before)

@@ -1,0 +1,19 @@
+import pytest
+
+import sgi2v_lab as sg
+from tests.rehearsal.calls import CALLS, NEEDS_RUN
+from tests.rehearsal.conftest import COVERED, given, on_device
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("load", "widgets", "studio_job", "generate")])
+def test_a_public_call_at_full_size(name, svd):
+    """But for loading, which needs weights, and widgets, which do what `explore` does; `generate` comes below."""
+    names, call = CALLS[name]
+    with on_device(svd).in_use():
+        run = None
+        if name in NEEDS_RUN:
+            run = sg.generate(*given(svd, 14, decode_chunk_size=1), trace=("latents", "optimization"), progress=False)
+        call(svd, run)
+    COVERED.extend(f"{each} (full size)" for each in names)
