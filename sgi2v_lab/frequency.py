@@ -43,7 +43,7 @@ def mix_frequencies(optimised: Latents, original: Latents, mask: Mask) -> Latent
     """
     # MPS and half precision have no complex numbers of their own; the difference is small, so fp32 is enough
     change = torch.fft.fft2((optimised - original).float())
-    passed = torch.fft.ifft2(change * upload(torch.fft.ifftshift(mask), change.device)).real
+    passed = torch.fft.ifft2(change * upload(torch.fft.ifftshift(mask), optimised)).real
     return original + passed.to(original.dtype)
 
 

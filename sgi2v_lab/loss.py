@@ -66,8 +66,7 @@ def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], s
     if cells.shape[1] != frames:
         raise InputError(f"the boxes have {cells.shape[1]} frames, but the features have {frames}")
     maps = features.unbind(0)  # so that the backward pass of a crop fills one frame, not the whole video
-    terms = [[features.new_zeros(())] * frames for _ in cells]
-    weights = torch.zeros(len(cells), frames)
+    terms, weights = [[features.new_zeros(())] * frames for _ in cells], torch.zeros(len(cells), frames)
     for n, (start, *path) in enumerate(cells.tolist()):
         target, target_mask = _whole_box(maps[0].detach(), start)
         for f, box in enumerate(path, start=1):
@@ -78,12 +77,11 @@ def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], s
                 target_crop = _resized(target, size, "bilinear")[:, *in_box]
                 weight = (_weight(*size, sigma) * _resized(target_mask, size, "nearest")[0])[in_box]
                 weights[n, f] = weight.sum()
-                weight = upload(weight, crop.device, crop.dtype)
-                terms[n][f] = (weight * (crop - target_crop).square().mean(dim=0)).sum()
+                terms[n][f] = (upload(weight, crop) * (crop - target_crop).square().mean(dim=0)).sum()
     if not weights.any():
         raise InputError("no box is inside the picture in any frame after the first, so there is nothing to follow")
     table = torch.stack([torch.stack(row) for row in terms])
-    return LossTerms(table.sum() / weights.sum().item(), table, upload(weights, table.device, table.dtype))
+    return LossTerms(table.sum() / weights.sum().item(), table, upload(weights, table))
 
 
 _weight = lru_cache(maxsize=256)(gaussian_weight)  # the same few boxes at every iteration

@@ -56,8 +56,7 @@ def optimize_latents(
         repeat:  z <- AdamW(z, grad_z L(features(z)))
 
     The defaults are the paper's (section 4 and appendix). The optimiser is fresh at every call, so that momentum does
-    not leak from one noise level into the next. Latents and loss are fp32, whatever the model's precision. To stop
-    early, leave the loop. Where no number is read in between, a GPU is given all iterations without a wait.
+    not leak from one noise level into the next. Latents and loss are always fp32. To stop early, leave the loop.
 
     Args:
         model: from `load_model`.

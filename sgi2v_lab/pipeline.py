@@ -2,7 +2,6 @@
 
 import os
 import time
-import warnings
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,11 +13,10 @@ from tqdm.auto import tqdm
 from sgi2v_lab.baselines.registry import method_of
 from sgi2v_lab.efficiency.memory import Memory
 from sgi2v_lab.errors import InputError, whole_number
-from sgi2v_lab.images.read import Picture, fit_image, read_image, to_tensor
-from sgi2v_lab.images.resize import Fit
+from sgi2v_lab.images.read import Picture, first_frame
 from sgi2v_lab.latents import encode_image
 from sgi2v_lab.loss import trajectory_loss
-from sgi2v_lab.models.load import load_model
+from sgi2v_lab.models.load import as_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.sampling import DenoiseStep, Task, draw_noise
 from sgi2v_lab.settings import Settings
@@ -29,7 +27,6 @@ from sgi2v_lab.trajectories.files import Asked, as_trajectories
 __all__ = ["TRACEABLE", "Run", "generate", "generate_steps"]
 
 TRACEABLE = ("latents", "denoised", "optimization")
-MUCH = 1.1  # a stretch of one side against the other that is seen
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def generate(
     Raises:
         InputError: for anything that cannot be used; nothing is computed before all is checked.
     """
-    model = _as_model(model)
+    model = as_model(model)
     settings = _as_settings(settings, model)
     given = {"method": method, "seed": seed, "fit": fit, "trace": trace, "memory": memory, **options}
     steps = generate_steps(model, image, trajectories, settings, **given)
@@ -127,7 +124,7 @@ def generate_steps(
     words = {trace} if isinstance(trace, str) or not isinstance(trace, Iterable) else {*trace}
     if unknown := words - {*TRACEABLE}:
         raise InputError(f"cannot trace {next(iter(unknown))!r}; expected some of {', '.join(TRACEABLE)}")
-    model = _as_model(model)
+    model = as_model(model)
     task = _prepare(model, image, trajectories, _as_settings(settings, model), seed, fit)
     sampler = method_of(method, task, options)
     model = model.in_precision(task.settings.precision)
@@ -173,14 +170,6 @@ def generate_steps(
     return make()
 
 
-def _as_model(model: object) -> Model:
-    if isinstance(model, str | os.PathLike):
-        return load_model(os.fspath(model))
-    if not isinstance(model, Model):
-        raise InputError(f"the model is a {type(model).__name__}: expected one from load_model, or its name")
-    return model
-
-
 def _as_settings(settings: object, model: Model) -> Settings:
     if not isinstance(settings, Settings | None):
         raise InputError(
@@ -196,7 +185,7 @@ def _prepare(
     seed = whole_number(seed, "seed", 0, 2**63 - 1)
     frames, _, h, w = model.latent_shape(settings)
     model.check_layers(settings.layers)
-    picture, plan = _first_frame(image, settings, fit)
+    picture, plan = first_frame(image, (settings.width, settings.height), fit)
     boxes = cells = None
     if trajectories is not None:
         asked = as_trajectories(trajectories, plan.source)
@@ -227,23 +216,6 @@ def _timed_steps(steps: Iterator[DenoiseStep], seconds: dict[str, float]) -> Ite
         if step is None:
             return
         yield step
-
-
-def _first_frame(image: Picture, settings: Settings, fit: str) -> tuple[Image, Fit]:
-    """The picture at the model's size, and how it got there."""
-    size = (settings.width, settings.height)
-    picture = read_image(image)
-    fitted, plan = fit_image(picture, size, fit)
-    stretch = max(plan.scale) / min(plan.scale)
-    if stretch > MUCH:
-        warnings.warn(
-            f"The picture of {picture.width} x {picture.height} px is stretched to {size[0]} x {size[1]}, which "
-            f"distorts its shape by {stretch - 1:.0%}; fit 'crop' and 'pad' keep it, as do a width and height nearer "
-            "to its own.",
-            stacklevel=5,
-        )
-    exact = isinstance(image, torch.Tensor) and image.is_floating_point() and image.shape == (3, *size[::-1])
-    return image.float().cpu() if exact and image.min() >= 0 and image.max() <= 1 else to_tensor(fitted), plan
 
 
 def _strip(step: DenoiseStep, trace: set[str]) -> DenoiseStep:

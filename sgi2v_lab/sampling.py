@@ -232,6 +232,6 @@ def euler_step(
     if guided:
         scale = torch.linspace(settings.min_guidance_scale, settings.max_guidance_scale, len(latents))
         unconditional, conditional = prediction.chunk(2)
-        scale = upload(scale.view(1, -1, 1, 1, 1), latents.device, latents.dtype)
+        scale = upload(scale.view(1, -1, 1, 1, 1), latents)
         prediction = unconditional + scale * (conditional - unconditional)
     return schedule.step(prediction.to(latents.dtype), timestep, video, return_dict=True)

@@ -299,7 +299,7 @@ def test_whatever_holds_a_picture_and_boxes_is_taken(tmp_path):
 
 
 def test_a_model_may_be_named(monkeypatch):
-    monkeypatch.setattr("sgi2v_lab.pipeline.load_model", lambda name: {"tiny": tiny_model()}[name])
+    monkeypatch.setattr("sgi2v_lab.models.load.load_model", lambda name: {"tiny": tiny_model()}[name])
     video = generate("tiny", picture(), None, QUICK, progress=False).video
     assert torch.equal(video, run(None, QUICK).video)
 

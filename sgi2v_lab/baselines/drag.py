@@ -110,7 +110,9 @@ def motion_supervision(features: Features, before: Features, cells: Int[Tensor, 
         errors = [features.new_zeros(())]
         for frame in range(1, len(features)):
             ways = [nearest_cells(box[frame, 1::2], box[0, 1::2], h), nearest_cells(box[frame, 0::2], box[0, 0::2], w)]
-            (rows, source_rows), (columns, source_columns) = ([upload(c, features.device) for c in way] for way in ways)
+            (rows, source_rows), (columns, source_columns) = (
+                [upload(c, features, keep_type=True) for c in way] for way in ways
+            )
             found = features[frame][:, rows][:, :, columns]
             wanted = before[frame].detach()[:, source_rows][:, :, source_columns]
             errors.append((found - wanted).abs().mean(dim=0).sum())
@@ -118,7 +120,7 @@ def motion_supervision(features: Features, before: Features, cells: Int[Tensor, 
         terms.append(torch.stack(errors))
     terms = torch.stack(terms)
     weights = torch.zeros_like(terms)
-    weights[:, 1:] = upload(torch.tensor(counts).view(len(cells), -1), terms.device, terms.dtype)
+    weights[:, 1:] = upload(torch.tensor(counts).view(len(cells), -1), terms)
     return LossTerms(terms.sum() / weights.sum().clamp(min=1), terms, weights)
 
 

@@ -21,13 +21,14 @@ from sgi2v_lab.files import as_path
 from sgi2v_lab.images.resize import Fit, check_size
 from sgi2v_lab.shapes import Image
 
-__all__ = ["Fit", "Picture", "fit_image", "read_image", "to_pil", "to_tensor"]
+__all__ = ["Fit", "Picture", "first_frame", "fit_image", "read_image", "to_pil", "to_tensor"]
 
 # a file's path, content or open file; Pillow's; or an array, of any library that NumPy can read
 Picture = str | os.PathLike | bytes | bytearray | memoryview | io.IOBase | PIL.Image.Image | np.ndarray | Tensor
 # formats decoded in-process by well-kept libraries; PostScript, for one, would be run rather than read
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 ROUNDING = 0.02  # by which resizing leaves 0..1
+SEEN = 1.1  # a stretch of one side against the other that is seen
 
 
 def read_image(picture: Picture, max_pixels: int = 50_000_000) -> PIL.Image.Image:
@@ -109,6 +110,26 @@ def fit_image(image: Picture, size: tuple[int, int], how: str = "stretch") -> tu
     frame = PIL.Image.new(image.mode, fit.target)
     frame.paste(drawn, (round(x0), round(y0)))
     return frame, fit
+
+
+def first_frame(image: Picture, size: tuple[int, int], how: str = "stretch") -> tuple[Image, Fit]:
+    """A picture as the model wants it: (3, height, width) in 0..1, and how it got there.
+
+    A tensor in 0..1 of that very size is used as it is, without rounding to 8 bits. A stretch that is seen is told by
+    a warning. Arguments and errors are those of `fit_image`.
+    """
+    picture = read_image(image)
+    fitted, fit = fit_image(picture, size, how)
+    stretch = max(fit.scale) / min(fit.scale)
+    if stretch > SEEN:
+        warnings.warn(
+            f"The picture of {picture.width} x {picture.height} px is stretched to {size[0]} x {size[1]}, which "
+            f"distorts its shape by {stretch - 1:.0%}; fit 'crop' and 'pad' keep it, as do a width and height nearer "
+            "to its own.",
+            stacklevel=5,
+        )
+    exact = isinstance(image, torch.Tensor) and image.is_floating_point() and image.shape == (3, *size[::-1])
+    return image.float().cpu() if exact and image.min() >= 0 and image.max() <= 1 else to_tensor(fitted), fit
 
 
 def to_tensor(image: Picture) -> Image:

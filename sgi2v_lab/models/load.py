@@ -21,7 +21,7 @@ from sgi2v_lab.models.single_file import is_single_file, put_unet
 from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 
-__all__ = ["MODELS", "devices", "load_model", "own_settings", "pick_device", "resolve"]
+__all__ = ["MODELS", "as_model", "devices", "load_model", "own_settings", "pick_device", "resolve"]
 
 TOY = Path(__file__).parents[1] / "toy" / "checkpoint"
 MODELS = {
@@ -93,6 +93,15 @@ def load_model(
     presets = find_file(source, "presets.json")
     presets = SVD_PRESETS if presets is None else read_presets(presets, settings, device)
     return StableVideoDiffusion.from_pipeline(pipeline, name, settings, presets)
+
+
+def as_model(model: object) -> Model:
+    """A model as it is, or loaded by its name; InputError for anything else."""
+    if isinstance(model, str | os.PathLike):
+        return load_model(os.fspath(model))
+    if not isinstance(model, Model):
+        raise InputError(f"the model is a {type(model).__name__}: expected one from load_model, or its name")
+    return model
 
 
 def split_name(name: str) -> tuple[str, list[tuple[Path, float]]]:
