@@ -1,45 +1,44 @@
-"""What a data set gives: one sample after the other, each a picture, what is asked of it, and what truly happened.
-
-All data sets are read the same way. They are listed when they are opened, and decoded when a sample is asked for:
-
-    dataset = open_dataset("davis-2017", "DAVIS", size=(128, 128), num_frames=8)
-    len(dataset), dataset.names
-    sample = dataset["bear"]
-    for sample in dataset: ...
-"""
+"""What every data set is: samples of one size and length, listed when it is opened, and read one by one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.layout import existing_folder
-from sgi2v_lab.images.resize import check_size
-from sgi2v_lab.shapes import Image, Video
+from sgi2v_lab.evaluation.trackers.track import get_tracker
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker
+from sgi2v_lab.images.resize import FITS, Fit, check_size
+from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.video import as_frames
 
-__all__ = ["Dataset", "Sample", "usable"]
+__all__ = ["Dataset", "Sample", "check_count"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of a data set, with what is asked of it.
+    """A picture, the boxes to follow, and what truly happened.
 
     Attributes:
-        name: what it is called in its data set, in files and in tables.
+        name: its name in its data set, in files and in tables.
         first_frame: (3, height, width), values 0..1.
         trajectories: the boxes to follow, in pixels of `first_frame`; `trajectories.boxes(num_frames)` gives them.
-        clip: the true video (num_frames, 3, height, width), which begins with `first_frame`; None where there is none.
-        visible: (boxes, num_frames), False where an object is hidden or out of view: its box waits at the last place
-            where it was seen. None where nobody knows.
-        meta: where it comes from, as plain values: "dataset", "source", "source_size", "frames" (which of the
-            source were taken), "dropped" (reason -> objects left out), and more by data set.
+        clip: the true video (num_frames, 3, height, width), which begins with `first_frame`; None if there is none.
+        visible: (boxes, num_frames), False where an object is hidden or out of view. Its box then stays at the last
+            place where it was seen. None if unknown.
+        meta: where it comes from, as plain values: "source", "source_size", "frames" (which of the source were taken,
+            by number or second), "dropped" (reason -> objects left out), and more by data set.
+        category: its group in a report.
+        motion: the settings `fps` and `motion_bucket_id` that say how fast things move; empty if unknown.
+        objects: boxes (objects, num_frames, 4) in pixels of what is not background, where the trajectories do not say
+            it: in a camera pan they lie on the background.
+        masks: the true masks of the objects that the trajectories follow, in the same order; None if unknown.
     """
 
     name: str
@@ -48,78 +47,136 @@ class Sample:
     clip: Video | None = None
     visible: Bool[Tensor, "boxes frames"] | None = None
     meta: dict[str, object] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse parts of different sizes."""
-        size = (self.first_frame.shape[-1], self.first_frame.shape[-2])
-        if self.trajectories.image_size != size:
-            raise InputError(
-                f"sample {self.name!r} has a picture of size {size} and trajectories for one of "
-                f"{self.trajectories.image_size}: expected the same, so carry them over with fitted()"
-            )
-        if self.clip is not None and not torch.equal(self.clip[0], self.first_frame):
-            raise InputError(f"the clip of sample {self.name!r} does not begin with its first frame: expected it to")
+    category: str = ""
+    motion: dict[str, int] = field(default_factory=dict)
+    objects: Boxes | None = None
+    masks: Bool[Tensor, "boxes frames height width"] | None = None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset(ABC):
-    """A stream of samples at one size and number of frames: `len`, iteration, `names`, and samples by name or place.
-
-    Iteration stops at the first sample that is damaged; `usable` leaves such samples out.
+    """Samples by name or place, `len`, and iteration, which stops at the first damaged sample.
 
     Attributes:
-        kind: what `open_dataset` calls it.
-        folder: where it lies; None for one that is drawn.
+        folder: where the data set lies; None for the benchmark, which is drawn.
         size: (width, height) of every sample.
-        num_frames: of every clip and box.
-        names: of its samples, in order.
-        missing: names that its list has, but for which there is no file: not an error, since much of what once was on
-            the web is gone.
+        num_frames: of every clip and box, at least 2.
+        how: how pictures are fitted to `size`: "stretch" (as SG-I2V's reference implementation does), "crop" or "pad".
+        stride: take every `stride`-th frame of a clip; None spreads the frames over the whole clip.
+        tracker: a point tracker or its name in `sgi2v_lab.evaluation.trackers.track.TRACKERS`; None for the data set's
+            own choice.
+        sources: each listed name with what it takes to read the sample; None where the file is missing.
+
+    A subclass adds its own options as fields, and says in `unused` which of these it has no use for.
     """
 
     kind: ClassVar[str]
+    holds: ClassVar[str]  # what its folder should hold, for messages
+    unused: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, folder: str | Path | None, size: tuple[int, int], num_frames: int) -> None:
-        self.folder = None if folder is None else existing_folder(Path(folder), f"the {self.kind} data set")
-        self.size = check_size(size, "the size of the samples")
-        if isinstance(num_frames, bool) or num_frames < 2:
-            raise InputError(f"the number of frames is {num_frames}: expected at least 2, since things should move")
-        self.num_frames = num_frames
-        self.names: tuple[str, ...] = ()
-        self.missing: tuple[str, ...] = ()
+    folder: str | Path | None = None
+    size: tuple[int, int]
+    num_frames: int
+    how: str = "stretch"
+    stride: int | None = 1
+    tracker: str | PointTracker | None = None
+    sources: Mapping[str, Any] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the options and list the samples."""
+        for option in fields(self):
+            if option.name in self.unused and (value := getattr(self, option.name)) != option.default:
+                raise InputError(f"the data set {self.kind!r} has no use for {option.name}={value!r}: leave it out")
+        if "folder" not in self.unused:
+            object.__setattr__(self, "folder", Path(self.folder or ""))
+            if not self.folder.is_dir():
+                raise InputError(f"there is no folder {self.folder}: expected that of {self.kind!r}, with {self.holds}")
+        object.__setattr__(self, "size", check_size(self.size, "the size of the samples"))
+        check_count("num_frames", self.num_frames, least=2)
+        check_count("stride", 1 if self.stride is None else self.stride)
+        if self.how not in FITS:
+            raise InputError(f"unknown way to fit a picture {self.how!r}: expected one of {', '.join(FITS)}")
+        get_tracker(self.tracker)
+        object.__setattr__(self, "sources", self._list())
+        if not self.names:
+            lost = f" ({len(self.missing)} on its list are missing, such as {self.missing[0]})" if self.missing else ""
+            raise InputError(f"{self.folder} holds no samples of {self.kind!r}{lost}: expected {self.holds}")
 
     @abstractmethod
+    def _list(self) -> dict[str, Any]:
+        """The `sources`."""
+
+    @abstractmethod
+    def _read(self, name: str) -> Sample:
+        """Read a sample that is there."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names on the data set's list for which there is no file: no error, since many videos left the web."""
+        return tuple(name for name, source in self.sources.items() if source is None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The samples' names, in order."""
+        return tuple(name for name, source in self.sources.items() if source is not None)
+
     def load(self, name: str) -> Sample:
-        """Read one sample by its name; InputError says what is wrong with it."""
+        """Read one sample by its name. InputError if there is none, or if it is damaged."""
+        if name not in self:
+            some = ", ".join(self.names[:3]) + (", ..." if len(self) > 3 else "")
+            raise InputError(f"there is no sample {name!r} in this {self.kind} data set: expected one of {some}")
+        try:
+            return self._read(name)
+        except InputError as error:
+            raise InputError(f"sample {name!r}: {error}") from None
+
+    def identity(self, name: str) -> dict[str, object]:
+        """Plain values that change whenever something changes that a result on this sample depends on."""
+        common = {"dataset": self.kind, "sample": name, "size": list(self.size), "frames": self.num_frames}
+        return common | self._content(name)
+
+    def _content(self, name: str) -> dict[str, object]:
+        return {"content": _content_hash(self.load(name), self.num_frames)}
+
+    def _meta(
+        self, source: Path, fit: Fit, frames: Sequence[int | float], dropped: Mapping[str, int] | None = None
+    ) -> dict[str, object]:
+        origin = {"source": str(source), "source_size": list(fit.source), "frames": list(frames)}
+        return {**origin, "dropped": dict(dropped or {})}
 
     def __len__(self) -> int:
-        """How many samples it lists."""
+        """How many samples there are."""
         return len(self.names)
 
     def __iter__(self) -> Iterator[Sample]:
-        """Its samples in order, each read when it is asked for."""
+        """The samples in order, each read when it is asked for."""
         return (self.load(name) for name in self.names)
 
     def __contains__(self, name: object) -> bool:
-        """Whether it lists a sample of that name."""
-        return name in self.names
+        """Whether there is a sample of that name."""
+        return self.sources.get(name) is not None
 
     def __getitem__(self, which: str | int) -> Sample:
-        """One sample, by its name or its place. InputError if there is none."""
+        """One sample, by its name or its place. InputError as for `load`."""
         if isinstance(which, int):
             if not -len(self) <= which < len(self):
                 raise InputError(f"there is no sample {which}: this {self.kind} data set has {len(self)}, from 0 on")
-            return self.load(self.names[which])
-        if which not in self.names:
-            some = ", ".join(self.names[:3]) + (", ..." if len(self) > 3 else "")
-            raise InputError(f"there is no sample {which!r} in this {self.kind} data set: expected one of {some}")
+            which = self.names[which]
         return self.load(which)
 
 
-def usable(dataset: Dataset) -> Iterator[Sample]:
-    """The samples that can be read, without the damaged ones, which `describe` lists with their faults."""
-    for name in dataset.names:
-        try:
-            sample = dataset.load(name)
-        except InputError:
-            continue
-        yield sample
+def check_count(option: str, value: int, least: int = 1) -> None:
+    """Refuse a value that is not a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{option} is {value!r}: expected a whole number of at least {least}")
+
+
+def _content_hash(sample: Sample, num_frames: int) -> str:
+    """16 hex digits of the SHA-256 of pictures in 8 bits, boxes in hundredths of a pixel, visibility and masks."""
+    video = sample.first_frame[None] if sample.clip is None else sample.clip  # a clip begins with the first frame
+    boxes = (sample.trajectories.boxes(num_frames).double() * 100).round().long()
+    digest = sha256()
+    for part in (as_frames(video), boxes, sample.visible, sample.masks):
+        if part is not None:
+            digest.update(repr(tuple(part.shape)).encode() + part.numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,129 +1,137 @@
-"""Any folder of videos, with trajectories beside them, or with what a tracker sees moving."""
+"""Videos without annotations: Kinetics, and any folder of videos."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import ANIMATIONS, PICTURES, VIDEOS, by_number, check_stride, read_clip
-from sgi2v_lab.evaluation.datasets.following import Follower, moving_boxes
-from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.shapes import Video
+from sgi2v_lab.evaluation.datasets.clips import read_clip
+from sgi2v_lab.evaluation.datasets.files import ANIMATIONS, VIDEOS, entries, first_folder, list_pictures, read_rows
+from sgi2v_lab.evaluation.datasets.moving import moving_boxes
+from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample, check_count
+from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories
 
-__all__ = ["Videos", "sample_of_moving"]
-
-SIDE_FILES = (".json", ".npy")
+__all__ = ["Kinetics", "Videos"]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Videos(Dataset):
     """A folder of your own videos.
 
-    Layout: videos (mp4, avi, mov, mkv, webm, ...), animations (gif, webp) and folders of pictures, each with or without
-    a file of trajectories of the same name:
+    Layout: videos (mp4, mov, ...), animations (gif, webp) and folders of pictures, each with or without a file of
+    trajectories of the same name:
 
         videos/walk.mp4      videos/walk.json        as `sgi2v_lab.trajectories.json_format` describes
-        videos/run.gif       videos/run.npy          as the reference implementation's traj.npy
-        videos/jump/00.png   videos/jump.json
+        videos/jump/00.png   videos/jump.npy         as the reference implementation's traj.npy
 
-    Trajectories are in pixels of the video; their time, 0 to 1, is that of the frames taken. A .npy, and a .json that
-    was made for one number of frames, must be for as many as are asked for, unless `resample`. Videos without a file
-    need a `tracker`.
+    Trajectories are in pixels of the video, and run from the first frame taken to the last. Without such a file,
+    `tracker` finds what moves (`sgi2v_lab.evaluation.datasets.moving`); the boxes are then only as good as it is.
 
-    Args:
-        folder: of the videos.
-        size: (width, height) of the samples.
-        num_frames: of each.
-        tracker: a point tracker for videos without trajectories, such as `sgi2v_lab.evaluation.trackers.track.lk`.
-        how: "stretch", "crop" or "pad".
-        stride: see `sgi2v_lab.evaluation.datasets.clips`; by default the frames are spread over the whole video.
-        resample: allow trajectories that were made for another number of frames.
-        most: at most so many tracked boxes in each video.
-        side: of tracked boxes, in shorter sides of the picture.
-        least: how far a thing must go to count as moving, in shorter sides of the picture.
+    Options:
+        most: at most this many boxes from the tracker in each video.
+        stride: None by default, which spreads the frames over the whole video.
+        tracker: "lk" by default.
     """
 
     kind: ClassVar[str] = "videos"
+    holds: ClassVar[str] = "videos (.mp4, .mov, ...), animations (.gif, .webp) or folders of pictures"
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        size: tuple[int, int],
-        num_frames: int,
-        tracker: Follower | None = None,
-        how: str = "stretch",
-        stride: int | None = None,
-        resample: bool = False,
-        most: int = 3,
-        side: float | int = 0.25,
-        least: float = 0.05,
-    ) -> None:
-        super().__init__(folder, size, num_frames)
-        self.tracker, self.how, self.stride, self.resample = tracker, how, check_stride(stride), resample
-        self.most, self.side, self.least = most, side, least
-        self.clips: dict[str, Path] = {}
-        for path in sorted(self.folder.iterdir(), key=lambda path: by_number(path.name)):
-            if _is_clip(path):
-                name = path.name if path.is_dir() else path.stem
-                if name in self.clips:
-                    raise InputError(f"{self.clips[name]} and {path} have one name: expected different ones, so rename")
-                self.clips[name] = path
-        self.names = tuple(self.clips)
-        if not self.names:
-            raise InputError(
-                f"{self.folder} holds no videos: expected {', '.join((*VIDEOS, *ANIMATIONS))}, or folders of frames"
-            )
+    stride: int | None = None
+    most: int = 3
 
-    def load(self, name: str) -> Sample:
-        """Read some frames of one video, and its trajectories or what moves in it."""
-        path = self.clips[name]
+    def _list(self) -> dict[str, Path | None]:
+        check_count("most", self.most)
+        clips: dict[str, Path | None] = {}
+        for path in self._clips():
+            name = path.name if path.is_dir() else path.stem
+            if name in clips:
+                raise InputError(f"{clips[name]} and {path} have one name: expected different ones, so rename one")
+            clips[name] = path
+        return clips
+
+    def _clips(self) -> list[Path]:
+        suffixes = (*VIDEOS, *ANIMATIONS)
+        return [p for p in entries(self.folder) if (list_pictures(p) if p.is_dir() else p.suffix.lower() in suffixes)]
+
+    def _read(self, name: str) -> Sample:
+        path = self.sources[name]
         clip, fit, picked = read_clip(path, self.size, self.how, self.num_frames, self.stride)
-        meta = {
-            "dataset": self.kind,
-            "source": str(path),
-            "source_size": list(fit.source),
-            "frames": picked,
-            "dropped": {},
-        }
-        beside = [self.folder / f"{name}{suffix}" for suffix in SIDE_FILES]
-        files = [file for file in beside if file.is_file()]
-        if files:
-            trajectories = load_trajectories(files[0], fit.source, resample=self.resample).fitted(fit)
+        meta = self._meta(path, fit, picked)
+        files = (path.with_name(f"{name}{suffix}") for suffix in (".json", ".npy"))
+        if file := next((file for file in files if file.is_file()), None):
+            trajectories, visible = load_trajectories(file, fit.source, resample=True).fitted(fit), None
             trajectories.validate(self.num_frames)
-            return Sample(name, clip[0], trajectories, clip, None, {**meta, "trajectories": str(files[0])})
-        if self.tracker is None:
+            meta["trajectories"] = str(file)
+        else:
+            boxes, meta["moves_against"] = moving_boxes(clip, get_tracker(self.tracker or "lk"), self.most)
+            trajectories = Trajectories.from_boxes(self.size, boxes)
+            visible = torch.ones(boxes.shape[:2], dtype=torch.bool)
+        return Sample(name, clip[0], trajectories, clip, visible, meta, category=self.kind)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kinetics(Videos):
+    """Kinetics-400, -600 and -700: clips of about ten seconds from YouTube (Kay et al., arXiv 1705.06950).
+
+    Source: the lists https://s3.amazonaws.com/kinetics/400/annotations/val.csv (600 and 700_2020 likewise); the clips
+    come by the scripts of https://github.com/cvdfoundation/kinetics-dataset.
+    Terms: the annotations are under CC BY 4.0; the clips belong to those who put them on YouTube.
+
+    Layout, with or without a folder for each class:
+
+        kinetics/val/abseiling/0wR5jVB-WPk_000417_000427.mp4
+        kinetics/annotations/val.csv                 or kinetics/val.csv
+
+    The list has the columns youtube_id, time_start and time_end. Clips that it names but that are not there are in
+    `missing`. There are no boxes: they come from a tracker, as in the data set "videos".
+
+    Options:
+        split: the name of the folder and of the list.
+        most: at most this many boxes in each clip.
+        stride: 4 by default, about 7 frames of the usual 25 to 30 per second.
+        tracker: "lk" by default.
+    """
+
+    kind: ClassVar[str] = "kinetics"
+    holds: ClassVar[str] = "clips named like ID_000010_000020.mp4, with or without a folder for each class"
+
+    stride: int | None = 4
+    split: str = "val"
+
+    def _list(self) -> dict[str, Path | None]:
+        clips = super()._list()
+        lists = [self.folder / "annotations" / f"{self.split}.csv", self.folder / f"{self.split}.csv"]
+        names = _read_names(next((path for path in lists if path.is_file()), lists[0]))
+        return {name: clips.get(name) for name in names}
+
+    def _clips(self) -> list[Path]:
+        folder = first_folder(self.folder, (self.split,), "the clips")
+        return [path for path in entries(folder, "**/*") if path.suffix.lower() in VIDEOS]
+
+
+def _read_names(path: Path) -> list[str]:
+    """The clips' names in the order of the list."""
+    needed = ("youtube_id", "time_start", "time_end")
+    (_, header), *rows = read_rows(path, "the clips of the split")
+    if lacking := [column for column in needed if column not in header]:
+        raise InputError(
+            f"the list {path} has the columns {', '.join(header)}: expected {', '.join(lacking)} in its first line, too"
+        )
+    names = []
+    for where, row in rows:
+        try:
+            cells = dict(zip(header, row, strict=True))
+            clip, start, end = cells["youtube_id"], *(round(float(cells[column])) for column in needed[1:])
+        except (ValueError, OverflowError):
+            clip, start, end = "", 0, 0
+        if not clip or not 0 <= start < end:
             raise InputError(
-                f"{path} has no trajectories beside it: expected {beside[0].name} or {beside[1].name}, or a tracker="
+                f"{where} is {','.join(row)!r}: expected {','.join(header)}, with times in seconds and the end after "
+                "the start"
             )
-        return sample_of_moving(name, clip, self.tracker, meta, most=self.most, side=self.side, least=self.least)
-
-
-def sample_of_moving(
-    name: str,
-    clip: Video,
-    tracker: Follower,
-    meta: dict[str, object],
-    *,
-    most: int,
-    side: float | int,
-    least: float,
-) -> Sample:
-    """A sample that asks for what a tracker sees moving; see `moving_boxes`, whose faults get the source's name."""
-    try:
-        moving = moving_boxes(clip, tracker, most=most, side=side, least=least)
-    except InputError as error:
-        raise InputError(f"{meta['source']}: {error}") from None
-    trajectories = Trajectories.from_boxes((clip.shape[-1], clip.shape[-2]), moving.boxes)
-    seen = torch.ones(moving.boxes.shape[:2], dtype=torch.bool)
-    return Sample(name, clip[0], trajectories, clip, seen, {**meta, "moves_against": moving.against})
-
-
-def _is_clip(path: Path) -> bool:
-    if path.name.startswith("."):
-        return False
-    if path.is_dir():
-        return any(inner.suffix.lower() in PICTURES for inner in path.iterdir())
-    return path.suffix.lower() in (*VIDEOS, *ANIMATIONS)
+        names.append(f"{clip}_{start:06d}_{end:06d}")
+    return names

@@ -1,0 +1,90 @@
+"""Boxes for clips that come without any: what a point tracker sees moving."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker
+from sgi2v_lab.shapes import Boxes, Video
+
+__all__ = ["follow", "moving_boxes"]
+
+PER_SIDE = 24  # points followed along each side of the picture
+SIDE = 0.25  # of the boxes, in shorter sides of the picture
+LEAST = 0.05  # how far a thing must go to count as moving, in shorter sides of the picture
+AGREE = 0.5  # least part of a box's points that must move together
+
+
+def follow(
+    tracker: PointTracker, clip: Video, points: Float[Tensor, "n 2"]
+) -> tuple[Float[Tensor, "n frames 2"], Bool[Tensor, "n frames"]]:
+    """Where a tracker finds points of the first frame, and whether it sees them there.
+
+    Raises:
+        InputError: the tracker gave something of another shape, or NaN.
+    """
+    found = tracker(clip, points)
+    paths, visible = found.points.detach().float().cpu(), found.visible.detach().bool().cpu()
+    shape = (len(points), len(clip))
+    if tuple(paths.shape) != (*shape, 2) or tuple(visible.shape) != shape or not paths.isfinite().all():
+        raise InputError(
+            f"the tracker gave paths of shape {tuple(paths.shape)} and visibility of shape {tuple(visible.shape)}: "
+            f"expected finite {(*shape, 2)} and {shape}, a path for each point"
+        )
+    return paths, visible
+
+
+def moving_boxes(clip: Video, tracker: PointTracker, most: int) -> tuple[Boxes, str]:
+    """Squares on what moves most, and where they go.
+
+    A grid of points is followed; the median of all points is the motion of the background. A square can be placed
+    around each point that moves against it. The moving points in the square say where it goes: their median shift,
+    frame by frame. Its score is how far that is from the background's motion, times the part of its points that agree,
+    which must be at least half. The squares with the best scores are taken, without overlap. Where nothing moves
+    against the background, the motion of the picture itself counts, as under a moving camera.
+
+    Returns:
+        At most `most` boxes (boxes, frames, 4) in pixels, the best first, and what they move against: "background" or
+        "picture".
+
+    Raises:
+        InputError: the tracker gives something else or loses all points, or nothing moves in the clip.
+    """
+    height, width = clip.shape[-2:]
+    side, least = SIDE * min(height, width), LEAST * min(height, width)
+    size = torch.tensor([width, height])
+    axis = (torch.arange(PER_SIDE) + 0.5) / PER_SIDE
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1) * size
+    paths, visible = follow(tracker, clip, grid)
+    kept = visible.all(dim=1)
+    if not kept.any():
+        raise InputError(
+            f"the tracker lost all {len(grid)} points before the end: expected some to be followed, so choose fewer "
+            "frames, a smaller stride or another tracker"
+        )
+    shifts = paths - paths[:, :1]
+    background = shifts[kept].median(dim=0).values
+    fits = ((grid >= side / 2) & (grid <= size - side / 2)).all(dim=1)  # the square lies wholly in the picture
+    for against, relative in (("background", shifts - background), ("picture", shifts)):
+        moves = kept & (_farthest(relative) >= least)
+        scored = []
+        for center in grid[moves & fits]:
+            within = ((grid - center).abs() <= side / 2).all(dim=1)
+            mine = within & moves
+            path = shifts[mine].median(dim=0).values
+            agree = (_farthest(shifts[mine] - path) < max(least, 1.0)).sum() / within.sum()
+            if agree >= AGREE:
+                scored.append(((_farthest(relative[mine].median(dim=0).values) * agree).item(), center, path))
+        taken: list[tuple[Tensor, Tensor]] = []
+        for _, center, path in sorted(scored, key=lambda each: -each[0]):
+            if len(taken) < most and all((center - other).abs().amax() >= side for other, _ in taken):
+                taken.append((center, path))
+        if taken:
+            boxes = [torch.cat([center - side / 2 + path, center + side / 2 + path], dim=1) for center, path in taken]
+            return torch.stack(boxes), against
+    raise InputError(f"nothing moves by {least:.1f} pixels or more in the clip: expected motion, so leave it out")
+
+
+def _farthest(shifts: Float[Tensor, "*n frames 2"]) -> Float[Tensor, "*n"]:
+    return shifts.norm(dim=-1).amax(dim=-1)
