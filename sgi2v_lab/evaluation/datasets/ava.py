@@ -121,8 +121,8 @@ def _read_people(path: Path) -> dict[str, People]:
             x0 = x1 = 0
         if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
             raise InputError(
-                f"{where} is {', '.join(row)}: expected {columns}, with the box in parts of the frame (x0 < x1 and y0 < y1, "
-                "0 to 1), so take a list of AVA 2.1 or later"
+                f"{where} is {', '.join(row)}: expected {columns}, with the box in parts of the frame (0 to 1, "
+                "x0 < x1, y0 < y1), so take a list of AVA 2.1 or later"
             )
         if any(abs(a - b) > 1e-6 for a, b in zip(known, box, strict=True)):
             raise InputError(f"{where} has another box for person {person} than a line before: expected one a second")

@@ -25,6 +25,7 @@ class Benchmark(Dataset):
     """
 
     kind: ClassVar[str] = "benchmark"
+    holds: ClassVar[str] = "at least one category"
     unused: ClassVar[tuple[str, ...]] = ("folder", "how", "stride", "tracker")
 
     categories: Sequence[str] | None = None

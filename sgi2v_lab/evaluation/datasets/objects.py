@@ -19,7 +19,7 @@ from sgi2v_lab.shapes import Boxes
 
 __all__ = ["Masks", "fit_masks", "keep", "largest_disc", "read_mask", "screen", "trace"]
 
-Masks = Int32[np.ndarray, "frames height width"]
+Masks = Int32[np.ndarray, "frames h w"]
 LEAST_SIDE = 8  # pixels: one latent cell of Stable Video Diffusion
 
 
@@ -49,7 +49,7 @@ def screen(boxes: Boxes, size: tuple[int, int], dropped: Counter[str], margin: f
     return keep(list(range(len(boxes))), reasons, dropped)
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> Int32[np.ndarray, "height width"]:
+def read_mask(path: Path, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
     """Read the objects' numbers: the indices of a palette PNG, or the values of a grey one (8 or 16 bits).
 
     Raises:
@@ -71,7 +71,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Int32[np.ndarray, "height wi
     )  # a few of DAVIS 2016 have an alpha channel
 
 
-def fit_masks(masks: Masks, fit: Fit) -> Masks:
+def fit_masks(masks: Masks, fit: Fit) -> Int32[np.ndarray, "frames _ _"]:
     """Resize masks as pictures are, by taking the number at each target pixel's centre; 0 in the bars of a pad."""
     columns, rows = (
         np.floor((np.arange(target) + 0.5 - shift) / scale).astype(int)
@@ -103,7 +103,7 @@ def trace(
     return found[:, :4], found[:, 4:], torch.tensor(visible)
 
 
-def largest_disc(inside: Bool[np.ndarray, "height width"]) -> tuple[float, float, float]:
+def largest_disc(inside: Bool[np.ndarray, "h w"]) -> tuple[float, float, float]:
     """Centre (x, y) and radius of the largest disc in an object: the maximum of the distance transform.
 
     The disc lies within the picture, too. Of several maxima the first in reading order is taken.

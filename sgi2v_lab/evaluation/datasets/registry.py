@@ -40,8 +40,6 @@ def open_dataset(
     known = [option.name for option in fields(chosen) if option.init]
     if unknown := [option for option in options if option not in known]:
         raise InputError(f"the data set {name!r} has no option {unknown[0]!r}: expected some of {', '.join(known)}")
-    if folder is None and "folder" not in chosen.unused:
-        raise InputError(f"the data set {name!r} needs a folder: expected where it lies, see dataset_card({name!r})")
     return chosen(folder=folder, size=size, num_frames=num_frames, **options)
 
 

@@ -88,9 +88,9 @@ class Dataset(ABC):
             if option.name in self.unused and (value := getattr(self, option.name)) != option.default:
                 raise InputError(f"the data set {self.kind!r} has no use for {option.name}={value!r}: leave it out")
         if "folder" not in self.unused:
-            object.__setattr__(self, "folder", Path(self.folder or ""))
-            if not self.folder.is_dir():
-                raise InputError(f"there is no folder {self.folder}: expected that of {self.kind!r}, with {self.holds}")
+            if self.folder is None or not Path(self.folder).is_dir():
+                raise InputError(f"the folder of {self.kind!r} is {self.folder}: expected a folder of {self.holds}")
+            object.__setattr__(self, "folder", Path(self.folder))
         object.__setattr__(self, "size", check_size(self.size, "the size of the samples"))
         check_count("num_frames", self.num_frames, least=2)
         check_count("stride", 1 if self.stride is None else self.stride)
