@@ -13,7 +13,7 @@ from sgi2v_lab.evaluation.datasets.files import VIDEOS, entries, first_folder, l
 from sgi2v_lab.evaluation.datasets.objects import screen
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample, check_count
 from sgi2v_lab.images.read import read_image
-from sgi2v_lab.trajectories.boxes import KeyBox, Trajectories, Trajectory
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.geometry import Box
 
 __all__ = ["AVA"]
@@ -39,9 +39,6 @@ class AVA(Dataset):
         ava/videos/1j20qq1JyX4.mp4                            videos, or else folders of frames, 30 per second:
         ava/frames/1j20qq1JyX4/1j20qq1JyX4_000001.jpg
 
-    A line of the list, which has no header, is: video, second, x0, y0, x1, y1, action, person, with boxes in parts of
-    the frame. A person has a line for each of its actions, with the same box in all.
-
     A sample is a stretch of some seconds, named VIDEO@SECOND, with the frames spread evenly over it and the boxes of
     all people who are boxed at each of its seconds, interpolated in between. Stretches do not overlap. Videos that the
     list names but that are not there are in `missing`.
@@ -65,16 +62,14 @@ class AVA(Dataset):
         check_count("seconds", self.seconds)
         found = entries(first_folder(self.folder, ("videos", "frames"), "the videos"))
         clips = {path.stem: path for path in found if path.is_dir() or path.suffix.lower() in VIDEOS}
-        folder = self.folder / "annotations" if (self.folder / "annotations").is_dir() else self.folder
+        folder = first_folder(self.folder, ("annotations", "."), "the lists")
         version = "2.2" if (folder / f"ava_{self.split}_v2.2.csv").is_file() else "2.1"
         excluded = _read_excluded(folder / f"ava_{self.split}_excluded_timestamps_v{version}.csv")
-        listed: dict[str, tuple[Path, Stretch] | None] = {}
-        for video, people in _read_people(folder / f"ava_{self.split}_v{version}.csv").items():
-            if video in clips:
-                stretches = _stretches(people, self.seconds, excluded[video])
-                listed |= {f"{video}@{stretch[0]:04d}": (clips[video], stretch) for stretch in stretches}
-            else:
-                listed[video] = None
+        everybody = _read_people(folder / f"ava_{self.split}_v{version}.csv")
+        listed: dict[str, tuple[Path, Stretch] | None] = {video: None for video in everybody if video not in clips}
+        for video, path in clips.items():
+            for stretch in _stretches(everybody.get(video, {}), self.seconds, excluded[video]):
+                listed[f"{video}@{stretch[0]:04d}"] = (path, stretch)
         return listed
 
     def _read(self, name: str) -> Sample:
@@ -86,25 +81,21 @@ class AVA(Dataset):
         if path.is_dir():
             pictures, frames = list_pictures(path), [round(time * RATE) for time in frames]
             if frames[-1] >= len(pictures):
-                raise InputError(
-                    f"{path} has {len(pictures)} frames: expected frame {frames[-1]} (second {start + self.seconds} at "
-                    f"{RATE} per second), so check offset= and the download"
-                )
+                wanted = f"frame {frames[-1]} (second {start + self.seconds} at {RATE} per second), so check offset="
+                raise InputError(f"{path} has {len(pictures)} frames: expected {wanted}")
             shown = (read_image(pictures[frame]) for frame in frames)
         else:
             shown = video_frames_at(path, frames)
         clip, fit = join_frames(shown, self.size, self.how, path)
-        sides, paths = torch.tensor(fit.source * 2, dtype=torch.float64), []
+        paths = []
         for person, boxes in people.items():
-            pixels = (torch.tensor(boxes, dtype=torch.float64) * sides).tolist()
-            keys = tuple(KeyBox(k / self.seconds, tuple(box)) for k, box in enumerate(pixels))
-            paths.append(Trajectory(keys, name=f"person {person}").fitted(fit))
+            pixels = torch.tensor(boxes, dtype=torch.float64) * torch.tensor(fit.source * 2)
+            paths.append(Trajectory.from_boxes(fit.apply(pixels), resample=True, name=f"person {person}"))
         dropped: Counter[str] = Counter()
         kept = screen(Trajectories(self.size, tuple(paths)).boxes(self.num_frames), self.size, dropped)
         asked = Trajectories(self.size, tuple(paths[k] for k in kept))
         visible = torch.ones(len(kept), self.num_frames, dtype=torch.bool)
-        meta = self._meta(path, fit, frames, dropped)
-        return Sample(name, clip[0], asked, clip, visible, meta, category=self.kind)
+        return Sample(name, clip[0], asked, clip, visible, self._meta(path, fit, frames, dropped), self.kind)
 
 
 def _read_people(path: Path) -> dict[str, People]:
@@ -120,10 +111,8 @@ def _read_people(path: Path) -> dict[str, People]:
         except ValueError:
             x0 = x1 = 0
         if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
-            raise InputError(
-                f"{where} is {', '.join(row)}: expected {columns}, with the box in parts of the frame (0 to 1, "
-                "x0 < x1, y0 < y1), so take a list of AVA 2.1 or later"
-            )
+            wanted = f"{columns}, with boxes in parts of the frame (x0 < x1, y0 < y1), as in AVA 2.1 or later"
+            raise InputError(f"{where} is {', '.join(row)}: expected {wanted}")
         if any(abs(a - b) > 1e-6 for a, b in zip(known, box, strict=True)):
             raise InputError(f"{where} has another box for person {person} than a line before: expected one a second")
     return people

@@ -13,8 +13,6 @@ from pathlib import Path
 import av
 import PIL.Image
 import torch
-from av.container import InputContainer
-from av.video.stream import VideoStream
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.files import ANIMATIONS, list_pictures
@@ -29,11 +27,8 @@ def pick_frames(available: int, num_frames: int, stride: int | None, clip: Path)
     """The numbers of the frames to take from a clip of `available` frames. InputError if it is too short."""
     needed = (num_frames - 1) * (stride or 1) + 1
     if available < needed:
-        step = "" if stride in (None, 1) else f" at a stride of {stride}"
-        raise InputError(
-            f"{clip} has {available} frames: expected at least {needed} for {num_frames}{step}, so choose fewer frames "
-            "or a smaller stride, or leave it out"
-        )
+        wanted = f"at least {needed} for {num_frames} at a stride of {stride or 1}, so choose fewer or leave it out"
+        raise InputError(f"{clip} has {available} frames: expected {wanted}")
     if stride is None:
         return [round(k * (available - 1) / (num_frames - 1)) for k in range(num_frames)]
     return list(range(0, needed, stride))
@@ -42,10 +37,7 @@ def pick_frames(available: int, num_frames: int, stride: int | None, clip: Path)
 def read_clip(
     clip: Path, size: tuple[int, int], how: str, num_frames: int, stride: int | None
 ) -> tuple[Video, Fit, list[int]]:
-    """Read some frames of a video, an animation or a folder of pictures.
-
-    Returns:
-        (num_frames, 3, height, width) in 0..1, the change of coordinates, and the numbers of the frames.
+    """Read frames of a video, an animation or a folder: fitted (in 0..1), the change of coordinates, their numbers.
 
     Raises:
         InputError: the clip is missing, damaged or too short, or its frames have different sizes.
@@ -61,8 +53,7 @@ def read_clip(
         frames = (to_pil(animation[f]) for f in picked)
     else:
         # with a stride the length does not matter: decoding stops after the last frame wanted
-        available = _count_frames(clip) if stride is None else num_frames * stride
-        picked = pick_frames(available, num_frames, stride, clip)
+        picked = pick_frames(num_frames * stride if stride else _count_frames(clip), num_frames, stride, clip)
         frames = _video_frames(clip, picked)
     return *join_frames(frames, size, how, clip), picked
 
@@ -73,10 +64,8 @@ def join_frames(frames: Iterable[PIL.Image.Image], size: tuple[int, int], how: s
     for k, frame in enumerate(frames):
         fitted.append(fit_image(frame.convert("RGB"), size, how))
         if fitted[k][1] != fitted[0][1]:
-            raise InputError(
-                f"frame {k} of those taken from {clip} has size {frame.size} and the first {fitted[0][1].source}: "
-                "expected frames of one size"
-            )
+            sizes = f"{fitted[0][1].source} in the first frame and {frame.size} in number {k} of those taken"
+            raise InputError(f"{clip} has size {sizes}: expected frames of one size")
     return torch.stack([to_tensor(picture) for picture, _ in fitted]), fitted[0][1]
 
 
@@ -84,7 +73,7 @@ def join_frames(frames: Iterable[PIL.Image.Image], size: tuple[int, int], how: s
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
     if not path.is_file():
         raise InputError(f"there is no video {path}: expected a video, so check the path and the download")
     try:
@@ -116,10 +105,8 @@ def _video_frames(path: Path, numbers: Sequence[int]) -> Iterator[PIL.Image.Imag
                 yield _upright(frame)
             if number == numbers[-1]:
                 return
-    raise InputError(
-        f"{path} has {available} frames that can be decoded: expected at least {numbers[-1] + 1}, so choose fewer or a "
-        "smaller stride, or fetch it again"
-    )
+    wanted = f"at least {numbers[-1] + 1}, so choose fewer frames or a smaller stride, or fetch it again"
+    raise InputError(f"{path} has {available} frames that can be decoded: expected {wanted}")
 
 
 def video_frames_at(path: Path, times: Sequence[float]) -> Iterator[PIL.Image.Image]:
@@ -139,7 +126,5 @@ def video_frames_at(path: Path, times: Sequence[float]) -> Iterator[PIL.Image.Im
                 todo.pop(0)
             if not todo:
                 return
-    raise InputError(
-        f"{path} ends at {end:.2f} s: expected a frame at {todo[0]:.2f} s, so check that the video is whole and cut as "
-        "its data set says"
-    )
+    wanted = f"a frame at {todo[0]:.2f} s, so check that it is whole and cut as its data set says"
+    raise InputError(f"{path} ends at {end:.2f} s: expected {wanted}")

@@ -38,8 +38,7 @@ class Examples(Dataset):
         fitted, fit = fit_image(picture, self.size, self.how)
         trajectories = trajectories.fitted(fit)
         trajectories.validate(self.num_frames)
-        meta = self._meta(folder, fit, [0])
-        return Sample(name, to_tensor(fitted), trajectories, meta=meta, category=self.kind)
+        return Sample(name, to_tensor(fitted), trajectories, meta=self._meta(folder, fit, [0]), category=self.kind)
 
 
 def _is_example(folder: Path) -> bool:

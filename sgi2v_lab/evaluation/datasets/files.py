@@ -19,12 +19,11 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 def entries(folder: Path, pattern: str = "*") -> list[Path]:
     """What a folder holds, without hidden files, in the order of the numbers in the names: 9.jpg before 10.jpg."""
-    return sorted((path for path in folder.glob(pattern) if not path.name.startswith(".")), key=_by_number)
 
+    def by_number(path: Path) -> list[str | int]:  # text and numbers in turn, so like is compared with like
+        return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", path.name))]
 
-def _by_number(path: Path) -> list[str | int]:
-    # split gives text and numbers in turn, starting with text, so like is compared with like
-    return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", path.name))]
+    return sorted((path for path in folder.glob(pattern) if not path.name.startswith(".")), key=by_number)
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -22,7 +22,6 @@ from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
-from sgi2v_lab.trajectories.geometry import numbers
 
 __all__ = ["Davis", "VIPSeg"]
 
@@ -46,18 +45,17 @@ class MaskedVideos(Dataset):
     def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int], dropped: Counter) -> Found:
         """The objects' numbers, their boxes in pixels of the clip, and where they are visible.
 
-        Masks have the size of the source and may be changed; objects that are left out are counted in `dropped`.
+        Masks have the source's size and may be changed; `dropped` counts objects that are left out.
         """
 
     def _list(self) -> dict[str, tuple[Path, Path]]:
         images, masks, path = self._places()
-        names = dict.fromkeys(_video(line) for line in read_lines(path, "names of videos, one a line") if line)
-        unknown = [name for name in names if not (images / name).is_dir()]
-        if unknown:
-            raise InputError(
-                f"the list {path} names {unknown[0]!r}, which {images} does not have ({len(unknown)} of {len(names)} "
-                "are missing): expected all, so unpack the whole archive or shorten the list"
-            )
+        lines = [line for line in read_lines(path, "names of videos, one a line") if line]
+        # a line is bear, or in DAVIS 2016 /JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png
+        names = dict.fromkeys(line.split()[0].strip("/").split("/")[-2:][0] for line in lines)
+        if unknown := [name for name in names if not (images / name).is_dir()]:
+            lack = f"{unknown[0]!r}, which {images} does not have ({len(unknown)} of {len(names)} are missing)"
+            raise InputError(f"the list {path} names {lack}: expected all, so unpack the whole archive")
         return {name: (images / name, masks / name) for name in names}
 
     def _read(self, name: str) -> Sample:
@@ -67,27 +65,20 @@ class MaskedVideos(Dataset):
         masks = np.stack([read_mask(folder / f"{pictures[f].stem}.png", fit.source) for f in picked])
         ids, boxes, visible = self._follow(name, masks, clip, fit, picked, dropped)
         kept = screen(boxes, self.size, dropped, self.margin)
-        paths = tuple(Trajectory.from_boxes(boxes[k], name=f"object {ids[k]}") for k in kept)
+        paths = [Trajectory.from_boxes(boxes[k], name=f"object {ids[k]}") for k in kept]
         fitted = torch.from_numpy(fit_masks(masks, fit))
         seen = torch.stack([fitted == ids[k] for k in kept])
         meta = self._meta(images, fit, picked, dropped) | {"ids": [ids[k] for k in kept]}
-        paths = Trajectories(self.size, paths)
-        return Sample(name, clip[0], paths, clip, visible[kept], meta, category=self.kind, masks=seen)
-
-
-def _video(line: str) -> str:
-    """The name in a line of a list: bear, or /JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png."""
-    parts = line.split()[0].strip("/").split("/")
-    return parts[-2] if len(parts) > 1 else parts[0]
+        asked = Trajectories(self.size, tuple(paths))
+        return Sample(name, clip[0], asked, clip, visible[kept], meta, self.kind, masks=seen)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Davis(MaskedVideos):
     """DAVIS: 50 (2016, one object each) or 90 (2017, several) videos with masks in every frame.
 
-    Perazzi et al., CVPR 2016; Pont-Tuset et al., arXiv 1704.00675.
-
-    Source: https://davischallenge.org, for instance DAVIS-2017-trainval-480p.zip.
+    Source: https://davischallenge.org, for instance DAVIS-2017-trainval-480p.zip; Perazzi et al., CVPR 2016;
+        Pont-Tuset et al., arXiv 1704.00675.
     Terms: the authors' own sequences are under CC BY 4.0; SOURCES.md names the others and their terms.
 
     Layout, with 480p or else Full-Resolution or 1080p:
@@ -145,16 +136,14 @@ class VIPSeg(MaskedVideos):
     The protocol is that of DragAnything's released code (Wu et al., ECCV 2024), which SG-I2V follows: the point of each
     object that is farthest from its edge is tracked through the video (there by CoTracker). A box here is the square
     around the largest disc in the object, whose centre is that point, and moves with it; SG-I2V's released code does
-    not show how the paper drew its boxes. Boxes that go far out of the picture are dropped. The motion comes from
-
-    * `tracks`: a folder of released tracks, VIDEO.json with {"number": [[x, y], ...]}, a point per frame in pixels of
-      the pictures: https://github.com/showlab/DragAnything, data/VIPSeg_Test/trajectories.zip, unpacked;
-    * or `tracker`, run on the clip at the size of the samples;
-    * or, with neither, the centre of gravity of the object's mask.
+    not show how the paper drew its boxes. The motion comes from `tracks`, or else from `tracker`, run on the clip at
+    the size of the samples, or else from the centre of gravity of the object's mask. Boxes that go far out of the
+    picture are dropped.
 
     Options:
         split: the name of the list, SPLIT.txt.
-        tracks: see above.
+        tracks: a folder of released tracks, VIDEO.json with {"number": [[x, y], ...]}, a point per frame in pixels of
+            the pictures: https://github.com/showlab/DragAnything, data/VIPSeg_Test/trajectories.zip, unpacked.
         stuff: follow stuff (sky, road), too, as the released tracks do.
     """
 
@@ -196,14 +185,14 @@ def _read_tracks(path: Path, frames: int) -> dict[int, Float[Tensor, "_ 2"]]:
     """Released tracks of at least `frames` points by object, in pixels of the pictures."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        tracks = {int(number): list(points) for number, points in content.items()}
+        tracks = {int(number): torch.tensor(points, dtype=torch.float32) for number, points in content.items()}
     except FileNotFoundError:
         raise InputError(f"there are no tracks {path}: expected them for each video, so check tracks=") from None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f'the tracks {path} are damaged ({error}): expected {{"6100": [[x, y], ...]}}') from None
-    if short := [number for number, points in tracks.items() if len(points) < frames]:
-        raise InputError(f"the track of {short[0]} in {path} has too few points: expected at least {frames}")
-    return {
-        number: torch.tensor([numbers(point, 2, f"a point of {number} in {path}") for point in points])
-        for number, points in tracks.items()
-    }
+    for number, track in tracks.items():
+        if track.shape[1:] != (2,) or len(track) < frames or not track.isfinite().all():
+            raise InputError(
+                f"the track of {number} in {path} is {tuple(track.shape)}: expected {frames} or more (x, y)"
+            )
+    return tracks

@@ -28,21 +28,19 @@ def follow(
     paths, visible = found.points.detach().float().cpu(), found.visible.detach().bool().cpu()
     shape = (len(points), len(clip))
     if tuple(paths.shape) != (*shape, 2) or tuple(visible.shape) != shape or not paths.isfinite().all():
-        raise InputError(
-            f"the tracker gave paths of shape {tuple(paths.shape)} and visibility of shape {tuple(visible.shape)}: "
-            f"expected finite {(*shape, 2)} and {shape}, a path for each point"
-        )
+        given = f"paths of shape {tuple(paths.shape)} and visibility of shape {tuple(visible.shape)}"
+        raise InputError(f"the tracker gave {given}: expected finite {(*shape, 2)} and {shape}, so use another tracker")
     return paths, visible
 
 
 def moving_boxes(clip: Video, tracker: PointTracker, most: int) -> tuple[Boxes, str]:
     """Squares on what moves most, and where they go.
 
-    A grid of points is followed; the median of all points is the motion of the background. A square can be placed
-    around each point that moves against it. The moving points in the square say where it goes: their median shift,
-    frame by frame. Its score is how far that is from the background's motion, times the part of its points that agree,
-    which must be at least half. The squares with the best scores are taken, without overlap. Where nothing moves
-    against the background, the motion of the picture itself counts, as under a moving camera.
+    A grid of points is followed; their median is the motion of the background. Each point that moves against it is the
+    centre of a square, which goes where its moving points go: their median shift, frame by frame. Its score is how far
+    that is from the background's motion, times the part of its points that agree, at least half. The squares with the
+    best scores are taken, without overlap. Where nothing moves against the background, the motion of the picture itself
+    counts, as under a moving camera.
 
     Returns:
         At most `most` boxes (boxes, frames, 4) in pixels, the best first, and what they move against: "background" or
@@ -59,10 +57,8 @@ def moving_boxes(clip: Video, tracker: PointTracker, most: int) -> tuple[Boxes, 
     paths, visible = follow(tracker, clip, grid)
     kept = visible.all(dim=1)
     if not kept.any():
-        raise InputError(
-            f"the tracker lost all {len(grid)} points before the end: expected some to be followed, so choose fewer "
-            "frames, a smaller stride or another tracker"
-        )
+        wanted = "some to be followed, so choose fewer frames, a smaller stride or another tracker"
+        raise InputError(f"the tracker lost all {len(grid)} points before the end: expected {wanted}")
     shifts = paths - paths[:, :1]
     background = shifts[kept].median(dim=0).values
     fits = ((grid >= side / 2) & (grid <= size - side / 2)).all(dim=1)  # the square lies wholly in the picture

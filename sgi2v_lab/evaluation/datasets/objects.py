@@ -58,14 +58,11 @@ def read_mask(path: Path, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
     try:
         with PIL.Image.open(path, formats=["PNG"]) as picture:
             mode, values = picture.mode, np.array(picture)
-    except FileNotFoundError:
-        raise InputError(f"there is no mask {path}: expected one for each picture, so check the download") from None
     except Exception as error:  # decoders raise anything on damaged bytes, and all of it means the same
-        raise InputError(f"the mask {path} is damaged ({error}): expected a whole PNG, so fetch it again") from None
-    if mode in ("RGB", "RGBA"):
-        raise InputError(f"the mask {path} is in colours ({mode}): expected one number per pixel, so take the original")
-    if values.shape[1::-1] != tuple(size):
-        raise InputError(f"the mask {path} has size {values.shape[1::-1]} but its picture {size}: expected the same")
+        raise InputError(f"the mask {path} cannot be read ({error}): expected a PNG for each picture") from None
+    if mode in ("RGB", "RGBA") or values.shape[1::-1] != tuple(size):
+        found = f"{values.shape[1]} x {values.shape[0]} pixels in mode {mode}"
+        raise InputError(f"the mask {path} has {found}: expected a number for each pixel of its picture, {size}")
     return (values[..., 0] if values.ndim == 3 else values).astype(
         np.int32
     )  # a few of DAVIS 2016 have an alpha channel
@@ -85,9 +82,9 @@ def fit_masks(masks: Masks, fit: Fit) -> Int32[np.ndarray, "frames _ _"]:
 def trace(
     masks: Masks, number: int
 ) -> tuple[Float[Tensor, "frames 4"], Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
-    """An object's tight box and centre of gravity in each frame, and whether it is visible there.
+    """An object's tight box and centre of gravity in each frame, and where it is visible; in the first it must be.
 
-    Where it is hidden, box and centre stay at the last place where it was seen. It must be in the first frame.
+    Where it is hidden, box and centre stay where it was last seen.
     """
     places: list[tuple[float, ...]] = []
     visible = []
@@ -104,10 +101,7 @@ def trace(
 
 
 def largest_disc(inside: Bool[np.ndarray, "h w"]) -> tuple[float, float, float]:
-    """Centre (x, y) and radius of the largest disc in an object: the maximum of the distance transform.
-
-    The disc lies within the picture, too. Of several maxima the first in reading order is taken.
-    """
+    """Centre (x, y) and radius of the largest disc in an object and in the picture; the first in reading order."""
     with needs("evaluation"):
         import cv2
     padded = np.pad(inside.astype(np.uint8), 1)

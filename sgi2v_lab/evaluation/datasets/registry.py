@@ -3,7 +3,6 @@
 import inspect
 from collections import Counter
 from dataclasses import fields
-from itertools import islice
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
@@ -26,12 +25,8 @@ def open_dataset(
 ) -> Dataset:
     """Open a data set: its lists are read now, its samples one by one later.
 
-    Args:
-        name: one of `DATASETS`.
-        folder: where it lies; only "benchmark" takes none.
-        size: (width, height) of the samples.
-        num_frames: frames of each sample, at least 2.
-        options: `how`, `stride` and `tracker` (see `Dataset`), and the data set's own (see `dataset_card`).
+    Only "benchmark" takes no folder. Samples have `size` (width, height) and `num_frames` frames. Other options are
+    `how`, `stride` and `tracker` (see `Dataset`), and the data set's own (see `dataset_card`).
 
     Raises:
         InputError: an unknown name or option, or a folder that does not hold the data set.
@@ -53,12 +48,11 @@ def describe(dataset: Dataset, most: int | None = None) -> dict[str, object]:
 
     Returns:
         "samples" and "missing", by its list; "read", of which "usable"; "broken" (name -> what is wrong); and of the
-        usable ones "boxes", "hidden" (boxes out of sight in some frame) and "dropped" (reason -> objects left out).
+        usable ones "boxes" and "dropped" (reason -> objects left out).
     """
     broken: dict[str, str] = {}
     dropped: Counter[str] = Counter()
-    names = list(islice(dataset.names, most))
-    boxes = hidden = 0
+    names, boxes = dataset.names[:most], 0
     for name in names:
         try:
             sample = dataset.load(name)
@@ -66,11 +60,10 @@ def describe(dataset: Dataset, most: int | None = None) -> dict[str, object]:
             broken[name] = str(error)
             continue
         boxes += len(sample.trajectories)
-        hidden += 0 if sample.visible is None else int((~sample.visible.all(dim=1)).sum())
         dropped.update(sample.meta["dropped"])
     counts = {"samples": len(dataset), "missing": len(dataset.missing), "read": len(names)}
-    found = {"broken": broken, "boxes": boxes, "hidden": hidden, "dropped": dict(dropped)}
-    return counts | {"usable": len(names) - len(broken)} | found
+    found = {"broken": broken, "boxes": boxes, "dropped": dict(dropped)}
+    return {**counts, "usable": len(names) - len(broken), **found}
 
 
 def _chosen(name: str) -> type[Dataset]:

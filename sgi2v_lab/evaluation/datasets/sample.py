@@ -1,7 +1,8 @@
 """What every data set is: samples of one size and length, listed when it is opened, and read one by one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
@@ -30,15 +31,14 @@ class Sample:
         first_frame: (3, height, width), values 0..1.
         trajectories: the boxes to follow, in pixels of `first_frame`; `trajectories.boxes(num_frames)` gives them.
         clip: the true video (num_frames, 3, height, width), which begins with `first_frame`; None if there is none.
-        visible: (boxes, num_frames), False where an object is hidden or out of view. Its box then stays at the last
-            place where it was seen. None if unknown.
+        visible: False where an object is hidden; its box then stays where it was last seen. None if unknown.
         meta: where it comes from, as plain values: "source", "source_size", "frames" (which of the source were taken,
             by number or second), "dropped" (reason -> objects left out), and more by data set.
         category: its group in a report.
         motion: the settings `fps` and `motion_bucket_id` that say how fast things move; empty if unknown.
         objects: boxes (objects, num_frames, 4) in pixels of what is not background, where the trajectories do not say
             it: in a camera pan they lie on the background.
-        masks: the true masks of the objects that the trajectories follow, in the same order; None if unknown.
+        masks: of the objects that the trajectories follow; None if unknown.
     """
 
     name: str
@@ -63,8 +63,7 @@ class Dataset(ABC):
         num_frames: of every clip and box, at least 2.
         how: how pictures are fitted to `size`: "stretch" (as SG-I2V's reference implementation does), "crop" or "pad".
         stride: take every `stride`-th frame of a clip; None spreads the frames over the whole clip.
-        tracker: a point tracker or its name in `sgi2v_lab.evaluation.trackers.track.TRACKERS`; None for the data set's
-            own choice.
+        tracker: a point tracker or its name in `trackers.track.TRACKERS`; None for the data set's own choice.
         sources: each listed name with what it takes to read the sample; None where the file is missing.
 
     A subclass adds its own options as fields, and says in `unused` which of these it has no use for.
@@ -136,12 +135,18 @@ class Dataset(ABC):
         return common | self._content(name)
 
     def _content(self, name: str) -> dict[str, object]:
-        return {"content": _content_hash(self.load(name), self.num_frames)}
+        """A hash of pictures in 8 bits, boxes in hundredths of a pixel, visibility and masks."""
+        sample = self.load(name)
+        video = sample.first_frame[None] if sample.clip is None else sample.clip  # a clip begins with the first frame
+        boxes = (sample.trajectories.boxes(self.num_frames).double() * 100).round().long()
+        digest = sha256()
+        for part in (as_frames(video), boxes, sample.visible, sample.masks):
+            if part is not None:
+                digest.update(repr(tuple(part.shape)).encode() + part.numpy().tobytes())
+        return {"content": digest.hexdigest()[:16]}
 
-    def _meta(
-        self, source: Path, fit: Fit, frames: Sequence[int | float], dropped: Mapping[str, int] | None = None
-    ) -> dict[str, object]:
-        origin = {"source": str(source), "source_size": list(fit.source), "frames": list(frames)}
+    def _meta(self, source: Path, fit: Fit, frames: list, dropped: Counter | None = None) -> dict[str, object]:
+        origin = {"source": str(source), "source_size": list(fit.source), "frames": frames}
         return {**origin, "dropped": dict(dropped or {})}
 
     def __len__(self) -> int:
@@ -169,14 +174,3 @@ def check_count(option: str, value: int, least: int = 1) -> None:
     """Refuse a value that is not a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{option} is {value!r}: expected a whole number of at least {least}")
-
-
-def _content_hash(sample: Sample, num_frames: int) -> str:
-    """16 hex digits of the SHA-256 of pictures in 8 bits, boxes in hundredths of a pixel, visibility and masks."""
-    video = sample.first_frame[None] if sample.clip is None else sample.clip  # a clip begins with the first frame
-    boxes = (sample.trajectories.boxes(num_frames).double() * 100).round().long()
-    digest = sha256()
-    for part in (as_frames(video), boxes, sample.visible, sample.masks):
-        if part is not None:
-            digest.update(repr(tuple(part.shape)).encode() + part.numpy().tobytes())
-    return digest.hexdigest()[:16]

@@ -70,7 +70,7 @@ class Videos(Dataset):
             boxes, meta["moves_against"] = moving_boxes(clip, get_tracker(self.tracker or "lk"), self.most)
             trajectories = Trajectories.from_boxes(self.size, boxes)
             visible = torch.ones(boxes.shape[:2], dtype=torch.bool)
-        return Sample(name, clip[0], trajectories, clip, visible, meta, category=self.kind)
+        return Sample(name, clip[0], trajectories, clip, visible, meta, self.kind)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,9 +91,8 @@ class Kinetics(Videos):
 
     Options:
         split: the name of the folder and of the list.
-        most: at most this many boxes in each clip.
         stride: 4 by default, about 7 frames of the usual 25 to 30 per second.
-        tracker: "lk" by default.
+        most, tracker: as in "videos".
     """
 
     kind: ClassVar[str] = "kinetics"
@@ -104,9 +103,8 @@ class Kinetics(Videos):
 
     def _list(self) -> dict[str, Path | None]:
         clips = super()._list()
-        lists = [self.folder / "annotations" / f"{self.split}.csv", self.folder / f"{self.split}.csv"]
-        names = _read_names(next((path for path in lists if path.is_file()), lists[0]))
-        return {name: clips.get(name) for name in names}
+        lists = first_folder(self.folder, ("annotations", "."), "the lists")
+        return {name: clips.get(name) for name in _read_names(lists / f"{self.split}.csv")}
 
     def _clips(self) -> list[Path]:
         folder = first_folder(self.folder, (self.split,), "the clips")
@@ -125,13 +123,11 @@ def _read_names(path: Path) -> list[str]:
     for where, row in rows:
         try:
             cells = dict(zip(header, row, strict=True))
-            clip, start, end = cells["youtube_id"], *(round(float(cells[column])) for column in needed[1:])
+            start, end = round(float(cells["time_start"])), round(float(cells["time_end"]))
         except (ValueError, OverflowError):
-            clip, start, end = "", 0, 0
-        if not clip or not 0 <= start < end:
-            raise InputError(
-                f"{where} is {','.join(row)!r}: expected {','.join(header)}, with times in seconds and the end after "
-                "the start"
-            )
-        names.append(f"{clip}_{start:06d}_{end:06d}")
+            start = end = 0
+        if not 0 <= start < end or not cells["youtube_id"]:
+            wanted = f"{','.join(header)}, with times in seconds and the end after the start"
+            raise InputError(f"{where} is {','.join(row)!r}: expected {wanted}")
+        names.append(f"{cells['youtube_id']}_{start:06d}_{end:06d}")
     return names
