@@ -39,8 +39,7 @@ def read_clip(
 ) -> tuple[Video, Fit, list[int]]:
     """Read frames of a video, an animation or a folder: fitted (in 0..1), the change of coordinates, their numbers.
 
-    Raises:
-        InputError: the clip is missing, damaged or too short, or its frames have different sizes.
+    InputError if the clip is missing, damaged or too short, or its frames have different sizes.
     """
     frames: Iterable[PIL.Image.Image]
     if clip.is_dir():
@@ -99,11 +98,10 @@ def _video_frames(path: Path, numbers: Sequence[int]) -> Iterator[PIL.Image.Imag
     """The frames with these rising numbers, from 0 on."""
     wanted, available = set(numbers), 0
     with _opened(path) as (container, stream):
-        for number, frame in enumerate(container.decode(stream)):
-            available = number + 1
-            if number in wanted:
+        for available, frame in enumerate(container.decode(stream), start=1):
+            if available - 1 in wanted:
                 yield _upright(frame)
-            if number == numbers[-1]:
+            if available > numbers[-1]:
                 return
     wanted = f"at least {numbers[-1] + 1}, so choose fewer frames or a smaller stride, or fetch it again"
     raise InputError(f"{path} has {available} frames that can be decoded: expected {wanted}")

@@ -43,10 +43,7 @@ class MaskedVideos(Dataset):
 
     @abstractmethod
     def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int], dropped: Counter) -> Found:
-        """The objects' numbers, their boxes in pixels of the clip, and where they are visible.
-
-        Masks have the source's size and may be changed; `dropped` counts objects that are left out.
-        """
+        """The objects' numbers, their boxes in pixels of the clip, and where they are visible; masks may be changed."""
 
     def _list(self) -> dict[str, tuple[Path, Path]]:
         images, masks, path = self._places()

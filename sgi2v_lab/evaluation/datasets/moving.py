@@ -19,11 +19,7 @@ AGREE = 0.5  # least part of a box's points that must move together
 def follow(
     tracker: PointTracker, clip: Video, points: Float[Tensor, "n 2"]
 ) -> tuple[Float[Tensor, "n frames 2"], Bool[Tensor, "n frames"]]:
-    """Where a tracker finds points of the first frame, and whether it sees them there.
-
-    Raises:
-        InputError: the tracker gave something of another shape, or NaN.
-    """
+    """Where a tracker finds points of the first frame, and where it sees them. InputError if it gives no paths."""
     found = tracker(clip, points)
     paths, visible = found.points.detach().float().cpu(), found.visible.detach().bool().cpu()
     shape = (len(points), len(clip))

@@ -122,8 +122,8 @@ class Dataset(ABC):
     def load(self, name: str) -> Sample:
         """Read one sample by its name. InputError if there is none, or if it is damaged."""
         if name not in self:
-            some = ", ".join(self.names[:3]) + (", ..." if len(self) > 3 else "")
-            raise InputError(f"there is no sample {name!r} in this {self.kind} data set: expected one of {some}")
+            some = ", ".join(self.names[:3])
+            raise InputError(f"{self.kind!r} has no sample {name!r}: expected one of its {len(self)}, such as {some}")
         try:
             return self._read(name)
         except InputError as error:
@@ -165,7 +165,7 @@ class Dataset(ABC):
         """One sample, by its name or its place. InputError as for `load`."""
         if isinstance(which, int):
             if not -len(self) <= which < len(self):
-                raise InputError(f"there is no sample {which}: this {self.kind} data set has {len(self)}, from 0 on")
+                raise InputError(f"{self.kind!r} has no sample {which}: expected a place below {len(self)}")
             which = self.names[which]
         return self.load(which)
 

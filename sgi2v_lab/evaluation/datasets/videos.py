@@ -113,21 +113,16 @@ class Kinetics(Videos):
 
 def _read_names(path: Path) -> list[str]:
     """The clips' names in the order of the list."""
-    needed = ("youtube_id", "time_start", "time_end")
     (_, header), *rows = read_rows(path, "the clips of the split")
-    if lacking := [column for column in needed if column not in header]:
-        raise InputError(
-            f"the list {path} has the columns {', '.join(header)}: expected {', '.join(lacking)} in its first line, too"
-        )
     names = []
     for where, row in rows:
         try:
             cells = dict(zip(header, row, strict=True))
             start, end = round(float(cells["time_start"])), round(float(cells["time_end"]))
-        except (ValueError, OverflowError):
+        except (KeyError, ValueError, OverflowError):
             start = end = 0
-        if not 0 <= start < end or not cells["youtube_id"]:
-            wanted = f"{','.join(header)}, with times in seconds and the end after the start"
-            raise InputError(f"{where} is {','.join(row)!r}: expected {wanted}")
+        if not 0 <= start < end or not cells.get("youtube_id"):
+            given = f"{','.join(row)!r} under {','.join(header)!r}"
+            raise InputError(f"{where} is {given}: expected youtube_id, time_start and time_end, in seconds and rising")
         names.append(f"{cells['youtube_id']}_{start:06d}_{end:06d}")
     return names

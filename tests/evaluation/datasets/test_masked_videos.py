@@ -42,8 +42,9 @@ def write_list(folder, names):
 
 @pytest.fixture
 def davis(tmp_path):
-    """DAVIS 2017's layout: one video with two objects, the second hidden from frame 5 on, and one with one object."""
-    root = write_davis(write_davis(tmp_path / "DAVIS", "park", BALL, DOG), "beach", BALL)
+    """DAVIS 2017's layout; in the park, the dog is hidden from frame 5 on, on the beach it comes in frame 3."""
+    root = write_davis(tmp_path / "DAVIS", "park", BALL, DOG)
+    write_davis(root, "beach", BALL, (*DOG[:3], range(3, 10)))
     write_list(root / "ImageSets" / "2017", "beach\npark\n")
     write_list(root / "ImageSets" / "2016", "park\n")
     return root
@@ -65,16 +66,8 @@ def test_boxes_are_the_masks_tight_boxes(davis):
             wanted = torch.zeros(64, 96, dtype=torch.bool)
             wanted[int(y0) : int(y1), int(x0) : int(x1)] = seen
             assert torch.equal(mask, wanted)
-    found = describe(dataset)
-    assert (found["samples"], found["usable"], found["boxes"]) == (2, 2, 3)
-
-
-def test_an_object_that_comes_later_is_left_out(davis):
-    write_davis(davis, "late", BALL, (2, (60, 30, 80, 50), (-1, 0), range(3, 10)))
-    write_list(davis / "ImageSets" / "2017", "late")
-    sample = opened("davis", davis)["late"]
-    assert sample.meta["ids"] == [1] and sample.meta["dropped"] == {"absent at first": 1}
-    assert len(sample.masks) == 1
+    beach = dataset["beach"]
+    assert beach.meta["ids"] == [1] and beach.meta["dropped"] == {"absent at first": 1} and len(beach.masks) == 1
 
 
 def test_a_crop_takes_boxes_and_masks_along_and_leaves_out_what_it_cuts_off(davis):
@@ -125,14 +118,11 @@ def test_2016_is_one_object(davis, tmp_path):
     ],
 )
 def test_damage_of_davis(davis, damage, message):
+    with pytest.raises(InputError, match="year is 2018"):
+        opened("davis", davis, year=2018)
     damage(davis)
     with pytest.raises(InputError, match=message):
         opened("davis", davis)["beach"]
-
-
-def test_an_unknown_year(davis):
-    with pytest.raises(InputError, match="year is 2018"):
-        opened("davis", davis, year=2018)
 
 
 # --- VIPSeg ----------------------------------------------------------------------------------------------------------
@@ -266,20 +256,12 @@ def test_a_tracker_is_asked_about_the_discs_centers(vipseg):
         opened("vipseg", vipseg, tracker=short)["0_street"]
 
 
-def test_a_real_tracker_follows(vipseg):
-    boxes = opened("vipseg", vipseg, tracker="lk", size=(192, 128))["0_street"].trajectories.boxes(4)
-    assert torch.allclose(boxes[1, 3] - boxes[1, 0], torch.tensor([18.0, 6, 18, 6]), atol=1.5)
-
-
 def test_describe_counts_and_names_what_is_broken(vipseg):
     (vipseg / "imgs" / "1_yard" / "00000119.jpg").write_bytes(b"no picture")
     dataset = opened("vipseg", vipseg)
     found = describe(dataset)
-    assert list(found.pop("broken")) == ["1_yard"]
-    assert found == {
-        **{"samples": 2, "missing": 0, "read": 2, "usable": 1, "boxes": 2},
-        "dropped": {"stuff": 1},
-    }
+    assert list(found.pop("broken")) == ["1_yard"] and found.pop("dropped") == {"stuff": 1}
+    assert found == {"samples": 2, "missing": 0, "read": 2, "usable": 1, "boxes": 2}
     assert describe(dataset, most=1)["read"] == 1
     with pytest.raises(InputError, match="sample '1_yard': .*00000119.jpg is not a picture"):
         list(dataset)

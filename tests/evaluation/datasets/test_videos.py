@@ -47,7 +47,7 @@ def test_kinetics_lists_what_is_there(kinetics):
     dataset = open_kinetics(kinetics)
     assert dataset.names == (SLOW, FAST) and dataset.missing == ("gonegonegon_000000_000010",)
     assert FAST in dataset and dataset.missing[0] not in dataset
-    with pytest.raises(InputError, match="there is no sample 'gonegonegon_000000_000010'"):
+    with pytest.raises(InputError, match="'kinetics' has no sample 'gonegonegon_000000_000010': expected one of its 2"):
         dataset[dataset.missing[0]]
 
 
@@ -82,14 +82,14 @@ def test_the_tracker_finds_what_moves_and_how(kinetics, tracker):
         (None, "there is no list .*annotations/val.csv"),
         ("", "val.csv is empty"),
         (HEADER, r"holds no samples of 'kinetics': expected clips named like ID_000010_000020.mp4"),
-        ("label,id,start,end\nx,y,1,2\n", "has the columns label, id, start, end: expected youtube_id"),
-        (HEADER + "paste,-_cdEfGhIj1,3\n", "line 2 of .* is 'paste,-_cdEfGhIj1,3': expected label,youtube_id"),
-        (HEADER + "paste,-_cdEfGhIj1,3,13,val,0\n", "line 2 of .*: expected label,youtube_id"),
+        ("label,id,start,end\nx,y,1,2\n", "line 2 of .* is 'x,y,1,2' under 'label,id,start,end': expected youtube_id"),
+        (HEADER + "paste,-_cdEfGhIj1,3\n", "line 2 of .* is 'paste,-_cdEfGhIj1,3' under .*: expected youtube_id"),
+        (HEADER + "paste,-_cdEfGhIj1,3,13,val,0\n", "line 2 of .*,0' under .*: expected youtube_id"),
         (
             HEADER + "paste,-_cdEfGhIj1,soon,13,val\n",
-            "line 2 of .*: expected label,youtube_id,.* with times in seconds",
+            "line 2 of .*soon,.*, in seconds and rising",
         ),
-        (HEADER + "paste,-_cdEfGhIj1,13,3,val\n", "line 2 of .* and the end after the start"),
+        (HEADER + "paste,-_cdEfGhIj1,13,3,val\n", "line 2 of .*, in seconds and rising"),
         (
             HEADER + "juggling,gonegonegon,0,10,val\n",
             "no samples of 'kinetics' .1 on its list are missing, such as gone",
