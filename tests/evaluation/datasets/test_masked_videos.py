@@ -108,9 +108,6 @@ def test_2016_is_one_object(davis, tmp_path):
         ),
         (lambda f: (f / "Annotations").rename(f / "A"), "has no Annotations/480p/: expected the masks"),
         (lambda f: (f / "ImageSets").rename(f / "I"), "has no ImageSets/2017/ or ImageSets/480p/"),
-        (lambda f: (f / "ImageSets/2017/val.txt").unlink(), "there is no list .*val.txt"),
-        (lambda f: write_list(f / "ImageSets/2017", "beach\nmoon"), "names 'moon'"),
-        (lambda f: (f / "Annotations/480p/beach/00003.png").unlink(), "mask .*00003.png cannot be read"),
         (
             lambda f: (f / "JPEGImages/480p/beach/00009.jpg").unlink(),
             "has 9 frames: expected at least 10 for 4 at a stride of 3",
@@ -166,23 +163,17 @@ def test_boxes_are_squares_around_the_largest_discs_and_follow_the_masks(vipseg)
     assert opened("vipseg", vipseg, stuff=True)["0_street"].meta["ids"] == [27, 4301, 6100]
 
 
-def test_size_and_stride(vipseg):
-    sample = opened("vipseg", vipseg, size=(192, 128), stride=3)["0_street"]
-    assert sample.meta["frames"] == [0, 3, 6, 9] and sample.meta["source_size"] == [96, 64]
-    boxes = sample.trajectories.boxes(4)
-    assert boxes[1, 0].tolist() == [20, 16, 50, 46]
-    assert torch.allclose(boxes[1, 3], torch.tensor([74.0, 34, 104, 64]), atol=1e-4)  # 2 * 9 * (3, 1) further
-    assert opened("vipseg", vipseg, stride=None)["0_street"].meta["frames"] == [0, 3, 6, 9]
-
-
-def test_a_thing_out_of_sight_waits_and_is_invisible(vipseg):
-    frames, masks = pasted(10, (PERSON, (10, 8, 31, 23), (3, 1), range(2)))
+def test_size_stride_and_a_thing_out_of_sight(vipseg):
+    frames, masks = pasted(10, (PERSON, (10, 8, 31, 23), (3, 1), range(5)))
     write_pictures(vipseg / "imgs" / "2_gone", frames, "{:08d}.jpg")
     write_pictures(vipseg / "panomasks" / "2_gone", masks, "{:08d}.png")
     write_list(vipseg, "2_gone\n")
-    sample = opened("vipseg", vipseg)["2_gone"]
-    assert sample.visible.tolist() == [[True] * 2 + [False] * 2]
-    assert sample.trajectories.boxes(4)[0, 1:].tolist() == [[13, 9, 28, 24]] * 3
+    for stride in (3, None):
+        sample = opened("vipseg", vipseg, size=(192, 128), stride=stride)["2_gone"]
+        assert sample.meta["frames"] == [0, 3, 6, 9] and sample.meta["source_size"] == [96, 64]
+        assert sample.visible.tolist() == [[True, True, False, False]]
+        waits = torch.tensor([[20.0, 16, 50, 46], *[[38.0, 22, 68, 52]] * 3])  # 2 * 3 * (3, 1) further
+        assert torch.allclose(sample.trajectories.boxes(4)[0], waits, atol=1e-4)
 
 
 def test_the_720p_layout(tmp_path):
@@ -222,7 +213,6 @@ def test_released_tracks_move_the_boxes_and_those_far_outside_are_dropped(vipseg
     ("content", "message"),
     [
         ("{", "are damaged"),
-        ("[1, 2]", "are damaged"),
         ('{"6100": [[1, 2], [3, 4]]}', r"the track of 6100 in .* is .2, 2.: expected 4 or more .x, y."),
         ('{"6100": [[1, 2], [3, 4, 5], [1, 1], [1, 1]]}', "are damaged"),
     ],
