@@ -13,49 +13,13 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets import DATASETS, dataset_card, describe, open_dataset
 from sgi2v_lab.evaluation.scenes.scenes import SEEDS
 from sgi2v_lab.toy.world.scenes import true_boxes
-from tests.helpers.real_clips import pasted, real_video, write_mp4, write_pictures
 
 ASKED = {"size": (96, 64), "num_frames": 4}
 OPTIONS = {
     "benchmark": {"categories": ["pan"], "scenes": 1},
     "kinetics": {"stride": 1},
-    "ava": {"offset": 900, "seconds": 1},
-    "videos": {"stride": 1},
+    "ava": {"offset": 900},
 }
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """A miniature copy of every data set, with one sample each, and a hidden file of macOS beside every file."""
-    root = tmp_path_factory.mktemp("sets")
-    frames, masks = pasted(10, (101, (10, 8, 34, 28), (3, 1)))
-    for images, annotations, lists in (
-        ("vipseg/imgs", "vipseg/panomasks", "vipseg"),
-        ("davis/JPEGImages/480p", "davis/Annotations/480p", "davis/ImageSets/2017"),
-    ):
-        write_pictures(root / images / "bear", frames)
-        (root / lists).mkdir(exist_ok=True, parents=True)
-        (root / lists / "val.txt").write_text("bear\n")
-        numbers = [
-            np.where(mask, 6100, 0).astype(np.uint16) if "vip" in lists else mask.astype(np.uint8) for mask in masks
-        ]
-        write_pictures(root / annotations / "bear", numbers, "{:05d}.png")
-    moving = pasted(13, (1, (24, 40, 68, 84), (5, 0)), size=(192, 128))[0]
-    write_pictures(root / "videos" / "jump", moving)
-    (root / "examples" / "1").mkdir(parents=True)
-    PIL.Image.fromarray(frames[0]).save(root / "examples" / "1" / "img.png")
-    path = [[10, 8], [34, 28], *([22 + 3 * f, 18 + f] for f in range(4))]
-    np.save(root / "examples" / "1" / "traj.npy", np.array([path], dtype=np.float32))
-    (root / "kinetics" / "val").mkdir(parents=True)
-    write_mp4(root / "kinetics" / "val" / "AbCdEfGhIj0_000010_000020.mp4", moving)
-    (root / "kinetics" / "val.csv").write_text("youtube_id,time_start,time_end\nAbCdEfGhIj0,10,20\n")
-    (root / "ava" / "videos").mkdir(parents=True)
-    shutil.copy(real_video("carphone_pristine"), root / "ava" / "videos" / "car.mp4")
-    rows = (f"car,{second},0.1,0.25,0.3,0.75,12,0\n" for second in (901, 902))
-    (root / "ava" / "ava_val_v2.2.csv").write_text("".join(rows))
-    for path in [path for path in root.rglob("*") if path.parent != root]:
-        path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
-    return root
 
 
 def opened(folders, kind, **options):
@@ -69,7 +33,7 @@ def opened(folders, kind, **options):
 @pytest.mark.parametrize("kind", DATASETS)
 def test_every_data_set_is_used_alike(folders, kind):
     dataset = pickle.loads(pickle.dumps(opened(folders, kind)))
-    assert len(dataset) == 1 and dataset.missing == () and dataset.names[0] in dataset
+    assert len(dataset) == len(dataset.names) >= 1 and dataset.names[0] in dataset
     sample = dataset[0]
     assert sample.name == dataset.names[0] and sample.category == (kind if kind != "benchmark" else "pan")
     assert sample.first_frame.shape == (3, 64, 96)
@@ -81,7 +45,7 @@ def test_every_data_set_is_used_alike(folders, kind):
     assert sample.visible is None or sample.visible.shape == boxes.shape[:2]
     assert (sample.masks is not None) == (kind in ("vipseg", "davis"))
     assert (sample.objects is not None) == bool(sample.motion) == (kind == "benchmark")
-    assert json.loads(json.dumps(sample.meta)) == sample.meta and sample.meta["dropped"] == {}
+    assert json.loads(json.dumps(sample.meta)) == sample.meta
     identity = dataset.identity(sample.name)
     assert json.loads(json.dumps(identity)) == identity == opened(folders, kind).identity(sample.name)
     assert identity != opened(folders, kind, size=(64, 64)).identity(sample.name)
@@ -100,21 +64,21 @@ def test_every_data_set_has_a_card(kind):
 
 def test_an_identity_changes_with_pixels_boxes_masks_and_settings(folders, tmp_path):
     shutil.copytree(folders / "davis", tmp_path / "davis")
-    seen = [opened(tmp_path, "davis").identity("bear")]
-    assert seen[0] == opened(folders, "davis").identity("bear") and len(seen[0]["content"]) == 16
+    seen = [opened(tmp_path, "davis").identity("park")]
+    assert seen[0] == opened(folders, "davis").identity("park") and len(seen[0]["content"]) == 16
 
     def change(file, rows, columns):
         file = tmp_path / "davis" / file
         pixels = np.array(PIL.Image.open(file))
         pixels[rows, columns] = 0
         PIL.Image.fromarray(pixels).save(file)
-        seen.append(opened(tmp_path, "davis").identity("bear"))
+        seen.append(opened(tmp_path, "davis").identity("park"))
 
-    change("Annotations/480p/bear/00003.png", 12, 20)  # within the object, so its box stays
-    change("Annotations/480p/bear/00003.png", slice(None), 42)  # its last column
-    change("JPEGImages/480p/bear/00003.jpg", slice(40, 48), slice(60, 68))
+    change("Annotations/480p/park/00003.png", 18, 25)  # within the ball, so its box stays
+    change("Annotations/480p/park/00003.png", slice(None), 38)  # its last column
+    change("JPEGImages/480p/park/00003.jpg", slice(40, 48), slice(60, 68))
     seen += [
-        opened(tmp_path, "davis", **options).identity("bear")
+        opened(tmp_path, "davis", **options).identity("park")
         for options in ({"how": "crop", "size": (64, 64)}, {"stride": 2})
     ]
     assert len({str(identity) for identity in seen}) == len(seen) == 6
@@ -182,14 +146,6 @@ def test_under_a_pan_the_sprites_are_told_apart_from_the_background(folders):
 
 
 # --- the reference's examples ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def examples(folders, tmp_path):
-    for name in ("9", "10"):
-        shutil.copytree(folders / "examples" / "1", tmp_path / "examples" / name)
-    (tmp_path / "examples" / "notes").mkdir()
-    return tmp_path / "examples"
 
 
 def test_examples(examples):

@@ -10,7 +10,7 @@ import torch
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets import describe, open_dataset
 from sgi2v_lab.evaluation.trackers.track import Tracks
-from tests.helpers.real_clips import SIZE, pasted, write_pictures
+from tests.helpers.real_clips import CAR, PERSON, SIZE, VIPSEG, pasted, write_pictures, write_text
 
 
 def opened(kind, folder, **options):
@@ -18,36 +18,6 @@ def opened(kind, folder, **options):
 
 
 # --- DAVIS -----------------------------------------------------------------------------------------------------------
-
-PALETTE = [value for index in range(256) for value in (index, 255 - index, 37 * index % 256)]
-BALL, DOG = (1, (10, 8, 30, 24), (3, 1)), (2, (60, 30, 80, 50), (-1, 0), range(5))
-
-
-def write_davis(root, name, *things):
-    frames, masks = pasted(10, *things)
-    write_pictures(root / "JPEGImages" / "480p" / name, frames)
-    (root / "Annotations" / "480p" / name).mkdir(parents=True)
-    for f, mask in enumerate(masks):
-        mask[0, :3] = 255  # void
-        picture = PIL.Image.fromarray(mask.astype(np.uint8)).convert("P")
-        picture.putpalette(PALETTE)
-        picture.save(root / "Annotations" / "480p" / name / f"{f:05d}.png")
-    return root
-
-
-def write_list(folder, names):
-    folder.mkdir(exist_ok=True, parents=True)
-    (folder / "val.txt").write_text(names)
-
-
-@pytest.fixture
-def davis(tmp_path):
-    """DAVIS 2017's layout; in the park, the dog is hidden from frame 5 on, on the beach it comes in frame 3."""
-    root = write_davis(tmp_path / "DAVIS", "park", BALL, DOG)
-    write_davis(root, "beach", BALL, (*DOG[:3], range(3, 10)))
-    write_list(root / "ImageSets" / "2017", "beach\npark\n")
-    write_list(root / "ImageSets" / "2016", "park\n")
-    return root
 
 
 def test_boxes_are_the_masks_tight_boxes(davis):
@@ -93,7 +63,7 @@ def test_2016_is_one_object(davis, tmp_path):
     last = root / "Annotations" / "480p" / "bear" / "00005.png"
     PIL.Image.open(last).convert("LA").save(last)
     lines = [f"/JPEGImages/480p/bear/{f:05d}.jpg /Annotations/480p/bear/{f:05d}.png \n" for f in range(6)]
-    write_list(root / "ImageSets" / "480p", "".join(lines))
+    write_text(root / "ImageSets" / "480p" / "val.txt", "".join(lines))
     sample = opened("davis", root, stride=1, num_frames=6)["bear"]
     assert sample.meta["ids"] == [1] and sample.masks.shape == (1, 6, 64, 96)
     assert sample.trajectories.boxes(6)[0, 5].tolist() == [25, 13, 45, 29]
@@ -124,30 +94,10 @@ def test_damage_of_davis(davis, damage, message):
 
 # --- VIPSeg ----------------------------------------------------------------------------------------------------------
 
-PERSON, CAR, WATER = 6100, 4301, 27
-THINGS = ((WATER, (0, 50, 96, 64), (0, 0)), (PERSON, (10, 8, 31, 23), (3, 1)), (CAR, (68, 25, 89, 46), (-1, 0)))
-
-
-def write_vipseg(root, pictures="imgs"):
-    """Two videos of 10 frames in VIPSeg's layout; the second has masks with the known slip, 200, and a tiny thing."""
-    root.mkdir()
-    more = (*THINGS[1:2], (200, (70, 40, 90, 60), (0, 0)), (9402, (40, 50, 43, 53), (0, 0)))
-    for name, things in (("0_street", THINGS), ("1_yard", more)):
-        frames, masks = pasted(10, *things)
-        write_pictures(root / pictures / name, frames, "{:08d}.jpg", first=117)
-        write_pictures(root / "panomasks" / name, masks, "{:08d}.png", first=117)
-    write_list(root, "0_street\n1_yard\n")
-    return root
-
-
-@pytest.fixture
-def vipseg(tmp_path):
-    return write_vipseg(tmp_path / "VIPSeg")
-
 
 def test_boxes_are_squares_around_the_largest_discs_and_follow_the_masks(vipseg):
     dataset = opened("vipseg", vipseg, num_frames=8)
-    assert dataset.names == ("0_street", "1_yard")
+    assert dataset.names == tuple(VIPSEG)
     sample = dataset["0_street"]
     assert sample.meta["frames"] == [0, 1, 2, 3, 4, 5, 6, 7]
     assert sample.meta["ids"] == [4301, 6100] and sample.meta["dropped"] == {"stuff": 1}
@@ -164,10 +114,6 @@ def test_boxes_are_squares_around_the_largest_discs_and_follow_the_masks(vipseg)
 
 
 def test_size_stride_and_a_thing_out_of_sight(vipseg):
-    frames, masks = pasted(10, (PERSON, (10, 8, 31, 23), (3, 1), range(5)))
-    write_pictures(vipseg / "imgs" / "2_gone", frames, "{:08d}.jpg")
-    write_pictures(vipseg / "panomasks" / "2_gone", masks, "{:08d}.png")
-    write_list(vipseg, "2_gone\n")
     for stride in (3, None):
         sample = opened("vipseg", vipseg, size=(192, 128), stride=stride)["2_gone"]
         assert sample.meta["frames"] == [0, 3, 6, 9] and sample.meta["source_size"] == [96, 64]
@@ -176,12 +122,13 @@ def test_size_stride_and_a_thing_out_of_sight(vipseg):
         assert torch.allclose(sample.trajectories.boxes(4)[0], waits, atol=1e-4)
 
 
-def test_the_720p_layout(tmp_path):
+def test_the_720p_layout(vipseg, tmp_path):
     root = tmp_path / "VIPSeg"
     root.mkdir()
-    write_vipseg(root / "VIPSeg_720P", "images")
+    vipseg.rename(root / "VIPSeg_720P")
+    (root / "VIPSeg_720P" / "imgs").rename(root / "VIPSeg_720P" / "images")
     (root / "VIPSeg_720P" / "val.txt").rename(root / "val.txt")
-    assert opened("vipseg", root).names == opened("vipseg", root / "VIPSeg_720P").names == ("0_street", "1_yard")
+    assert opened("vipseg", root).names == opened("vipseg", root / "VIPSeg_720P").names == tuple(VIPSEG)
 
 
 def write_tracks(folder, tracks):
@@ -251,7 +198,7 @@ def test_describe_counts_and_names_what_is_broken(vipseg):
     dataset = opened("vipseg", vipseg)
     found = describe(dataset)
     assert list(found.pop("broken")) == ["1_yard"] and found.pop("dropped") == {"stuff": 1}
-    assert found == {"samples": 2, "missing": 0, "read": 2, "usable": 1, "boxes": 2}
+    assert found == {"samples": 3, "missing": 0, "read": 3, "usable": 2, "boxes": 3}
     assert describe(dataset, most=1)["read"] == 1
     with pytest.raises(InputError, match="sample '1_yard': .*00000119.jpg is not a picture"):
         list(dataset)
@@ -291,9 +238,9 @@ def _draw(folder, mode):
             "size .96, 64. in the first frame and .48, 32. in number 2",
         ),
         (lambda f: (f / "val.txt").unlink(), "there is no list .*val.txt"),
-        (lambda f: write_list(f, "\n \n"), "the list .*val.txt is empty"),
+        (lambda f: write_text(f / "val.txt", "\n \n"), "the list .*val.txt is empty"),
         (lambda f: (f / "val.txt").write_bytes(b"\xff\xfe\x00"), "the list .*val.txt cannot be read"),
-        (lambda f: write_list(f, "0_street\n9_gone\n"), "names '9_gone', which .* .1 of 2 are missing."),
+        (lambda f: write_text(f / "val.txt", "0_street\n9_gone\n"), "names '9_gone', which .* .1 of 2 are missing."),
         (lambda f: [path.unlink() for path in (f / "imgs/0_street").iterdir()], "has 0 frames: expected at least 4"),
     ],
 )
