@@ -63,7 +63,7 @@ class AVA(Dataset):
         found = entries(first_folder(self.folder, ("videos", "frames"), "the videos"))
         clips = {path.stem: path for path in found if path.is_dir() or path.suffix.lower() in VIDEOS}
         folder = first_folder(self.folder, ("annotations", "."), "the lists")
-        version = "2.2" if (folder / f"ava_{self.split}_v2.2.csv").is_file() else "2.1"
+        version = next((v for v in ("2.2", "2.1") if (folder / f"ava_{self.split}_v{v}.csv").is_file()), "2.2")
         excluded = _read_excluded(folder / f"ava_{self.split}_excluded_timestamps_v{version}.csv")
         everybody = _read_people(folder / f"ava_{self.split}_v{version}.csv")
         listed: dict[str, tuple[Path, Stretch] | None] = {video: None for video in everybody if video not in clips}

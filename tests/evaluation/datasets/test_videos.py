@@ -118,8 +118,9 @@ def test_ava_cuts_stretches_with_people_throughout(ava):
     assert torch.allclose(sample.trajectories.boxes(5)[0], torch.tensor(expected).float(), atol=1e-4)
     assert sample.trajectories.boxes(9).shape == (1, 9, 4)  # boxes of a moment are no boxes of a frame
     whole = open_dataset("ava", ava, size=(176, 144), num_frames=3, offset=900)["car@0901"].clip
-    video = read_video(real_video("carphone_pristine"), max_frames=92)  # 29.97 frames per second
-    assert [int((video - frame).abs().mean(dim=(1, 2, 3)).argmin()) for frame in whole] == [29, 59, 89]
+    video = read_video(real_video("carphone_pristine"), max_frames=92)[:, :, ::4, ::4]  # 29.97 frames per second
+    nearest = [int((video - frame[:, ::4, ::4]).abs().mean(dim=(1, 2, 3)).argmin()) for frame in whole]
+    assert nearest == [29, 59, 89]
 
 
 def test_other_stretches(ava):
