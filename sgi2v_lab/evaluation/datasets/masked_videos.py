@@ -109,9 +109,11 @@ class Davis(MaskedVideos):
         return images, masks, first_folder(self.folder, folders, "lists of videos") / f"{self.split}.txt"
 
     def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int], dropped: Counter) -> Found:
-        if self.year == 2016 or (self.year is None and not (self.folder / "ImageSets" / "2017").is_dir()):
-            masks[masks > 0] = 1  # here 255 is the object, in 2017 it means void
-        found = [int(number) for number in np.unique(masks) if number not in (0, 255)]
+        # 255 is void in the release of 2017, and the object in that of 2016
+        masks[masks == 255] = 0 if (self.folder / "ImageSets" / "2017").is_dir() else 1
+        if self.year == 2016:
+            masks[masks > 0] = 1
+        found = [int(number) for number in np.unique(masks) if number]
         ids = keep(found, [None if (masks[0] == number).any() else "absent at first" for number in found], dropped)
         boxes, _, visible = zip(*(trace(masks, number) for number in ids), strict=True)
         return ids, fit.apply(torch.stack(boxes)), torch.stack(visible)
@@ -189,7 +191,5 @@ def _read_tracks(path: Path, frames: int) -> dict[int, Float[Tensor, "_ 2"]]:
         raise InputError(f'the tracks {path} are damaged ({error}): expected {{"6100": [[x, y], ...]}}') from None
     for number, track in tracks.items():
         if track.shape[1:] != (2,) or len(track) < frames or not track.isfinite().all():
-            raise InputError(
-                f"the track of {number} in {path} is {tuple(track.shape)}: expected {frames} or more (x, y)"
-            )
+            raise InputError(f"track {number} of {path} is {tuple(track.shape)}: expected {frames} or more (x, y)")
     return tracks
