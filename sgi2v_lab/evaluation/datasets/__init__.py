@@ -1,13 +1,10 @@
-"""Data sets for evaluation: pictures, what is asked of them, and what truly happened, all read in one way.
+"""Data sets for evaluation, all read in the same way: pictures, boxes to follow, and the true video where there is one.
 
-`open_dataset` opens one by name, `dataset_card` says where to get it. Nothing is ever downloaded.
-
-* `benchmark`, `examples`, `vipseg`, `davis`, `kinetics`, `ava`, `videos`: one data set each;
-* `sample`: what they have in common; `clips`: reading videos; `objects`: boxes from masks; `moving`: from a tracker;
-* `layout`: folders and lists.
+`open_dataset` opens a data set by name, `describe` counts what a folder holds, and `dataset_card` says where to get a
+data set and how its folder should look. Nothing is ever downloaded.
 """
 
-from sgi2v_lab.evaluation.datasets.registry import DATASETS, dataset_card, open_dataset
+from sgi2v_lab.evaluation.datasets.registry import DATASETS, dataset_card, describe, open_dataset
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 
-__all__ = ["DATASETS", "Dataset", "Sample", "dataset_card", "open_dataset"]
+__all__ = ["DATASETS", "Dataset", "Sample", "dataset_card", "describe", "open_dataset"]

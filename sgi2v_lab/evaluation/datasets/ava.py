@@ -1,29 +1,32 @@
 """AVA: people in videos, boxed once a second."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import VIDEOS, list_pictures, read_moments, read_pictures
-from sgi2v_lab.evaluation.datasets.layout import first_folder, read_rows
-from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.files import in_order
-from sgi2v_lab.images.resize import Fit
-from sgi2v_lab.shapes import Video
-from sgi2v_lab.trajectories.boxes import KeyBox, Trajectory
+from sgi2v_lab.evaluation.datasets.clips import join_frames, video_frames_at
+from sgi2v_lab.evaluation.datasets.files import VIDEOS, entries, first_folder, list_pictures, read_rows
+from sgi2v_lab.evaluation.datasets.objects import screen
+from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample, check_count
+from sgi2v_lab.images.read import read_image
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.geometry import Box
 
 __all__ = ["AVA"]
 
-SAME = 1e-6  # boxes of one person that differ by less are one
+RATE = 30  # pictures per second in folders of frames
+CUT = 900  # second of the film at which folders of frames begin
 People = dict[int, dict[int, Box]]  # second -> person -> box in parts of the frame
+Stretch = tuple[int, dict[int, list[Box]]]  # first second, and the boxes of each person at each of its seconds
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class AVA(Dataset):
-    """AVA Actions: 430 stretches of videos, with the people in them boxed at each second (Gu et al., CVPR 2018).
+    """AVA Actions: 15 minutes of each of 430 films, with the people boxed once a second (Gu et al., CVPR 2018).
 
     Source: https://research.google.com/ava/download.html (ava_v2.2.zip); the videos come from
     https://github.com/cvdfoundation/ava-dataset.
@@ -31,166 +34,108 @@ class AVA(Dataset):
 
     Layout:
 
-        ava/annotations/ava_val_v2.2.csv                      or without annotations/
+        ava/annotations/ava_val_v2.2.csv                      or without annotations/, or v2.1
         ava/annotations/ava_val_excluded_timestamps_v2.2.csv  optional: seconds to leave out
         ava/videos/1j20qq1JyX4.mp4                            videos, or else folders of frames, 30 per second:
         ava/frames/1j20qq1JyX4/1j20qq1JyX4_000001.jpg
 
-    A line of the list, which has no header, is: video, second, x0, y0, x1, y1, action, person, where boxes are parts of
-    the frame, 0 to 1, and a person has a line for each of its actions, the same box in all.
+    A sample is a stretch of some seconds, named VIDEO@SECOND, with the frames spread evenly over it and the boxes of
+    all people who are boxed at each of its seconds, interpolated in between. Stretches do not overlap. Videos that the
+    list names but that are not there are in `missing`.
 
-    A sample is a stretch of `seconds`, named VIDEO@SECOND, over which frames are spread evenly, and asks for all people
-    who are boxed at each of its seconds; between the seconds their boxes are interpolated. Stretches do not overlap.
-    Videos that the list names but that are not there are listed in `missing`.
-
-    Args:
-        seconds: length of a sample; 2 for Stable Video Diffusion's 14 frames at 7 per second.
+    Options:
         split: of the list's name.
-        offset: the second of the video at which the file begins: 0 for whole videos, 900 for the usual cut from minute
-            15 to 30, which frames mostly come from.
-        fps: of folders of frames.
+        seconds: length of a sample; 2 for Stable Video Diffusion's 14 frames at 7 per second.
+        offset: the second of the film at which a file begins; by default 0 for videos, and 900 for folders of frames,
+            which mostly come from the cut from minute 15 to 30.
     """
 
     kind: ClassVar[str] = "ava"
+    holds: ClassVar[str] = "videos with a person boxed throughout a sample, so fetch more or choose fewer seconds"
+    unused: ClassVar[tuple[str, ...]] = ("stride", "tracker")
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        seconds: int = 2,
-        split: str = "val",
-        offset: float | int = 0,
-        fps: float | int = 30,
-        **shared: Any,
-    ) -> None:
-        super().__init__(folder, **shared)
-        if seconds < 1 or offset < 0 or fps <= 0:
-            raise InputError(
-                f"seconds is {seconds}, offset {offset} and fps {fps}: expected at least 1 s, 0 s and more than 0"
-            )
-        self.seconds, self.offset, self.fps = seconds, offset, fps
-        clips = first_folder(self.folder, ("videos", "frames"), "the videos")
-        lists = self.folder / "annotations" if (self.folder / "annotations").is_dir() else self.folder
-        self.people = _read_people(lists / f"ava_{split}_v2.2.csv")
-        excluded = lists / f"ava_{split}_excluded_timestamps_v2.2.csv"
-        left_out = _read_excluded(excluded) if excluded.is_file() else set()
-        self.videos = {
-            path.name if path.is_dir() else path.stem: path
-            for path in in_order(clips.iterdir())
-            if path.is_dir() or path.suffix.lower() in VIDEOS
-        }
-        self.missing = tuple(video for video in self.people if video not in self.videos)
-        self.starts = {
-            f"{video}@{start:04d}": (video, start)
-            for video, people in self.people.items()
-            if video in self.videos
-            for start in _stretches(people, seconds, {second for name, second in left_out if name == video})
-        }
-        self.names = tuple(self.starts)
-        if not self.names:
-            raise InputError(
-                f"no stretch of {seconds} s with a person boxed throughout is left of the {len(self.people)} videos "
-                f"in the list, {len(self.missing)} of which are not in {clips}: expected some, so fetch videos or ask "
-                "for fewer seconds"
-            )
+    split: str = "val"
+    seconds: int = 2
+    offset: float | None = None
 
-    def load(self, name: str) -> Sample:
-        """Read the frames of one stretch, and the boxes of the people in it."""
-        video, start = self.starts[name]
-        clip, fit, frames = self._read(self.videos[video], start)
-        people = self.people[video]
-        there = _throughout(people, start, self.seconds)
-        boxes = [self._path(people, person, start, fit).boxes(self.num_frames) for person in there]
-        return self._sample(
-            name,
-            clip,
-            fit,
-            boxes,
-            [f"person {person}" for person in there],
-            torch.ones(len(there), self.num_frames, dtype=torch.bool),
-            Counter(),
-            source=str(self.videos[video]),
-            frames=frames,
-            second=start,
-        )
+    def _list(self) -> dict[str, tuple[Path, Stretch] | None]:
+        check_count("seconds", self.seconds)
+        found = entries(first_folder(self.folder, ("videos", "frames"), "the videos"))
+        clips = {path.stem: path for path in found if path.is_dir() or path.suffix.lower() in VIDEOS}
+        folder = first_folder(self.folder, ("annotations", "."), "the lists")
+        version = next((v for v in ("2.2", "2.1") if (folder / f"ava_{self.split}_v{v}.csv").is_file()), "2.2")
+        excluded = _read_excluded(folder / f"ava_{self.split}_excluded_timestamps_v{version}.csv")
+        everybody = _read_people(folder / f"ava_{self.split}_v{version}.csv")
+        listed: dict[str, tuple[Path, Stretch] | None] = {video: None for video in everybody if video not in clips}
+        for video, path in clips.items():
+            for stretch in _stretches(everybody.get(video, {}), self.seconds, excluded[video]):
+                listed[f"{video}@{stretch[0]:04d}"] = (path, stretch)
+        return listed
 
-    def _path(self, people: People, person: int, start: int, fit: Fit) -> Trajectory:
-        """A person's boxes, interpolated between the seconds."""
-        sides = (*fit.source, *fit.source)
-        boxes = [people[start + k][person] for k in range(self.seconds + 1)]
-        scaled = [tuple(v * side for v, side in zip(box, sides, strict=True)) for box in boxes]
-        return Trajectory(tuple(KeyBox(k / self.seconds, box) for k, box in enumerate(scaled))).fitted(fit)
-
-    def _read(self, path: Path, start: int) -> tuple[Video, Fit, list[float | int]]:
-        """The frames of a stretch: of a video by their times in seconds, of a folder of frames by their places."""
-        times = [start - self.offset + k * self.seconds / (self.num_frames - 1) for k in range(self.num_frames)]
-        if times[0] < 0:
-            raise InputError(
-                f"{path} begins at second {self.offset:g} of its video, and second {start} is wanted: expected an "
-                "earlier beginning, so check offset="
-            )
-        if not path.is_dir():
-            return *read_moments(path, times, self.size, self.how), times
-        pictures = list_pictures(path)
-        places = [round(time * self.fps) for time in times]
-        if places[-1] >= len(pictures):
-            raise InputError(
-                f"{path} has {len(pictures)} frames, and frame {places[-1]} is wanted (second {start + self.seconds} "
-                f"at {self.fps:g} per second): expected more, so check fps= and offset="
-            )
-        return *read_pictures([pictures[place] for place in places], self.size, self.how), places
-
-
-# --- the lists -------------------------------------------------------------------------------------------------------
+    def _read(self, name: str) -> Sample:
+        path, (start, people) = self.sources[name]
+        offset = self.offset if self.offset is not None else CUT if path.is_dir() else 0
+        frames = [start - offset + k * self.seconds / (self.num_frames - 1) for k in range(self.num_frames)]
+        if frames[0] < 0:
+            raise InputError(f"{path} begins at second {offset:g}: expected second {start} in it, so check offset=")
+        if path.is_dir():
+            pictures, frames = list_pictures(path), [round(time * RATE) for time in frames]
+            if frames[-1] >= len(pictures):
+                wanted = f"frame {frames[-1]} (second {start + self.seconds} at {RATE} per second), so check offset="
+                raise InputError(f"{path} has {len(pictures)} frames: expected {wanted}")
+            shown = (read_image(pictures[frame]) for frame in frames)
+        else:
+            shown = video_frames_at(path, frames)
+        clip, fit = join_frames(shown, self.size, self.how, path)
+        paths = []
+        for person, boxes in people.items():
+            pixels = torch.tensor(boxes, dtype=torch.float64) * torch.tensor(fit.source * 2)
+            paths.append(Trajectory.from_boxes(fit.apply(pixels), resample=True, name=f"person {person}"))
+        dropped: Counter[str] = Counter()
+        kept = screen(Trajectories(self.size, tuple(paths)).boxes(self.num_frames), self.size, dropped)
+        asked = Trajectories(self.size, tuple(paths[k] for k in kept))
+        visible = torch.ones(len(kept), self.num_frames, dtype=torch.bool)
+        return Sample(name, clip[0], asked, clip, visible, self._meta(path, fit, frames, dropped), self.kind)
 
 
 def _read_people(path: Path) -> dict[str, People]:
+    """The people of each video."""
     people: dict[str, People] = {}
-    for where, row in read_rows(path, "AVA's boxes, a line for each person, second and action"):
-        if len(row) != 8:
-            raise InputError(
-                f"{where} has {len(row)} values: expected 8 (video, second, x0, y0, x1, y1, action, person), so take a "
-                "list of AVA 2.1 or later"
-            )
+    columns = "video, second, x0, y0, x1, y1, action, person"
+    for where, row in read_rows(path, f"AVA's boxes, with the columns {columns}"):
         try:
-            second, person = int(row[1]), int(row[7])
-            x0, y0, x1, y1 = box = tuple(float(value) for value in row[2:6])
-        except ValueError as error:
-            raise InputError(f"{where} holds something that is no number ({error}): expected numbers") from None
+            video, second, x0, y0, x1, y1, _, person = row
+            x0, y0, x1, y1 = box = float(x0), float(y0), float(x1), float(y1)
+            boxes = people.setdefault(video, {}).setdefault(int(second), {})
+            known = boxes.setdefault(int(person), box)
+        except ValueError:
+            x0 = x1 = 0
         if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
-            raise InputError(
-                f"{where} has the box {', '.join(row[2:6])}: expected parts of the frame, 0 to 1, with x0 < x1 and "
-                "y0 < y1"
-            )
-        known = people.setdefault(row[0], {}).setdefault(second, {}).setdefault(person, box)
-        if any(abs(a - b) > SAME for a, b in zip(known, box, strict=True)):
+            wanted = f"{columns}, with boxes in parts of the frame (x0 < x1, y0 < y1), as in AVA 2.1 or later"
+            raise InputError(f"{where} is {', '.join(row)}: expected {wanted}")
+        if any(abs(a - b) > 1e-6 for a, b in zip(known, box, strict=True)):
             raise InputError(f"{where} has another box for person {person} than a line before: expected one a second")
     return people
 
 
-def _read_excluded(path: Path) -> set[tuple[str, int]]:
-    found = set()
-    for where, row in read_rows(path, "seconds to leave out"):
+def _read_excluded(path: Path) -> dict[str, set[int]]:
+    """The seconds to leave out of each video; none if there is no such list."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for where, row in read_rows(path, "seconds to leave out") if path.is_file() else ():
         if len(row) != 2 or not row[1].isdecimal():
             raise InputError(f"{where} is {','.join(row)!r}: expected a video and a second")
-        found.add((row[0], int(row[1])))
+        found[row[0]].add(int(row[1]))
     return found
 
 
-def _throughout(people: People, start: int, seconds: int) -> list[int]:
-    """Who is boxed at each second of a stretch."""
-    moments = [set(people.get(start + k, {})) for k in range(seconds + 1)]
-    return sorted(set.intersection(*moments))
-
-
-def _stretches(people: People, seconds: int, excluded: set[int]) -> list[int]:
-    """Starts of stretches that do not overlap, touch no excluded second and have somebody in them throughout."""
-    starts: list[int] = []
-    for second in sorted(people):
-        if starts and second < starts[-1] + seconds:
+def _stretches(people: People, seconds: int, excluded: set[int]) -> list[Stretch]:
+    """The stretches of a video with somebody in them throughout; none overlap or touch an excluded second."""
+    found: list[Stretch] = []
+    for start in sorted(people):
+        span = range(start, start + seconds + 1)
+        if (found and start < found[-1][0] + seconds) or not excluded.isdisjoint(span):
             continue
-        if any(second + k in excluded for k in range(seconds + 1)):
-            continue
-        if _throughout(people, second, seconds):
-            starts.append(second)
-    return starts
+        moments = [people.get(second, {}) for second in span]
+        if throughout := set(moments[0]).intersection(*moments):
+            found.append((start, {who: [moment[who] for moment in moments] for who in sorted(throughout)}))
+    return found

@@ -1,54 +1,51 @@
 """The toy's benchmark as a data set: drawn scenes whose motion is known exactly, and photographs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.toy.world.scenes import true_boxes
 
 __all__ = ["Benchmark"]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Benchmark(Dataset):
-    """The scenes of `sgi2v benchmark`; nothing to download.
+    """The toy's benchmark: scenes that no training has seen, drawn by `sgi2v_lab.toy`, and photographs; no folder.
 
-    Source: drawn by `sgi2v_lab.toy`; the photographs ship with libraries that are dependencies, and their licences are
-    in `sgi2v_lab.evaluation.scenes.photographs`. Drawn scenes have their true video as clip; photographs have none.
+    Drawn scenes have their true video as clip. Terms of the photographs, which ship with libraries that this package
+    depends on: `sgi2v_lab.evaluation.scenes.photographs`.
 
-    Args:
-        categories: some of `CATEGORIES` and `VARIATIONS` in `sgi2v_lab.evaluation.scenes`; None for all `CATEGORIES`.
-        scenes: at most so many of each category; None for all.
+    Options:
+        categories: some of `sgi2v_lab.evaluation.scenes.scenes.CATEGORIES`; None for all.
+        scenes: at most this many of each category; None for all.
     """
 
     kind: ClassVar[str] = "benchmark"
+    holds: ClassVar[str] = "at least one category"
+    unused: ClassVar[tuple[str, ...]] = ("folder", "how", "stride", "tracker")
 
-    def __init__(self, *, categories: Sequence[str] | None = None, scenes: int | None = None, **shared: Any) -> None:
-        super().__init__(None, **shared)
-        self.scenes = {scene.name: scene for scene in benchmark_scenes(categories, scenes)}
-        self.names = tuple(self.scenes)
+    categories: Sequence[str] | None = None
+    scenes: int | None = None
 
-    def load(self, name: str) -> Sample:
-        """Draw one scene."""
-        scene, frames, (width, height) = self.scenes[name], self.num_frames, self.size
-        clip = scene.clip(self.size, frames)
-        first = scene.first_frame(self.size, frames) if clip is None else clip[0]
-        objects = None
+    def _list(self) -> dict[str, Any]:
+        # imported here because it brings diffusers along, which takes seconds
+        from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
+
+        return {scene.name: scene for scene in benchmark_scenes(self.categories, self.scenes)}
+
+    def _read(self, name: str) -> Sample:
+        scene, objects = self.sources[name], None
+        clip = scene.clip(self.size, self.num_frames)
+        first = scene.first_frame(self.size, self.num_frames) if clip is None else clip[0]
         if scene.category == "pan":
-            objects = true_boxes(scene.scene(frames), 1) * torch.tensor([width, height, width, height])
-        return Sample(
-            name,
-            first,
-            scene.asked(self.size, frames),
-            clip,
-            meta={"source": scene.title, "source_size": list(self.size), "dropped": {}},
-            category=scene.category,
-            motion=scene.motion(frames),
-            objects=objects,
-        )
+            objects = true_boxes(scene.scene(self.num_frames), 1) * torch.tensor(self.size * 2)
+        asked, meta = scene.asked(self.size, self.num_frames), {"source": scene.title, "dropped": {}}
+        return Sample(name, first, asked, clip, None, meta, scene.category, scene.motion(self.num_frames), objects)
 
-    def identity(self, name: str) -> dict[str, object]:
-        """The name says all: scenes never change."""
-        return self._place(name)
+    def _content(self, name: str) -> dict[str, object]:
+        scene = self.sources[name]
+        return {"category": scene.category, "scene_seed": scene.seed}  # they fix the scene

@@ -1,58 +1,44 @@
 """Folders in the format of SG-I2V's released code: a picture, and where its boxes go."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.datasets.files import entries
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.files import in_order
 from sgi2v_lab.images.read import fit_image, to_tensor
 from sgi2v_lab.trajectories.files import read_example
 
 __all__ = ["Examples"]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Examples(Dataset):
-    """Examples of the reference implementation, or in its format; there is no true video to compare with.
+    """Examples of SG-I2V's reference implementation, or in its format (`sgi2v_lab.trajectories.files`); no true video.
 
     Source: https://github.com/Kmcode1/SG-I2V, its folder examples/.
-    Terms: the code is under the MIT licence; where the pictures come from, it does not say.
+    Terms: the code is under the MIT licence, which does not say where the pictures come from.
 
-    Layout, described in `sgi2v_lab.trajectories.files`; `folder` may also be a single example:
-
-        examples/1/img.png
-        examples/1/traj.npy
-
-    Args:
-        resample: allow another number of frames than a file was made for, which is 14.
+    Layout: examples/1/img.png and examples/1/traj.npy; the folder may also be a single example. The files are for 14
+    frames; with another number of frames the boxes go the same way over the whole video.
     """
 
     kind: ClassVar[str] = "examples"
+    holds: ClassVar[str] = "folders with img.png and traj.npy"
+    unused: ClassVar[tuple[str, ...]] = ("stride", "tracker")
 
-    def __init__(self, folder: str | Path, *, resample: bool = True, **shared: Any) -> None:
-        super().__init__(folder, **shared)
-        self.resample = resample
+    def _list(self) -> dict[str, Path]:
         if _is_example(self.folder):
-            self.examples = {self.folder.resolve().name: self.folder}
-        else:
-            inner = in_order(self.folder.iterdir())
-            self.examples = {path.name: path for path in inner if _is_example(path)}
-        self.names = tuple(self.examples)
-        if not self.names:
-            raise InputError(f"{self.folder} holds no examples: expected folders with img.png and traj.npy")
+            return {self.folder.resolve().name: self.folder}
+        return {path.name: path for path in entries(self.folder) if path.is_dir() and _is_example(path)}
 
-    def load(self, name: str) -> Sample:
-        """Read one example."""
-        folder = self.examples[name]
-        picture, trajectories = read_example(folder, resample=self.resample)
+    def _read(self, name: str) -> Sample:
+        folder = self.sources[name]
+        picture, trajectories = read_example(folder, resample=True)
         fitted, fit = fit_image(picture, self.size, self.how)
         trajectories = trajectories.fitted(fit)
-        try:
-            trajectories.validate(self.num_frames)
-        except InputError as error:
-            raise InputError(f"{folder}: {error}") from None
-        meta = {"source": str(folder), "source_size": list(fit.source), "dropped": {}}
-        return Sample(name, to_tensor(fitted), trajectories, meta=meta)
+        trajectories.validate(self.num_frames)
+        return Sample(name, to_tensor(fitted), trajectories, meta=self._meta(folder, fit, [0]), category=self.kind)
 
 
 def _is_example(folder: Path) -> bool:

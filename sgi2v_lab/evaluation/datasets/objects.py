@@ -1,123 +1,111 @@
-"""Masks of objects: read as numbers, and the boxes and centres that follow from them.
+"""Objects of data sets: what follows from their masks, and which of them are asked to move.
 
-A mask is an int64 array (height, width) with one number per object. Coordinates are pixel edges: a mask of the one
-pixel (3, 5) has the box (3, 5, 4, 6) and the centre (3.5, 5.5).
+A mask is an int32 array (height, width) with one number per object. Coordinates are pixel edges: an object that is the
+single pixel (3, 5) has the box (3, 5, 4, 6) and the centre (3.5, 5.5).
 """
 
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.files import in_order
+from sgi2v_lab.images.resize import Fit
+from sgi2v_lab.shapes import Boxes
 
-with needs("evaluation"):
-    import cv2
+__all__ = ["Masks", "fit_masks", "keep", "largest_disc", "read_mask", "screen", "trace"]
 
-__all__ = ["Disc", "Followed", "follow_mask", "largest_disc", "match_masks", "read_mask"]
-
-Mask = Int64[np.ndarray, "height width"]
+Masks = Int32[np.ndarray, "frames h w"]
+LEAST_SIDE = 8  # pixels: one latent cell of Stable Video Diffusion
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> Mask:
-    """Read the objects' numbers: of a palette picture its indices, of a grey one (8 or 16 bits) its values.
+def keep(ids: list[int], reasons: list[str | None], dropped: Counter[str]) -> list[int]:
+    """The objects without a reason to drop them; the others are counted. InputError if none is left."""
+    dropped.update(reason for reason in reasons if reason)
+    kept = [number for number, reason in zip(ids, reasons, strict=True) if reason is None]
+    if not kept:
+        why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "there was none"
+        raise InputError(f"no object is left to follow ({why}): expected at least one, so leave the sample out")
+    return kept
 
-    Args:
-        path: a PNG file.
-        size: (width, height) of the picture that it belongs to.
+
+def screen(boxes: Boxes, size: tuple[int, int], dropped: Counter[str], margin: float | None = None) -> list[int]:
+    """Which boxes (boxes, frames, 4), in pixels of a picture of `size`, can be controlled and judged.
+
+    Dropped are those that are "outside" (the first box's centre is not in the picture), "small" (a side of the first
+    box is below 8 pixels) or "far outside" (the centre leaves the picture by more than `margin` of its sides).
+    """
+    centers = (boxes[..., :2] + boxes[..., 2:]) / 2 / boxes.new_tensor(size)
+    outside = (centers - 0.5).abs().amax(dim=-1) - 0.5  # how far, in sides of the picture
+    reasons: list[str | None] = []
+    for box, out in zip(boxes, outside, strict=True):
+        far = margin is not None and bool(out.max() > margin)
+        small = bool((box[0, 2:] - box[0, :2]).min() < LEAST_SIDE)
+        reasons.append("outside" if out[0] > 0 else "small" if small else "far outside" if far else None)
+    return keep(list(range(len(boxes))), reasons, dropped)
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
+    """Read the objects' numbers: the indices of a palette PNG, or the values of a grey one (8 or 16 bits).
 
     Raises:
-        InputError: the mask is missing, damaged, of another size, or a picture in colours.
+        InputError: the mask is missing, damaged, in colours, or not of its picture's size (width, height).
     """
     try:
         with PIL.Image.open(path, formats=["PNG"]) as picture:
-            mode, found = picture.mode, picture.size
-            values = np.array(picture)
-    except FileNotFoundError:
-        raise InputError(f"there is no mask {path}: expected one for each picture, so check the download") from None
+            mode, values = picture.mode, np.array(picture)
     except Exception as error:  # decoders raise anything on damaged bytes, and all of it means the same
-        raise InputError(f"the mask {path} is damaged ({error}): expected a whole PNG, so fetch it again") from None
-    if mode in ("RGB", "RGBA"):
-        raise InputError(
-            f"the mask {path} is a picture in colours ({mode}): expected one number per pixel, as a palette or grey PNG"
-        )
-    if found != tuple(size):
-        raise InputError(f"the mask {path} has size {found} but its picture {tuple(size)}: expected the same")
-    return (values[..., 0] if values.ndim == 3 else values).astype(np.int64)  # a few of DAVIS 2016 have an alpha
+        raise InputError(f"the mask {path} cannot be read ({error}): expected a PNG for each picture") from None
+    if mode in ("RGB", "RGBA") or values.shape[1::-1] != tuple(size):
+        found = f"{values.shape[1]} x {values.shape[0]} pixels in mode {mode}"
+        raise InputError(f"the mask {path} has {found}: expected a number for each pixel of its picture, {size}")
+    return (values[..., 0] if values.ndim == 3 else values).astype(
+        np.int32
+    )  # a few of DAVIS 2016 have an alpha channel
 
 
-def match_masks(pictures: list[Path], masks: Path) -> list[Path]:
-    """The mask of each picture, by the name without its suffix.
+def fit_masks(masks: Masks, fit: Fit) -> Int32[np.ndarray, "frames _ _"]:
+    """Resize masks as pictures are, by taking the number at each target pixel's centre; 0 in the bars of a pad."""
+    columns, rows = (
+        np.floor((np.arange(target) + 0.5 - shift) / scale).astype(int)
+        for target, scale, shift in zip(fit.target, fit.scale, fit.shift, strict=True)
+    )
+    width, height = fit.source
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+    return masks[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)] * inside.astype(np.int32)
 
-    Raises:
-        InputError: there is no folder of masks, it has more or fewer masks than there are pictures, or other ones.
+
+def trace(
+    masks: Masks, number: int
+) -> tuple[Float[Tensor, "frames 4"], Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
+    """An object's tight box and centre of gravity in each frame, and where it is visible; in the first it must be.
+
+    Where it is hidden, box and centre stay where it was last seen.
     """
-    if not masks.is_dir():
-        raise InputError(f"there are no masks {masks}: expected a folder of PNGs, so take a set that is annotated")
-    there = {path.stem for path in in_order(masks.iterdir()) if path.suffix.lower() == ".png"}
-    if len(there) != len(pictures):
-        raise InputError(
-            f"{masks} holds {len(there)} masks for {len(pictures)} pictures in {pictures[0].parent}: expected one each"
-        )
-    for picture in pictures:
-        if picture.stem not in there:
-            raise InputError(
-                f"{masks} has no mask {picture.stem}.png for {picture}: expected masks named like pictures"
-            )
-    return [masks / f"{picture.stem}.png" for picture in pictures]
-
-
-@dataclass(frozen=True)
-class Followed:
-    """Where an object's mask is in each frame. Where it is not visible, it waits where it was last seen."""
-
-    boxes: Float[Tensor, "frames 4"]  # tight
-    centers: Float[Tensor, "frames 2"]  # of gravity
-    visible: Bool[Tensor, "frames"]
-
-
-def follow_mask(masks: list[Mask], number: int) -> Followed:
-    """Follow an object, which must be in the first frame, through the masks of a video."""
-    boxes, centers, visible = [], [], []
+    places: list[tuple[float, ...]] = []
+    visible = []
     for mask in masks:
         rows, columns = np.nonzero(mask == number)
         visible.append(len(rows) > 0)
         if visible[-1]:
-            boxes.append([float(columns.min()), float(rows.min()), columns.max() + 1.0, rows.max() + 1.0])
-            centers.append([columns.mean() + 0.5, rows.mean() + 0.5])
+            center = columns.mean() + 0.5, rows.mean() + 0.5
+            places.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, *center))
         else:
-            boxes.append(boxes[-1])
-            centers.append(centers[-1])
-    return Followed(torch.tensor(boxes), torch.tensor(centers, dtype=torch.float32), torch.tensor(visible))
+            places.append(places[-1])
+    found = torch.tensor(places, dtype=torch.float32)
+    return found[:, :4], found[:, 4:], torch.tensor(visible)
 
 
-@dataclass(frozen=True)
-class Disc:
-    """A disc: centre (x, y) and radius in pixels."""
-
-    x: float
-    y: float
-    radius: float
-
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """The square around it, x0, y0, x1, y1."""
-        return self.x - self.radius, self.y - self.radius, self.x + self.radius, self.y + self.radius
-
-
-def largest_disc(inside: Bool[np.ndarray, "height width"]) -> Disc:
-    """The largest disc in an object: the maximum of the distance transform, and its value.
-
-    The border of the picture counts as a border of the object, so the disc lies in the picture. Of several maxima the
-    first in reading order is taken.
-    """
+def largest_disc(inside: Bool[np.ndarray, "h w"]) -> tuple[float, float, float]:
+    """Centre (x, y) and radius of the largest disc in an object and in the picture; the first in reading order."""
+    with needs("evaluation"):
+        import cv2
     padded = np.pad(inside.astype(np.uint8), 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     row, column = divmod(int(distance.argmax()), distance.shape[1])
-    # the transform counts to the centre of the nearest pixel outside, half a pixel beyond the object's edge
-    return Disc(column + 0.5, row + 0.5, float(distance[row, column]) - 0.5)
+    # distances go to the centre of the nearest pixel outside, half a pixel beyond the object's edge
+    return column + 0.5, row + 0.5, float(distance[row, column]) - 0.5

@@ -1,60 +1,72 @@
-"""All data sets by name."""
+"""All data sets by name, and what one of them holds."""
 
 import inspect
+from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.ava import AVA
 from sgi2v_lab.evaluation.datasets.benchmark import Benchmark
-from sgi2v_lab.evaluation.datasets.davis import Davis
 from sgi2v_lab.evaluation.datasets.examples import Examples
-from sgi2v_lab.evaluation.datasets.kinetics import Kinetics
+from sgi2v_lab.evaluation.datasets.masked_videos import Davis, VIPSeg
 from sgi2v_lab.evaluation.datasets.sample import Dataset
-from sgi2v_lab.evaluation.datasets.videos import Videos
-from sgi2v_lab.evaluation.datasets.vipseg import VIPSeg
+from sgi2v_lab.evaluation.datasets.videos import Kinetics, Videos
 
-__all__ = ["DATASETS", "dataset_card", "open_dataset"]
+__all__ = ["DATASETS", "dataset_card", "describe", "open_dataset"]
 
 DATASETS: dict[str, type[Dataset]] = {
     each.kind: each for each in (Benchmark, Examples, VIPSeg, Davis, Kinetics, AVA, Videos)
 }
-SHARED = ("how", "stride", "tracker")
 
 
 def open_dataset(
     name: str, folder: str | Path | None = None, *, size: tuple[int, int], num_frames: int, **options: object
 ) -> Dataset:
-    """Open a data set: its lists are read, its samples later, one by one.
+    """Open a data set: its lists are read now, its samples one by one later.
 
-    Args:
-        name: one of `DATASETS`.
-        folder: where it lies on this computer; nothing is ever downloaded. "benchmark" takes none.
-        size: (width, height) of the samples.
-        num_frames: of each.
-        options: `how`, `stride` and `tracker`, see `Dataset`, and those of the data set, see `dataset_card`.
+    Only "benchmark" takes no folder. Samples have `size` (width, height) and `num_frames` frames. Other options are
+    `how`, `stride` and `tracker` (see `Dataset`), and the data set's own (see `dataset_card`).
 
     Raises:
         InputError: an unknown name or option, or a folder that does not hold the data set.
     """
-    make = _class(name)
-    own = [p for p in inspect.signature(make).parameters if p not in ("folder", "shared")]
-    drawn = make is Benchmark
-    if not drawn and folder is None:
-        raise InputError(f"the data set {name!r} needs a folder: expected where it lies, see dataset_card({name!r})")
-    if drawn and folder is not None:
-        raise InputError(f"the data set {name!r} is drawn: expected no folder, but got {folder}")
-    if unknown := [option for option in options if option not in (*own, *SHARED)]:
-        known = ", ".join((*own, *SHARED))
-        raise InputError(f"the data set {name!r} has no option {unknown[0]!r}: expected some of {known}")
-    return make(**{} if drawn else {"folder": folder}, size=size, num_frames=num_frames, **options)
+    chosen = _chosen(name)
+    known = [option.name for option in fields(chosen) if option.init]
+    if unknown := [option for option in options if option not in known]:
+        raise InputError(f"the data set {name!r} has no option {unknown[0]!r}: expected some of {', '.join(known)}")
+    return chosen(folder=folder, size=size, num_frames=num_frames, **options)
 
 
 def dataset_card(name: str) -> str:
-    """What a data set is, where to get it, under which terms, how its folder looks, and its options."""
-    return inspect.getdoc(_class(name))
+    """What a data set is, where to get it, under which terms, how its folder looks, and its own options."""
+    return inspect.getdoc(_chosen(name)) or ""
 
 
-def _class(name: str) -> type[Dataset]:
+def describe(dataset: Dataset, most: int | None = None) -> dict[str, object]:
+    """Read a data set through, or its first `most` samples, and count.
+
+    Returns:
+        "samples" and "missing", by its list; "read", of which "usable"; "broken" (name -> what is wrong); and of the
+        usable ones "boxes" and "dropped" (reason -> objects left out).
+    """
+    broken: dict[str, str] = {}
+    dropped: Counter[str] = Counter()
+    names, boxes = dataset.names[:most], 0
+    for name in names:
+        try:
+            sample = dataset.load(name)
+        except InputError as error:
+            broken[name] = str(error)
+            continue
+        boxes += len(sample.trajectories)
+        dropped.update(sample.meta["dropped"])
+    counts = {"samples": len(dataset), "missing": len(dataset.missing), "read": len(names)}
+    found = {"broken": broken, "boxes": boxes, "dropped": dict(dropped)}
+    return {**counts, "usable": len(names) - len(broken), **found}
+
+
+def _chosen(name: str) -> type[Dataset]:
     if name not in DATASETS:
         raise InputError(f"unknown data set {name!r}: expected one of {', '.join(DATASETS)}")
     return DATASETS[name]

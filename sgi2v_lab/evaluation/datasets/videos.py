@@ -1,87 +1,128 @@
-"""Any folder of videos, with trajectories beside them, or with what a tracker sees moving."""
+"""Videos without annotations: Kinetics, and any folder of videos."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
+
+import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import ANIMATIONS, PICTURES, VIDEOS, read_clip
+from sgi2v_lab.evaluation.datasets.clips import read_clip
+from sgi2v_lab.evaluation.datasets.files import ANIMATIONS, VIDEOS, entries, first_folder, list_pictures, read_rows
 from sgi2v_lab.evaluation.datasets.moving import moving_boxes
-from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.files import in_order
+from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample, check_count
+from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories
 
-__all__ = ["Videos", "sample_of_moving"]
-
-SIDE_FILES = (".json", ".npy")
-MOST = 3  # boxes that a tracker finds in each video
+__all__ = ["Kinetics", "Videos"]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Videos(Dataset):
     """A folder of your own videos.
 
-    Layout: videos (mp4, avi, mov, mkv, webm, ...), animations (gif, webp) and folders of pictures, each with or without
-    a file of trajectories of the same name:
+    Layout: videos (mp4, mov, ...), animations (gif, webp) and folders of pictures, each with or without a file of
+    trajectories of the same name:
 
         videos/walk.mp4      videos/walk.json        as `sgi2v_lab.trajectories.json_format` describes
-        videos/run.gif       videos/run.npy          as the reference implementation's traj.npy
-        videos/jump/00.png   videos/jump.json
+        videos/jump/00.png   videos/jump.npy         as the reference implementation's traj.npy
 
-    Trajectories are in pixels of the video; their time, 0 to 1, is that of the frames taken. In a video without a file,
-    the tracker finds what moves. By default the frames are spread over the whole video.
+    Trajectories are in pixels of the video, and run from the first frame taken to the last. Without such a file,
+    `tracker` finds what moves (`sgi2v_lab.evaluation.datasets.moving`); the boxes are then only as good as it is.
 
-    Args:
-        resample: allow trajectories that were made for another number of frames.
-        most: at most so many tracked boxes in each video.
+    Options:
+        most: at most this many boxes from the tracker in each video.
+        stride: None by default, which spreads the frames over the whole video.
+        tracker: "lk" by default.
     """
 
     kind: ClassVar[str] = "videos"
-    own_stride: ClassVar[int] = 0
-    own_tracker: ClassVar[str] = "lk"
+    holds: ClassVar[str] = "videos (.mp4, .mov, ...), animations (.gif, .webp) or folders of pictures"
 
-    def __init__(self, folder: str | Path, *, resample: bool = False, most: int = MOST, **shared: Any) -> None:
-        super().__init__(folder, **shared)
-        self.resample, self.most = resample, most
-        self.clips: dict[str, Path] = {}
-        for path in in_order(self.folder.iterdir()):
-            if _is_clip(path):
-                name = path.name if path.is_dir() else path.stem
-                if name in self.clips:
-                    raise InputError(f"{self.clips[name]} and {path} have one name: expected different ones, so rename")
-                self.clips[name] = path
-        self.names = tuple(self.clips)
-        if not self.names:
-            raise InputError(
-                f"{self.folder} holds no videos: expected {', '.join((*VIDEOS, *ANIMATIONS))}, or folders of frames"
-            )
+    stride: int | None = None
+    most: int = 3
 
-    def load(self, name: str) -> Sample:
-        """Read some frames of one video, and its trajectories or what moves in it."""
-        path = self.clips[name]
-        beside = [self.folder / f"{name}{suffix}" for suffix in SIDE_FILES]
-        files = [file for file in beside if file.is_file()]
-        if not files:
-            return sample_of_moving(self, name, path, self.most)
+    def _list(self) -> dict[str, Path | None]:
+        check_count("most", self.most)
+        clips: dict[str, Path | None] = {}
+        for path in self._clips():
+            name = path.name if path.is_dir() else path.stem
+            if name in clips:
+                raise InputError(f"{clips[name]} and {path} have one name: expected different ones, so rename one")
+            clips[name] = path
+        return clips
+
+    def _clips(self) -> list[Path]:
+        suffixes = (*VIDEOS, *ANIMATIONS)
+        return [p for p in entries(self.folder) if (list_pictures(p) if p.is_dir() else p.suffix.lower() in suffixes)]
+
+    def _read(self, name: str) -> Sample:
+        path = self.sources[name]
         clip, fit, picked = read_clip(path, self.size, self.how, self.num_frames, self.stride)
-        trajectories = load_trajectories(files[0], fit.source, resample=self.resample).fitted(fit)
-        trajectories.validate(self.num_frames)
-        meta = {"source": str(path), "source_size": list(fit.source), "frames": picked, "dropped": {}}
-        return Sample(name, clip[0], trajectories, clip, meta={**meta, "trajectories": str(files[0])})
+        meta = self._meta(path, fit, picked)
+        files = (path.with_name(f"{name}{suffix}") for suffix in (".json", ".npy"))
+        if file := next((file for file in files if file.is_file()), None):
+            trajectories, visible = load_trajectories(file, fit.source, resample=True).fitted(fit), None
+            trajectories.validate(self.num_frames)
+            meta["trajectories"] = str(file)
+        else:
+            boxes, meta["moves_against"] = moving_boxes(clip, get_tracker(self.tracker or "lk"), self.most)
+            trajectories = Trajectories.from_boxes(self.size, boxes)
+            visible = torch.ones(boxes.shape[:2], dtype=torch.bool)
+        return Sample(name, clip[0], trajectories, clip, visible, meta, self.kind)
 
 
-def sample_of_moving(dataset: Dataset, name: str, path: Path, most: int = MOST, **meta: object) -> Sample:
-    """A sample that asks for what the data set's tracker sees moving in a clip; see `moving_boxes`."""
-    clip, fit, picked = read_clip(path, dataset.size, dataset.how, dataset.num_frames, dataset.stride)
-    try:
-        moving = moving_boxes(clip, dataset.tracker, most=most)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    trajectories = Trajectories.from_boxes((clip.shape[-1], clip.shape[-2]), moving.boxes)
-    meta |= {"source": str(path), "source_size": list(fit.source), "frames": picked, "dropped": {}}
-    return Sample(name, clip[0], trajectories, clip, meta={**meta, "moves_against": moving.against})
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kinetics(Videos):
+    """Kinetics-400, -600 and -700: clips of about ten seconds from YouTube (Kay et al., arXiv 1705.06950).
+
+    Source: the lists https://s3.amazonaws.com/kinetics/400/annotations/val.csv (600 and 700_2020 likewise); the clips
+    come by the scripts of https://github.com/cvdfoundation/kinetics-dataset.
+    Terms: the annotations are under CC BY 4.0; the clips belong to those who put them on YouTube.
+
+    Layout, with or without a folder for each class:
+
+        kinetics/val/abseiling/0wR5jVB-WPk_000417_000427.mp4
+        kinetics/annotations/val.csv                 or kinetics/val.csv
+
+    The list has the columns youtube_id, time_start and time_end. Clips that it names but that are not there are in
+    `missing`. There are no boxes: they come from a tracker, as in the data set "videos".
+
+    Options:
+        split: the name of the folder and of the list.
+        stride: 4 by default, about 7 frames of the usual 25 to 30 per second.
+        most, tracker: as in "videos".
+    """
+
+    kind: ClassVar[str] = "kinetics"
+    holds: ClassVar[str] = "clips named like ID_000010_000020.mp4, with or without a folder for each class"
+
+    stride: int | None = 4
+    split: str = "val"
+
+    def _list(self) -> dict[str, Path | None]:
+        clips = super()._list()
+        lists = first_folder(self.folder, ("annotations", "."), "the lists")
+        return {name: clips.get(name) for name in _read_names(lists / f"{self.split}.csv")}
+
+    def _clips(self) -> list[Path]:
+        folder = first_folder(self.folder, (self.split,), "the clips")
+        return [path for path in entries(folder, "**/*") if path.suffix.lower() in VIDEOS]
 
 
-def _is_clip(path: Path) -> bool:
-    if path.is_dir():
-        return any(inner.suffix.lower() in PICTURES for inner in in_order(path.iterdir()))
-    return path.suffix.lower() in (*VIDEOS, *ANIMATIONS)
+def _read_names(path: Path) -> list[str]:
+    """The clips' names in the order of the list."""
+    (_, header), *rows = read_rows(path, "the clips of the split")
+    names = []
+    for where, row in rows:
+        try:
+            cells = dict(zip(header, row, strict=True))
+            start, end = round(float(cells["time_start"])), round(float(cells["time_end"]))
+        except (KeyError, ValueError, OverflowError):
+            start = end = 0
+        if not 0 <= start < end or not cells.get("youtube_id"):
+            given = f"{','.join(row)!r} under {','.join(header)!r}"
+            raise InputError(f"{where} is {given}: expected youtube_id, time_start and time_end, in seconds and rising")
+        names.append(f"{cells['youtube_id']}_{start:06d}_{end:06d}")
+    return names

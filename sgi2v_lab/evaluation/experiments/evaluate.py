@@ -186,7 +186,7 @@ def _samples(dataset: Dataset, most: int | None) -> Samples:
         except InputError:
             found[name] = (dataset.kind, False)
         else:
-            found[name] = (sample.category, sample.clip is not None)
+            found[name] = (sample.category or dataset.kind, sample.clip is not None)
     return found
 
 
