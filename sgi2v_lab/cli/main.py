@@ -13,7 +13,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from sgi2v_lab.cli.ablate import ablate, sweep
-from sgi2v_lab.cli.bench import bench, precision
+from sgi2v_lab.cli.bench import bench, check_gpu, precision
 from sgi2v_lab.cli.benchmark import benchmark, claims
 from sgi2v_lab.cli.diagnose import cost, diagnose
 from sgi2v_lab.cli.generate import demo, generate
@@ -75,7 +75,20 @@ def _complain(sentence: str) -> None:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-for command in (demo, generate, bench, precision, benchmark, claims, ablate, evaluate, report, diagnose, cost):
+for command in (
+    demo,
+    generate,
+    check_gpu,
+    bench,
+    precision,
+    benchmark,
+    claims,
+    ablate,
+    evaluate,
+    report,
+    diagnose,
+    cost,
+):
     app.command()(command)
 app.add_typer(sweep, name="sweep")
 
