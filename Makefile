@@ -22,8 +22,9 @@ help: ## say what there is
 demo: $(RUNTIME) ## install what is needed and make a first video, into out/demo
 	$(BIN)/sgi2v demo --out out/demo
 
-lab: $(NOTEBOOKS) ## open the course in JupyterLab, at the quickstart
-	$(BIN)/python -m jupyterlab notebooks/00_quickstart.ipynb
+# JupyterLab refuses root, who is the only user of many containers, unless it is told.
+lab: $(NOTEBOOKS) ## open the course in JupyterLab, at the quickstart; LAB='--ip 0.0.0.0' adds options of its own
+	$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) notebooks/00_quickstart.ipynb
 
 # Two processes with a thread each are quicker than one with two: tiny tensors gain little from threads. A file
 # stays in one process, so that what it prepares is prepared once.

@@ -10,13 +10,14 @@
     scores.png              the benchmark's scores against its targets
     demo_film_strip.png     the demo's drawn scene, for the README
 
-Matching, ablations, results and scores need many videos. Videos that `sgi2v benchmark` and `sgi2v claims` have made in
-the same folder are used again, and an interrupted run resumes.
+Ablations, results and scores need many videos. An interrupted run resumes, and videos that `sgi2v benchmark` has made
+in the same folder are used again.
 """
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated
 
 import PIL.Image
@@ -24,9 +25,12 @@ import torch
 import typer
 
 from sgi2v_lab.cli.demo import demo
-from sgi2v_lab.evaluation.experiments.benchmark import run_benchmark
-from sgi2v_lab.evaluation.experiments.paper_claims import check_claims
-from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
+from sgi2v_lab.evaluation.experiments.evaluate import evaluate
+from sgi2v_lab.evaluation.metrics.intervals import mean_of
+from sgi2v_lab.evaluation.metrics.matching import match_scene
+from sgi2v_lab.evaluation.report.figures import plot_claims, plot_samples, plot_scores
+from sgi2v_lab.evaluation.report.study import read_study
+from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, benchmark_scenes
 from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.frequency import radial_spectrum
 from sgi2v_lab.latents import encode_image, encode_video
@@ -37,20 +41,17 @@ from sgi2v_lab.pipeline import generate
 from sgi2v_lab.plots import plot_losses, plot_spectra, save_figure
 from sgi2v_lab.plots.alignment import plot_alignment
 from sgi2v_lab.plots.features import plot_pca_strip
+from sgi2v_lab.plots.intervals import plot_matching
 from sgi2v_lab.quiet import quiet_libraries
 from sgi2v_lab.shapes import Boxes, Features, Video
 
-__all__ = ["draw_features", "draw_run", "make_figures"]
+__all__ = ["draw_features", "draw_matching", "draw_run", "make_figures"]
 
 SCENE = 0  # of the benchmark's scenes with one object: the one that is looked into
 SIGMA = 1.0  # at which features are shown, in units of the clean latents: the object is hidden, but not lost
 README_WIDTH = 1280  # pixels of the largest picture that the README shows
-COPIED = {  # from the benchmark's folder
-    "benchmark.png": "results.png",
-    "scores.png": "scores.png",
-    "claims.png": "ablations.png",
-    "matching.png": "matching.png",
-}
+PAPER = "paper"  # the grid of the ablations
+KINDS = ("aligned", "self-attention", "temporal", "block")  # of features, as the paper compares them
 
 
 def draw_features(folder: Path, model: Model, sigma: float = SIGMA) -> None:
@@ -115,6 +116,22 @@ def draw_run(folder: Path, model: Model, seed: int = 1) -> None:
     save_figure(plot_spectra(spectra["before"][0], powers, settings.cutoff), folder / "spectra.png")
 
 
+def draw_matching(folder: Path, model: Model, scenes: int) -> None:
+    """Write matching.png: how often features of a true clip find a box's cells again, by noise level and kind."""
+    settings = model.preset("paper")
+    first, last = settings.control_steps
+    steps = sorted({0, first, (first + last) // 2, last, (last + settings.num_inference_steps) // 2})
+    chosen = benchmark_scenes(["single"], scenes)
+    curves: dict[str, list[tuple[float, ...]]] = {}
+    for kind in KINDS:
+        for step in steps:
+            found = [match_scene(model, scene, step, kind, settings) for scene in chosen]
+            mean = mean_of([each.accuracy for each in found])
+            ends = (mean.value if end is None else end for end in (mean.low, mean.high))
+            curves.setdefault(kind, []).append((found[0].sigma, mean.value, *ends))
+    save_figure(plot_matching(curves, fmean(each.chance for each in found)), folder / "matching.png")
+
+
 def make_figures(
     folder: Path,
     work: Path,
@@ -131,11 +148,11 @@ def make_figures(
 
     Args:
         folder: where to.
-        work: the benchmark's folder; finished videos are used again. The demo's folder is `demo` beside it.
+        work: the benchmark's folder; finished videos are used again. Beside it are `ablation` and `demo`.
         model: as in `load_model`.
         scenes: benchmark scenes of each category, at most; None for all.
         seeds: of each benchmark scene.
-        compared: scenes on which choices of settings are compared.
+        compared: scenes on which settings are compared.
         workers: processes of one thread each.
         progress: show progress bars.
         tell: is called with a line about what comes next.
@@ -147,16 +164,23 @@ def make_figures(
     tell("features, and a run seen from within")
     draw_features(folder, loaded)
     draw_run(folder, loaded)
+    draw_matching(folder, loaded, compared)
+    shared = {"model": model, "workers": workers, "progress": progress}
     tell("the benchmark")
-    run_benchmark(work, model, scenes=scenes, seeds=seeds, workers=workers, progress=progress)
-    tell("comparisons of settings")
-    check_claims(work, model, scenes=compared, workers=workers, progress=progress)
+    options = {"categories": list(CATEGORIES), "scenes": scenes}
+    evaluate(work, methods=["none", "sgi2v"], seeds=seeds, data_options=options, **shared)
+    study = read_study(work)
+    save_figure(plot_scores(study), folder / "scores.png")
+    drawn = [name for name in study.categories if name != "photo"]
+    save_figure(plot_samples(study.part(list(study.arms), drawn)), folder / "results.png")
+    save_figure(plot_samples(study.part(list(study.arms), ["photo"])), work / "photographs.png")
+    _shrink(work / "photographs.png", folder / "photographs.png")
+    tell("the paper's ablations")
+    evaluate(work.parent / "ablation", grid=PAPER, data_options={"scenes": compared}, **shared)
+    save_figure(plot_claims(read_study(work.parent / "ablation")), folder / "ablations.png")
     tell("the demo")
     demo(work.parent / "demo", model=model, progress=progress)
     shutil.copyfile(work.parent / "demo" / "film_strip.png", folder / "demo_film_strip.png")
-    for name, copy in COPIED.items():
-        shutil.copyfile(work / name, folder / copy)
-    _shrink(work / "photos.png", folder / "photographs.png")
 
 
 def _shrink(large: Path, small: Path) -> None:
@@ -172,7 +196,7 @@ def _main(
     model: Annotated[str, typer.Option(help="toy, or a checkpoint's folder.")] = "toy",
     scenes: Annotated[int | None, typer.Option(help="Benchmark scenes of each category. Default: all.")] = None,
     seeds: Annotated[int, typer.Option(help="Videos of each benchmark scene.")] = 2,
-    compared: Annotated[int, typer.Option(help="Scenes on which settings are compared.")] = 8,
+    compared: Annotated[int, typer.Option(help="Scenes on which settings and features are compared.")] = 8,
     workers: Annotated[int, typer.Option(help="Number of processes.")] = 2,
 ) -> None:
     """Make the figures again."""

@@ -8,8 +8,10 @@
 nbgrader's own programs (formgrader, feedback, export) work there too.
 """
 
+import codecs
 import csv
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -23,7 +25,7 @@ from nbgrader.apps import NbGraderAPI
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
-from sgi2v_lab.files import write_text
+from sgi2v_lab.files import in_order, is_litter, print_anywhere, write_text
 
 __all__ = ["CHAPTERS", "grade", "keep_outputs", "student_versions"]
 
@@ -75,21 +77,68 @@ def student_versions(course: Path, chapters: Iterable[Path] = CHAPTERS) -> list[
 
 
 def grade(course: Path) -> list[dict[str, object]]:
-    """Run what was submitted and score it: one row for each student and chapter; also into grades.csv."""
+    """Run what was submitted and score it: one row for each student and chapter; also into grades.csv.
+
+    Whatever cannot be graded gets a row without a score, and a sentence that says why; all others are graded.
+    """
     rows = []
-    for folder in sorted(course.glob("submitted/*/*/")):
-        student, name = folder.parent.name, folder.name
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own use of its database
-            _succeed(_nbgrader(course).autograde(name, student, force=True, create=True), f"grade {name} of {student}")
-        with Gradebook(_gradebook(course)) as book:
-            done = book.find_submission(name, student)
-            rows.append({"student": student, "chapter": name, "score": done.score, "out of": done.max_score})
-    with (course / "grades.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, ["student", "chapter", "score", "out of"])
-        table.writeheader()
-        table.writerows(rows)
+    try:
+        for folder in in_order(course.glob("submitted/*/*")):
+            if not is_litter(folder.relative_to(course)):
+                rows.append(_graded(course, folder))
+    finally:  # also after Ctrl-C: grading a class takes hours
+        rows.sort(key=lambda row: (row["student"], row["chapter"]))
+        with (course / "grades.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, ["student", "chapter", "score", "out of", "problem"])
+            table.writeheader()
+            table.writerows(rows)
     return rows
+
+
+def _graded(course: Path, folder: Path) -> dict[str, object]:
+    """The row of one student's chapter."""
+    student, name = folder.parent.name, folder.name
+    row = {"student": student, "chapter": name, "score": None, "out of": None, "problem": _problem(course, folder)}
+    if row["problem"]:
+        return row
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own use of its database
+        result = _nbgrader(course).autograde(name, student, force=True, create=True)
+    if not result["success"]:
+        return row | {"problem": _why(result)}
+    with Gradebook(_gradebook(course)) as book:
+        done = book.find_submission(name, student)
+        return row | {"score": done.score, "out of": done.max_score}
+
+
+def _problem(course: Path, folder: Path) -> str:
+    """What is wrong with a submission before it is run; nothing if it can be."""
+    name = folder.name
+    if not folder.is_dir():
+        return f"this is no folder: put the notebook into {folder.parent.name}/CHAPTER/CHAPTER.ipynb"
+    if not (course / "release" / name).is_dir():
+        return f"there is no chapter {name!r}: rename the folder, or run make student first"
+    notebook = folder / f"{name}.ipynb"
+    if not notebook.is_file():
+        others = ", ".join(path.name for path in in_order(folder.glob("*.ipynb")))
+        return f"there is no {notebook.name} (found {others}: rename it)" if others else f"there is no {notebook.name}"
+    content = notebook.read_bytes()
+    if not content.strip():
+        return f"{notebook.name} is empty"
+    if content.startswith(codecs.BOM_UTF8) or b"\0" in content[:4]:
+        return f"{notebook.name} begins with a byte order mark: save it as UTF-8 without one"
+    try:
+        nbformat.reads(content.decode(), as_version=4)
+    except Exception as error:  # of JSON, of notebooks' own format, of UTF-8: each says what it found
+        return f"{notebook.name} is no whole notebook ({' '.join(str(error).split())[:200]})"
+    return ""
+
+
+def _why(result: dict) -> str:
+    """What nbgrader says of a submission that it cannot grade, in one line."""
+    said = [line for key in ("log", "error") for line in (result.get(key) or "").splitlines() if line.strip()]
+    complaints = [line for line in said if re.match(r"\[(ERROR|CRITICAL)|[\w.]+(Error|Exception|Found): ", line)]
+    return "nbgrader cannot grade it: " + " ".join((complaints or said or ["no reason given"])[-1].split())[:300]
 
 
 def keep_outputs(chapter: Path) -> None:
@@ -106,6 +155,7 @@ def keep_outputs(chapter: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     """Do what the first argument says."""
+    print_anywhere()
     course = BUILD / "course"
     match arguments:
         case ["student"]:
@@ -120,8 +170,11 @@ def main(arguments: list[str]) -> None:
         case ["grade"]:
             rows = grade(course)
             for row in rows:
-                print(f"{row['student']:24} {row['chapter']:36} {row['score']:g} of {row['out of']:g}")
-            print(f"{len(rows)} submissions: {course / 'grades.csv'}")
+                score = row["problem"] or f"{row['score']:g} of {row['out of']:g}"
+                print(f"{row['student']:24} {row['chapter']:36} {score}")
+            failed = sum(bool(row["problem"]) for row in rows)
+            ungraded = f", {failed} of them not graded" if failed else ""
+            print(f"{len(rows)} submissions{ungraded}: {course / 'grades.csv'}")
         case _:
             raise SystemExit(__doc__)
 

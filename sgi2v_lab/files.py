@@ -1,20 +1,74 @@
-"""Files and folders that are written whole or not at all, and the run.json that says how a result was made."""
+"""Files and folders: their names, writing them whole, and the run.json that says how a result was made."""
 
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["result_folder", "whole_file", "write_record", "write_text"]
+__all__ = [
+    "as_path",
+    "in_order",
+    "is_litter",
+    "print_anywhere",
+    "result_folder",
+    "whole_file",
+    "write_record",
+    "write_text",
+]
 
 RECORD = "run.json"
 PROGRAM = "sgi2v"
-LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # file managers leave these anywhere
+# what file managers, macOS's archives and JupyterLab leave anywhere
+LITTER = {".ds_store", "thumbs.db", "desktop.ini", ".directory", ".ipynb_checkpoints", "__macosx"}
+URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/+")  # a drive's one letter is none
+
+
+def as_path(path: object, what: str = "a file or folder") -> Path:
+    """A user's path, with `~` as the home folder.
+
+    Raises:
+        InputError: it is no path, or an address on the web.
+    """
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        raise InputError(f"{path!r:.80} is a {type(path).__name__}: expected the path of {what}") from None
+    if URL.match(text):
+        raise InputError(f"{text} is an address on the web: expected the path of {what} here, so download it first")
+    if not text or "\0" in text or len(text) > 4096:  # the longest that any system takes
+        raise InputError(f"{text[:80]!r} ({len(text)} letters) is no path: expected the path of {what}")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~somebody whom this computer does not know
+        raise InputError(f"{text!r} names a home folder that is not here: write the path of {what} in full") from None
+
+
+def is_litter(path: Path) -> bool:
+    """Whether file managers, archives or editors put it there, and nobody would miss it."""
+    return path.name.startswith("._") or any(part.lower() in LITTER for part in path.parts)
+
+
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Paths by their names, numbers by their value (frame_2 before frame_10), without litter."""
+
+    def key(path: Path) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+
+    return sorted((path for path in paths if not is_litter(Path(path.name))), key=lambda path: (key(path), path.name))
+
+
+def print_anywhere() -> None:
+    """Let programs print to any terminal, pipe or file: a character that its encoding lacks becomes a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's or a test's stream takes everything
+            stream.reconfigure(errors="replace")
 
 
 @contextmanager
@@ -26,7 +80,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Raises:
         InputError: the file cannot be written (no permission, no space, a folder of that name).
     """
-    path = Path(path)
+    path = as_path(path)
+    if not path.name:
+        raise InputError(f"Cannot write {str(path)!r}, which is a folder; give a file's name.")
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +102,7 @@ def write_text(path: str | Path, text: str) -> Path:
     """Write a text file in UTF-8, as a whole, and return its path; InputError as `whole_file`."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return Path(path)
+    return as_path(path)
 
 
 @contextmanager
@@ -60,7 +116,7 @@ def result_folder(out: str | os.PathLike) -> Iterator[Path]:
         InputError: `out` cannot be written; or it holds anything that was not written by this program; or it is the
             current folder, one above it, or a mount point, none of which can be replaced.
     """
-    out = Path(out).expanduser()
+    out = as_path(out, "a folder")
     try:
         out = out.resolve()
         _check_replaceable(out)
@@ -101,8 +157,8 @@ def _check_replaceable(out: Path) -> None:
     here = Path.cwd()
     if out == here or out in here.parents or out.is_mount():
         raise InputError(f"{out} is in use as a folder and cannot be replaced; name a new folder within it with --out")
-    present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir() or path.is_symlink()}
-    present = {name for name in present if name.rsplit("/", 1)[-1] not in LITTER}
+    present = (path.relative_to(out) for path in out.rglob("*") if not path.is_dir() or path.is_symlink())
+    present = {path.as_posix() for path in present if not is_litter(path)}
     foreign = sorted(present - _recorded_files(out))
     if foreign:
         raise InputError(

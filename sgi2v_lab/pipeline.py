@@ -1,30 +1,35 @@
 """generate(): the stages, assembled; generate_steps(): the same, one denoising step at a time."""
 
+import os
 import time
+import warnings
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import SupportsIndex
 
 import torch
-from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from sgi2v_lab.baselines.registry import method_of
 from sgi2v_lab.efficiency.memory import Memory
-from sgi2v_lab.errors import InputError
-from sgi2v_lab.images.read import Picture, fit_image, read_image, to_pil, to_tensor
+from sgi2v_lab.errors import InputError, whole_number
+from sgi2v_lab.images.read import Picture, fit_image, read_image, to_tensor
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.latents import encode_image
 from sgi2v_lab.loss import trajectory_loss
+from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.sampling import DenoiseStep, Task, draw_noise
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Image, Latents, Video
-from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
+from sgi2v_lab.trajectories.boxes import latent_cells
+from sgi2v_lab.trajectories.files import Asked, as_trajectories
 
 __all__ = ["TRACEABLE", "Run", "generate", "generate_steps"]
 
 TRACEABLE = ("latents", "denoised", "optimization")
+MUCH = 1.1  # a stretch of one side against the other that is seen
 
 
 @dataclass(frozen=True)
@@ -52,15 +57,15 @@ class Run:
 
 
 def generate(
-    model: Model,
+    model: Model | str | os.PathLike,
     image: Picture,
-    trajectories: Trajectories | None = None,
+    trajectories: Asked | None = None,
     settings: Settings | None = None,
     *,
     method: str = "sgi2v",
-    seed: int = 817,
+    seed: SupportsIndex = 817,
     fit: str = "stretch",
-    trace: Iterable[str] = (),
+    trace: str | Iterable[str] = (),
     memory: str = "auto",
     progress: bool = True,
     **options: object,
@@ -68,9 +73,11 @@ def generate(
     """Make a video that starts with a picture and in which the boxes follow their paths.
 
     Args:
-        model: from `load_model`.
-        image: a file, a PIL picture, or a tensor (3, h, w) in 0..1; it is fitted to the settings' size.
-        trajectories: boxes over time, in pixels of the picture given; None generates without control.
+        model: from `load_model`, or a name that it takes.
+        image: whatever `read_image` takes; it is fitted to the settings' size. A tensor (3, h, w) in 0..1 of that very
+            size is used as it is, without rounding to 8 bits.
+        trajectories: boxes over time, in pixels of the picture given, as `as_trajectories` takes them; None generates
+            without control.
         settings: hyperparameters; by default the model's own.
         method: "sgi2v", or a baseline (`baselines.METHODS`); all start from the same noise.
         seed: fixes all noise. On a CPU the same seed and memory mode give the same video, to the bit; on a GPU, up to
@@ -86,10 +93,12 @@ def generate(
     Raises:
         InputError: for anything that cannot be used; nothing is computed before all is checked.
     """
+    model = _as_model(model)
+    settings = _as_settings(settings, model)
     given = {"method": method, "seed": seed, "fit": fit, "trace": trace, "memory": memory, **options}
     steps = generate_steps(model, image, trajectories, settings, **given)
-    total, label = (settings or model.settings).num_inference_steps, method if trajectories else "uncontrolled"
-    with closing(steps), tqdm(total=total, desc=label, disable=not progress, leave=False) as bar:
+    label = "uncontrolled" if trajectories is None else method
+    with closing(steps), tqdm(total=settings.num_inference_steps, desc=label, disable=not progress, leave=False) as bar:
         while True:
             try:
                 next(steps)
@@ -99,15 +108,15 @@ def generate(
 
 
 def generate_steps(
-    model: Model,
+    model: Model | str | os.PathLike,
     image: Picture,
-    trajectories: Trajectories | None = None,
+    trajectories: Asked | None = None,
     settings: Settings | None = None,
     *,
     method: str = "sgi2v",
-    seed: int = 817,
+    seed: SupportsIndex = 817,
     fit: str = "stretch",
-    trace: Iterable[str] = (),
+    trace: str | Iterable[str] = (),
     memory: str = "auto",
     **options: object,
 ) -> Generator[DenoiseStep, None, Run]:
@@ -115,9 +124,11 @@ def generate_steps(
 
     To stop, leave the loop. Arguments and errors are those of `generate`; all is checked at this call.
     """
-    if unknown := set(trace := {*trace}) - {*TRACEABLE}:
-        raise InputError(f"cannot trace {sorted(unknown)[0]!r}; expected some of {', '.join(TRACEABLE)}")
-    task = _prepare(model, image, trajectories, settings or model.settings, seed, fit)
+    words = {trace} if isinstance(trace, str) or not isinstance(trace, Iterable) else {*trace}
+    if unknown := words - {*TRACEABLE}:
+        raise InputError(f"cannot trace {next(iter(unknown))!r}; expected some of {', '.join(TRACEABLE)}")
+    model = _as_model(model)
+    task = _prepare(model, image, trajectories, _as_settings(settings, model), seed, fit)
     sampler = method_of(method, task, options)
     model = model.in_precision(task.settings.precision)
     chosen = Memory(model, task.settings, memory)
@@ -137,8 +148,8 @@ def generate_steps(
                 sigmas.append(step.sigma)
                 if step.iterations:
                     losses[step.index] = step.losses
-                if trace:
-                    kept.append(_strip(step, trace))
+                if words:
+                    kept.append(_strip(step, words))
                 yield step
             with _timed(seconds, "decode"):
                 video = chosen.decode(step.latents)
@@ -162,18 +173,35 @@ def generate_steps(
     return make()
 
 
+def _as_model(model: object) -> Model:
+    if isinstance(model, str | os.PathLike):
+        return load_model(os.fspath(model))
+    if not isinstance(model, Model):
+        raise InputError(f"the model is a {type(model).__name__}: expected one from load_model, or its name")
+    return model
+
+
+def _as_settings(settings: object, model: Model) -> Settings:
+    if not isinstance(settings, Settings | None):
+        raise InputError(
+            f"settings is a {type(settings).__name__}: expected Settings, as from model.settings.replace(cutoff=0.4)"
+        )
+    return model.settings if settings is None else settings
+
+
 def _prepare(
-    model: Model, image: Picture, trajectories: Trajectories | None, settings: Settings, seed: int, fit: str
+    model: Model, image: Picture, trajectories: Asked | None, settings: Settings, seed: SupportsIndex, fit: str
 ) -> Task:
     """Check all that `generate` is given, and bring picture and boxes to the video's size."""
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed is {seed}, but must lie between 0 and {2**63 - 1}")
+    seed = whole_number(seed, "seed", 0, 2**63 - 1)
     frames, _, h, w = model.latent_shape(settings)
     model.check_layers(settings.layers)
-    picture, carried = _first_frame(image, settings, fit, trajectories)
+    picture, plan = _first_frame(image, settings, fit)
     boxes = cells = None
     if trajectories is not None:
-        for drawn in (trajectories, carried):  # a box may be in the picture, but not in what a crop leaves of it
+        asked = as_trajectories(trajectories, plan.source)
+        carried = asked.fitted(plan)
+        for drawn in (asked, carried):  # a box may be in the picture, but not in what a crop leaves of it
             drawn.validate(frames)
         boxes = carried.boxes(frames)
         cells = latent_cells(boxes, model.vae_factor, h, w)
@@ -201,28 +229,21 @@ def _timed_steps(steps: Iterator[DenoiseStep], seconds: dict[str, float]) -> Ite
         yield step
 
 
-def _first_frame(
-    image: Picture, settings: Settings, fit: str, trajectories: Trajectories | None
-) -> tuple[Float[torch.Tensor, "3 _height _width"], Trajectories | None]:
-    """The picture at the model's size, and the trajectories carried along."""
+def _first_frame(image: Picture, settings: Settings, fit: str) -> tuple[Image, Fit]:
+    """The picture at the model's size, and how it got there."""
     size = (settings.width, settings.height)
-    if isinstance(image, torch.Tensor) and not (image.isfinite().all() and image.min() >= 0 and image.max() <= 1):
-        raise InputError("the picture has values that are not within 0..1; divide 8-bit values by 255")
-    if isinstance(image, torch.Tensor) and tuple(image.shape) == (3, settings.height, settings.width):
-        source, tensor, plan = size, image.float().cpu(), Fit.plan(size, size, fit)
-    else:
-        picture = read_image(to_pil(image) if isinstance(image, torch.Tensor) else image)
-        source = picture.size
-        picture, plan = fit_image(picture, size, fit)
-        tensor = to_tensor(picture)
-    if trajectories is None:
-        return tensor, None
-    if tuple(trajectories.image_size) != tuple(source):
-        raise InputError(
-            f"the trajectories are for a picture of {trajectories.image_size[0]} x {trajectories.image_size[1]} px, "
-            f"but this one has {source[0]} x {source[1]}; draw them on this picture, or resize one to the other"
+    picture = read_image(image)
+    fitted, plan = fit_image(picture, size, fit)
+    stretch = max(plan.scale) / min(plan.scale)
+    if stretch > MUCH:
+        warnings.warn(
+            f"The picture of {picture.width} x {picture.height} px is stretched to {size[0]} x {size[1]}, which "
+            f"distorts its shape by {stretch - 1:.0%}; fit 'crop' and 'pad' keep it, as do a width and height nearer "
+            "to its own.",
+            stacklevel=5,
         )
-    return tensor, trajectories.fitted(plan)
+    exact = isinstance(image, torch.Tensor) and image.is_floating_point() and image.shape == (3, *size[::-1])
+    return image.float().cpu() if exact and image.min() >= 0 and image.max() <= 1 else to_tensor(fitted), plan
 
 
 def _strip(step: DenoiseStep, trace: set[str]) -> DenoiseStep:

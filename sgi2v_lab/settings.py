@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import as_path
 
 __all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZER_NAMES", "PRECISIONS", "Settings", "renamed_settings"]
 
@@ -187,7 +188,10 @@ class Settings(BaseModel):
                 raise ValueError(f"{name} is {first}..{last}, but must be first..last with 0 <= first <= last")
         if self.control_steps[1] >= self.num_inference_steps:
             steps = self.num_inference_steps
-            raise ValueError(f"control_steps ends at {self.control_steps[1]}, but there are only steps 0..{steps - 1}")
+            raise ValueError(
+                f"control_steps ends at {self.control_steps[1]}, but there are only steps 0..{steps - 1}; "
+                "change control_steps too"
+            )
         return self
 
     def has_control(self, step: int) -> bool:
@@ -209,8 +213,9 @@ class Settings(BaseModel):
         return self.model_dump()
 
     @classmethod
-    def load(cls, path: Path) -> "Settings":
+    def load(cls, path: str | Path) -> "Settings":
         """Read `settings.json`; fields that are left out have the paper's values, and old names are still read."""
+        path = as_path(path, "a file of settings")
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -447,7 +447,7 @@ def test_the_core_works_without_extras():
     missing = [top for top, by in offered.items() if {canonicalize_name(each) for each in by} <= only_extras]
     assert {"cv2", "pyarrow", "skimage", "anywidget"} <= {*missing}
     # what the core's own libraries bring may be imported by them; nothing in the core may
-    missing = [top for top in missing if top not in ("scipy", "jinja2", "markupsafe", "filelock")]
+    missing = [top for top in missing if top not in ("scipy", "jinja2", "joblib", "markupsafe", "filelock")]
     program = f"""
 import sys
 sys.modules.update(dict.fromkeys({missing!r}))

@@ -1,6 +1,8 @@
 """What the documents promise: links lead somewhere, commands and targets exist, the README's example runs."""
 
+import os
 import re
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,6 +57,17 @@ def test_make_targets_exist(name):
     for code in re.findall(r"`([^`\n]+)`|^    (.+)$", TODAY[name], re.MULTILINE):
         for target in re.findall(r"\bmake ([a-z-]+)", "".join(code)):
             assert target in targets, f"{name} names make {target}"
+
+
+@pytest.mark.parametrize(("user", "allowed"), [(0, True), (1000, False)])
+def test_make_lab_is_open_to_root(tmp_path, user, allowed):
+    (tmp_path / "id").write_text(f"#!/bin/sh\necho {user}\n")
+    (tmp_path / "id").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    told = subprocess.run(
+        ["make", "-n", "lab"], cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True
+    ).stdout
+    assert "jupyterlab" in told and ("--allow-root" in told) == allowed
 
 
 def test_the_readme_is_short():

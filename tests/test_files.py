@@ -1,9 +1,11 @@
 """Files that are there whole or not at all."""
 
+from pathlib import Path
+
 import pytest
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.files import whole_file, write_text
+from sgi2v_lab.files import as_path, in_order, is_litter, whole_file, write_text
 
 
 def names(folder):
@@ -36,6 +38,23 @@ def test_a_folder_that_is_not_finished_is_removed_with_all_in_it(tmp_path):
         (temporary / "0.png").write_bytes(b"")
         raise ValueError
     assert names(tmp_path) == []
+
+
+def test_home_is_found_and_addresses_are_no_paths(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert write_text("~/a.txt", "text") == tmp_path / "a.txt"
+    assert names(tmp_path) == ["a.txt"]
+    assert as_path(r"C:\a.txt").name and as_path(b"a.txt").name == "a.txt"
+    for bad in ("https://example.org/a.png", "s3://a/b", "", "a\0b", "~nobody-has-this-name/a"):
+        with pytest.raises(InputError, match="expected the path of a thing|write the path of a thing"):
+            as_path(bad, "a thing")
+
+
+def test_litter_is_known_and_numbers_count():
+    listed = ["f10.png", "f2.png", "._f1.png", "f1.png", ".DS_Store", "Thumbs.db", "f02.png", "F3.png"]
+    found = [path.name for path in in_order(map(Path, listed))]
+    assert found == ["F3.png", "f1.png", "f02.png", "f2.png", "f10.png"]
+    assert is_litter(Path("a/.ipynb_checkpoints/run-checkpoint.json")) and not is_litter(Path("a/run.json"))
 
 
 def test_text_is_utf8_and_replaces_what_was_there(tmp_path):

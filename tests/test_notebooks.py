@@ -4,6 +4,7 @@ Executing all of them takes minutes: `pytest -m 'not notebook'` leaves that out.
 SGI2V_SLACK=30 allows each of them thirty times as long as it should take.
 """
 
+import csv
 import importlib.util
 import json
 import os
@@ -179,12 +180,76 @@ def test_a_check_that_refuses_nothing_is_found(tmp_path):
         execute(notebook, tmp_path / "kind.ipynb")
 
 
-@pytest.mark.notebook
-@pytest.mark.timeout(2 * LONGEST * SLACK)
-def test_nbgrader_itself_gives_all_points_to_solutions_and_none_to_blanks(tmp_path):
+def the_course():
     specification = importlib.util.spec_from_file_location("course", FOLDER / "course.py")
     course = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(course)
+    return course
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(2 * LONGEST * SLACK)
+def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
+    course, name = the_course(), "42_tiny"
+    whole = tiny_notebook("assert x == 2")
+    whole.cells[1].metadata["nbgrader"]["points"] = 2
+    whole.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(whole, tmp_path / f"{name}.ipynb")
+    course.student_versions(tmp_path / "course", [tmp_path / f"{name}.ipynb"])
+    text = (tmp_path / f"{name}.ipynb").read_text()
+    copied = nbformat.from_dict(json.loads(text))
+    copied.cells.append(copied.cells[1])
+    looped = nbformat.from_dict(json.loads(text))
+    looped.cells[0].source = "raise SystemExit"
+    submitted = {
+        "a whole": (text, None),
+        "b half": (text[: len(text) // 2], "no whole notebook"),
+        "c empty": ("", "is empty"),
+        "d BOM": ("\ufeff" + text, "byte order mark"),
+        "e copied": (nbformat.writes(copied), "nbgrader cannot grade it: .*[Dd]uplicate|b"),
+        "f 中文": (text, None),
+        "g notes": ("my answers are on paper", "no whole notebook"),
+        "h list": ("[1, 2]", "no whole notebook"),
+        "i exits": (nbformat.writes(looped), None),
+        "z whole": (text, None),
+    }
+    for student, (content, _) in submitted.items():
+        folder = tmp_path / "course" / "submitted" / student / name
+        folder.mkdir(parents=True)
+        (folder / f"{name}.ipynb").write_text(content, encoding="utf-8")
+        (folder / ".ipynb_checkpoints").mkdir()
+    there = tmp_path / "course" / "submitted"
+    (there / "a whole" / ".ipynb_checkpoints").mkdir()
+    (there / ".DS_Store").write_bytes(b"")
+    (there / "j again" / name).mkdir(parents=True)
+    (there / "j again" / name / f"{name} (1).ipynb").write_text(text)
+    (there / "k nothing" / name).mkdir(parents=True)
+    (there / "l elsewhere" / "7_tiny").mkdir(parents=True)
+    (there / "m loose").mkdir()
+    (there / "m loose" / f"{name}.ipynb").write_text(text)
+    problems = {student: told for student, (_, told) in submitted.items()} | {
+        "j again": r"there is no 42_tiny.ipynb \(found 42_tiny \(1\).ipynb: rename it\)",
+        "k nothing": "there is no 42_tiny.ipynb$",
+        "l elsewhere": "there is no chapter '7_tiny'",
+        "m loose": "no folder",
+    }
+    rows = {row["student"]: row for row in course.grade(tmp_path / "course")}
+    assert list(rows) == sorted(problems)
+    for student, told in problems.items():
+        row = rows[student]
+        if told is None:
+            points = 0 if student == "i exits" else row["out of"]
+            assert not row["problem"] and row["score"] == points, row
+        else:
+            assert re.search(told, row["problem"]) and "\n" not in row["problem"] and row["score"] is None, row
+    with (tmp_path / "course" / "grades.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["student"] for row in csv.DictReader(file)] == sorted(problems)
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(2 * LONGEST * SLACK)
+def test_nbgrader_itself_gives_all_points_to_solutions_and_none_to_blanks(tmp_path):
+    course = the_course()
     chapter = FOLDER / f"{GRADED}.ipynb"
     (released,) = course.student_versions(tmp_path, [chapter])
     blank = nbformat.read(released, as_version=4)

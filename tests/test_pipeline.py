@@ -1,10 +1,12 @@
 import dataclasses
+import warnings
 from itertools import pairwise
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
+from jaxtyping import config as jaxtyping_config
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.load import TOY, load_model
@@ -282,6 +284,54 @@ def test_a_picture_may_be_a_file_or_a_tensor_of_another_size(tmp_path):
     assert torch.equal(videos[0], videos[2])
 
 
+def test_whatever_holds_a_picture_and_boxes_is_taken(tmp_path):
+    image, one = as_pil(picture()), MOVING.without(1)
+    expected, boxes = run(one, QUICK, image).video, one.boxes(FRAMES)
+    array = np.array(image)
+    with open(tmp_path / "file.png", "w+b") as file:
+        image.save(file, "PNG")
+        file.seek(0)
+        for held in (array, array / 255, array.astype(np.float32), array[None], torch.from_numpy(array), file):
+            assert torch.equal(run(one, QUICK, held).video, expected)
+    for asked in (one[0], [one[0]], boxes, boxes.numpy(), boxes[0]):
+        assert torch.equal(run(asked, QUICK, image).video, expected)
+    assert torch.equal(run(one, QUICK, image, seed=np.int64(817), trace="latents").video, expected)
+
+
+def test_a_model_may_be_named(monkeypatch):
+    monkeypatch.setattr("sgi2v_lab.pipeline.load_model", lambda name: {"tiny": tiny_model()}[name])
+    video = generate("tiny", picture(), None, QUICK, progress=False).video
+    assert torch.equal(video, run(None, QUICK).video)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"model": 5}, "the model is a int"),
+        ({"settings": {"cutoff": 0.4}}, "settings is a dict.*replace"),
+        ({"seed": 1.5}, "seed is 1.5; expected a whole number"),
+        ({"seed": None}, "seed is None"),
+        ({"trajectories": 5}, "the trajectories are a int"),
+        ({"image": None}, "None is a NoneType"),
+        ({"trace": "everything"}, "trace 'everything'"),
+    ],
+)
+def test_what_is_no_such_thing_is_named(monkeypatch, options, complaint):
+    monkeypatch.setattr(jaxtyping_config, "jaxtyping_disable", True)  # users have no run-time checker
+    given = {"model": tiny_model(), "image": picture(), "trajectories": None, "settings": QUICK, **options}
+    with pytest.raises(InputError, match=complaint):
+        generate(**given, progress=False)
+
+
+def test_a_stretch_is_told():
+    with pytest.warns(UserWarning, match="40 x 80 px is stretched to 128 x 64, which distorts its shape by 300%.*crop"):
+        run(None, QUICK, as_pil(picture(0, 40, 80)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for fit, size in (("crop", (40, 80)), ("pad", (40, 80)), ("stretch", (130, 65))):
+            run(None, QUICK, as_pil(picture(0, *size)), fit=fit)
+
+
 def test_the_models_own_settings_are_the_default():
     own = dataclasses.replace(tiny_model(), settings=QUICK)
     assert generate(own, picture(), progress=False).settings == QUICK
@@ -304,7 +354,7 @@ def outside_later() -> Trajectories:
         ({"settings": SETTINGS.replace(layers=((0, 1),))}, r"\(0, 1\).*\(1, 0\)"),
         ({"image": "no/such/file.png"}, "file.png"),
         ({"image": torch.full((3, HEIGHT, WIDTH), torch.nan)}, "0..1"),
-        ({"image": 255 * torch.ones(3, HEIGHT, WIDTH)}, "0..1.*255"),
+        ({"image": 1.5 * torch.ones(3, HEIGHT, WIDTH)}, "0..1.*255"),
         ({"image": -torch.ones(3, 50, 50)}, "0..1"),
         ({"trajectories": Trajectories((WIDTH, HEIGHT))}, "no trajectories"),
         ({"trajectories": Trajectories((WIDTH + 1, HEIGHT), MOVING.trajectories)}, "129 x 64.*128 x 64"),

@@ -100,6 +100,9 @@ def test_a_link_within_an_earlier_result_is_not_followed(tmp_path):
 def test_litter_of_file_managers_does_not_matter(tmp_path):
     make(tmp_path / "result", "first")
     (tmp_path / "result" / ".DS_Store").write_bytes(b"")
+    (tmp_path / "result" / "._video.mp4").write_bytes(b"")
+    (tmp_path / "result" / ".ipynb_checkpoints").mkdir()  # JupyterLab's, from a look at run.json
+    (tmp_path / "result" / ".ipynb_checkpoints" / "run-checkpoint.json").write_text("{}")
     make(tmp_path / "result", "second")
     assert (tmp_path / "result" / "figures" / "a.txt").read_text() == "second"
 

@@ -35,7 +35,7 @@ def animate(photograph: Path) -> sg.Run:
     assert_type(run, sg.Run)
     assert_type(run.video, Tensor)
     sg.generate(model, image, asked, settings, seed="1")  # type: ignore[arg-type]
-    sg.generate("toy", image, asked)  # type: ignore[arg-type]
+    sg.generate(5, image, asked)  # type: ignore[arg-type]
     return run
 
 

@@ -1,22 +1,19 @@
-"""The commands `sgi2v bench` and `sgi2v precision`: the cost of a control step, and the effect of half precision."""
+"""The commands `sgi2v bench` and `sgi2v cost`: what a control step costs, and what a video."""
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from sgi2v_lab.cli.options import Device, ModelName, Out, Precision, Workers, console, finish, resumable, workers_of
+from sgi2v_lab.cli.options import Device, ModelName, Out, Precision, console, resumable
 from sgi2v_lab.cli.setting_options import takes_settings
 from sgi2v_lab.files import write_text
 from sgi2v_lab.quiet import quiet_libraries
 
-if TYPE_CHECKING:
-    from sgi2v_lab.evaluation.metrics.intervals import Interval
-
-__all__ = ["bench", "check_gpu", "precision"]
+__all__ = ["bench", "check_gpu", "cost"]
 
 
 @takes_settings
@@ -122,41 +119,38 @@ def _show(record: dict) -> None:
     typer.echo(whole)
 
 
-@takes_settings
-def precision(
-    out: Out = Path("out/precision"),
+def cost(
+    out: Out = Path("out/cost"),
     model: ModelName = "toy",
-    dtype: Annotated[
-        list[str] | None, typer.Option(help="Precision to compare with fp32: bf16 or fp16. Repeatable. Default: bf16.")
+    axis: Annotated[
+        list[str] | None,
+        typer.Option(help="What to vary: frames, resolution, boxes or iterations. Repeatable. Default: all four."),
     ] = None,
-    scenes: Annotated[int, typer.Option(min=1, help="Number of benchmark scenes with one object.")] = 8,
-    workers: Workers = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of runs of each kind; the median time is reported.")] = 1,
     device: Device = None,
-    changes: dict | None = None,
+    dtype: Precision = None,
 ) -> None:
-    """Generate the same videos in single and half precision, and compare control and pictures."""
+    """Measure time and memory for varying frames, resolution, boxes and iterations; write a table and a plot."""
     quiet_libraries()
-    from sgi2v_lab.evaluation.experiments.precision import compare_precisions
+    from sgi2v_lab.bench.scaling import AXES, measure_cost
 
     with resumable():
-        rows = compare_precisions(
-            *(out, model, dtype or ["bf16"]),
-            scenes=scenes,
-            changes=changes,
-            workers=workers_of(workers, device),
+        report = measure_cost(
+            out,
+            model,
+            axis or tuple(AXES),
+            repeats=repeats,
             device=device,
+            dtype=dtype,
             progress=sys.stderr.isatty(),
         )
-    table = Table("precision", "ObjMC", "of uncontrolled", "beyond fp32's", "PSNR to fp32", "uncontrolled", "seconds")
-    for row in rows:
-        figures = (row.objmc, row.ratio, row.more_objmc, row.psnr, row.psnr_uncontrolled)
-        formats = ("{:.2f} px", "{:.3f}", "{:+.2f} px", "{:.1f} dB", "{:.1f} dB")
-        words = ("—" if f is None else _typed(f, form) for f, form in zip(figures, formats, strict=True))
-        table.add_row(row.dtype, *words, f"{row.seconds:.1f}")
+    machine = report["machine"]
+    title = f"{report['model']} on {machine['device_name'] or machine['device']}, {machine['threads']} threads"
+    table = Table("", "", "seconds", "peak memory", title=title, title_justify="left")
+    for row in report["rows"]:
+        cells = [f"{row['seconds']:.2f}", f"{row['peak_bytes'] / 2**20:,.0f} MiB"] if row["error"] is None else ["", ""]
+        table.add_row(f"{row['x']:.3g}", row["unit"] if row["error"] is None else row["error"], *cells)
     console().print(table, markup=False)
-    finish(out / "precision.json", [])
-
-
-def _typed(figure: "Interval", form: str) -> str:
-    ends = "" if figure.low is None else f" ({figure.low:.3g} to {figure.high:.3g})"
-    return form.format(figure.value) + ends
+    if failed := sum(row["error"] is not None for row in report["rows"]):
+        typer.echo(f"sgi2v: {failed} runs failed; start the same again to try them again", err=True)
+    typer.echo(out / "cost.png")

@@ -3,21 +3,26 @@
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from sgi2v_lab.cli.options import Device, ModelName, Precision, Preset
+from sgi2v_lab.cli.options import (
+    BoxSizeText,
+    Device,
+    FitBoxes,
+    ModelName,
+    Precision,
+    Preset,
+    Resample,
+    Units,
+    read_numbers,
+)
 from sgi2v_lab.cli.setting_options import takes_settings
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.quiet import quiet_libraries
-
-if TYPE_CHECKING:
-    import PIL.Image
-
-    from sgi2v_lab.trajectories.boxes import Trajectories
 
 __all__ = ["demo", "generate"]
 
@@ -49,7 +54,8 @@ def demo(
 def generate(
     image: Annotated[Path | None, typer.Argument(help="Picture that becomes the first frame.")] = None,
     boxes: Annotated[
-        Path | None, typer.Option(help="File of trajectories, .json or .npy, in pixels of the picture.")
+        Path | None,
+        typer.Option(help="File of trajectories: JSON, traj.npy, point tracks (.npy, .pth) or KJNodes' spline JSON."),
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Text from which the picture is made; see --prompt-model.")] = None,
     prompt_model: Annotated[
@@ -76,9 +82,17 @@ def generate(
     fit: Annotated[
         str, typer.Option(help="How the picture is brought to the video's size: stretch, crop or pad.")
     ] = "stretch",
-    resample: Annotated[
-        bool, typer.Option("--resample", help="Allow boxes that were made for another number of frames.")
-    ] = False,
+    size: Annotated[
+        str,
+        typer.Option(
+            help="Size of the video: auto (in the picture's shape), model (the model's own, also for an example or a "
+            "prompt), or WIDTHxHEIGHT."
+        ),
+    ] = "auto",
+    resample: Resample = False,
+    fit_boxes: FitBoxes = False,
+    units: Units = "pixels",
+    box_size: BoxSizeText = None,
     model: ModelName = "toy",
     method: Annotated[
         str, typer.Option(help="Method: sgi2v, or the baseline copy_paste, time_to_move, freetraj, drag or none.")
@@ -108,27 +122,48 @@ def generate(
     from sgi2v_lab.cli.write import run_record, write_comparison, write_run
     from sgi2v_lab.efficiency.machine import describe_machine, peak_memory
     from sgi2v_lab.files import result_folder, write_record
-    from sgi2v_lab.images.resize import Fit
+    from sgi2v_lab.images.read import read_image
+    from sgi2v_lab.images.resize import Fit, check_size
     from sgi2v_lab.models.load import load_model
     from sgi2v_lab.pipeline import generate as make
     from sgi2v_lab.prompts.reference_image import reference_image
+    from sgi2v_lab.trajectories.files import load_trajectories, read_example
     from sgi2v_lab.video import write_frames
 
     started = time.perf_counter()
     Fit.plan((1, 1), (1, 1), fit)  # an unknown way is noticed before anything is loaded
+    changes = {} if changes is None else changes
+    if not {"width", "height"}.isdisjoint(changes):
+        if size not in ("model", "auto"):
+            raise InputError("--size and --width or --height both say how large the video is, so leave one out")
+        size = "model"
+    if size not in ("model", "auto"):
+        width, height = check_size(read_numbers(size, "--size"), "--size")
+        changes |= {"width": width, "height": height}
+    reading = {"resample": resample, "fit_boxes": fit_boxes, "units": units}
+    reading["box_size"] = read_numbers(box_size, "--box-size")
     picture = asked = None
-    if prompt is None:
-        picture, asked = _read_input(image, boxes, example, resample)
+    if example is not None:
+        picture, asked = read_example(example, resample=resample)
+    elif image is not None:
+        picture = read_image(image)
+        asked = boxes and load_trajectories(boxes, picture.size, **reading)
     with result_folder(out) as folder:
         _say(f"loading {model}")
         loaded = load_model(model, device, dtype)
-        settings = loaded.preset(preset).replace(**changes or {})
+        # control's steps play no part without control, so any number of steps will do
+        changes = changes if control else {"control_steps": (0, 0), **changes}
+        settings = loaded.preset(preset).replace(**changes)
         loaded = loaded.in_precision(settings.precision)
+        if size == "auto" and image is not None:
+            width, height = loaded.size_like(picture.size, settings)
+            settings = settings.replace(width=width, height=height)
         if prompt is not None:
-            size = max(settings.width, settings.height) if prompt_model == "toy" else (settings.width, settings.height)
+            sides = settings.width, settings.height
             options = {} if prompt_model == "toy" else {"device": str(loaded.device)}
-            picture = reference_image(prompt, prompt_model, size, seed=seed, **options)
-            asked = _read_boxes(boxes, picture, resample)
+            drawn = max(sides) if prompt_model == "toy" else sides
+            picture = reference_image(prompt, prompt_model, drawn, seed=seed, **options)
+            asked = boxes and load_trajectories(boxes, picture.size, **reading)
         options = {"settings": settings, "seed": seed, "fit": fit, "memory": memory, "progress": sys.stderr.isatty()}
         run = make(loaded, picture, asked if control else None, method=method, **options)
         runs = {"controlled" if control else "uncontrolled": run}
@@ -149,7 +184,7 @@ def generate(
         write_record(folder, record | {"peak_memory": peak_memory()})
     if compare:
         _print_control({"video": _control_row(record["objmc"])}, record["objmc"])
-    _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
+    _finish(out, f"{settings.width} x {settings.height} px, {record['seconds']['total']:.0f} s on {record['device']}")
 
 
 # --- parts of commands -----------------------------------------------------------------------------------------------
@@ -158,26 +193,6 @@ def generate(
 def _check_seed(seed: int | None) -> None:
     if seed is not None and not 0 <= seed < 2**63:
         raise InputError(f"seed is {seed}, but must be a whole number from 0 to 2^63 - 1")
-
-
-def _read_input(
-    image: Path | None, boxes: Path | None, example: Path | None, resample: bool
-) -> "tuple[PIL.Image.Image, Trajectories | None]":
-    from sgi2v_lab.images.read import read_image
-    from sgi2v_lab.trajectories.files import read_example
-
-    if example is not None:
-        return read_example(example, resample=resample)
-    picture = read_image(image)
-    return picture, _read_boxes(boxes, picture, resample)
-
-
-def _read_boxes(boxes: Path | None, picture: "PIL.Image.Image", resample: bool) -> "Trajectories | None":
-    from sgi2v_lab.trajectories.files import load_trajectories
-
-    if boxes is None:
-        return None
-    return load_trajectories(boxes, picture.size, resample=resample)
 
 
 def _control_row(objmc: dict) -> list[str]:

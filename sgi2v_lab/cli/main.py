@@ -1,4 +1,4 @@
-"""The command line: `sgi2v demo`, `generate`, `benchmark`, `claims`, `ablate`, `evaluate`, `report`, `sweep`, ...
+"""The command line: `sgi2v demo`, `generate`, `evaluate`, `benchmark`, `report`, `status`, ...
 
 Bad input is one sentence on standard error and exit code 2, Ctrl-C is exit code 130; neither leaves anything behind.
 What takes seconds to import is imported inside the commands, so that `--help` answers at once.
@@ -6,20 +6,23 @@ What takes seconds to import is imported inside the commands, so that `--help` a
 
 import signal
 import sys
+import warnings
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from sgi2v_lab.cli.ablate import ablate, sweep
-from sgi2v_lab.cli.bench import bench, check_gpu, precision
-from sgi2v_lab.cli.benchmark import benchmark, claims
-from sgi2v_lab.cli.diagnose import cost, diagnose
+from sgi2v_lab.cli.bench import bench, check_gpu, cost
+from sgi2v_lab.cli.convert import convert
+from sgi2v_lab.cli.diagnose import diagnose
+from sgi2v_lab.cli.evaluate import benchmark, evaluate, report, status
 from sgi2v_lab.cli.generate import demo, generate
+from sgi2v_lab.cli.measure import measure
 from sgi2v_lab.cli.options import Device, console
-from sgi2v_lab.cli.report import evaluate, report
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import print_anywhere
 from sgi2v_lab.quiet import quiet_libraries
 
 __all__ = ["app", "main"]
@@ -32,8 +35,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            # written for callers of the functions, who say the same in Python
-            _complain(str(error).replace("with resampled() or resample=True", "with --resample"))
+            _complain(str(error))
             raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             _complain("interrupted; nothing was written")
@@ -60,6 +62,16 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; this is what the console script `sgi2v` calls."""
+    print_anywhere()
+    show = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **more: Any) -> None:
+        if Path(__file__).parents[1] in Path(filename).parents:  # ours, and so about what was given
+            _complain(str(message))
+        else:
+            show(message, category, filename, *rest, **more)
+
+    warnings.showwarning = tell
     # as Ctrl-C, a polite request to end must not leave half a result; 143 is what shells expect
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -68,29 +80,32 @@ def main() -> None:
         sys.exit(130)
 
 
+# what functions ask of their callers, who say the same in Python, as options
+OPTIONS = {
+    "with resampled() or resample=True": "with --resample",
+    "box_size=(width, height)": "--box-size WIDTHxHEIGHT",
+    "image_size=(width, height)": "--image-size WIDTHxHEIGHT",
+    "units='fractions'": "--units fractions",
+    "fit_boxes=True": "--fit-boxes",
+    "units 'pixels'": "--units pixels",
+    "fit 'crop' and 'pad'": "--fit crop and --fit pad",
+    "expected num_frames=": "expected --frames",
+    "as do a width and height nearer to its own": "as does --size auto, more or less",
+}
+
+
 def _complain(sentence: str) -> None:
+    for python, option in OPTIONS.items():
+        sentence = sentence.replace(python, option)
     typer.echo("sgi2v: " + " ".join(sentence.split()), err=True)
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-for command in (
-    demo,
-    generate,
-    check_gpu,
-    bench,
-    precision,
-    benchmark,
-    claims,
-    ablate,
-    evaluate,
-    report,
-    diagnose,
-    cost,
-):
+COMMANDS = (demo, generate, convert, evaluate, benchmark, report, status, measure, diagnose, bench, cost, check_gpu)
+for command in COMMANDS:
     app.command()(command)
-app.add_typer(sweep, name="sweep")
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """Options and manners that the resumable commands share."""
 
+import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,17 +12,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sgi2v_lab.errors import InputError
+
 __all__ = [
+    "BoxSizeText",
     "Dask",
     "Device",
+    "FitBoxes",
     "ModelName",
     "Out",
     "Precision",
     "Preset",
+    "Resample",
     "Seeds",
+    "Units",
     "Workers",
     "console",
-    "finish",
+    "read_numbers",
     "resumable",
     "workers_of",
 ]
@@ -52,6 +60,17 @@ Preset = Annotated[
     str,
     typer.Option(help="Preset: own, fast, paper (the paper's recipe) or best. Settings given as options override it."),
 ]
+Resample = Annotated[bool, typer.Option("--resample", help="Allow boxes that were made for another number of frames.")]
+FitBoxes = Annotated[
+    bool, typer.Option("--fit-boxes", help="Carry boxes that were drawn on a picture of another size over to this one.")
+]
+Units = Annotated[str, typer.Option(help="Units of the boxes' coordinates: pixels, or fractions of the picture.")]
+BoxSizeText = Annotated[
+    str | None,
+    typer.Option(
+        "--box-size", metavar="WIDTHxHEIGHT", help="Size of the box about each point of a point track, in those units."
+    ),
+]
 
 
 @contextmanager
@@ -73,13 +92,19 @@ def workers_of(given: int | None, device: str | None) -> int:
     return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
 
 
+def read_numbers(text: str | None, option: str) -> tuple[float, float] | None:
+    """Two numbers from text such as 640x480, or one twice; None from None. InputError, naming the option, for more."""
+    if text is None:
+        return None
+    try:
+        first, *more = (float(part) for part in re.split(r"[x×,]", text.strip().lower()))
+    except ValueError:
+        first, more = 0.0, []
+    if not (math.isfinite(first) and first > 0 and len(more) <= 1 and all(math.isfinite(n) and n > 0 for n in more)):
+        raise InputError(f"{option} is {text!r}: expected a width and a height, such as 64x48")
+    return first, *(more or [first])
+
+
 def console() -> Console:
     """For tables: as wide as the terminal, or wide enough where there is none."""
     return Console(width=None if sys.stdout.isatty() else 200)
-
-
-def finish(result: Path, failures: list) -> None:
-    """Say how many videos failed, on standard error, and where the result is."""
-    if failures:
-        typer.echo(f"sgi2v: {len(failures)} videos failed, the first with {failures[0]['error']}", err=True)
-    typer.echo(result)

@@ -5,6 +5,7 @@ picture's own rectangle is (0, 0, width, height) and no half pixel is needed any
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ __all__ = ["FITS", "Fit", "check_size"]
 FITS = ("stretch", "crop", "pad")
 
 
-def check_size(size: tuple[int, int], what: str) -> tuple[int, int]:
+def check_size(size: Sequence[float | int], what: str) -> tuple[int, int]:
     """Read a size as (width, height) in whole pixels; raise InputError, naming `what`, if it is not one."""
     try:
         width, height = (int(side) for side in size)

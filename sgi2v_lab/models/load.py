@@ -1,6 +1,8 @@
 """Loading a model: by name, from a folder or from the hub, in safetensors only, with errors that say what to do."""
 
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -9,13 +11,17 @@ from diffusers.utils import is_accelerate_available
 from safetensors import SafetensorError
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import as_path
+from sgi2v_lab.models.checkpoint_files import PARTS, find_file, local_variant
 from sgi2v_lab.models.identity_blocks import remove_identities
+from sgi2v_lab.models.lora import add_lora
 from sgi2v_lab.models.model import DTYPES, Model
-from sgi2v_lab.models.presets import read_presets
+from sgi2v_lab.models.presets import SVD_PRESETS, read_presets
+from sgi2v_lab.models.single_file import is_single_file, put_unet
 from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 
-__all__ = ["MODELS", "devices", "load_model", "pick_device"]
+__all__ = ["MODELS", "devices", "load_model", "own_settings", "pick_device", "resolve"]
 
 TOY = Path(__file__).parents[1] / "toy" / "checkpoint"
 MODELS = {
@@ -23,7 +29,6 @@ MODELS = {
     "svd": "stabilityai/stable-video-diffusion-img2vid",
     "svd-xt": "stabilityai/stable-video-diffusion-img2vid-xt",
 }
-PARTS = ("feature_extractor", "image_encoder", "scheduler", "unet", "vae")
 
 
 def devices() -> list[str]:
@@ -39,21 +44,26 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     try:
         device = torch.device(device)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"device {device} cannot be used here ({reason}); try cpu") from error
     return device
 
 
 def load_model(
-    name: str = "toy", device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+    name: str | os.PathLike = "toy",
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
 ) -> Model:
     """Load "toy", "svd", "svd-xt", a folder, or a hub id, in diffusers' StableVideoDiffusionPipeline format.
 
-    Only safetensors are read and no remote code is run. `device` defaults to the best there is, `dtype` ("fp32",
-    "bf16", "fp16" or a torch dtype) to fp32 on CPU and fp16 elsewhere. A `settings.json` in the folder gives the
-    model's own default settings, a `presets.json` its presets. InputError says which weights cannot be had, and what to
-    do.
+    What changes its UNet is added behind a plus sign: a LoRA, with its scale if that is not 1
+    ("svd+style.safetensors:0.8"), or the UNet of a single-file checkpoint ("svd-xt+/home/me/svd_xt.safetensors").
+
+    Only safetensors are read, whole or in shards, in full or in half precision, and no remote code is run. `device`
+    defaults to the best there is, `dtype` ("fp32", "bf16", "fp16" or a torch dtype) to fp32 on CPU and fp16 elsewhere.
+    A `settings.json` beside the weights gives the model's own default settings, a `presets.json` its presets.
+    InputError says which weights cannot be had, and what to do.
     """
     device = pick_device(device)
     if dtype is None:
@@ -62,44 +72,110 @@ def load_model(
         if dtype not in DTYPES:
             raise InputError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}")
         dtype = DTYPES[dtype]
-    source = MODELS.get(name, name)
-    folder = Path(source)
-    local = folder.is_dir()
-    if local and not (folder / "model_index.json").is_file():
-        raise InputError(f"{folder} is no checkpoint: it has no model_index.json (expected a diffusers SVD folder)")
-    for part in PARTS if local else ():
-        if not (folder / part).is_dir():
-            raise InputError(
-                f"{folder} is no complete checkpoint: it has no folder {part} (expected {', '.join(PARTS)})"
-            )
-    if not local and (folder.exists() or os.sep == source[:1] or source.count("/") != 1 or source[0] in ".~"):
-        raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
-    pipeline = _fetch_pipeline(name, source, dtype)
+    elif dtype not in DTYPES.values():
+        raise InputError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}, or PyTorch's")
+    if not isinstance(name, str):
+        name = str(as_path(name, "a checkpoint's folder"))
+    source, local = resolve(name)
+    adapters = split_name(name)[1]
+    pipeline = _fetch_pipeline(name, source, local, dtype)
     try:
         pipeline.to(device)
     except torch.OutOfMemoryError as error:
         raise InputError(f"{name} does not fit into the memory of {device}; try dtype fp16, or device cpu") from error
-    settings = Settings.load(folder / "settings.json") if (folder / "settings.json").is_file() else Settings()
+    for path, scale in adapters:
+        if is_single_file(path):
+            put_unet(pipeline.unet, path)
+        else:
+            add_lora(pipeline.unet, path, scale)
+    settings = own_settings(source)
     remove_identities(pipeline.vae.decoder)
-    presets = read_presets(folder / "presets.json", settings, device)
+    presets = find_file(source, "presets.json")
+    presets = SVD_PRESETS if presets is None else read_presets(presets, settings, device)
     return StableVideoDiffusion.from_pipeline(pipeline, name, settings, presets)
 
 
-def _fetch_pipeline(name: str, source: str, dtype: torch.dtype) -> StableVideoDiffusionPipeline:
+def split_name(name: str) -> tuple[str, list[tuple[Path, float]]]:
+    """A model's name without its LoRAs; and these, each a file and a scale. InputError for a file that is not there."""
+    if Path(name).exists():  # a folder may have a plus sign in its name
+        return name, []
+    base, *rest = name.split("+")
+    adapters = []
+    for text in rest:
+        found = re.fullmatch(r"(.*\.safetensors)(?::([-+.\d]+))?", text)
+        path = as_path(found[1], "a LoRA") if found else None
+        if path is None or not path.is_file():
+            raise InputError(
+                f"there is no LoRA {text!r}: expected the path of a .safetensors file, and its scale if that is not 1, "
+                "as in svd+style.safetensors:0.8"
+            )
+        try:
+            adapters.append((path, float(found[2] or 1)))
+        except ValueError:
+            raise InputError(f"the scale of the LoRA {text!r} is {found[2]!r}: expected a number") from None
+    return base, adapters
+
+
+def resolve(name: str) -> tuple[str, bool]:
+    """A model's folder or hub id, and whether it is a folder.
+
+    Raises:
+        InputError: the folder is no checkpoint, or the name is none of these.
+    """
+    name, _ = split_name(name)
+    source = MODELS.get(name, name)
+    if name not in MODELS and source.startswith("~"):
+        source = str(as_path(source, "a checkpoint's folder"))
+    folder = Path(source)
+    if source and folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            raise InputError(f"{folder} is no checkpoint: it has no model_index.json (expected a diffusers SVD folder)")
+        for part in PARTS:
+            if not (folder / part).is_dir():
+                raise InputError(
+                    f"{folder} is no complete checkpoint: it has no folder {part} (expected {', '.join(PARTS)})"
+                )
+        return source, True
+    if folder.is_file() and folder.suffix in (".safetensors", ".ckpt"):
+        raise InputError(
+            f"{folder} is a single file: expected a model to put it into, whose VAE and image encoder are used, as in "
+            f"svd+{folder} or svd-xt+{folder}"
+        )
+    if folder.exists() or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source, re.ASCII):
+        raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
+    return source, False
+
+
+def own_settings(source: str) -> Settings:
+    """The default settings that a checkpoint brings in `settings.json`, or Stable Video Diffusion's."""
+    path = find_file(source, "settings.json")
+    return Settings() if path is None else Settings.load(path)
+
+
+def _fetch_pipeline(name: str, source: str, local: bool, dtype: torch.dtype) -> StableVideoDiffusionPipeline:
     """The pipeline in a folder, or of a hub id, from the local cache or downloaded.
 
     Args:
         name: what the user called it, for what is said of it.
         source: the folder or the hub id.
+        local: whether it is a folder.
         dtype: of its weights.
 
     Raises:
         InputError: it is gated, unknown, out of reach, damaged, too large, or no StableVideoDiffusionPipeline.
     """
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    # the hub keeps a half-precision copy of SVD's weights, half the download
-    variants = ["fp16", None] if not Path(source).is_dir() and dtype != torch.float32 else [None]
+    here, variant = local_variant(source)
+    if here or local:
+        variants = [variant]
+    else:
+        # the hub keeps a half-precision copy of SVD's weights, half the download
+        variants = [None] if dtype == torch.float32 else ["fp16", None]
+        for side in ("settings.json", "presets.json"):
+            with suppress(OSError, ValueError, HfHubHTTPError):  # few have them, and without a network there is none
+                hf_hub_download(source, side)
     for variant in variants:
         try:
             pipeline = StableVideoDiffusionPipeline.from_pretrained(
@@ -122,7 +198,7 @@ def _fetch_pipeline(name: str, source: str, dtype: torch.dtype) -> StableVideoDi
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             if variant is not None:
                 continue
-            if not Path(source).is_dir() and isinstance(error, OSError):
+            if not local and isinstance(error, OSError):
                 raise _unavailable(source) from error
             reason = " ".join(str(error).split())[:300]
             raise InputError(

@@ -1,10 +1,12 @@
 """What the stages know of a model. Each kind of network is one subclass in one file; no stage asks which it is."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -13,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.images.resize import check_size
 from sgi2v_lab.models.presets import SVD_PRESETS, Presets
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents
@@ -156,6 +159,25 @@ class Model(ABC):
     def dtype(self) -> torch.dtype:
         """The precision of the denoiser's weights."""
         return self.denoiser.dtype
+
+    def size_like(self, picture: Sequence[float | int], settings: Settings | None = None) -> tuple[int, int]:
+        """The (width, height) of a video in a picture's own shape, as nearly as the model's steps allow.
+
+        Its area is about that of the settings, for which the model was trained: of all sizes within a step of
+        (sqrt(A a), sqrt(A / a)), with area A and the picture's aspect a, it is the one with the least
+        |log(width / height / a)| + |log(width * height / A)| / 4. An aspect beyond 1:2 or 2:1 is taken for these.
+        """
+        width, height = check_size(picture, "the picture's size")
+        settings = self.settings if settings is None else settings
+        area, aspect = settings.width * settings.height, min(max(width / height, 0.5), 2.0)
+        ideal = (math.sqrt(area * aspect), math.sqrt(area / aspect))
+        steps = [{max(1, f(side / self.size_step)) * self.size_step for f in (math.floor, math.ceil)} for side in ideal]
+
+        def misfit(size: tuple[int, int]) -> float:
+            w, h = size
+            return abs(math.log(w / h / aspect)) + abs(math.log(w * h / area)) / 4
+
+        return min(product(*(sorted(sides) for sides in steps)), key=misfit)
 
     def latent_shape(self, settings: Settings) -> tuple[int, int, int, int]:
         """(frames, channels, h, w) of a video's latents; InputError where the picture's size does not divide."""

@@ -8,7 +8,7 @@ another model than Stable Video Diffusion, whose own settings they are. "fast" t
 
 Each names what it changes of `settings.json`; "precision" may be "auto" there, which is bf16 on a CPU that multiplies
 it and the model's own precision elsewhere. A model without that file has those for Stable Video Diffusion below. Those
-have not been measured on Stable Video Diffusion; `sgi2v ablate --grid presets` measures any model's.
+have not been measured on Stable Video Diffusion; `sgi2v evaluate --grid presets` measures any model's.
 """
 
 import json

@@ -1,11 +1,10 @@
-"""Means with their intervals: as bars, against targets, along a setting, one measure against another.
+"""Means with their intervals: as bars, against targets, along a setting.
 
 Those of reports are small, so that two fit side by side on a desk and one fills a phone.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from textwrap import fill
 
 from matplotlib.axes import Axes
@@ -15,12 +14,11 @@ from matplotlib.lines import Line2D
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots.style import new_figure, styled
 
-__all__ = ["Bar", "Point", "plot_along", "plot_bars", "plot_intervals", "plot_matching", "plot_trade_off"]
+__all__ = ["Bar", "Point", "plot_along", "plot_bars", "plot_intervals", "plot_matching"]
 
 WIDTH = 4.1  # inches: on a phone letters are still read
 OURS, OTHERS = "#D55E00", "#0072B2"  # the reference, and what is compared with it
 GOOD, BAD, PLAIN = "#009E73", "#D55E00", "#0072B2"  # target met, target missed, no target
-MARKERS = "osD^vP*X<>"
 
 
 @dataclass(frozen=True)
@@ -103,51 +101,6 @@ def plot_along(
             axes.minorticks_off()
         axes.set(xlabel=setting, ylabel=label)
         axes.grid(axis="y")
-    return figure
-
-
-def plot_trade_off(
-    points: Mapping[str, tuple[Point, Point]],
-    labels: tuple[str, str],
-    groups: Mapping[str, str],
-    marked: str | None = None,
-) -> Figure:
-    """One measure against another, a mark for each setting; crosses are the intervals.
-
-    Args:
-        points: label -> the means on both axes.
-        labels: of the axes, with units and which way is better.
-        groups: label -> what it is called in the legend; those of one name share a mark.
-        marked: the label of the reference.
-
-    Raises:
-        InputError: nothing to draw.
-    """
-    if not points:
-        raise InputError("there are no means to draw; give at least one")
-    names = list(dict.fromkeys(groups[label] for label in points if label != marked))
-    colors = ["#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666"]
-    marks = {name: look for name, look in zip(names, zip(cycle(colors), cycle(MARKERS), strict=False), strict=False)}
-    with styled():
-        rows = -(-(len(names) + 1) // 2)
-        figure = new_figure(3.1 + 0.2 * rows, width=WIDTH)
-        axes = figure.subplots()
-        for label, (x, y) in points.items():
-            color, mark = (OURS, "o") if label == marked else marks[groups[label]]
-            for ends, fixed, across in ((x, y.value, True), (y, x.value, False)):
-                if ends.low is not None and ends.high is not None:
-                    span, still = [ends.low, ends.high], [fixed, fixed]
-                    axes.plot(*((span, still) if across else (still, span)), color=color, linewidth=1.2, alpha=0.45)
-            axes.plot(x.value, y.value, mark, color=color, markersize=8 if label == marked else 6.5)
-        axes.set(xlabel=labels[0], ylabel=labels[1])
-        axes.grid()
-        axes.margins(0.08)
-        looks = ([(marked, (OURS, "o"))] if marked in points else []) + list(marks.items())
-        handles = [
-            Line2D([], [], color=color, marker=mark, linestyle="none", markersize=6, label=fill(name, 30))
-            for name, (color, mark) in looks
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, handletextpad=0.2, columnspacing=1.2)
     return figure
 
 

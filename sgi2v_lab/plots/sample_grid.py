@@ -1,4 +1,4 @@
-"""Sample grids: pictures with their target boxes, and videos as film strips beside them."""
+"""Sample grids: a first frame with its target boxes, and videos as film strips beside it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots.boxes import draw_path
-from sgi2v_lab.plots.style import array, checked, checked_video, chosen_frames, color_each, new_figure, styled
+from sgi2v_lab.plots.style import array, checked, chosen_frames, color_each, new_figure, styled
 from sgi2v_lab.shapes import Boxes, Image, Video
 
 __all__ = ["Strips", "plot_sample_grid"]
@@ -22,12 +22,11 @@ MARGIN = 0.5  # between the picture and the strips, in picture widths; their lab
 
 @dataclass(frozen=True)
 class Strips:
-    """One scene of a sample grid: a picture with its target boxes, and videos as film strips."""
+    """One scene of a sample grid: the first frame of its first video, large, and all videos as film strips."""
 
     title: str
-    picture: Image
-    boxes: Boxes  # targets (boxes, frames, 4), in pixels of the picture
-    videos: Mapping[str, Video]  # by label; all of the picture's size, as many frames as the boxes
+    boxes: Boxes  # targets (boxes, frames, 4), in pixels of the videos
+    videos: Mapping[str, Video]  # by label; all of one size, as many frames as the boxes
 
 
 def plot_sample_grid(
@@ -41,7 +40,7 @@ def plot_sample_grid(
     """Scenes in a grid, each with its picture and paths on the left and its film strips on the right.
 
     Args:
-        rows: scenes, left to right; rows may be of different lengths, and all scenes have as many strips.
+        rows: scenes, left to right; rows may be of different lengths, and scenes of different numbers of strips.
         row_titles: a line above each row, or None.
         every: show every n-th frame; None shows at most `most`, the first and the last among them.
         most: see `every`.
@@ -49,20 +48,19 @@ def plot_sample_grid(
         title: a line above all.
 
     Raises:
-        InputError: no scene at all, scenes with different strips, or wrong shapes.
+        InputError: no scene at all, one without a video, videos of different sizes, or boxes that do not fit them.
     """
     scenes = [scene for row in rows for scene in row]
-    if not scenes or not scenes[0].videos:
-        raise InputError("there is nothing to show; give at least one scene with one video")
-    if len({tuple(scene.videos) for scene in scenes}) > 1:
-        raise InputError("the scenes of a sample grid have different strips; give all the same labels")
+    if not scenes or not all(scene.videos for scene in scenes):
+        raise InputError("there is nothing to show; give at least one scene, and each at least one video")
+    shape = next(iter(scenes[0].videos.values())).shape
     for scene in scenes:
-        checked(scene.picture, "the picture", "3 height width")
+        checked(scene.boxes, "the boxes", f"boxes {shape[0]} 4")
         for label, video in scene.videos.items():
-            checked(scene.boxes, "the boxes", f"boxes {len(checked_video(video, label))} 4")
-    frames = chosen_frames(scenes[0].boxes.shape[1], every, most)
-    height, wide = scenes[0].picture.shape[1:]
-    columns, strips = max(map(len, rows)), len(scenes[0].videos)
+            checked(video, label, f"{shape[0]} 3 {shape[2]} {shape[3]}")
+    frames = chosen_frames(shape[0], every, most)
+    height, wide = shape[2:]
+    columns, strips = max(map(len, rows)), max(len(scene.videos) for scene in scenes)
     gap = GAP * wide
     # all in pixels of the videos: the large picture is as tall as all strips
     tall = strips * height + (strips - 1) * gap
@@ -88,13 +86,14 @@ def plot_sample_grid(
 
 
 def _draw_scene(axes: Axes, scene: Strips, frames: Sequence[int], tall: float, broad: float) -> None:
-    height, wide = scene.picture.shape[1:]
+    picture = next(iter(scene.videos.values()))[0]
+    height, wide = picture.shape[1:]
     axes.set(xlim=(0, broad), ylim=(tall, 0), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
     axes.set_title(scene.title, fontsize=7.5, loc="left", pad=3)
     colors = color_each(None, len(scene.boxes))
     scale = tall / height  # of the large picture, per pixel
-    _place(axes, scene.picture, 0, 0, scale)
+    _place(axes, picture, 0, 0, scale)
     for boxes, color in zip(scene.boxes.detach().cpu() * scale, colors, strict=True):
         inside = (0, 0, wide * scale, tall)
         draw_path(axes, (boxes[:, :2] + boxes[:, 2:]) / 2, color, dots=False, width=1.3)

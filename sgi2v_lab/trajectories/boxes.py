@@ -15,9 +15,11 @@ A box that moves and one that stays, over eight frames:
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import SupportsIndex
 
+import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
@@ -44,11 +46,25 @@ class Trajectories:
     def __post_init__(self) -> None:
         """Read the size and freeze the trajectories into a tuple."""
         object.__setattr__(self, "image_size", check_size(self.image_size, "the picture's size"))
-        object.__setattr__(self, "trajectories", tuple(self.trajectories))
+        given = (self.trajectories,) if isinstance(self.trajectories, Trajectory) else self.trajectories
+        try:
+            object.__setattr__(self, "trajectories", tuple(given))
+        except TypeError:
+            raise InputError(f"the trajectories are {given!r:.60}: expected several of Trajectory") from None
+        for each in self.trajectories:
+            if not isinstance(each, Trajectory):
+                raise InputError(
+                    f"one of the trajectories is {each!r:.60}: expected a Trajectory, as from "
+                    "Trajectory.move(box, by=...), or Trajectories.from_boxes(image_size, boxes)"
+                )
 
     @classmethod
-    def from_boxes(cls, image_size: tuple[int, int], boxes: Boxes, *, resample: bool = False) -> "Trajectories":
+    def from_boxes(
+        cls, image_size: tuple[int, int], boxes: Boxes | Float[np.ndarray, "boxes frames 4"], *, resample: bool = False
+    ) -> "Trajectories":
         """Motion given frame by frame, (boxes, frames, 4) in pixels of a picture of `image_size`."""
+        if np.ndim(boxes) != 3:
+            raise InputError(f"the boxes have shape {np.shape(boxes)}: expected (boxes, frames, 4)")
         return cls(image_size, tuple(Trajectory.from_boxes(each, resample=resample) for each in boxes))
 
     def __len__(self) -> int:
@@ -63,7 +79,7 @@ class Trajectories:
         """The trajectory whose boxes are `boxes(num_frames)[index]`."""
         return self.trajectories[index]
 
-    def boxes(self, num_frames: int) -> Boxes:
+    def boxes(self, num_frames: SupportsIndex) -> Boxes:
         """All boxes, float32 (boxes, num_frames, 4) in pixels. Raises InputError as `Trajectory.boxes` does."""
         if not self.trajectories:
             return torch.zeros(0, num_frames, 4)
@@ -95,6 +111,10 @@ class Trajectories:
                 f"{_by(fit.source)}: expected the same picture"
             )
         return Trajectories(fit.target, tuple(trajectory.fitted(fit) for trajectory in self))
+
+    def resized(self, image_size: tuple[int, int]) -> "Trajectories":
+        """The same motions on the same picture, stretched to another size."""
+        return self.fitted(Fit.plan(self.image_size, image_size))
 
     def validate(self, num_frames: int) -> None:
         """Check that a video of `num_frames` frames can follow these; malformed parts cannot even be built.

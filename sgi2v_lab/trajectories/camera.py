@@ -6,7 +6,6 @@ camera still. Every move here says how the *content* moves on the screen: conten
 turns left.
 """
 
-import math
 import re
 from collections.abc import Iterable
 
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import check_size
-from sgi2v_lab.trajectories.geometry import Box, Number, Numbers, numbers
+from sgi2v_lab.trajectories.geometry import Box, Number, Numbers, numbers, positive
 from sgi2v_lab.trajectories.trajectory import Trajectory
 
 __all__ = ["camera_pan", "camera_still", "camera_zoom", "is_camera"]
@@ -88,8 +87,7 @@ def camera_zoom(
     Raises:
         InputError: if a number is out of range, or every camera box would touch something to avoid.
     """
-    if not (math.isfinite(factor) and factor > 0):
-        raise InputError(f"the zoom factor is {factor}: expected a positive number, above 1 to zoom in")
+    factor = positive(factor, "the zoom factor")
     middle = [side / 2 for side in check_size(image_size, "the picture's size")] * 2
     moves = [
         Trajectory.move(box, to=[m + factor * (c - m) for m, c in zip(middle, box, strict=True)], easing=easing)

@@ -23,6 +23,7 @@ __all__ = [
     "centre_of",
     "check_easing",
     "numbers",
+    "positive",
     "read_box",
     "walk",
     "written",
@@ -72,6 +73,17 @@ def numbers(values: object, count: int, what: str) -> tuple[float, ...]:
     if any(abs(value) > FARTHEST for value in floats):
         raise InputError(f"{what} is {list(floats)}: expected pixels, which lie within +-{FARTHEST:.0f} of the corner")
     return floats
+
+
+def positive(value: object, what: str) -> float:
+    """Read a positive number, a factor of sizes, as a float; raise InputError, naming `what`, if it is none."""
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise InputError(f"{what} is {value!r:.80}: expected a positive number, 1 for the same size")
+    return number
 
 
 def walk(points: Sequence[Point], progress: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from jaxtyping import Float, Float64
 from pydantic import with_config
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.trajectories.geometry import (
     EASINGS,
@@ -30,6 +31,7 @@ from sgi2v_lab.trajectories.geometry import (
     centre_of,
     check_easing,
     numbers,
+    positive,
     read_box,
     walk,
 )
@@ -157,11 +159,14 @@ class Trajectory:
         """
         box = read_box(box)
         centre = centre_of(box)
+        if not isinstance(via, Sequence | np.ndarray | Tensor):
+            raise InputError(f"via= is {via!r:.60}: expected a list of points (x, y)")
         stops = [numbers(point, 2, "a via point") for point in via]
+        scale = positive(scale, "scale")
         last = None
         if to is not None and by is not None:
             raise InputError("both to= and by= say where the box goes: expected one of them")
-        if to is not None and len(to) == 4:
+        if to is not None and np.size(to) == 4:
             if scale != 1:
                 raise InputError(
                     f"to= is a whole box and scale is {scale:g}: expected one of them to give the last size"
@@ -212,7 +217,7 @@ class Trajectory:
     @classmethod
     def from_boxes(
         cls,
-        boxes: Float[Tensor, "frames 4"],
+        boxes: Float[Tensor, "frames 4"] | Float[np.ndarray, "frames 4"] | Sequence[Numbers],
         *,
         resample: bool = False,
         name: str = "",
@@ -225,8 +230,7 @@ class Trajectory:
         """
         count = len(boxes)
         keys = tuple(
-            KeyBox(f / max(1, count - 1), read_box(box, f"the box in frame {f}"))
-            for f, box in enumerate(boxes.tolist())
+            KeyBox(f / max(1, count - 1), read_box(box, f"the box in frame {f}")) for f, box in enumerate(boxes)
         )
         return cls(keys, name=name, colour=colour, frames=None if resample else count)
 
@@ -259,14 +263,13 @@ class Trajectory:
             here = boxes[0] + np.concatenate([step - growth / 2, step + growth / 2], axis=-1)
         return torch.from_numpy(here)
 
-    def boxes(self, num_frames: int) -> Float[Tensor, "frames 4"]:
+    def boxes(self, num_frames: SupportsIndex) -> Float[Tensor, "frames 4"]:
         """Its box in each frame, float32 (num_frames, 4): x0, y0, x1, y1 in pixels. The first is the first key box.
 
         Raises:
             InputError: if there is no frame, or the motion was given frame by frame for another number of frames.
         """
-        if num_frames < 1:
-            raise InputError(f"the number of frames is {num_frames}: expected at least 1")
+        num_frames = whole_number(num_frames, "the number of frames", 1)
         if self.frames not in (None, num_frames):
             raise InputError(
                 f"{self._who} was given for {self.frames} frames but {num_frames} are asked for: "
@@ -289,7 +292,6 @@ class Trajectory:
 
 
 def _scaled(box: Box, scale: Number, centre: Point) -> Box:
-    if not 0 < scale < float("inf"):
-        raise InputError(f"scale is {scale}: expected a positive number, 1 for the same size")
+    scale = positive(scale, "scale")
     dx, dy = (box[2] - box[0]) * scale / 2, (box[3] - box[1]) * scale / 2
     return centre[0] - dx, centre[1] - dy, centre[0] + dx, centre[1] + dy

@@ -5,33 +5,39 @@ and renamed when it is whole.
 """
 
 import math
+import numbers
+import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from io import BytesIO
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import SupportsIndex
 
 import av
 import numpy as np
 import torch
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from PIL import Image, ImageSequence
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
-from sgi2v_lab.errors import InputError
-from sgi2v_lab.files import whole_file
+from sgi2v_lab.errors import InputError, whole_number
+from sgi2v_lab.files import as_path, in_order, is_litter, whole_file
+from sgi2v_lab.images.read import read_image
 from sgi2v_lab.shapes import Frames, Video
-from sgi2v_lab.video.frames import as_frames, as_video, enlarge
+from sgi2v_lab.video.frames import AnyVideo, as_frames, enlarge
 
 __all__ = ["encode_mp4", "read_video", "write_frames", "write_video"]
 
 HIGHEST_FPS = {".mp4": 240, ".webp": 240, ".gif": 50}  # browsers play GIF frames shorter than 20 ms at 10 per second
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")  # suffixes of a folder's frames
+LARGEST = 2**31  # bytes of decoded frames; as floats they take four times as much
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
 def write_video(
-    path: str | Path, video: Video | Frames, fps: float | int = 7, scale: int | None = None, smooth: bool = False
+    path: str | Path, video: AnyVideo, fps: numbers.Real = 7, scale: SupportsIndex | None = None, smooth: bool = False
 ) -> Path:
     """Write a video; the suffix says how: .mp4 (H.264, plays in every browser), .gif, .webp, none (a folder of PNGs).
 
@@ -51,7 +57,7 @@ def write_video(
     Raises:
         InputError: unknown suffix, bad fps or scale, a bad video (see `as_frames`), or a place that cannot be written.
     """
-    path = Path(path)
+    path = as_path(path)
     suffix = path.suffix.lower()
     if suffix not in ("", *HIGHEST_FPS):
         raise InputError(f"Cannot write {path.name!r}; expected .mp4, .gif, .webp, or no suffix (a folder of frames).")
@@ -99,7 +105,7 @@ def encode_mp4(target: Path | BytesIO, frames: Frames, fps: float | int) -> None
         container.mux(stream.encode())
 
 
-def write_frames(folder: str | Path, video: Video | Frames) -> Path:
+def write_frames(folder: str | Path, video: AnyVideo) -> Path:
     """Write frame_0000.png, frame_0001.png, ... (lossless) into a folder, and return the folder.
 
     A folder that holds nothing but such frames is replaced; any other folder is left alone.
@@ -107,8 +113,10 @@ def write_frames(folder: str | Path, video: Video | Frames) -> Path:
     Raises:
         InputError: the folder holds something else, cannot be written, or the video is bad (see `as_frames`).
     """
-    folder, frames = Path(folder), as_frames(video)
-    if folder.exists() and not (folder.is_dir() and all(f.match("frame_*.png") for f in folder.iterdir())):
+    folder, frames = as_path(folder, "a folder"), as_frames(video)
+    if folder.exists() and not (
+        folder.is_dir() and all(f.match("frame_*.png") or is_litter(f) for f in folder.iterdir())
+    ):
         raise InputError(f"{str(folder)!r} exists and is not a folder of frames; choose another name.")
     with whole_file(folder) as temporary:
         temporary.mkdir()
@@ -116,13 +124,18 @@ def write_frames(folder: str | Path, video: Video | Frames) -> Path:
             Image.fromarray(frame).save(temporary / f"frame_{i:04d}.png")
         if folder.exists():  # a folder can only be renamed onto an empty one
             for old in folder.iterdir():
-                old.unlink()
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
     return folder
 
 
-def checked_fps(fps: float | int, highest: int) -> float:
+def checked_fps(fps: numbers.Real, highest: int) -> float:
     """The frame rate, or an InputError that says what is wrong with it."""
-    if isinstance(fps, bool) or not isinstance(fps, int | float) or not math.isfinite(fps) or not 0.1 <= fps <= highest:
+    if (
+        isinstance(fps, bool)
+        or not isinstance(fps, numbers.Real)
+        or not math.isfinite(fps)
+        or not 0.1 <= fps <= highest
+    ):
         raise InputError(f"fps is {fps!r}; expected frames per second, a number from 0.1 to {highest}.")
     return float(fps)
 
@@ -130,11 +143,12 @@ def checked_fps(fps: float | int, highest: int) -> float:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def read_video(path: str | Path, max_frames: int | None = None) -> Video:
-    """Read a video: any file that FFmpeg decodes (.mp4, .avi, ...), an animated .gif or .webp, or a folder of pictures.
+def read_video(path: str | Path, max_frames: SupportsIndex | None = None) -> Video:
+    """Read a video: any file that FFmpeg decodes (.mp4, .avi, ...), an animated picture, or a folder of pictures.
 
-    GIF and WebP merge equal frames into one that lasts longer; such a frame is repeated as it lasts (if nothing
-    ever changes, one frame comes back). Pictures in a folder are taken in the order of their names.
+    A film is turned upright as its container says. Animations merge equal frames into one that lasts longer; such a
+    frame is repeated as it lasts (if nothing ever changes, one frame comes back), and a frame of at most 10 ms lasts
+    100 ms, as in browsers. Pictures in a folder are taken in the order of their names, numbers by their value.
 
     Args:
         path: the file or folder.
@@ -144,34 +158,54 @@ def read_video(path: str | Path, max_frames: int | None = None) -> Video:
         (frames, 3, height, width), floats in 0..1.
 
     Raises:
-        InputError: not found, not a video, pictures of different sizes, or no frames.
+        InputError: not found, not a video, pictures of different sizes, no frames, or more than 2 GiB of pixels.
     """
-    path = Path(path)
+    path = as_path(path, "a video")
     if not path.exists():
         raise InputError(f"There is no {str(path)!r}; check the path.")
-    if max_frames is not None and max_frames < 1:
-        raise InputError(f"max_frames is {max_frames}; expected at least 1, or None for all frames.")
+    if max_frames is not None:
+        max_frames = whole_number(max_frames, "max_frames", 1)
+    arrays, size = [], 0
     try:
-        if path.is_dir():
-            pictures = _folder_pictures(path)
-        elif path.suffix.lower() in (".gif", ".webp"):
-            pictures = _animation_pictures(path)
-        else:
-            pictures = _decoded_pictures(path)
-        arrays = list(islice(pictures, max_frames))
-    except (av.FFmpegError, OSError, IndexError, SyntaxError) as error:  # PIL raises SyntaxError on broken PNGs
+        for array in islice(_pictures(path), max_frames):
+            arrays.append(array)
+            size += array.size
+            if size > LARGEST:
+                raise InputError(
+                    f"{str(path)!r} has more than {len(arrays) - 1} frames of {array.shape[1]} x {array.shape[0]} "
+                    "pixels, which is more than fits; give max_frames, or a shorter or smaller video."
+                )
+    except InputError:
+        raise
+    except (av.FFmpegError, OSError, IndexError, ValueError, SyntaxError) as error:  # PIL raises any on broken files
         raise InputError(f"Cannot read {str(path)!r} as a video ({error}); give mp4, gif, webp or frames.") from error
     sizes = {a.shape for a in arrays}
     if len(sizes) != 1:
         found = f"pictures of {len(sizes)} different sizes" if sizes else "no frames"
         raise InputError(f"{str(path)!r} holds {found}; a video needs one or more frames of one size.")
-    return as_video(torch.from_numpy(np.stack(arrays)))
+    height, width, _ = arrays[0].shape
+    video = torch.empty(len(arrays), 3, height, width)
+    for frame, array in zip(video, arrays, strict=True):  # one at a time: together, three copies would be in memory
+        frame.copy_(torch.from_numpy(array).permute(2, 0, 1))
+    return video.div_(255)
+
+
+def _pictures(path: Path) -> Iterator[np.ndarray]:
+    """The frames, each (height, width, 3) bytes, one at a time."""
+    if path.is_dir():
+        files = in_order(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+        return (np.array(read_image(file)) for file in files)
+    try:
+        with Image.open(path):
+            return _animation_pictures(path)
+    except UnidentifiedImageError:
+        return _decoded_pictures(path)
 
 
 def _decoded_pictures(path: Path) -> Iterator[np.ndarray]:
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+            yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
 
 
 def _animation_pictures(path: Path) -> Iterator[np.ndarray]:
@@ -179,15 +213,10 @@ def _animation_pictures(path: Path) -> Iterator[np.ndarray]:
         lengths = []
         for frame in ImageSequence.Iterator(animation):
             frame.load()  # WebP knows a frame's length only once it is decoded
-            lengths.append(frame.info.get("duration", 0))
-        shortest = max(1, min(lengths))
+            length = frame.info.get("duration", 0)
+            lengths.append(length if length > 10 else 100)
+        shortest = min(lengths)
         for frame, length in zip(ImageSequence.Iterator(animation), lengths, strict=True):
-            array = np.asarray(frame.convert("RGB"))
+            array = np.array(frame.convert("RGB"))
             for _ in range(max(1, round(length / shortest))):
                 yield array
-
-
-def _folder_pictures(path: Path) -> Iterator[np.ndarray]:
-    for file in sorted(p for p in path.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg")):
-        with Image.open(file) as picture:
-            yield np.asarray(picture.convert("RGB"))

@@ -1,19 +1,25 @@
 """Videos as floats and as bytes for the screen, and enlarging them by whole factors."""
 
+from collections.abc import Sequence
+from typing import SupportsIndex
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
+from sgi2v_lab.images.read import Picture, read_image
 from sgi2v_lab.shapes import Frames, Video
 
-__all__ = ["as_frames", "as_video", "enlarge"]
+__all__ = ["AnyVideo", "as_frames", "as_video", "enlarge"]
+
+AnyVideo = Video | Frames | np.ndarray | Sequence[Picture]  # an array is as the tensors are, floats or bytes
 
 
-def as_frames(video: Video | Frames) -> Frames:
-    """Bytes for the screen: (frames, height, width, 3), 0..255, on the CPU.
+def as_frames(video: AnyVideo) -> Frames:
+    """Bytes for the screen: (frames, height, width, 3), 0..255, on the CPU; of tensors, arrays or a list of pictures.
 
     Floats (frames, 3, height, width) are rounded; what a decoder leaves a little outside 0..1 is clipped. Bytes
     (frames, height, width, 3) are returned as they are.
@@ -21,6 +27,13 @@ def as_frames(video: Video | Frames) -> Frames:
     Raises:
         InputError: wrong number of axes, not three colours, no frames, no pixels, NaN or infinity.
     """
+    if isinstance(video, list | tuple):
+        pictures = [np.array(read_image(picture)) for picture in video]
+        if len({picture.shape for picture in pictures}) > 1:
+            raise InputError("The pictures have different sizes; a video needs one or more frames of one size.")
+        video = torch.from_numpy(np.stack(pictures)) if pictures else torch.zeros(0, 3, 0, 0)
+    if isinstance(video, np.ndarray) and video.dtype.kind in "fu":
+        video = torch.from_numpy(np.ascontiguousarray(video))
     if not isinstance(video, torch.Tensor) or not (video.is_floating_point() or video.dtype == torch.uint8):
         kind = f"{video.dtype} tensor" if isinstance(video, torch.Tensor) else type(video).__name__
         raise InputError(f"The video is a {kind}; pass a torch tensor of floats in 0..1 or of bytes (uint8).")
@@ -44,7 +57,7 @@ def as_video(frames: Frames) -> Video:
     return frames.permute(0, 3, 1, 2).float() / 255
 
 
-def enlarge(video: Video | Frames, scale: int | None, smooth: bool = False) -> UInt8[Tensor, "frames _ _ 3"]:
+def enlarge(video: AnyVideo, scale: SupportsIndex | None, smooth: bool = False) -> UInt8[Tensor, "frames _ _ 3"]:
     """Enlarge by a whole factor: every pixel a crisp square, or Lanczos if `smooth`. None and 1 change nothing.
 
     Returns:
@@ -53,9 +66,7 @@ def enlarge(video: Video | Frames, scale: int | None, smooth: bool = False) -> U
     Raises:
         InputError: a factor that is not a whole number from 1 to 64, or a bad video (see `as_frames`).
     """
-    frames, scale = as_frames(video), 1 if scale is None else scale
-    if not isinstance(scale, int) or isinstance(scale, bool) or not 1 <= scale <= 64:
-        raise InputError(f"scale is {scale!r}; expected a whole number from 1 to 64.")
+    frames, scale = as_frames(video), 1 if scale is None else whole_number(scale, "scale", 1, 64)
     if scale == 1:
         return frames
     if not smooth:

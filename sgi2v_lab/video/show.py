@@ -2,13 +2,13 @@
 
 import base64
 import html
+import numbers
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
-from sgi2v_lab.errors import InputError
-from sgi2v_lab.shapes import Frames, Video
+from sgi2v_lab.errors import whole_number
 from sgi2v_lab.video.files import HIGHEST_FPS, checked_fps, encode_mp4
-from sgi2v_lab.video.frames import as_frames, enlarge
+from sgi2v_lab.video.frames import AnyVideo, as_frames, enlarge
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -19,9 +19,9 @@ COMFORTABLE_WIDTH = 384  # pixels; a narrower video is enlarged by the largest w
 
 
 def to_html(
-    video: Video | Frames,
-    fps: float | int = 7,
-    width: int | None = None,
+    video: AnyVideo,
+    fps: numbers.Real = 7,
+    width: SupportsIndex | None = None,
     alt: str | None = None,
     title: str | None = None,
 ) -> str:
@@ -40,8 +40,8 @@ def to_html(
         InputError: bad fps or width, or a bad video (see `as_frames`).
     """
     rate = checked_fps(fps, HIGHEST_FPS[".mp4"])
-    if width is not None and width < 1:
-        raise InputError(f"width is {width}; expected a positive number of pixels, or None.")
+    if width is not None:
+        width = whole_number(width, "width", 1)
     frames = as_frames(video)
     count, rows, columns = frames.shape[:3]
     large = enlarge(frames, min(64, max(1, COMFORTABLE_WIDTH // columns)))
@@ -59,9 +59,9 @@ def to_html(
 
 
 def show_video(
-    video: Video | Frames,
-    fps: float | int = 7,
-    width: int | None = None,
+    video: AnyVideo,
+    fps: numbers.Real = 7,
+    width: SupportsIndex | None = None,
     alt: str | None = None,
     title: str | None = None,
 ) -> "HTML":

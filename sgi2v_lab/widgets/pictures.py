@@ -13,6 +13,7 @@ from sgi2v_lab.images.read import read_image, to_pil
 __all__ = ["Picture", "encoded", "read_any"]
 
 Picture = str | os.PathLike | bytes | PIL.Image.Image | np.ndarray | torch.Tensor
+LARGEST_SHOWN = (2048, 1152)  # pixels: what the editor shows, on a screen of two pixels per CSS pixel
 LOSSLESS_UP_TO = 512 * 512  # pixels; larger pictures are sent as JPEG, a tenth of the size
 
 
@@ -36,8 +37,11 @@ def read_any(picture: Picture) -> PIL.Image.Image:
 
 
 def encoded(image: PIL.Image.Image) -> bytes:
-    """A file's content to show: PNG, so exact, for small pictures; JPEG for large ones."""
+    """A file's content to show: PNG, so exact, for small pictures; JPEG for large ones, no larger than the screen."""
     content = io.BytesIO()
+    if image.width > LARGEST_SHOWN[0] or image.height > LARGEST_SHOWN[1]:
+        image = image.copy()
+        image.thumbnail(LARGEST_SHOWN)
     if image.width * image.height <= LOSSLESS_UP_TO:
         image.save(content, format="PNG")
     else:

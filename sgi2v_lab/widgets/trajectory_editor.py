@@ -19,6 +19,7 @@ import traitlets
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import FITS, Fit
+from sgi2v_lab.images.segmentation import object_box
 from sgi2v_lab.trajectories import camera
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import save_trajectories
@@ -28,7 +29,7 @@ from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.video import PALETTE
 from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, with_camera
-from sgi2v_lab.widgets.exchange import from_upload, load_any_size, to_download
+from sgi2v_lab.widgets.exchange import Uploads, from_upload, load_any_size, to_download
 from sgi2v_lab.widgets.pictures import Picture, encoded, read_any
 from sgi2v_lab.widgets.remarks import Remark, remarks_on
 from sgi2v_lab.widgets.threads import TURN, OneAtATime
@@ -104,6 +105,7 @@ class TrajectoryEditor(OneAtATime):
         self._image: PIL.Image.Image | None = None
         self._past: list[Trajectories] = []
         self._future: list[Trajectories] = []
+        self._uploads = Uploads()
         self._reading = self._travelling = False  # a change that comes from the browser, or from undo and redo
         choices = {"easings": list(EASINGS), "palette": list(PALETTE), "camera": list(CAMERA_MOVES)}
         choices["camera_colour"] = camera.COLOUR
@@ -266,15 +268,21 @@ class TrajectoryEditor(OneAtATime):
                 case {"kind": "keys", "index": index}:
                     self.key_every_frame(index)
                 case {"kind": "open", "name": name}:
-                    self._open(name, bytes(buffers[0]))
+                    content = self._uploads.add(message, bytes(buffers[0]))
+                    if content is not None:
+                        self._open(name, content)
+                        self.send({"kind": "opened"})
+                case {"kind": "object", "at": [x, y], "asked": asked}:
+                    self.send({"kind": "object", "asked": asked, "box": object_box(self.image, (x, y))})
                 case {"kind": "save", "suffix": suffix}:
                     file_name, content = to_download(self.trajectories, suffix, self.num_frames)
                     self.send({"kind": "file", "name": file_name}, [content])
                 case {"kind": "check", "document": document}:
                     found = self._remarks_on(from_json(json.dumps(document)))
                     self.send({"kind": "remarks", "remarks": [asdict(remark) for remark in found]})
-        except InputError as error:
-            self.send({"kind": "problem", "to": message.get("kind"), "text": str(error)})
+        except Exception as error:  # whichever: nobody else would hear of it, and the browser waits for an answer
+            text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            self.send({"kind": "problem", "to": message.get("kind"), "text": text})
 
     def _open(self, name: str, content: bytes) -> None:
         if Path(name).suffix.lower() not in (".json", ".npy"):

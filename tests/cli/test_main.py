@@ -22,6 +22,7 @@ from sgi2v_lab.baselines.registry import METHODS
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.settings import Settings
+from sgi2v_lab.trajectories.files import load_trajectories
 from sgi2v_lab.video import read_video
 from tests.helpers.tiny import FRAMES, tiny_pipeline
 
@@ -73,6 +74,14 @@ def run(*arguments):
 
 def present(folder):
     return sorted(str(p) for p in folder.rglob("*"))
+
+
+BOXES = np.array([[[10, 10, 40, 40], [20, 10, 50, 40], [50, 10, 80, 40]]])
+
+
+def other_size():
+    document = json.loads(Path("boxes.json").read_text())
+    Path("b.json").write_text(json.dumps({**document, "image": {"width": 200, "height": 100}}))
 
 
 # --- generate --------------------------------------------------------------------------------------------------------
@@ -178,6 +187,82 @@ def test_generate_from_words_without_control(desk, checkpoint):
     assert json.loads((desk / "out/prompt/run.json").read_text())["controlled"] is False
 
 
+def test_a_video_may_have_the_pictures_own_shape(desk, checkpoint):
+    PIL.Image.open("picture.png").rotate(90, expand=True).save("portrait.png")
+    for size, expected in (("auto", (64, 128)), ("128x128", (128, 128))):
+        made = run("generate", "portrait.png", "--no-control", "--model", checkpoint, "--size", size, "--out", "x")
+        assert made.exit_code == 0, made.output
+        settings = json.loads((desk / "x/run.json").read_text())["settings"]
+        assert (settings["width"], settings["height"]) == expected
+
+
+def test_any_number_of_steps_will_do_without_control(desk, checkpoint):
+    made = run("generate", "picture.png", "--no-control", "--num-inference-steps", 1, "--model", checkpoint)
+    assert made.exit_code == 0, made.output
+
+
+# --- other tools' trajectories ---------------------------------------------------------------------------------------
+
+CENTRES = (BOXES[..., :2] + BOXES[..., 2:]) / 2
+SPLINES = json.dumps([{"x": x, "y": y} for x, y in CENTRES[0].tolist()])
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "options"),
+    [
+        ("kj.json", lambda path: Path(path).write_text(SPLINES), ["--box-size", "30x30"]),
+        ("tracks.npy", lambda path: np.save(path, CENTRES), ["--box-size", 30]),
+        ("boxes.npy", lambda path: np.save(path, BOXES / [*SIZE, *SIZE]), ["--units", "fractions"]),
+        ("b.json", lambda _: other_size(), ["--fit-boxes"]),
+    ],
+)
+def test_other_tools_trajectories_drive_a_video(desk, checkpoint, name, write, options):
+    write(name)
+    made = run("generate", "picture.png", "--boxes", name, *options, "--model", checkpoint, "--out", "x")
+    assert made.exit_code == 0, made.output
+    followed = load_trajectories("x/trajectories.json").boxes(FRAMES)
+    expected = load_trajectories("b.json").resized(SIZE).boxes(FRAMES) if name == "b.json" else torch.tensor(BOXES)
+    assert torch.allclose(followed, expected.float(), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [("t.json", ["--to", "kjnodes"]), ("t.npy", []), ("t.npy", ["--to", "tracks"]), ("t.pth", [])]
+)
+def test_convert_there_and_back(desk, name, more):
+    there = run("convert", "boxes.json", name, *more, "--frames", 14)
+    assert there.exit_code == 0 and there.stdout == f"{name}  (1 boxes on 100 x 50 px)\n", there.output
+    size = ["--image", "picture.png"] if more else ["--image-size", "100x50"]
+    about = ["--box-size", "30x30"] if more or name == "t.pth" else []
+    back = run("convert", name, "back.json", *size, *about, "--resample")
+    assert back.exit_code == 0, back.output
+    drawn = load_trajectories("boxes.json")
+    assert torch.allclose(load_trajectories("back.json").boxes(14), drawn.boxes(14), atol=0.5)
+    assert len(load_trajectories("back.json").boxes(25)[0]) == 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["boxes.json", "t.npy"], "expected --frames"),
+        (["boxes.json", "t.txt"], "suffix '.txt'"),
+        (["boxes.json", "t.npy", "--to", "kjnodes"], "traj, tracks"),
+        (["nothing.json", "t.npy"], "nothing.json"),
+        (["tracks.npy", "t.json"], "--image-size"),
+        (["tracks.npy", "t.json", "--image-size", "100x50"], "--box-size"),
+        (["tracks.npy", "t.json", "--image-size", "0x50"], "--image-size is '0x50'"),
+        (["tracks.npy", "t.json", "--image-size", "9x9", "--image", "picture.png"], "leave one out"),
+        (["tracks.npy", "t.json", "--image-size", "100x50", "--box-size", "30", "--frames", 9], "--resample"),
+        (["boxes.json", "t.npy", "--frames", 3, "--image-size", "200x100"], "--fit-boxes"),
+    ],
+)
+def test_convert_asks_for_what_it_lacks(desk, arguments, told):
+    np.save("tracks.npy", CENTRES)
+    before = present(desk)
+    refused = run("convert", *arguments)
+    assert refused.exit_code == 2 and told in refused.stderr and refused.stderr.count("\n") == 1
+    assert present(desk) == before
+
+
 # --- what a user can get wrong ---------------------------------------------------------------------------------------
 
 
@@ -204,7 +289,12 @@ BAD = {
     "half a picture": (cut_short, ["half.png", "--boxes", "boxes.json"], "half.png is damaged"),
     "100 megapixels": (bomb, ["bomb.png", "--boxes", "boxes.json"], "10000 x 10000"),
     "no such boxes": (None, ["picture.png", "--boxes", "nothing.json"], "nothing.json"),
-    "another suffix": (None, ["picture.png", "--boxes", "picture.png"], ".json or .npy"),
+    "another suffix": (None, ["picture.png", "--boxes", "picture.png"], "expected JSON, .npy"),
+    "tracks": (lambda: np.save("b.npy", np.ones((1, 3, 2)) * 30), ["picture.png", "--boxes", "b.npy"], "--box-size"),
+    "fractions": (lambda: np.save("b.npy", BOXES / 100), ["picture.png", "--boxes", "b.npy"], "--units fractions"),
+    "another size": (other_size, ["picture.png", "--boxes", "b.json"], "--fit-boxes"),
+    "box size": (None, ["picture.png", "--boxes", "boxes.json", "--box-size", "big"], "such as 64x48"),
+    "an address": (None, ["https://example.org/a.png", "--boxes", "boxes.json"], "address on the web"),
     "NaN": (lambda: write_array("b.npy", FRAMES, np.nan), ["picture.png", "--boxes", "b.npy"], "NaN"),
     "infinity": (lambda: write_array("b.npy", FRAMES, np.inf), ["picture.png", "--boxes", "b.npy"], "finite"),
     "NaN in JSON": (lambda: write_boxes("b.json", last=(np.nan,) * 4), ["picture.png", "--boxes", "b.json"], "NaN"),
@@ -229,6 +319,9 @@ BAD = {
     "layers": (None, ["picture.png", "--boxes", "boxes.json", "--layers", "all"], "layers is 'all'"),
     "steps": (None, ["picture.png", "--boxes", "boxes.json", "--control-steps", "1-9"], "control_steps ends at 9"),
     "size": (None, ["picture.png", "--boxes", "boxes.json", "--width", "100"], "multiple of 64"),
+    "size twice": (None, ["picture.png", "--boxes", "boxes.json", "--size", "64x64", "--width", "64"], "leave one out"),
+    "no size": (None, ["picture.png", "--boxes", "boxes.json", "--size", "large"], "--size is 'large'"),
+    "half pixels": (None, ["picture.png", "--boxes", "boxes.json", "--size", "64.5x64"], "whole pixels"),
     "method": (None, ["picture.png", "--boxes", "boxes.json", "--method", "magic"], "unknown method 'magic'"),
     "fit": (None, ["picture.png", "--boxes", "boxes.json", "--fit", "squeeze"], "squeeze"),
     "nothing": (None, [], "exactly one"),
@@ -318,7 +411,8 @@ def test_models_refuses(name, desk):
 
 
 def test_models_tells_of_damage(desk):
-    for name, text in {"model_index.json": "{}", "unet/config.json": "{", "x": ""}.items():
+    files = {f"{part}/x": "" for part in ("feature_extractor", "image_encoder", "scheduler", "vae")}
+    for name, text in {"model_index.json": "{}", "unet/config.json": "{", **files}.items():
         (desk / "model" / name).parent.mkdir(parents=True, exist_ok=True)
         (desk / "model" / name).write_text(text)
     told = run("models", "model")
@@ -344,6 +438,22 @@ def test_help_is_quick():
     code = "import sys\nfrom sgi2v_lab.cli.main import main\ntry: main()\nfinally: print('torch' in sys.modules)"
     told, _ = process("generate", "--help", code=code).communicate(timeout=600)
     assert "--control-steps" in re.sub(r"\x1b\[[0-9;]*m", "", told) and told.endswith("False\n")
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "ascii"])
+def test_any_terminal_can_be_printed_to(desk, checkpoint, encoding):
+    named = desk / "modèle 模型"
+    named.symlink_to(checkpoint)
+    for command in (["models", "toy", named], ["--help"], ["generate", "nothing – 图.png", "--no-control"]):
+        running = subprocess.run(
+            [sys.executable, "-c", ENTRY, *map(str, command)],
+            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding, "COLUMNS": "200"},
+            capture_output=True,
+            check=False,
+        )
+        assert running.returncode == (2 if "generate" in command else 0), running.stderr
+        assert b"Traceback" not in running.stderr
+        assert (running.stdout + running.stderr).decode(encoding, errors="replace").strip()
 
 
 def test_a_mistake_in_a_true_process(desk):

@@ -13,9 +13,9 @@ from sgi2v_lab.cli.main import app
 from sgi2v_lab.cli.write import run_record, write_run
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis import Diagnosis, JudgedVideo, diagnose, diagnose_folder, judge
-from sgi2v_lab.evaluation.diagnosis.finding import SEVERITIES, Finding, severity_of
+from sgi2v_lab.evaluation.diagnosis.finding import SEVERITIES, Finding
 from sgi2v_lab.evaluation.diagnosis.looks import cut_out, detail_kept
-from sgi2v_lab.evaluation.trackers.template import find_box
+from sgi2v_lab.evaluation.metrics.measured import centres
 from sgi2v_lab.files import write_record
 from sgi2v_lab.images.read import to_pil
 from sgi2v_lab.pipeline import Run
@@ -196,26 +196,18 @@ def test_a_camera_move_that_was_asked_for_is_no_drift():
 
 def test_detail_does_not_mind_color_or_light():
     video = render(SCENE, SIDE)
-    box = true_boxes(SCENE, SIDE)[0]
+    box = true_boxes(SCENE, SIDE)
     lit = torch.cat([video[:1], 0.6 * video[1:].flip(1)])  # darker, red and blue exchanged
-    kept = detail_kept(cut_out(lit, box, (box[:, :2] + box[:, 2:]) / 2))
+    kept = detail_kept(*cut_out(lit, box[0], centres(box)[0]))
     assert (kept > 0.8).all()
-    blurred = detail_kept(cut_out(softened(video, 2.5), box, (box[:, :2] + box[:, 2:]) / 2))
+    blurred = detail_kept(*cut_out(softened(video, 2.5), box[0], centres(box)[0]))
     assert blurred[0] == pytest.approx(1) and (blurred[1:] < 0.8).all() and blurred[1:].median() < 0.7, blurred
 
 
-def test_places_and_similarities_belong_together():
-    video, box = render(SCENE, SIDE), true_boxes(SCENE, SIDE)[0, 0]
-    match = find_box(video, box)
-    for t in range(FRAMES):
-        row, column = divmod(int(match.similarity[t].argmax()), match.similarity.shape[2])
-        assert (match.places[row, column] - match.centers[t]).abs().max() <= 1
-
-
 SETTING_FAULTS = [
-    ({"settings": SETTINGS.replace(iterations=0)}, "control", "no iterations"),
-    ({"settings": SETTINGS.replace(learning_rate=0)}, "control", "rate is 0"),
-    ({"settings": SETTINGS.replace(cutoff=0)}, "control", "cut-off is 0"),
+    ({"settings": SETTINGS.replace(iterations=0)}, "control", "iterations is 0"),
+    ({"settings": SETTINGS.replace(learning_rate=0)}, "control", "learning_rate is 0"),
+    ({"settings": SETTINGS.replace(cutoff=0)}, "control", "cutoff is 0"),
     ({"sigmas": [0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0]}, "control", "late"),
     ({"losses": {5: [1.0, 1.0, 0.99], 6: [2.0, 2.0, 1.99]}}, "loss", "hardly fell"),
     ({"losses": {5: [1.0, 2.0, 3.0]}}, "loss", "rose"),
@@ -337,12 +329,12 @@ def test_what_does_not_belong_together_is_refused():
     video, boxes = render(SCENE, SIDE), true_boxes(SCENE, SIDE)
     for known, words in (
         ({"boxes": boxes[:, :3]}, "3 frames"),
-        ({"boxes": boxes + 500}, "outside the first frame"),
+        ({"boxes": boxes + 500}, "first frame"),
         ({"uncontrolled": video[:3]}, "without control"),
         ({"image": video[0, :, :64]}, "resize"),
     ):
         with pytest.raises(InputError, match=words):
-            JudgedVideo(video, **known)
+            judge(JudgedVideo(video, **known))
 
 
 def test_a_diagnosis_is_shown():
@@ -356,8 +348,12 @@ def test_a_diagnosis_is_shown():
 
 
 def test_severity_is_how_far_beyond():
-    assert severity_of(1.5, 1) == "moderate" and severity_of(2.5, 1) == "severe"
-    assert severity_of(0.5, 0.6, lower_is_worse=True) == "moderate"
-    assert severity_of(math.nan, 1) == "severe"
-    unshown = Finding("loss", "severe", "It rose.", math.nan, 1.0, "of its first value", "Lower the rate.")
+    def one(value, threshold, **more):
+        return Finding("loss", "It rose.", value, threshold, "of its first value", "Lower the rate.", **more)
+
+    assert one(1.5, 1).severity == "moderate" and one(2.5, 1).severity == "severe"
+    assert one(0.5, 0.6).severity == "moderate" and one(0.2, 0.6).severity == "severe"
+    assert one(2.5, 1, hint=True).severity == "hint"
+    unshown = one(math.nan, 1)
+    assert unshown.severity == "severe"
     assert unshown.to_dict()["value"] is None and "not a number" in unshown.number

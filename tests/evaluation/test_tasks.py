@@ -1,7 +1,6 @@
 """Tasks survive: kills, full disks, damage, deletion, company, workers that die; on processes, executors and Dask."""
 
 import errno
-import json
 import os
 import random
 import shutil
@@ -10,20 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.tasks import executors
-from sgi2v_lab.evaluation.tasks import log as log_module
-from sgi2v_lab.evaluation.tasks.executors import HOPELESS, Lost, dask_executor, in_processes, on_executor
-from sgi2v_lab.evaluation.tasks.folder import State, TaskFolder
-from sgi2v_lab.evaluation.tasks.log import TaskLog
-from sgi2v_lab.evaluation.tasks.resumable import finish_tasks
-from tests.helpers.quick_tasks import WEIGHTS, Deadly, Faulty, Quick, finish, model
+from sgi2v_lab.evaluation.tasks import run as run_module
+from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, State
+from sgi2v_lab.evaluation.tasks.run import HOPELESS, run_tasks
+from sgi2v_lab.evaluation.tasks.status import status_of
+from tests.helpers.quick_tasks import WEIGHTS, Deadly, Faulty, Quick, finish, model, no_model
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "from tests.helpers.quick_tasks import main; main()"
@@ -76,7 +71,7 @@ def test_kill_9_at_20_random_moments_loses_only_what_is_in_flight(tmp_path):
             run.wait()
             run.stderr.close()
         if (folder / "tasks").exists():
-            found = {TaskFolder(folder / "tasks").look(record["key"]).state for record in whole}
+            found = {RecordFolder(folder / "tasks").look(record.key).state for record in whole}
             assert found <= {State.FINISHED, State.ABSENT}, "something is half there"
     assert 20 < present() < count, "they were killed in the middle"
     last = start(folder, count, 0.02, workers=2)
@@ -91,7 +86,7 @@ def test_kill_9_at_20_random_moments_loses_only_what_is_in_flight(tmp_path):
 def test_workers_do_not_outlive_a_killed_run(tmp_path):
     run = start(tmp_path, 4, 600, workers=2)
     wait_until(lambda: len(begun(tmp_path)) == 2)
-    tasks = TaskFolder(tmp_path / "tasks")
+    tasks = RecordFolder(tmp_path / "tasks")
     assert sum(tasks.claimed(Quick(n).key) for n in range(4)) == 2
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
@@ -102,44 +97,47 @@ def test_workers_do_not_outlive_a_killed_run(tmp_path):
 # --- what happens to files -------------------------------------------------------------------------------------------
 
 
-def test_damaged_and_deleted_records_are_made_again_and_it_says_so(tmp_path):
-    tasks, log = [Quick(n) for n in range(5)], TaskLog(tmp_path / "log.jsonl")
-    first = finish(tasks, tmp_path / "tasks", log=log)
+def test_damaged_and_deleted_records_are_made_again_and_damage_is_reported(tmp_path):
+    tasks = [Quick(n) for n in range(5)]
+    first = finish(tasks, tmp_path / "tasks")
     cut, emptied, other, gone, kept = (tmp_path / "tasks" / f"{task.key}.json" for task in tasks)
     cut.write_bytes(cut.read_bytes()[:-20])
     emptied.write_bytes(b"\0" * 700)
     other.write_text('["no", "record"]')
     gone.unlink()
     untouched = kept.stat().st_mtime_ns
-    again = finish(tasks, tmp_path / "tasks", log=log)
-    why = [record.pop("replaces", None) for record in again]
-    assert again == first and kept.stat().st_mtime_ns == untouched
-    assert why[:3] == [f"{path.name} is cut off or is no record" for path in (cut, emptied, other)]
-    assert why[3:] == [f"{gone.name} was deleted", None]
-    assert finish(tasks, tmp_path / "tasks", log=log)[3]["replaces"], "and it is not forgotten"
+    status = status_of(tmp_path / "tasks", {task.key: f"number {task.number}" for task in tasks})
+    assert (status.finished, status.damaged, status.left) == (1, 3, 1)
+    assert status.damages[0] == f"number 0: {cut.name} is cut off or is no record"
+    again = finish(tasks, tmp_path / "tasks")
+    assert [r.result for r in again] == [r.result for r in first] and kept.stat().st_mtime_ns == untouched
+    damage = [f"{path.name} is cut off or is no record" for path in (cut, emptied, other)]
+    assert [r.replaces for r in again] == [*damage, None, None]
+    assert finish(tasks, tmp_path / "tasks")[0].replaces, "and it is not forgotten"
 
 
 def test_a_film_strip_that_is_cut_off_is_noticed(tmp_path):
-    folder = TaskFolder.at(tmp_path)
-    record = {"key": "0" * 20, "strip": f"{'0' * 20}.png", "strip_bytes": 8, "result": {}}
-    (tmp_path / record["strip"]).write_bytes(b"12345678")
+    folder = RecordFolder.at(tmp_path)
+    strip = tmp_path / f"{'0' * 20}.png"
+    record = Record(key="0" * 20, task={}, weights=WEIGHTS, strip=strip.name, strip_bytes=8, result={})
+    strip.write_bytes(b"12345678")
     folder.keep(record)
-    assert folder.look(record["key"]).state is State.FINISHED
-    (tmp_path / record["strip"]).write_bytes(b"1234567")
-    assert folder.look(record["key"]).why == f"{record['strip']} has 7 bytes instead of 8"
-    (tmp_path / record["strip"]).unlink()
-    assert folder.look(record["key"]).why == f"{record['strip']} is gone"
+    assert folder.look(record.key).state is State.FINISHED
+    strip.write_bytes(b"1234567")
+    assert folder.look(record.key).why == f"{strip.name} has 7 bytes instead of 8"
+    strip.unlink()
+    assert folder.look(record.key).why == f"{strip.name} is gone"
 
 
 def test_what_a_killed_process_left_behind_is_removed_and_others_files_are_not(tmp_path):
     key = Quick(1).key
     for name in (f".{key}.0123abcd.json", f".{key}.0123abcd.png", f"{key}.lock", "notes.txt", ".hidden.json"):
         (tmp_path / name).touch()
-    assert not TaskFolder(tmp_path).claimed(key)
+    assert not RecordFolder(tmp_path).claimed(key)
     finish([], tmp_path)
     assert names(tmp_path) == [".hidden.json", "notes.txt"]
     (tmp_path / f".{key}.0123abcd.json").touch()
-    with TaskFolder(tmp_path).claim(key) as mine:
+    with RecordFolder(tmp_path).claim(key) as mine:
         assert mine
         finish([], tmp_path)
         assert f".{key}.0123abcd.json" in names(tmp_path), "somebody may be writing it"
@@ -154,13 +152,13 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, workers):
     disk.mkdir()
     script = f"""
 import subprocess, sys
-from tests.helpers.quick_tasks import Path, Quick, TaskFolder, finish
+from tests.helpers.quick_tasks import Path, Quick, RecordFolder, finish
 mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", {str(disk)!r}]).returncode
 if mounted:
     sys.exit(77)
 tasks = [Quick(n) for n in range(40)]
 from sgi2v_lab.errors import InputError
-folder = TaskFolder(Path({str(disk)!r}))
+folder = RecordFolder(Path({str(disk)!r}))
 try:
     finish(tasks, folder.path, workers={workers})
 except InputError as error:
@@ -219,14 +217,14 @@ def test_what_another_run_is_at_is_waited_for_and_taken_over_if_it_dies(tmp_path
     records = []
     ours = threading.Thread(target=lambda: records.extend(finish([Quick(1), Quick(0)], tmp_path / "tasks")))
     ours.start()
-    wait_until(lambda: TaskFolder(tmp_path / "tasks").look(Quick(1).key).state is State.FINISHED)
+    wait_until(lambda: RecordFolder(tmp_path / "tasks").look(Quick(1).key).state is State.FINISHED)
     time.sleep(0.5)
     assert ours.is_alive(), "it waits for the other one"
     other.kill()
     other.wait()
     other.stderr.close()
     ours.join(600)
-    assert [record["result"]["square"] for record in records] == [1001, 1000]
+    assert [record.result["square"] for record in records] == [1001, 1000]
 
 
 # --- failures and dead workers ---------------------------------------------------------------------------------------
@@ -234,8 +232,8 @@ def test_what_another_run_is_at_is_waited_for_and_taken_over_if_it_dies(tmp_path
 
 def test_a_failing_task_is_recorded_and_tried_again(tmp_path):
     records = finish([Quick(1), Faulty(2), Quick(3)], tmp_path)
-    assert [record.get("error") for record in records] == [None, "RuntimeError: the lamp went out", None]
-    assert finish([Quick(2)], tmp_path)[0]["result"]["square"] == 1004
+    assert [record.error for record in records] == [None, "RuntimeError: the lamp went out", None]
+    assert finish([Quick(2)], tmp_path)[0].result["square"] == 1004
 
 
 @pytest.mark.slow
@@ -243,59 +241,22 @@ def test_a_worker_that_dies_is_survived_and_what_kills_it_each_time_is_given_up(
     once = str(tmp_path / "once")
     tasks = [Quick(0, seconds=0.2), Deadly(1, once), Deadly(2), *(Quick(n) for n in range(3, 12))]
     records = finish(tasks, tmp_path / "tasks", workers=2)
-    assert [n for n, record in enumerate(records) if "error" in record] == [2]
-    assert records[2]["error"].startswith("its worker process was ended from outside 3 times")
-    assert records[1]["result"]["square"] == 1001
+    assert [n for n, record in enumerate(records) if record.error] == [2]
+    assert records[2].error.startswith("its worker was killed twice")
+    assert records[1].result["square"] == 1001
 
 
 @pytest.mark.slow
 def test_where_every_worker_dies_it_stops(tmp_path, monkeypatch):
-    monkeypatch.setattr(executors, "ATTEMPTS", 1)
+    monkeypatch.setattr(run_module, "HOPELESS", 2)
     with pytest.raises(InputError, match="fewer workers"):
         finish([Deadly(n) for n in range(3 * HOPELESS)], tmp_path, workers=2)
 
 
-def test_any_executor_will_do_and_one_that_is_closed_is_one_sentence(tmp_path):
-    tasks = [Quick(n) for n in range(6)]
-    with ThreadPoolExecutor(3) as pool:
-        assert finish(tasks, tmp_path / "a", executor=pool) == finish(tasks, tmp_path / "b")
-    with pytest.raises(InputError, match="executor broke or was closed"):
-        finish([*tasks, Quick(7)], tmp_path / "a", executor=pool)
-
-
-class Unlucky(ThreadPoolExecutor):
-    """Loses what is submitted among others, and whatever is deadly; as a cluster does whose worker is ended."""
-
-    def __init__(self, crowd: int):
-        super().__init__(1)
-        self.crowd = crowd
-
-    def submit(self, work, job):
-        self.crowd -= 1
-        if self.crowd >= 0 or job < 0:
-            return super().submit(os.getenv, None)  # a TypeError, from outside the work
-        return super().submit(work, job)
-
-
-def test_what_was_lost_beside_something_deadly_is_tried_again_alone():
-    jobs = {"good": 3, "deadly": -1, "better": 4}
-    with Unlucky(crowd=3) as pool:
-        found = dict(on_executor(abs, jobs, pool))
-    assert (found["good"], found["better"]) == (3, 4)
-    assert isinstance(found["deadly"], Lost) and "TypeError" in found["deadly"].why
-
-
-def test_a_model_that_cannot_be_loaded_stops_the_run_when_it_is_bad_input(tmp_path):
-    def load():
-        raise InputError("no such weights")
-
-    with ThreadPoolExecutor(1) as pool, pytest.raises(InputError, match="no such weights"):
-        finish_tasks([Quick(1)], TaskFolder.at(tmp_path), WEIGHTS, load, executor=pool)
+def test_a_model_that_cannot_be_loaded_stops_the_run(tmp_path):
+    with pytest.raises(InputError, match="no such weights"):
+        run_tasks([Quick(1), Quick(2)], RecordFolder.at(tmp_path), WEIGHTS, no_model, workers=2)
     assert names(tmp_path) == []
-
-
-def test_processes_hand_back_what_was_asked_in_any_order():
-    assert dict(in_processes(abs, {"a": -1, "b": 2, "c": -3}, 2)) == {"a": 1, "b": 2, "c": 3}
 
 
 # --- Dask ------------------------------------------------------------------------------------------------------------
@@ -317,9 +278,9 @@ def cluster():
 @pytest.mark.slow
 def test_a_dask_cluster_gives_what_processes_give(tmp_path, cluster):
     tasks = [Quick(n, str(tmp_path / "log"), 0.02) for n in range(30)] + [Faulty(99)]
-    there = finish(tasks, tmp_path / "dask", executor=cluster.scheduler_address)
+    there = finish(tasks, tmp_path / "dask", dask=cluster.scheduler_address)
     assert there == finish(tasks, tmp_path / "processes", workers=2)
-    again = finish(tasks[:-1], tmp_path / "dask", executor="tcp://127.0.0.1:1")
+    again = finish(tasks[:-1], tmp_path / "dask", dask="tcp://127.0.0.1:1")
     assert again == there[:-1], "where all is finished, nobody is asked"
 
 
@@ -335,36 +296,17 @@ def test_a_dask_worker_killed_midway_is_survived(tmp_path, cluster):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    records = finish([*tasks, Deadly(77)], tmp_path / "tasks", executor=cluster.scheduler_address)
+    records = finish([*tasks, Deadly(77)], tmp_path / "tasks", dask=cluster.scheduler_address)
     killer.join()
-    assert [record["result"]["square"] for record in records[:-1]] == [n**2 + model() for n in range(30)]
-    assert records[-1]["error"].startswith("KilledWorker"), "and what kills each worker is given up"
+    assert [record.result["square"] for record in records[:-1]] == [n**2 + model() for n in range(30)]
+    assert records[-1].error.startswith("its worker was killed twice"), "and what kills each worker is given up"
 
 
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(executors, "PATIENCE", 0.5)
+    monkeypatch.setattr(run_module, "PATIENCE", 0.5)
     with pytest.raises(InputError, match="no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
-        finish([Quick(1)], tmp_path, executor="tcp://127.0.0.1:1")
+        finish([Quick(1)], tmp_path, dask="tcp://127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"pip install 'sgi2v_lab\[cluster\]'"), dask_executor("tcp://127.0.0.1:1"):
-        pass
-
-
-# --- the log -----------------------------------------------------------------------------------------------------
-
-
-def test_the_log_tells_the_pace_and_passes_over_what_is_cut_off(tmp_path, monkeypatch):
-    log, clock = TaskLog(tmp_path / "log.jsonl"), iter(range(0, 1000, 10))
-    # only the log's clock: a cluster's threads of the tests before may still ask for the time
-    monkeypatch.setattr(log_module, "time", SimpleNamespace(time=lambda: next(clock)))
-    assert log.finished() == set() and log.pace() is None
-    log.begin()
-    log.add("a", True)
-    log.add("b", False)
-    assert log.pace() == 10 and log.finished() == {"a"}
-    with log.path.open("a") as file:
-        file.write('\n{"at": 33, "key": "c", "fin')  # killed while it wrote
-    log.begin(["d"])
-    assert log.finished() == {"a", "d"} and log.pace() is None
-    assert [json.loads(line)["at"] for line in log.path.read_text().splitlines()[1:4]] == [0, 10, 20]
+    with pytest.raises(InputError, match=r"pip install 'sgi2v_lab\[cluster\]'"):
+        finish([Quick(1)], tmp_path, dask="tcp://127.0.0.1:1")

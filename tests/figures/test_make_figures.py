@@ -1,4 +1,4 @@
-"""The figures of figures/: their drawing on a tiny model, and which of the benchmark's pictures they take over."""
+"""The figures of figures/, drawn with a tiny model."""
 
 import json
 
@@ -8,8 +8,8 @@ import torch
 from jaxtyping import config as jaxtyping_config
 from PIL import Image
 
-from figures import make_figures as paper_figures
-from figures.make_figures import COPIED, draw_features, draw_run, make_figures
+from figures import make_figures as make_figures_module
+from figures.make_figures import draw_features, draw_run, make_figures
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.plots.alignment import plot_alignment
@@ -39,34 +39,24 @@ def test_drawing(checkpoint, tmp_path):
     assert all(shows_something(tmp_path / name) for name in drawn)
 
 
-def test_all_figures_and_the_benchmark_behind_them(checkpoint, tmp_path, monkeypatch):
-    asked = {}
-
-    def run_benchmark(work, model, **options):
-        asked["benchmark"] = (work, model, options)
-        work.mkdir()
-        for name in COPIED:
-            (work / name).write_text(name)
-        Image.new("RGB", (1920, 1500), "orange").save(work / "photos.png")
-
-    monkeypatch.setattr(paper_figures, "run_benchmark", run_benchmark)
-
+def test_all_figures(checkpoint, tmp_path, monkeypatch):
     def demo(out, *, model, progress):
         out.mkdir()
-        (out / "film_strip.png").write_text(f"strip of {model}")
+        Image.effect_noise((64, 64), 50).save(out / "film_strip.png")
 
-    monkeypatch.setattr(
-        paper_figures, "check_claims", lambda *arguments, **options: asked.update(claims=(*arguments, options))
-    )
-    monkeypatch.setattr(paper_figures, "demo", demo)
-    out, work, told = tmp_path / "figures", tmp_path / "benchmark", []
-    make_figures(out, work, str(checkpoint), scenes=2, compared=3, workers=1, tell=told.append)
-    assert asked["benchmark"] == (work, str(checkpoint), {"scenes": 2, "seeds": 1, "workers": 1, "progress": False})
-    assert asked["claims"] == (work, str(checkpoint), {"scenes": 3, "workers": 1, "progress": False})
-    assert {copy: (out / copy).read_text() for copy in COPIED.values()} == {v: k for k, v in COPIED.items()}
-    assert Image.open(out / "photographs.png").size == (1280, 1000)
-    assert (out / "demo_film_strip.png").read_text() == f"strip of {checkpoint}"
-    assert (out / "alignment.png").is_file() and len(told) == 4
+    monkeypatch.setattr(make_figures_module, "demo", demo)
+    monkeypatch.setattr(make_figures_module, "CATEGORIES", ("single", "photo"))
+    monkeypatch.setattr(make_figures_module, "KINDS", ("aligned",))
+    paper = tmp_path / "paper.toml"
+    paper.write_text('title = "Cut-off"\nmethods = ["none"]\ncategories = ["single"]\n[vary]\ncutoff = [0]\n')
+    monkeypatch.setattr(make_figures_module, "PAPER", paper)
+    out, told = tmp_path / "figures", []
+    make_figures(out, tmp_path / "out" / "benchmark", str(checkpoint), scenes=2, compared=1, tell=told.append)
+    names = {"scores", "results", "photographs", "ablations", "matching", "demo_film_strip"}
+    names |= {"features_by_layer", "alignment", "optimisation", "spectra"}
+    assert {path.stem for path in out.iterdir()} == names and len(told) == 4
+    assert all(shows_something(out / f"{name}.png") for name in names)
+    assert Image.open(out / "photographs.png").width == 1280
 
 
 def test_alignment_shows_each_kind_twice_with_its_boxes(monkeypatch):

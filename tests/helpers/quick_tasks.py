@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgi2v_lab.evaluation.tasks.folder import TaskFolder, task_key
-from sgi2v_lab.evaluation.tasks.log import TaskLog
-from sgi2v_lab.evaluation.tasks.resumable import finish_tasks
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.tasks.records import RecordFolder, task_key
+from sgi2v_lab.evaluation.tasks.run import run_tasks
 
 WEIGHTS = "none"
 
@@ -20,6 +20,11 @@ WEIGHTS = "none"
 def model() -> int:
     """In place of a model."""
     return 1000
+
+
+def no_model() -> int:
+    """In place of weights that cannot be loaded."""
+    raise InputError("no such weights")
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,8 @@ class Deadly(Quick):
 
 def finish(tasks, folder, **options):
     """The tasks' records, without the time that they took."""
-    records = finish_tasks(tasks, TaskFolder.at(folder), WEIGHTS, model, **options)
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+    records = run_tasks(tasks, RecordFolder.at(folder), WEIGHTS, model, **options)
+    return [record.model_copy(update={"seconds": None}) for record in records]
 
 
 def main() -> None:
@@ -77,4 +82,4 @@ def main() -> None:
     folder, count, seconds, workers = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [Quick(number, str(folder / "log"), seconds) for number in range(count)]
-    finish(tasks, folder / "tasks", workers=workers, log=TaskLog(folder / "log.jsonl"))
+    finish(tasks, folder / "tasks", workers=workers)

@@ -1,141 +1,109 @@
-"""Folders as sweeps, comparisons and benchmarks write them, with figures of our choice: for tests of reports."""
+"""Folders as `evaluate` writes them, with figures of our choice: for tests of reports."""
 
-import json
 from pathlib import Path
 
 import torch
 
 from sgi2v_lab.baselines import METHODS
-from sgi2v_lab.evaluation.experiments.method_task import MethodTask
-from sgi2v_lab.evaluation.experiments.video_task import TruthTask, VideoTask
-from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
-from sgi2v_lab.evaluation.tasks.folder import VERSION, TaskFolder, task_key
-from sgi2v_lab.evaluation.tasks.status import PLAN, TASKS
-from sgi2v_lab.evaluation.tasks.strips import write_strip
-from sgi2v_lab.settings import Settings
+from sgi2v_lab.evaluation.experiments.plan import PLAN, TASKS, TRUTH, Arm, Plan, PlannedQuestion, PlannedTask
+from sgi2v_lab.evaluation.experiments.video_task import VideoResult
+from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, task_key
+from sgi2v_lab.files import write_text
 
 WEIGHTS = "0123456789abcdef0123"
 SIZE, FRAMES = (32, 32), 3
-SETTINGS = Settings(width=SIZE[0], height=SIZE[1], num_frames=FRAMES)
-MACHINE = {
-    "versions": {"python": "3.11.9"},
-    "platform": "Linux",
-    "device": "cpu",
-    "device_name": "x86_64",
-    "threads": 1,
-}
+BOXES = [[(4.0 + 8 * k, 4.0, 14.0 + 8 * k, 14.0) for k in range(FRAMES)]]
+BASE = {"cutoff": 0.5, "learning_rate": 0.2, "control_steps": [5, 20], "features": "aligned"}
+MACHINE = {"versions": {"python": "3.11.9"}, "platform": "Linux", "device": "cpu", "device_name": "x86_64"}
+TRUE_VIDEO = Arm(label="True video", group="method", method=TRUTH)
+GREY = torch.full((FRAMES, 3, *SIZE[::-1]), 0.5)
 
 
-def record(task, values, weights=WEIGHTS, version=VERSION, key=None):
-    """A record as `finish_tasks` makes it: of a result, or of a failure where the values are a sentence."""
-    head = {
-        "key": key or task_key(task.identity(), weights),
-        "version": version,
-        "task": task.identity(),
-        "model": weights,
-        "strip": None,
-        "seconds": 1.0,
-    }
-    if isinstance(values, str):
-        return head | {"error": values}
-    about = {"tracker": "ncc", "resolution": list(SIZE), "frames": FRAMES, "per_object": [1.0]}
-    return head | {"result": about | values}
+def method(name):
+    """An arm of a comparison of methods."""
+    plain = METHODS["none"].title if name != "none" else None
+    return Arm(label=METHODS[name].title, group="method", method=name, source=METHODS[name].source, plain=plain)
 
 
-def keep(folder, task, values, video=None, **options):
-    """Write a record, and a film strip: grey, or the one given."""
-    shown = torch.full((FRAMES, 3, *SIZE), 0.5) if video is None else video
-    TaskFolder.at(Path(folder) / TASKS).keep(
-        record(task, values, **options), None if isinstance(values, str) else shown
+def variant(label, group, **changes):
+    """An arm of a grid."""
+    return Arm(label=label, group=group, method="sgi2v", changes=changes, plain="No control")
+
+
+def result(values):
+    """A `VideoResult`: of ObjMC, or of several measures."""
+    values = {"objmc": float(values)} if isinstance(values, int | float) else values
+    return VideoResult(
+        values={name: value for name, value in values.items() if name != "seconds"},
+        reasons={} if "background_drift" in values else {"background_drift": "the background is too plain"},
+        details={"objmc": {"tracker": "ncc"}},
+        seconds=values.get("seconds"),
+        resolution=SIZE,
+        frames=FRAMES,
+        boxes=BOXES,
     )
 
 
-def scenes(categories=("single",), most=4):
-    return benchmark_scenes(categories, most)
+def study(folder, arms, figures, categories=None, missing=(), videos=None, questions=(), reference=None, **about):
+    """Write plan.json, and for each video a record and a film strip: its own, or grey. Returns the folder.
 
-
-def methods(folder, figures, chosen=None, missing=(), **options):
-    """A comparison of methods.
-
-    `figures` is {method: [values of each scene, or ObjMC, or a sentence]}; `missing` holds (method, place of scene).
+    `figures` holds for each label, sample and perhaps seed the ObjMC, all values, or a sentence: why it failed.
+    `missing` holds (label, place of the sample); `about` holds other fields of the plan.
     """
-    folder = Path(folder)
-    chosen = scenes(most=max(map(len, figures.values()))) if chosen is None else chosen
-    listed = []
-    for name, each in figures.items():
-        title = METHODS[name].title
-        for place, (scene, values) in enumerate(zip(chosen, each, strict=True)):
-            task = MethodTask(name, scene, 1, SETTINGS, FRAMES)
-            key = task_key(task.identity(), WEIGHTS)
-            listed.append({"key": key, "name": f"{scene.name}, seed 1, {title}", "setting": title})
-            if (name, place) not in missing:
-                values = {"objmc": float(values)} if isinstance(values, int | float) else values
-                keep(folder, task, values, key=key, **options)
-    plan(
-        folder,
-        listed,
-        kind="methods",
-        settings=[
-            {"label": METHODS[n].title, "group": "method", "changes": {}, "method": n, "source": METHODS[n].source}
-            for n in figures
-        ],
+    folder, tasks = Path(folder), []
+    records = RecordFolder.at(folder / TASKS)
+    for label, each in figures.items():
+        for place, values in enumerate(each):
+            category = categories[place] if categories else "single"
+            sample = f"{category}-{place}"
+            for seed, value in enumerate(values if isinstance(values, list) else [values], start=1):
+                identity = {"arm": label, "sample": sample, "seed": seed}
+                key = task_key(identity, WEIGHTS)
+                tasks.append(PlannedTask(key=key, category=category, **identity))
+                if (label, place) in missing:
+                    continue
+                record = Record(key=key, task=identity, weights=WEIGHTS, seconds=1.0)
+                if isinstance(value, str):
+                    records.keep(record.model_copy(update={"error": value}))
+                    continue
+                shown = videos[label][place] if videos and label in videos else GREY
+                made = result(value).model_dump(mode="json")
+                records.keep(record.model_copy(update={"result": made}), shown)
+    plan = Plan(
+        **{
+            "title": "A <small> study & its figures",
+            "data": "benchmark",
+            "data_source": "drawn scenes",
+            "model": "toy",
+            "weights": {"default": WEIGHTS},
+            "seeds": max(task.seed for task in tasks),
+            "base": BASE,
+            "command": "sgi2v evaluate --out there",
+            "machine": MACHINE,
+        }
+        | about,
+        arms=list(arms),
+        reference=reference or arms[-1].label,
+        questions=list(questions) or [question("", arms)],
+        tasks=tasks,
     )
+    write_text(folder / PLAN, plan.model_dump_json())
     return folder
 
 
-def ablation(folder, figures, plain, base=None):
-    """An ablation: {label: (changes, [ObjMC of each scene])}, the first of which is the base."""
-    folder, base = Path(folder), dict(base or {})
-    chosen = scenes(most=len(plain))
-    listed = []
-    for label, (changes, values) in {"without control": ({}, plain), **figures}.items():
-        for scene, value in zip(chosen, values, strict=True):
-            task = VideoTask(scene, 1, SETTINGS.replace(**changes), label != "without control", FRAMES)
-            key = task_key(task.identity(), WEIGHTS)
-            listed.append({"key": key, "name": f"{scene.name}, seed 1, {label}", "setting": label})
-            keep(folder, task, {"objmc": float(value), "psnr": 30.0 - value})
-    settings = [
-        {"label": label, "group": next(iter(changes), "base"), "changes": changes, "uncontrolled": "without control"}
-        for label, (changes, _) in figures.items()
-    ]
-    plan(folder, listed, settings=settings, base=SETTINGS.replace(**base).as_dict())
-    return folder
+def question(ask, arms, claims=(), note="", categories=(), measures=()):
+    """A `PlannedQuestion`."""
+    return PlannedQuestion(
+        ask=ask,
+        note=note,
+        arms=[arm.label for arm in arms],
+        categories=list(categories),
+        measures=list(measures),
+        claims=list(claims),
+    )
 
 
-def plan(folder, listed, **more):
-    """Write sweep.json."""
-    document = {
-        "sweep": "sgi2v_lab",
-        "title": "A <small> study & its figures",
-        "data": "the toy's benchmark",
-        "model": "toy",
-        "fingerprint": WEIGHTS,
-        "seeds": 1,
-        "base": SETTINGS.as_dict(),
-        "command": "sgi2v evaluate --out there",
-        "machine": MACHINE,
-        "tasks": listed,
-    } | more
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    (Path(folder) / PLAN).write_text(json.dumps(document))
-
-
-def benchmark(folder, pairs):
-    """A benchmark of pairs (ObjMC without control, with it), one for each scene, and of one scene of other settings."""
-    folder = Path(folder)
-    settings = SETTINGS
-    for scene, both in zip(scenes(most=len(pairs)), pairs, strict=True):
-        own = settings.replace(**scene.motion(FRAMES))
-        for controlled, value in zip((False, True), both, strict=True):
-            keep(folder, VideoTask(scene, 1, own, controlled, FRAMES), {"objmc": float(value), "psnr": 30.0})
-        keep(folder, TruthTask(scene, SIZE, FRAMES), {"objmc": 0.25})
-        other = VideoTask(scene, 1, own.replace(iterations=9), True, FRAMES)
-        keep(folder, other, {"objmc": 99.0, "psnr": 1.0})  # of the claims, in the same folder
-    document = {"benchmark": "sgi2v_lab", "model": "toy", "fingerprint": WEIGHTS, "settings": settings.as_dict()}
-    (folder / "benchmark.json").write_text(json.dumps(document | {"command": "sgi2v benchmark"} | MACHINE))
-    return folder
-
-
-def replace_strip(path, video):
-    """Put another video in place of a film strip that is there; the record keeps the size that it had."""
-    write_strip(path, video)
+def methods(folder, figures, **options):
+    """A comparison of methods: {method: its figures}, and the true videos by `TRUTH`."""
+    arms = [TRUE_VIDEO if name == TRUTH else method(name) for name in figures]
+    return study(folder, arms, {arm.label: each for arm, each in zip(arms, figures.values(), strict=True)}, **options)

@@ -7,9 +7,9 @@ import sgi2v_lab.widgets.studio.pictures
 from sgi2v_lab.cli import demo
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.scenes import photographs as exam_photographs
-from sgi2v_lab.evaluation.trackers import known_motion
 from sgi2v_lab.images.photographs import LIBRARY_OF, read_photograph
 from sgi2v_lab.toy.world import cutouts, scenes
+from tests.helpers import known_motion
 
 
 @pytest.mark.parametrize("name", LIBRARY_OF)

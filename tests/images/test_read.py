@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
+from jaxtyping import config as jaxtyping_config
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import Fit, fit_image, read_image, to_pil, to_tensor
@@ -92,6 +93,94 @@ def test_a_16_bit_file_is_not_saturated():
     ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     found = np.asarray(read_image(encoded(PIL.Image.fromarray(ramp))))
     assert np.array_equal(found[..., 0].ravel(), np.arange(256))
+
+
+RGB = np.array([[[10, 60, 110], [160, 210, 250]]], np.uint8)  # a picture of 2 x 1
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        RGB,
+        torch.from_numpy(RGB),
+        RGB[None],  # a batch of one
+        np.moveaxis(RGB, 2, 0),
+        RGB.astype(np.int64),
+        RGB.astype(np.uint16) * 257,
+        (RGB.astype(np.uint16) * 257).astype(">u2"),
+        RGB.astype(np.int32) * 257,
+        RGB / 255,
+        (RGB / 255).astype(np.float16).astype(np.float32),
+        RGB.astype(np.float32),
+        torch.from_numpy(RGB / 255).permute(2, 0, 1),
+        torch.from_numpy(RGB / 255).permute(2, 0, 1).bfloat16(),
+        RGB[:, ::-1, ::-1][:, ::-1, ::-1],  # negative strides, as of [..., ::-1] for OpenCV
+        np.dstack([RGB, np.full((1, 2), 255, np.uint8)]),
+    ],
+    ids=lambda held: f"{type(held).__name__} {held.dtype} {tuple(held.shape)}",
+)
+def test_arrays_of_every_kind_are_pictures(held):
+    found = np.asarray(read_image(held)).astype(int)
+    assert found.shape == (1, 2, 3) and np.abs(found - RGB).max() <= (1 if "float" in str(held.dtype) else 0)
+
+
+def test_grey_arrays_and_masks_are_pictures():
+    assert read_image(np.full((4, 6), 77, np.uint8)).getpixel((5, 3)) == (77, 77, 77)
+    assert read_image(np.full((4, 6, 1), 0.4)).getpixel((5, 3)) == (102, 102, 102)
+    assert read_image(np.full((4, 6), True)).getpixel((5, 3)) == (255, 255, 255)
+
+
+def test_open_files_and_buffers_are_pictures(tmp_path):
+    gradient().save(tmp_path / "picture.png")
+    with open(tmp_path / "picture.png", "rb") as file:
+        sources = (file, io.BytesIO(encoded(gradient())), bytearray(encoded(gradient())))
+        assert all(np.array_equal(read_image(source), gradient()) for source in sources)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(np.float32, 1 / 255), (np.float32, 1), (np.float32, 257), (np.int32, 257)]
+)
+def test_tiffs_of_other_numbers_keep_their_greys(tmp_path, dtype, scale):
+    values = (np.array([[0, 51, 102], [153, 204, 255]]) * scale).astype(dtype)
+    PIL.Image.fromarray(values).save(tmp_path / "scan.tiff")
+    assert np.asarray(read_image(tmp_path / "scan.tiff"))[..., 0].tolist() == [[0, 51, 102], [153, 204, 255]]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.array([[0, 1e6]], np.float32), "from 0 to 1e\\+06: expected 0..1, 0..255 or 0..65535"),
+        (np.array([[0, 2**30]], np.int32), "expected 0..1, 0..255 or 0..65535"),
+        (np.array([[-1, 1]], np.float32), "from -1 to 1"),
+        (np.array([[0, 1.5]], np.float32), "from 0 to 1.5"),
+        (np.array([[0, np.nan]], np.float32), "NaN"),
+    ],
+)
+def test_numbers_that_say_no_brightness_are_refused(tmp_path, values, told):
+    PIL.Image.fromarray(values).save(tmp_path / "scan.tiff")
+    for source in (tmp_path / "scan.tiff", values):
+        with pytest.raises(InputError, match=told):
+            read_image(source)
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        (np.zeros((2, 3, 4, 5)), r"shape \(2, 3, 4, 5\)"),
+        (np.zeros((0, 4, 3)), "shape"),
+        (np.array([["a", "b"]]), "type <U1"),
+        (np.zeros((2, 2, 3), complex), "complex"),
+        (5, "5 is a int: expected the path of a picture"),
+        (None, "expected the path of a picture"),
+        ("https://example.org/cat.png", "address on the web.*download it"),
+        ("", "no path"),
+        (io.StringIO("text"), "open it by"),
+    ],
+)
+def test_what_is_no_picture_at_all(held, told, monkeypatch):
+    monkeypatch.setattr(jaxtyping_config, "jaxtyping_disable", True)  # users have no run-time checker
+    with pytest.raises(InputError, match=told):
+        read_image(held)
 
 
 def test_a_palette_with_a_transparent_colour():

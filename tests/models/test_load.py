@@ -8,6 +8,7 @@ import torch
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.latents import decode_latents, encode_image, encode_video
 from sgi2v_lab.models.load import MODELS, load_model, pick_device
+from sgi2v_lab.models.summary import describe_model
 from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.toy.training.data import HELD_OUT
@@ -61,6 +62,80 @@ def test_a_folder_may_bring_its_own_settings(folder):
     (folder / "settings.json").write_text('{"cutoff": 7}')
     with pytest.raises(InputError, match="cutoff"):
         load_model(str(folder), device="cpu")
+
+
+def layout(folder, kind):
+    """A checkpoint as people have it: fp16 files alone, shards, or one part in fp16 files."""
+    half = {"variant": "fp16"} if "fp16" in kind else {}
+    shards = {"max_shard_size": "4MB"} if "shards" in kind else {}
+    tiny_pipeline().save_pretrained(folder, **half, **shards)
+    if kind == "mixed":
+        (folder / "unet" / WHOLE).rename(folder / "unet" / WHOLE.replace(".", ".fp16.", 1))
+    return folder
+
+
+def in_the_hubs_cache(folder, cache, monkeypatch):
+    """The id of a checkpoint that lies as a download would."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("diffusers.pipelines.pipeline_utils.DIFFUSERS_CACHE", str(cache), raising=False)
+    place = cache / "models--some--one"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("f00")
+    shutil.copytree(folder, place / "snapshots" / "f00")
+    return "some/one"
+
+
+WHOLE = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [("fp16", "folder"), ("shards", "folder"), ("fp16 shards", "folder"), ("mixed", "folder"), ("fp16", "cache")],
+)
+def test_every_layout_of_weights_loads_and_is_said_to_be_here(tmp_path, monkeypatch, kind, where):
+    name = str(layout(tmp_path / "made", kind))
+    (tmp_path / "made" / "settings.json").write_text('{"width": 192, "height": 128, "num_frames": 5}')
+    if where == "cache":
+        name = in_the_hubs_cache(name, tmp_path / "cache", monkeypatch)
+    told = describe_model(name)
+    wanted = tiny_model().unet.state_dict()
+    assert told.here and told.parameters == sum(weight.numel() for weight in wanted.values())
+    for dtype in ("fp32", "fp16") if kind == "fp16" else ("fp32",):
+        model = load_model(name, device="cpu", dtype=dtype)
+        assert (model.settings.width, model.settings.height) == (told.width, told.height) == (192, 128)
+        assert model.num_frames(model.settings) == told.frames == 5
+        got = model.unet.state_dict()
+        assert got.keys() == wanted.keys()
+        assert all(torch.equal(got[key], wanted[key].to(model.dtype)) for key in wanted)
+
+
+@pytest.mark.parametrize("missing", ["shard", "vae", "index"])
+def test_what_cannot_be_loaded_is_not_said_to_be_here(tmp_path, missing):
+    folder = layout(tmp_path / "made", "shards")
+    if missing == "vae":
+        next((folder / "vae").glob("*.safetensors")).unlink()
+    else:
+        next((folder / "unet").glob("*-00002-*" if missing == "shard" else "*.index.json")).unlink()
+    assert not describe_model(str(folder)).here
+    with pytest.raises(InputError, match="no complete StableVideoDiffusionPipeline"):
+        load_model(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["svdd", "/no/such/folder", "~/model", "a/b/c", "", "."])
+def test_what_is_no_model_is_none_for_both(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = []
+    for look in (describe_model, lambda name: load_model(name, device="cpu")):
+        with pytest.raises(InputError) as error:
+            look(name)
+        told.append(str(error.value))
+    assert told[0] == told[1]
+
+
+def test_a_folder_may_be_a_path_or_in_the_home_folder(saved, monkeypatch):
+    monkeypatch.setenv("HOME", str(saved.parent))
+    assert load_model(saved, device="cpu").latent_channels == 4
+    assert load_model(f"~/{saved.name}", device="cpu").latent_channels == 4
 
 
 @pytest.mark.parametrize("part", WITH_WEIGHTS)
@@ -169,6 +244,26 @@ def test_sizes_follow_from_the_parts():
         with pytest.raises(InputError, match="no layer"):
             model.check_layers(layers)
     model.check_layers(((1, 0), (3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("own", "picture_size", "expected"),
+    [
+        ((1024, 576), (1920, 1080), (1024, 576)),
+        ((1024, 576), (270, 480), (576, 1024)),  # a phone's portrait: SVD's own size, turned
+        ((1024, 576), (3024, 4032), (640, 832)),
+        ((1024, 576), (500, 500), (768, 768)),
+        ((1024, 576), (9000, 100), (1024, 512)),  # no more than 2:1
+        ((128, 128), (300, 200), (192, 128)),
+        ((128, 128), (50, 50), (128, 128)),
+    ],
+)
+def test_a_videos_size_follows_the_pictures_shape(own, picture_size, expected):
+    model, settings = tiny_model(), SETTINGS.replace(width=own[0], height=own[1])
+    assert model.size_like(picture_size, settings) == expected
+    assert model.latent_shape(settings.replace(width=expected[0], height=expected[1]))
+    with pytest.raises(InputError, match="the picture's size"):
+        model.size_like((0, 5), settings)
 
 
 def test_conditioning_is_what_svd_was_trained_with():

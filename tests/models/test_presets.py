@@ -99,7 +99,7 @@ def test_presets_are_a_grid_around_the_papers_recipe():
     presets = {"own": {}, "fast": {"iterations": 1}, "paper": {"num_inference_steps": 20, "cutoff": 0.5}, "best": {}}
     grid, paper = preset_grid(presets, own), own.replace(num_inference_steps=20, cutoff=0.5)
     assert grid.preset == "paper"
-    found = {variant.label: paper.replace(**variant.changes) for variant in grid.variants(paper)}
+    found = {variant.label: paper.replace(**variant.changes) for variant in grid.variants(grid, paper)}
     assert found == {  # "best" is the same as "own"
         BASE: paper,
         "own": own,

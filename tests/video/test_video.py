@@ -2,6 +2,8 @@ import base64
 import os
 import re
 import stat
+import struct
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -154,6 +156,106 @@ def test_max_frames(tmp_path, video):
         read_video(path, max_frames=0)
 
 
+def gif(path, delays, side=8):
+    """Frames that all differ, which last as many milliseconds as they are told."""
+    pictures = [Image.new("RGB", (side, side), (20 * (i % 12), 9 * (i % 25), 100)) for i in range(len(delays))]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=delays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("delays", "counts"),
+    [
+        ([0] + [100] * 9, [1] * 10),
+        ([10] + [100] * 9, [1] * 10),
+        ([0] * 4, [1] * 4),
+        ([20, 100, 40], [1, 5, 2]),
+        ([100, 110, 90], [1] * 3),
+    ],
+)
+@pytest.mark.parametrize("name", ["clip.gif", "clip.webp", "clip.png", "clip.mp4"])  # the content says what it is
+def test_frames_last_as_long_as_in_a_browser(tmp_path, delays, counts, name):
+    made = gif(tmp_path / name.replace("mp4", "gif"), delays).rename(tmp_path / name)
+    video = read_video(made)
+    repeats = [1]
+    for before, after in pairwise(video):
+        repeats = [*repeats, 1] if (after - before).abs().max() > 0.03 else [*repeats[:-1], repeats[-1] + 1]
+    assert repeats == counts
+
+
+def test_a_video_too_large_for_memory_is_refused_before_it_is_stacked(tmp_path, video, monkeypatch):
+    monkeypatch.setattr(files, "LARGEST", 3 * 128 * 128 * 5)
+    for path in (write_video(tmp_path / "clip.mp4", video), write_video(tmp_path / "frames", video)):
+        with pytest.raises(InputError, match="more than 5 frames of 128 x 128 pixels.*max_frames"):
+            read_video(path)
+        assert len(read_video(path, max_frames=5)) == 5
+    with pytest.raises(InputError, match="max_frames"):
+        read_video(gif(tmp_path / "long.gif", [20, 600_000], side=16))
+
+
+@pytest.mark.parametrize(
+    ("turn", "matrix"),
+    [(0, (1, 0, 0, 1)), (1, (0, 1, -1, 0)), (2, (-1, 0, 0, -1)), (3, (0, -1, 1, 0))],  # quarters clockwise
+)
+def test_a_film_that_lies_on_its_side_is_put_upright(tmp_path, turn, matrix):
+    still = render(sample_scene(1), 128)[:1, :, :64].expand(2, -1, -1, -1)
+    path = write_video(tmp_path / "phone.mp4", still)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40  # ISO 14496-12, 8.3.2: version 0 has its matrix here
+    a, b, c, d = matrix
+    assert struct.unpack(">9i", data[at : at + 36]) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    data[at : at + 36] = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    upright = read_video(path)
+    assert upright.shape == ((2, 3, 128, 64) if turn % 2 else (2, 3, 64, 128))
+    assert psnr(upright, torch.rot90(still, -turn, (2, 3))) > 30
+
+
+def test_frames_come_in_the_order_of_their_numbers_and_litter_is_left_out(tmp_path):
+    for i in range(12):
+        Image.new("RGB", (4, 4), (20 * i, 0, 0)).save(tmp_path / f"frame_{i}.{'jpg' if i == 3 else 'png'}")
+    (tmp_path / "._frame_1.png").write_bytes(b"\0\5\x16\7")
+    (tmp_path / ".DS_Store").write_bytes(b"")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    video = read_video(tmp_path)
+    assert (video[:, 0, 0, 0] * 255).round().tolist() == pytest.approx([20 * i for i in range(12)], abs=2)
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "clip" / "._frame_0000.png").write_bytes(b"")
+    assert len(read_video(write_video(tmp_path / "clip", video))) == 12
+
+
+def test_frames_of_a_folder_are_turned_as_cameras_say(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "0.jpg", exif=exif)
+    assert read_video(tmp_path).shape == (1, 3, 6, 4)
+
+
+def test_home_is_found(tmp_path, video, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("clip.mp4", "clip.gif", "frames"):
+        assert write_video(f"~/{name}", video[:2]) == tmp_path / name
+        assert read_video(f"~/{name}").shape == video[:2].shape
+    assert files_in(tmp_path) == ["clip.gif", "clip.mp4", "frames"]
+
+
+def test_arrays_and_lists_of_pictures_are_videos(tmp_path, video):
+    frames = as_frames(video)
+    write_video(tmp_path / "clip.mp4", frames.numpy(), fps=np.float32(7), scale=np.int64(2))
+    assert read_video(tmp_path / "clip.mp4").shape == (8, 3, 256, 256)
+    for held in (
+        frames.numpy(),
+        video.numpy(),
+        list(video),
+        list(frames.numpy()),
+        [Image.fromarray(f.numpy()) for f in frames],
+    ):
+        assert torch.equal(as_frames(held), frames)
+    with pytest.raises(InputError, match="different sizes"):
+        as_frames([video[0], video[0, :, :9]])
+
+
 def test_missing_parents_are_made_and_old_files_replaced(tmp_path, video):
     path = tmp_path / "a" / "b" / "clip.webp"
     write_video(path, video)
@@ -216,7 +318,7 @@ def test_gif_cannot_be_faster_than_browsers_play_it(tmp_path, video):
         (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "shape"),
         (torch.zeros(2, 3, 8, 8, dtype=torch.int64), "int64"),
         (torch.full((2, 3, 8, 8), float("nan")), "NaN"),
-        (np.zeros((2, 3, 8, 8)), "ndarray"),
+        (np.full((2, 3, 8, 8), "a"), "ndarray"),
     ],
 )
 def test_bad_videos(tmp_path, bad, told, as_a_user):

@@ -15,6 +15,7 @@ from sgi2v_lab.trajectories.json_format import to_json
 from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.widgets.bundle import STATIC, script
 from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, is_camera, with_camera
+from sgi2v_lab.widgets.exchange import Uploads, to_download
 from sgi2v_lab.widgets.pictures import LOSSLESS_UP_TO, encoded, read_any
 from sgi2v_lab.widgets.remarks import FULL_SPEED, remarks_on
 from sgi2v_lab.widgets.trajectory_editor import TrajectoryEditor
@@ -145,6 +146,13 @@ def test_large_pictures_are_sent_small():
     assert encoded(picture((side, side)))[:2] == b"\xff\xd8"  # JPEG
 
 
+def test_the_browser_gets_no_more_pixels_than_it_shows():
+    given = picture((4096, 1024))
+    editor = TrajectoryEditor(given)
+    assert (editor.image.size, editor._size) == ((4096, 1024), (4096, 1024))
+    assert read_any(editor._picture).size == (2048, 512)
+
+
 def test_a_new_picture_takes_the_boxes_along(editor):
     editor.trajectories = BOTH
     editor.image = picture((640, 384))
@@ -261,6 +269,57 @@ def test_a_size_that_changes_cannot_be_saved_for_the_reference(editor):
 def test_a_picture_can_be_opened(editor):
     asks(editor, [encoded(picture((100, 50)))], kind="open", name="cat.JPG")
     assert editor.image.size == (100, 50)
+
+
+def test_a_large_file_comes_in_parts_and_two_at_a_time(editor):
+    first, second = (encoded(picture(size)) for size in ((100, 50), (60, 30)))
+    for part in range(3):
+        for name, content in (("first", first), ("second", second)):
+            assert editor.image.size == SIZE or (name, part) == ("second", 2)
+            third = len(content) // 3 + 1
+            asks(editor, [content[part * third :][:third]], kind="open", name="cat.png", upload=name, parts=3)
+        if part == 1:
+            assert not editor.sent
+    assert editor.image.size == (60, 30)
+    assert [message["kind"] for message, _ in editor.sent] == ["opened", "opened"]
+
+
+def test_unfinished_uploads_are_forgotten():
+    uploads = Uploads()
+    for name in range(100):
+        assert uploads.add({"upload": str(name), "parts": 2}, b"half") is None
+    assert uploads.add({"upload": "99", "parts": 2}, b"half") == b"halfhalf"
+    assert uploads.add({"upload": "0", "parts": 2}, b"half") is None
+
+
+@pytest.mark.parametrize("name", ["same.png", "same.json", "same.npy"])
+def test_opening_what_is_there_already_is_answered(editor, name):
+    """Nothing changes then, and the browser would wait for ever."""
+    editor.trajectories = Trajectories(SIZE, (HILL,))
+    content = encoded(editor.image) if name.endswith(".png") else to_download(editor.trajectories, name[4:], 8)[1]
+    for _ in range(2):
+        asks(editor, [content], kind="open", name=name)
+        assert editor.sent.pop()[0] == {"kind": "opened"}
+
+
+def test_whatever_goes_wrong_is_answered(editor, monkeypatch):
+    monkeypatch.setattr(editor, "_open", lambda *_: 1 / 0)
+    asks(editor, [b""], kind="open", name="a.png")
+    assert editor.sent[-1][0]["text"] == "ZeroDivisionError: division by zero"
+
+
+def test_an_object_is_found_at_a_click(editor):
+    drawn = Image.new("RGB", (200, 100), "seagreen")
+    drawn.paste("orange", (60, 30, 110, 80))
+    editor.image = drawn
+    asks(editor, kind="object", at=[80, 50], asked=7)
+    (message, _) = editor.sent.pop()
+    assert (message["kind"], message["asked"]) == ("object", 7)
+    assert np.abs(np.array(message["box"]) - [60, 30, 110, 80]).max() <= 2
+    assert not len(editor.trajectories)
+    editor.image = Image.new("RGB", (200, 100), "navy")
+    asks(editor, kind="object", at=[80, 50], asked=8)
+    assert "so draw its box" in editor.sent.pop()[0]["text"]
 
 
 def test_remarks_are_asked_for_while_drawing(editor):

@@ -1,20 +1,19 @@
 """AVA: people in videos, boxed once a second."""
 
-import csv
 from collections import Counter
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.clips import VIDEOS, list_pictures, read_moments, read_pictures
-from sgi2v_lab.evaluation.datasets.layout import first_folder
+from sgi2v_lab.evaluation.datasets.layout import first_folder, read_rows
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.evaluation.datasets.screening import LEAST_SIDE, screen
+from sgi2v_lab.files import in_order
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.shapes import Video
-from sgi2v_lab.trajectories.boxes import KeyBox, Trajectories, Trajectory
+from sgi2v_lab.trajectories.boxes import KeyBox, Trajectory
 from sgi2v_lab.trajectories.geometry import Box
 
 __all__ = ["AVA"]
@@ -40,22 +39,16 @@ class AVA(Dataset):
     A line of the list, which has no header, is: video, second, x0, y0, x1, y1, action, person, where boxes are parts of
     the frame, 0 to 1, and a person has a line for each of its actions, the same box in all.
 
-    A sample is a stretch of `seconds`, named FILM@SECOND, over which frames are spread evenly, and asks for all people
+    A sample is a stretch of `seconds`, named VIDEO@SECOND, over which frames are spread evenly, and asks for all people
     who are boxed at each of its seconds; between the seconds their boxes are interpolated. Stretches do not overlap.
     Videos that the list names but that are not there are listed in `missing`.
 
     Args:
-        folder: ava.
-        size: (width, height) of the samples.
-        num_frames: of each.
         seconds: length of a sample; 2 for Stable Video Diffusion's 14 frames at 7 per second.
         split: of the list's name.
-        version: of the list's name.
-        how: "stretch", "crop" or "pad".
         offset: the second of the video at which the file begins: 0 for whole videos, 900 for the usual cut from minute
             15 to 30, which frames mostly come from.
         fps: of folders of frames.
-        least_side: pixels that a box must have, see `sgi2v_lab.evaluation.datasets.screening`.
     """
 
     kind: ClassVar[str] = "ava"
@@ -64,81 +57,69 @@ class AVA(Dataset):
         self,
         folder: str | Path,
         *,
-        size: tuple[int, int],
-        num_frames: int,
         seconds: int = 2,
         split: str = "val",
-        version: str = "2.2",
-        how: str = "stretch",
         offset: float | int = 0,
         fps: float | int = 30,
-        least_side: float | int = LEAST_SIDE,
+        **shared: Any,
     ) -> None:
-        super().__init__(folder, size, num_frames)
+        super().__init__(folder, **shared)
         if seconds < 1 or offset < 0 or fps <= 0:
             raise InputError(
                 f"seconds is {seconds}, offset {offset} and fps {fps}: expected at least 1 s, 0 s and more than 0"
             )
-        self.seconds, self.how, self.offset, self.fps, self.least_side = seconds, how, offset, fps, least_side
-        self.clips_folder = first_folder(self.folder, ("videos", "frames"), "the videos")
+        self.seconds, self.offset, self.fps = seconds, offset, fps
+        clips = first_folder(self.folder, ("videos", "frames"), "the videos")
         lists = self.folder / "annotations" if (self.folder / "annotations").is_dir() else self.folder
-        self.people = _read_people(lists / f"ava_{split}_v{version}.csv")
-        excluded = lists / f"ava_{split}_excluded_timestamps_v{version}.csv"
+        self.people = _read_people(lists / f"ava_{split}_v2.2.csv")
+        excluded = lists / f"ava_{split}_excluded_timestamps_v2.2.csv"
         left_out = _read_excluded(excluded) if excluded.is_file() else set()
         self.videos = {
             path.name if path.is_dir() else path.stem: path
-            for path in sorted(self.clips_folder.iterdir())
+            for path in in_order(clips.iterdir())
             if path.is_dir() or path.suffix.lower() in VIDEOS
         }
         self.missing = tuple(video for video in self.people if video not in self.videos)
-        starts = {
+        self.starts = {
             f"{video}@{start:04d}": (video, start)
             for video, people in self.people.items()
             if video in self.videos
             for start in _stretches(people, seconds, {second for name, second in left_out if name == video})
         }
-        self.starts = starts
-        self.names = tuple(starts)
+        self.names = tuple(self.starts)
         if not self.names:
             raise InputError(
                 f"no stretch of {seconds} s with a person boxed throughout is left of the {len(self.people)} videos "
-                f"in the list, {len(self.missing)} of which are not in {self.clips_folder}: expected some, so fetch "
-                "videos or ask for fewer seconds"
+                f"in the list, {len(self.missing)} of which are not in {clips}: expected some, so fetch videos or ask "
+                "for fewer seconds"
             )
 
     def load(self, name: str) -> Sample:
         """Read the frames of one stretch, and the boxes of the people in it."""
         video, start = self.starts[name]
         clip, fit, frames = self._read(self.videos[video], start)
-        width, height = fit.source
-        people, dropped = self.people[video], Counter()
-        trajectories = []
-        for person in _throughout(people, start, self.seconds):
-            keys = tuple(
-                KeyBox(k / self.seconds, tuple(v * s for v, s in zip(box, (width, height) * 2, strict=True)))
-                for k in range(self.seconds + 1)
-                for box in [people[start + k][person]]
-            )
-            trajectory = Trajectory(keys, name=f"person {person}").fitted(fit)
-            (reason,) = screen(trajectory.boxes(self.num_frames)[None], self.size, self.least_side)
-            if reason:
-                dropped[reason] += 1
-            else:
-                trajectories.append(trajectory)
-        if not trajectories:
-            why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
-            raise InputError(f"{name} has nobody to follow ({why}): expected at least one person, so leave it out")
-        meta = {
-            "dataset": self.kind,
-            "source": str(self.videos[video]),
-            "source_size": [width, height],
-            "frames": frames,
-            "second": start,
-            "seconds": self.seconds,
-            "dropped": dict(dropped),
-        }
-        seen = torch.ones(len(trajectories), self.num_frames, dtype=torch.bool)
-        return Sample(name, clip[0], Trajectories(self.size, tuple(trajectories)), clip, seen, meta)
+        people = self.people[video]
+        there = _throughout(people, start, self.seconds)
+        boxes = [self._path(people, person, start, fit).boxes(self.num_frames) for person in there]
+        return self._sample(
+            name,
+            clip,
+            fit,
+            boxes,
+            [f"person {person}" for person in there],
+            torch.ones(len(there), self.num_frames, dtype=torch.bool),
+            Counter(),
+            source=str(self.videos[video]),
+            frames=frames,
+            second=start,
+        )
+
+    def _path(self, people: People, person: int, start: int, fit: Fit) -> Trajectory:
+        """A person's boxes, interpolated between the seconds."""
+        sides = (*fit.source, *fit.source)
+        boxes = [people[start + k][person] for k in range(self.seconds + 1)]
+        scaled = [tuple(v * side for v, side in zip(box, sides, strict=True)) for box in boxes]
+        return Trajectory(tuple(KeyBox(k / self.seconds, box) for k, box in enumerate(scaled))).fitted(fit)
 
     def _read(self, path: Path, start: int) -> tuple[Video, Fit, list[float | int]]:
         """The frames of a stretch: of a video by their times in seconds, of a folder of frames by their places."""
@@ -163,23 +144,9 @@ class AVA(Dataset):
 # --- the lists -------------------------------------------------------------------------------------------------------
 
 
-def _rows(path: Path, what: str) -> list[tuple[str, list[str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            rows = [(f"line {reader.line_num} of {path}", row) for row in reader if row]
-    except FileNotFoundError:
-        raise InputError(f"there is no list {path}: expected {what}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"the list {path} cannot be read ({error}): expected {what}") from None
-    if not rows:
-        raise InputError(f"the list {path} is empty: expected {what}")
-    return rows
-
-
 def _read_people(path: Path) -> dict[str, People]:
     people: dict[str, People] = {}
-    for where, row in _rows(path, "AVA's boxes, a line for each person, second and action"):
+    for where, row in read_rows(path, "AVA's boxes, a line for each person, second and action"):
         if len(row) != 8:
             raise InputError(
                 f"{where} has {len(row)} values: expected 8 (video, second, x0, y0, x1, y1, action, person), so take a "
@@ -203,7 +170,7 @@ def _read_people(path: Path) -> dict[str, People]:
 
 def _read_excluded(path: Path) -> set[tuple[str, int]]:
     found = set()
-    for where, row in _rows(path, "seconds to leave out"):
+    for where, row in read_rows(path, "seconds to leave out"):
         if len(row) != 2 or not row[1].isdecimal():
             raise InputError(f"{where} is {','.join(row)!r}: expected a video and a second")
         found.add((row[0], int(row[1])))

@@ -1,20 +1,20 @@
 """Clips on disk: which frames are taken, and only these decoded, each fitted at once to the size asked for.
 
-Which frames, the resampling policy (`pick_frames`): from the first frame on every `stride`-th one, so that with stride
-1 time runs as in the source; or with stride None as many as are asked for, spread evenly from the first to the last.
-Frames are never blended or repeated: a clip with too few of them is an error.
+Frames are never blended or repeated: a clip with too few of them is an error. Frames of phones' videos are turned
+upright, as their container says.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import PIL.Image
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.video_reader import VideoReader
+from sgi2v_lab.files import in_order
 from sgi2v_lab.images.read import Fit, fit_image, read_image, to_pil, to_tensor
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.video import read_video
@@ -23,8 +23,6 @@ __all__ = [
     "ANIMATIONS",
     "PICTURES",
     "VIDEOS",
-    "by_number",
-    "check_stride",
     "list_pictures",
     "pick_frames",
     "read_clip",
@@ -37,59 +35,42 @@ ANIMATIONS = (".gif", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
-def pick_frames(available: int, num_frames: int, stride: int | None, what: str) -> list[int]:
+def pick_frames(available: int, num_frames: int, stride: int, what: str) -> list[int]:
     """Which frames of a clip are taken, rising from 0.
 
     Args:
         available: frames that the clip has.
         num_frames: frames wanted, at least 2.
-        stride: take every so many-th from the first on; None spreads them evenly from the first to the last.
+        stride: take every so many-th from the first on; 0 spreads them evenly from the first to the last.
         what: what the clip is called in messages.
 
     Raises:
         InputError: the clip has too few frames.
     """
-    needed = _last_frame(num_frames, stride) + 1
+    needed = (num_frames - 1) * max(1, stride) + 1
     if available < needed:
-        step = "" if stride in (None, 1) else f" at a stride of {stride}"
+        step = f" at a stride of {stride}" if stride > 1 else ""
         raise InputError(
             f"{what} has {available} frames: expected at least {needed} for {num_frames}{step}, so ask for fewer "
             "or leave it out"
         )
-    if stride is None:
+    if not stride:
         return [round(k * (available - 1) / (num_frames - 1)) for k in range(num_frames)]
     return list(range(0, needed, stride))
 
 
-def check_stride(stride: int | None) -> int | None:
-    """The stride, or an InputError if it is neither None nor a whole number from 1 on."""
-    if stride is not None and (isinstance(stride, bool) or stride < 1):
-        raise InputError(f"stride is {stride}: expected at least 1, or None to spread the frames over the whole clip")
-    return stride
-
-
 def list_pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder in the order of the numbers in their names, so that 10.jpg comes after 9.jpg.
-
-    Raises:
-        InputError: there is no such folder, or no picture in it.
-    """
+    """The pictures of a folder in the order of the numbers in their names; InputError where there is none."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: expected the frames of a clip, so check the download")
-    found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != "."]
+    found = [path for path in in_order(folder.iterdir()) if path.suffix.lower() in PICTURES]
     if not found:
         raise InputError(f"{folder} holds no pictures: expected frames as {', '.join(PICTURES)}")
-    return sorted(found, key=lambda path: by_number(path.stem))
-
-
-def by_number(name: str) -> list[str | int]:
-    """A key that sorts names by the numbers in them: f9a comes before f10a."""
-    # split gives text and numbers by turns, text first, so that like is compared with like
-    return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", name))]
+    return found
 
 
 def read_clip(
-    clip: Path, size: tuple[int, int], how: str, num_frames: int, stride: int | None
+    clip: Path, size: tuple[int, int], how: str, num_frames: int, stride: int
 ) -> tuple[Video, Fit, list[int]]:
     """Read some frames of a video, an animation or a folder of pictures.
 
@@ -114,14 +95,13 @@ def read_clip(
         frames = read_video(clip)
         picked = pick_frames(len(frames), num_frames, stride, str(clip))
         return *_fitted((to_pil(frames[f]) for f in picked), size, how, str(clip)), picked
-    with VideoReader(clip) as video:
-        told = video.told_frames
     # with a stride nobody need know how many frames there are: decoding stops after the last one that is wanted
-    available = _last_frame(num_frames, stride) + 1 if stride is not None else told or _count(clip)
+    with _opened(clip) as (_, stream):
+        told = stream.frames
+    available = (num_frames - 1) * stride + 1 if stride else told or _count(clip)
     picked = pick_frames(available, num_frames, stride, str(clip))
-    with VideoReader(clip) as video:
-        shown = list(_each_fitted(video.frames(picked), size, how))
-    if len(shown) < num_frames and stride is None:
+    shown = [fit_image(picture, size, how) for picture in _frames(clip, picked)]
+    if len(shown) < num_frames and not stride:
         raise InputError(
             f"{clip} says that it has {told} frames, but fewer can be decoded: expected a whole video, so fetch it "
             "again"
@@ -137,24 +117,88 @@ def read_pictures(pictures: Sequence[Path], size: tuple[int, int], how: str) -> 
 
 
 def read_moments(clip: Path, times: Sequence[float], size: tuple[int, int], how: str) -> tuple[Video, Fit]:
-    """The frames of a video that are on the screen at rising times in seconds; see `VideoReader.frames_at`."""
-    with VideoReader(clip) as video:
-        return _fitted(video.frames_at(times), size, how, str(clip))
+    """The frames that are on the screen at rising times, in seconds from the video's start.
+
+    Decoding begins at the last key frame before the first of them.
+
+    Raises:
+        InputError: the video cannot be decoded, or ends before the last of the times.
+    """
+    return _fitted(_frames_at(clip, times), size, how, str(clip))
 
 
-def _last_frame(num_frames: int, stride: int | None) -> int:
-    return (num_frames - 1) * (check_stride(stride) or 1)
+# --- decoding --------------------------------------------------------------------------------------------------------
 
 
-def _count(clip: Path) -> int:
-    with VideoReader(clip) as video:
-        return video.count()
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """An open video and its stream of pictures; InputError where it is none, or cannot be decoded in the block."""
+    if not path.is_file():
+        raise InputError(f"there is no video {path}: expected a video, so check the path and the download")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(f"{path} has no moving pictures, only sound: expected a video")
+            yield container, container.streams.video[0]
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{path} cannot be decoded as a video ({reason}): expected a whole video, so fetch it again"
+        ) from None
 
 
-def _each_fitted(
-    pictures: Iterable[PIL.Image.Image], size: tuple[int, int], how: str
-) -> Iterable[tuple[PIL.Image.Image, Fit]]:
-    return (fit_image(picture.convert("RGB"), size, how) for picture in pictures)
+def _picture(frame: av.VideoFrame) -> PIL.Image.Image:
+    turned = frame.to_image()
+    return turned.rotate(frame.rotation, expand=True) if frame.rotation else turned
+
+
+def _count(path: Path) -> int:
+    with _opened(path) as (container, stream):
+        return sum(1 for _ in container.decode(stream))
+
+
+def _frames(path: Path, numbers: Sequence[int]) -> Iterator[PIL.Image.Image]:
+    """The frames of rising numbers, counted from 0; fewer where the video ends before."""
+    wanted = set(numbers)
+    with _opened(path) as (container, stream):
+        for number, frame in enumerate(container.decode(stream)):
+            if number in wanted:
+                yield _picture(frame)
+            if number == numbers[-1]:
+                return
+
+
+def _frames_at(path: Path, times: Sequence[float]) -> Iterator[PIL.Image.Image]:
+    with _opened(path) as (container, stream):
+        start = stream.start_time or 0
+        container.seek(start + int(times[0] / stream.time_base), stream=stream, backward=True)
+        shown, since, length = None, 0.0, 1 / float(stream.average_rate) if stream.average_rate else 0.0
+        todo = list(times)
+        for frame in container.decode(stream):
+            if frame.pts is None:
+                continue
+            now = float((frame.pts - start) * stream.time_base)
+            # a frame is on the screen until the next one comes
+            while todo and shown is not None and now > todo[0] + 1e-6:
+                yield _picture(shown)
+                todo.pop(0)
+            if not todo:
+                return
+            length = length if shown is None else now - since
+            shown, since = frame, now
+        while todo and shown is not None and todo[0] < since + length:
+            yield _picture(shown)
+            todo.pop(0)
+    if todo:
+        end = "has nothing to show" if shown is None else f"ends at {since + length:.2f} s"
+        raise InputError(
+            f"{path} {end}, and a frame at {todo[0]:.2f} s is wanted: expected a longer video, so check that it is "
+            "whole and cut as its data set says"
+        )
+
+
+def _fitted(pictures: Iterable[PIL.Image.Image], size: tuple[int, int], how: str, what: str) -> tuple[Video, Fit]:
+    return _joined([fit_image(picture, size, how) for picture in pictures], what)
 
 
 def _joined(shown: list[tuple[PIL.Image.Image, Fit]], what: str) -> tuple[Video, Fit]:
@@ -165,7 +209,3 @@ def _joined(shown: list[tuple[PIL.Image.Image, Fit]], what: str) -> tuple[Video,
                 f"{one.source}: expected frames of one size"
             )
     return torch.stack([to_tensor(frame) for frame, _ in shown]), shown[0][1]
-
-
-def _fitted(pictures: Iterable[PIL.Image.Image], size: tuple[int, int], how: str, what: str) -> tuple[Video, Fit]:
-    return _joined(list(_each_fitted(pictures, size, how)), what)

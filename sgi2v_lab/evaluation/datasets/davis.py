@@ -2,17 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import check_stride, list_pictures, read_clip
+from sgi2v_lab.evaluation.datasets.clips import list_pictures, read_clip
 from sgi2v_lab.evaluation.datasets.layout import check_listed, first_folder, read_list
-from sgi2v_lab.evaluation.datasets.masks import mask_boxes, match_masks, read_mask
+from sgi2v_lab.evaluation.datasets.objects import follow_mask, match_masks, read_mask
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.evaluation.datasets.screening import LEAST_SIDE, kept_trajectories, screen
 
 __all__ = ["Davis"]
 
@@ -34,78 +32,51 @@ class Davis(Dataset):
         DAVIS/ImageSets/2017/val.txt                 names, one a line
 
     The release of 2016 has ImageSets/480p/val.txt with a line "/JPEGImages/... /Annotations/..." for each frame, and
-    masks of 0 and 255; both are understood. With `year=2016` all objects of a video count as one.
+    masks of 0 and 255; where there is no ImageSets/2017, it is taken for that one.
 
     Boxes are the tight boxes of the masks in each frame, so they change their size. An object that is hidden waits
     where it was last seen; one that is not in the first frame is left out. The sets for the challenge (test-dev) have
-    masks for the first frame only, and cannot be used.
+    masks for the first frame only, and cannot be used. The stride is 3: about 8 frames of DAVIS's 24 per second.
 
     Args:
-        folder: DAVIS.
-        size: (width, height) of the samples.
-        num_frames: of each.
-        year: 2016 or 2017.
         split: the list, SPLIT.txt.
-        how: "stretch", "crop" or "pad".
-        stride: see `sgi2v_lab.evaluation.datasets.clips`; 3 makes about 8 frames of DAVIS's 24 per second.
         resolution: the subfolder, "480p" or "Full-Resolution".
-        least_side: pixels that a box must have, see `sgi2v_lab.evaluation.datasets.screening`.
     """
 
     kind: ClassVar[str] = "davis"
+    own_stride: ClassVar[int] = 3
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        size: tuple[int, int],
-        num_frames: int,
-        year: int = 2017,
-        split: str = "val",
-        how: str = "stretch",
-        stride: int | None = 3,
-        resolution: str = "480p",
-        least_side: float | int = LEAST_SIDE,
-    ) -> None:
-        super().__init__(folder, size, num_frames)
-        if year not in (2016, 2017):
-            raise InputError(f"year is {year}: expected 2016 or 2017")
+    def __init__(self, folder: str | Path, *, split: str = "val", resolution: str = "480p", **shared: Any) -> None:
+        super().__init__(folder, **shared)
         self.images = first_folder(self.folder, (f"JPEGImages/{resolution}",), "the videos' frames")
         self.masks = first_folder(self.folder, (f"Annotations/{resolution}",), "the masks")
-        self.year, self.how, self.stride, self.least_side = year, how, check_stride(stride), least_side
-        lists = first_folder(self.folder, (f"ImageSets/{year}", f"ImageSets/{resolution}"), "lists of videos")
+        lists = first_folder(self.folder, ("ImageSets/2017", f"ImageSets/{resolution}"), "lists of videos")
+        self.one_object = lists.name != "2017"
         lines = read_list(lists / f"{split}.txt", "names of videos")
         self.names = tuple(dict.fromkeys(_video(line) for line in lines))
         check_listed(self.names, self.images, lists / f"{split}.txt")
 
     def load(self, name: str) -> Sample:
         """Read some frames of one video, and the boxes of its objects."""
-        pictures = list_pictures(self.images / name)
-        masks = match_masks(pictures, self.masks / name)
+        files = match_masks(list_pictures(self.images / name), self.masks / name)
         clip, fit, picked = read_clip(self.images / name, self.size, self.how, self.num_frames, self.stride)
-        numbers = [read_mask(masks[f], fit.source) for f in picked]
-        if self.year == 2016:
-            numbers = [(mask > 0).astype(np.int64) for mask in numbers]
-        ids = sorted({int(k) for mask in numbers for k in np.unique(mask)} - {0, VOID})
-        present = [number for number in ids if (numbers[0] == number).any()]
-        dropped = Counter("absent at first" for number in ids if number not in present)
-        found = [mask_boxes(numbers, number) for number in present]
-        shape = (0, self.num_frames)
-        boxes = fit.apply(torch.stack([box for box, _ in found])) if found else torch.zeros(*shape, 4)
-        visible = torch.stack([seen for _, seen in found]) if found else torch.zeros(shape, dtype=torch.bool)
-        reasons = screen(boxes, self.size, self.least_side)
-        trajectories, visible = kept_trajectories(
-            self.images / name, boxes, [f"object {number}" for number in present], visible, reasons, self.size, dropped
+        masks = [read_mask(files[f], fit.source) for f in picked]
+        if self.one_object:
+            masks = [(mask > 0).astype(np.int64) for mask in masks]
+        numbers = sorted({int(k) for mask in masks for k in np.unique(mask)} - {0, VOID})
+        present = [number for number in numbers if (masks[0] == number).any()]
+        found = [follow_mask(masks, number) for number in present]
+        return self._sample(
+            name,
+            clip,
+            fit,
+            [fit.apply(each.boxes) for each in found],
+            [f"object {number}" for number in present],
+            torch.stack([each.visible for each in found]) if found else torch.ones(0, self.num_frames).bool(),
+            Counter("absent at first" for number in numbers if number not in present),
+            source=str(self.images / name),
+            frames=picked,
         )
-        meta = {
-            "dataset": f"{self.kind}-{self.year}",
-            "source": str(self.images / name),
-            "source_size": list(fit.source),
-            "frames": picked,
-            "ids": [number for number, reason in zip(present, reasons, strict=True) if reason is None],
-            "dropped": dict(dropped),
-        }
-        return Sample(name, clip[0], trajectories, clip, visible, meta)
 
 
 def _video(line: str) -> str:

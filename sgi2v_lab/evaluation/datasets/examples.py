@@ -1,11 +1,11 @@
 """Folders in the format of SG-I2V's released code: a picture, and where its boxes go."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import by_number
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
+from sgi2v_lab.files import in_order
 from sgi2v_lab.images.read import fit_image, to_tensor
 from sgi2v_lab.trajectories.files import read_example
 
@@ -24,30 +24,18 @@ class Examples(Dataset):
         examples/1/traj.npy
 
     Args:
-        folder: of the examples.
-        size: (width, height) of the samples; the reference implementation takes 1024 x 576.
-        num_frames: of each; the files are for 14.
-        how: "stretch" (as the reference implementation does), "crop" or "pad".
-        resample: allow another number of frames than a file was made for.
+        resample: allow another number of frames than a file was made for, which is 14.
     """
 
     kind: ClassVar[str] = "examples"
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        size: tuple[int, int],
-        num_frames: int,
-        how: str = "stretch",
-        resample: bool = False,
-    ) -> None:
-        super().__init__(folder, size, num_frames)
-        self.how, self.resample = how, resample
+    def __init__(self, folder: str | Path, *, resample: bool = True, **shared: Any) -> None:
+        super().__init__(folder, **shared)
+        self.resample = resample
         if _is_example(self.folder):
             self.examples = {self.folder.resolve().name: self.folder}
         else:
-            inner = sorted((path for path in self.folder.iterdir() if path.is_dir()), key=lambda p: by_number(p.name))
+            inner = in_order(self.folder.iterdir())
             self.examples = {path.name: path for path in inner if _is_example(path)}
         self.names = tuple(self.examples)
         if not self.names:
@@ -63,14 +51,8 @@ class Examples(Dataset):
             trajectories.validate(self.num_frames)
         except InputError as error:
             raise InputError(f"{folder}: {error}") from None
-        meta = {
-            "dataset": self.kind,
-            "source": str(folder),
-            "source_size": list(fit.source),
-            "frames": [0],
-            "dropped": {},
-        }
-        return Sample(name, to_tensor(fitted), trajectories, None, None, meta)
+        meta = {"source": str(folder), "source_size": list(fit.source), "dropped": {}}
+        return Sample(name, to_tensor(fitted), trajectories, meta=meta)
 
 
 def _is_example(folder: Path) -> bool:

@@ -1,15 +1,13 @@
 """Kinetics: clips of people doing things, as they were downloaded from the web, with what a tracker sees moving."""
 
-import csv
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import VIDEOS, check_stride, read_clip
-from sgi2v_lab.evaluation.datasets.following import Follower
-from sgi2v_lab.evaluation.datasets.layout import first_folder
+from sgi2v_lab.evaluation.datasets.clips import VIDEOS
+from sgi2v_lab.evaluation.datasets.layout import first_folder, read_rows
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.evaluation.datasets.videos import sample_of_moving
+from sgi2v_lab.evaluation.datasets.videos import MOST, sample_of_moving
 
 __all__ = ["Kinetics"]
 
@@ -31,45 +29,25 @@ class Kinetics(Dataset):
     The list has a header and the columns youtube_id, time_start, time_end, and mostly label and split. Clips that it
     names but that are not there are listed in `missing`, since many have gone from the web.
 
-    There are no boxes: `tracker` finds what moves, see `following.moving_boxes`. So what is asked
-    for is only as good as the tracker.
+    There are no boxes: the tracker finds what moves (`moving_boxes`), so what is asked for is only as good as the
+    tracker. The stride is 4, which makes about 7 frames of the usual 25 to 30 per second.
 
     Args:
-        folder: kinetics.
-        size: (width, height) of the samples.
-        num_frames: of each.
-        tracker: a point tracker, such as `sgi2v_lab.evaluation.trackers.track.lk`.
         split: the folder's name and the list's.
-        how: "stretch", "crop" or "pad".
-        stride: see `sgi2v_lab.evaluation.datasets.clips`; 4 makes about 7 frames of the usual 25 to 30 per second.
         most: at most so many boxes in each clip.
-        side: of the boxes, in shorter sides of the picture.
-        least: how far a thing must go to count as moving, in shorter sides of the picture.
     """
 
     kind: ClassVar[str] = "kinetics"
+    own_stride: ClassVar[int] = 4
+    own_tracker: ClassVar[str] = "lk"
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        size: tuple[int, int],
-        num_frames: int,
-        tracker: Follower,
-        split: str = "val",
-        how: str = "stretch",
-        stride: int | None = 4,
-        most: int = 3,
-        side: float | int = 0.25,
-        least: float = 0.05,
-    ) -> None:
-        super().__init__(folder, size, num_frames)
-        self.tracker, self.how, self.stride = tracker, how, check_stride(stride)
-        self.most, self.side, self.least = most, side, least
+    def __init__(self, folder: str | Path, *, split: str = "val", most: int = MOST, **shared: Any) -> None:
+        super().__init__(folder, **shared)
+        self.most = most
         clips = first_folder(self.folder, (split,), "the clips")
-        videos = {path.stem: path for path in sorted(clips.rglob("*")) if path.suffix.lower() in VIDEOS}
-        rows = _read_rows(next((path for path in self._lists(split) if path.is_file()), self._lists(split)[0]))
-        self.rows = {f"{row['youtube_id']}_{row['time_start']:06d}_{row['time_end']:06d}": row for row in rows}
+        videos = {path.stem: path for path in sorted(clips.rglob("[!.]*")) if path.suffix.lower() in VIDEOS}
+        lists = (self.folder / "annotations" / f"{split}.csv", self.folder / f"{split}.csv")
+        self.rows = _read_rows(next((path for path in lists if path.is_file()), lists[0]))
         self.videos = {name: videos[name] for name in self.rows if name in videos}
         self.names = tuple(self.videos)
         self.missing = tuple(name for name in self.rows if name not in videos)
@@ -81,45 +59,29 @@ class Kinetics(Dataset):
 
     def load(self, name: str) -> Sample:
         """Read some frames of one clip, and find what moves in it."""
-        path, row = self.videos[name], self.rows[name]
-        clip, fit, picked = read_clip(path, self.size, self.how, self.num_frames, self.stride)
-        meta = {
-            "dataset": self.kind,
-            "source": str(path),
-            "source_size": list(fit.source),
-            "frames": picked,
-            "label": row.get("label"),
-            "dropped": {},
-        }
-        return sample_of_moving(name, clip, self.tracker, meta, most=self.most, side=self.side, least=self.least)
-
-    def _lists(self, split: str) -> tuple[Path, ...]:
-        return self.folder / "annotations" / f"{split}.csv", self.folder / f"{split}.csv"
+        return sample_of_moving(self, name, self.videos[name], self.most, label=self.rows[name].get("label"))
 
 
-def _read_rows(path: Path) -> list[dict[str, object]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            if lacking := [column for column in NEEDED if column not in header]:
-                raise InputError(
-                    f"the list {path} has the columns {', '.join(header) or 'of an empty file'}: expected "
-                    f"{', '.join(lacking)} as well, in the first line"
-                )
-            rows = [_read_row(row, f"line {reader.line_num} of {path}") for row in reader]
-    except FileNotFoundError:
-        raise InputError(f"there is no list {path}: expected the clips of the split as a .csv") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"the list {path} cannot be read ({error}): expected a .csv in UTF-8") from None
+def _read_rows(path: Path) -> dict[str, dict[str, str]]:
+    """The list's rows by the names of their clips."""
+    (_, header), *rows = read_rows(path, f"the columns {', '.join(NEEDED)}, then a line for each clip")
+    if lacking := [column for column in NEEDED if column not in header]:
+        raise InputError(
+            f"the list {path} has the columns {', '.join(header)}: expected {', '.join(lacking)} as well, in the first "
+            "line"
+        )
     if not rows:
         raise InputError(f"the list {path} is empty: expected a line for each clip")
-    return rows
+    found = {}
+    for where, values in rows:
+        if len(values) != len(header):
+            raise InputError(f"{where} has more or fewer values than there are columns: expected one for each")
+        row = dict(zip(header, values, strict=True))
+        found["{}_{:06d}_{:06d}".format(row["youtube_id"], *_seconds(row, where))] = row
+    return found
 
 
-def _read_row(row: dict[str, object], where: str) -> dict[str, object]:
-    if None in row or None in row.values():
-        raise InputError(f"{where} has more or fewer values than there are columns: expected one for each, so mend it")
+def _seconds(row: dict[str, str], where: str) -> tuple[int, int]:
     try:
         start, end = (round(float(row[column])) for column in ("time_start", "time_end"))
     except (ValueError, OverflowError):
@@ -131,4 +93,4 @@ def _read_row(row: dict[str, object], where: str) -> dict[str, object]:
             f"{where} says that clip {row['youtube_id']!r} goes from {start} s to {end} s: expected a name, and an end "
             "after its start"
         )
-    return {**row, "time_start": start, "time_end": end}
+    return start, end

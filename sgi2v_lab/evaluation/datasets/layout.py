@@ -1,11 +1,12 @@
 """Folders and lists as data sets come with them, and what to say where one is missing."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["check_listed", "existing_folder", "first_folder", "read_list"]
+__all__ = ["check_listed", "existing_folder", "first_folder", "read_list", "read_rows"]
 
 
 def existing_folder(folder: Path, what: str) -> Path:
@@ -32,16 +33,28 @@ def read_list(path: Path, what: str) -> list[str]:
     Raises:
         InputError: the list is missing, is no text, or is empty.
     """
+    lines = list(dict.fromkeys(line.strip() for line in _text(path, what).splitlines() if line.strip()))
+    if not lines:
+        raise InputError(f"the list {path} is empty: expected {what}, one a line")
+    return lines
+
+
+def read_rows(path: Path, what: str) -> list[tuple[str, list[str]]]:
+    """The rows of a .csv, each with its place for messages; InputError as `read_list`."""
+    reader = csv.reader(_text(path, what).splitlines())
+    rows = [(f"line {reader.line_num} of {path}", row) for row in reader if row]
+    if not rows:
+        raise InputError(f"the list {path} is empty: expected {what}")
+    return rows
+
+
+def _text(path: Path, what: str) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"there is no list {path}: expected {what}, one a line") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the list {path} cannot be read ({error}): expected {what}, one a line") from None
-    lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-    if not lines:
-        raise InputError(f"the list {path} is empty: expected {what}, one a line")
-    return lines
 
 
 def check_listed(names: Sequence[str], folder: Path, source: Path) -> None:

@@ -3,25 +3,25 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets.clips import check_stride, list_pictures, read_clip
-from sgi2v_lab.evaluation.datasets.following import Follower, follow
+from sgi2v_lab.evaluation.datasets.clips import list_pictures, read_clip
 from sgi2v_lab.evaluation.datasets.layout import check_listed, existing_folder, first_folder, read_list
-from sgi2v_lab.evaluation.datasets.masks import largest_disc, mask_boxes, mask_centers, match_masks, read_mask
+from sgi2v_lab.evaluation.datasets.moving import follow
+from sgi2v_lab.evaluation.datasets.objects import follow_mask, largest_disc, match_masks, read_mask
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.evaluation.datasets.screening import LEAST_SIDE, kept_trajectories, screen
 from sgi2v_lab.trajectories.geometry import numbers
 
 __all__ = ["VIPSeg"]
 
 VOID = (0, 200)  # 200 is a slip of some of the set's masks (its repository, issue 1), no object
 LARGEST_STUFF = 124  # greater numbers are things: category * 100 + instance
+MARGIN = 0.1  # how far tracks may leave the picture, in its sides
 
 
 class VIPSeg(Dataset):
@@ -46,23 +46,15 @@ class VIPSeg(Dataset):
 
     * `tracks`: a folder of released tracks, VIDEO.json with {"number": [[x, y], ...]}, a point per frame in pixels of
       the pictures. They are at https://github.com/showlab/DragAnything, data/VIPSeg_Test/trajectories.zip, unpacked.
-      A track that takes its box's centre out of the picture by more than `margin` is left out;
+      A track that takes its box's centre out of the picture by more than a tenth is left out;
     * `tracker`: any point tracker, run on the clip at the size asked for;
     * neither: the centre of gravity of the object's mask.
 
     Args:
-        folder: VIPSeg, or VIPSeg_720P.
-        size: (width, height) of the samples.
-        num_frames: of each; the paper takes 14.
-        how: "stretch" (as SG-I2V's reference implementation does), "crop" or "pad".
-        stride: see `sgi2v_lab.evaluation.datasets.clips`.
         split: the list, SPLIT.txt.
-        tracker: see above.
         tracks: see above.
         control: "disc" for the square around the largest disc, "box" for the tight box of the whole object.
         stuff: follow stuff (sky, road), too; the released tracks do.
-        least_side: pixels that a box must have, see `sgi2v_lab.evaluation.datasets.screening`.
-        margin: how far tracks may leave the picture, in its sides.
     """
 
     kind: ClassVar[str] = "vipseg"
@@ -71,29 +63,21 @@ class VIPSeg(Dataset):
         self,
         folder: str | Path,
         *,
-        size: tuple[int, int],
-        num_frames: int,
-        how: str = "stretch",
-        stride: int | None = 1,
         split: str = "val",
-        tracker: Follower | None = None,
         tracks: str | Path | None = None,
         control: str = "disc",
         stuff: bool = False,
-        least_side: float | int = LEAST_SIDE,
-        margin: float | int = 0.1,
+        **shared: Any,
     ) -> None:
-        super().__init__(folder, size, num_frames)
-        if tracker is not None and tracks is not None:
+        super().__init__(folder, **shared)
+        if self.tracker is not None and tracks is not None:
             raise InputError("both tracker= and tracks= say how the objects move: expected one of them, or none")
         if control not in ("disc", "box"):
             raise InputError(f"control is {control!r}: expected 'disc' or 'box'")
         self.images = first_folder(self.folder, ("imgs", "images", "VIPSeg_720P/images"), "the videos' frames")
         self.masks = existing_folder(self.images.parent / "panomasks", "VIPSeg's masks, one folder a video")
         self.tracks = None if tracks is None else existing_folder(Path(tracks), "VIPSeg's tracks, one .json a video")
-        self.how, self.stride = how, check_stride(stride)
-        self.tracker, self.control, self.stuff = tracker, control, stuff
-        self.least_side, self.margin = least_side, margin
+        self.control, self.stuff = control, stuff
         places = (self.folder, self.images.parent, self.images.parent.parent)
         where = next((place for place in places if (place / f"{split}.txt").is_file()), self.folder)
         self.names = tuple(read_list(where / f"{split}.txt", "names of videos"))
@@ -101,43 +85,31 @@ class VIPSeg(Dataset):
 
     def load(self, name: str) -> Sample:
         """Read one video's first frames, and the boxes of its objects."""
-        pictures = list_pictures(self.images / name)
-        masks = match_masks(pictures, self.masks / name)
+        files = match_masks(list_pictures(self.images / name), self.masks / name)
         clip, fit, picked = read_clip(self.images / name, self.size, self.how, self.num_frames, self.stride)
-        first = read_mask(masks[0], fit.source)
+        first = read_mask(files[0], fit.source)
         dropped: Counter[str] = Counter()
         ids = self._objects(first, dropped)
         tracks = self._released(name, ids, picked[-1] + 1, dropped) if self.tracks else {}
         ids = [number for number in ids if not self.tracks or number in tracks]
-
+        masks = [first] if self.tracker else [first, *(read_mask(files[f], fit.source) for f in picked[1:])]
+        found = [follow_mask(masks, number) for number in ids]
         discs = [largest_disc(first == number) for number in ids]
-        tight = [mask_boxes([first], number)[0][0] for number in ids]
-        start = [torch.tensor(disc.box) for disc in discs] if self.control == "disc" else tight
-        boxes = fit.apply(torch.stack(start)) if ids else torch.zeros(0, 4)
         if self.tracker is not None and ids:
             points = fit.apply(torch.tensor([(disc.x, disc.y) for disc in discs]))
             paths, visible = follow(self.tracker, clip, points)
         else:
-            later = [read_mask(masks[f], fit.source) for f in picked]
-            found = [mask_centers(later, number) for number in ids]
-            centers = [tracks[number][picked] for number in ids] if self.tracks else [center for center, _ in found]
-            paths = fit.apply(_stacked(centers, (len(picked), 2)))
-            visible = _stacked([seen for _, seen in found], (len(picked),)).bool()
-        boxes = boxes[:, None] + (paths - paths[:, :1]).repeat(1, 1, 2)
-        reasons = screen(boxes, self.size, self.least_side, self.margin)
-        trajectories, visible = kept_trajectories(
-            self.images / name, boxes, [str(number) for number in ids], visible, reasons, self.size, dropped
-        )
-        meta = {
-            "dataset": self.kind,
-            "source": str(self.images / name),
-            "source_size": list(fit.source),
-            "frames": picked,
-            "ids": [number for number, reason in zip(ids, reasons, strict=True) if reason is None],
-            "followed_by": "tracks" if self.tracks else "masks" if self.tracker is None else "tracker",
-            "dropped": dict(dropped),
-        }
-        return Sample(name, clip[0], trajectories, clip, visible, meta)
+            centers = [tracks[n][picked] if self.tracks else each.centers for n, each in zip(ids, found, strict=True)]
+            paths = [fit.apply(path) for path in centers]
+            visible = torch.stack([each.visible for each in found]) if found else torch.ones(0, len(picked)).bool()
+        start = [
+            torch.tensor(disc.box) if self.control == "disc" else f.boxes[0]
+            for disc, f in zip(discs, found, strict=True)
+        ]
+        boxes = [fit.apply(box) + (path - path[:1]).repeat(1, 2) for box, path in zip(start, paths, strict=True)]
+        how = "tracks" if self.tracks else "tracker" if self.tracker else "masks"
+        more = {"source": str(self.images / name), "frames": picked, "followed_by": how}
+        return self._sample(name, clip, fit, boxes, [str(n) for n in ids], visible, dropped, MARGIN, **more)
 
     def _objects(self, mask: np.ndarray, dropped: Counter[str]) -> list[int]:
         ids = [int(number) for number in np.unique(mask) if number not in VOID]
@@ -172,7 +144,3 @@ class VIPSeg(Dataset):
                 [numbers(point, 2, f"a point of {number} in {path}") for point in tracks[number]]
             )
         return found
-
-
-def _stacked(rows: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-    return torch.stack(rows) if rows else torch.zeros(0, *shape)

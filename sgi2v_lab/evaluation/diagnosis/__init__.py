@@ -1,7 +1,8 @@
 """What went wrong in a run, with evidence and advice.
 
-`diagnose` takes a run, `diagnose_folder` a saved one, and `judge` any video with what is known of it. Each check is a
-function of a `JudgedVideo` in one of the `checks_` modules, and yields `Finding`s.
+`diagnose` takes a run, `diagnose_folder` a saved one, and `judge` any video with what is known of it. A check takes a
+`JudgedVideo` and yields `Finding`s: `objects` checks each object, `picture` the rest of the video, `recipe` how it was
+made.
 """
 
 import lazy_loader

@@ -1,40 +1,39 @@
-"""One thing that went wrong: what, how severe, the evidence, and advice."""
+"""One problem of a video: what it is, how severe, the evidence, and advice."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure, FigureBase
 
 from sgi2v_lab.plots.style import new_figure, styled
 
-__all__ = ["SEVERITIES", "Drawing", "Finding", "Unjudged", "severity_of"]
+__all__ = ["SEVERITIES", "Drawing", "Finding", "Found", "Unjudged"]
 
-SEVERITIES = ("severe", "moderate", "hint")  # worst first; a hint is not seen in the video, but may be why
-FAR = 2.0  # this many times beyond its threshold a value is severe
-SIZE = (4.6, 1.9)  # inches of an evidence's picture
+SEVERITIES = ("severe", "moderate", "hint")  # worst first
+FAR = 1.75  # times its threshold, a value is severe
+SIZE = (4.6, 1.9)  # of the evidence, in inches
 
 Drawing = Callable[[FigureBase], None]  # draws evidence into a figure, or into a part of one
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that went wrong.
+    """One problem of a video.
 
     Attributes:
-        kind: which check found it, such as "smear"; see `checks.CHECKS`.
-        severity: one of `SEVERITIES`.
-        sentence: what is wrong, with the object's name where one is meant.
-        value: what was measured, in `unit`.
-        threshold: the value from which on it is said.
-        unit: of both, such as "px" or "of the path".
-        advice: what to try.
-        index: of the box that is meant; None for the whole video.
-        drawing: puts the evidence into a figure; nothing is drawn before `plot` is called.
+        kind: The check that found it, such as "smear".
+        sentence: What is wrong; it names the object, if there is one.
+        value: What was measured, in `unit`.
+        threshold: The limit that `value` exceeds, or falls below.
+        unit: Of both, such as "px" or "of the frames".
+        advice: What to try.
+        index: Of the object's box; None for the whole video.
+        drawing: Draws the evidence; it runs only when `plot` is called.
+        hint: Whether this is not seen in the video, but may explain what is.
     """
 
     kind: str
-    severity: str
     sentence: str
     value: float
     threshold: float
@@ -42,15 +41,27 @@ class Finding:
     advice: str
     index: int | None = None
     drawing: Drawing | None = field(default=None, repr=False, compare=False)
+    hint: bool = False
+
+    @property
+    def excess(self) -> float:
+        """How many times the value is beyond its threshold, on either side; infinite if it is not a number."""
+        low, high = sorted((abs(self.value), abs(self.threshold)))
+        return high / low if low > 0 and math.isfinite(high) else math.inf
+
+    @property
+    def severity(self) -> str:
+        """One of `SEVERITIES`: "severe" from `FAR` times the threshold on."""
+        return "hint" if self.hint else "severe" if self.excess >= FAR else "moderate"
 
     @property
     def number(self) -> str:
-        """The value beside its threshold, as a person reads it: "0.83 of the path (limit 0.5)"."""
+        """The value with its threshold, such as "0.83 of the frames (limit 0.5)"."""
         value, limit = (f"{x:.3g}" if math.isfinite(x) else "not a number" for x in (self.value, self.threshold))
-        return f"{value} {self.unit} (limit {limit})".replace("  ", " ")
+        return f"{value} {self.unit} (limit {limit})"
 
     def plot(self) -> Figure:
-        """The evidence, as a small figure; empty where there is nothing to show but the number."""
+        """The evidence as a small figure, empty if there is none."""
         with styled():
             figure = new_figure(SIZE[1], width=SIZE[0], layout="compressed")
             if self.drawing is not None:
@@ -58,24 +69,19 @@ class Finding:
         return figure
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values for JSON, without the picture; a number that JSON cannot say is None."""
-        finite = {
-            name: value if math.isfinite(value) else None
-            for name, value in (("value", self.value), ("threshold", self.threshold))
-        }
-        words = {name: getattr(self, name) for name in ("kind", "severity", "sentence", "number", "unit", "advice")}
-        return {**words, **finite, "index": self.index}
+        """Plain values for JSON, without the picture; a number that is not finite becomes None."""
+        names = ("kind", "severity", "sentence", "number", "unit", "advice", "index")
+        numbers = {"value": self.value, "threshold": self.threshold}
+        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        return {name: getattr(self, name) for name in names} | finite
 
 
 @dataclass(frozen=True)
 class Unjudged:
-    """What a check could not judge, and why."""
+    """A check that could not be made, and why."""
 
     kind: str
     reason: str
 
 
-def severity_of(value: float, threshold: float, lower_is_worse: bool = False) -> str:
-    """The severity of a value beyond its threshold: "severe" where it is so by far, else "moderate"."""
-    far = value <= threshold / FAR if lower_is_worse else value >= threshold * FAR
-    return "severe" if far or not math.isfinite(value) else "moderate"
+Found = Iterator[Finding | Unjudged]  # what a check yields

@@ -1,7 +1,7 @@
-"""Problems of a box's path that are known before anything is computed: outside, too small, too fast.
+"""Faults of a path that show before a run: out of the picture, too small, too fast.
 
-All is judged on the picture as the model sees it, in the method's units. The trajectory editor reports them while the
-user draws; a diagnosis reports them for objects that have another finding.
+Boxes are in pixels of the picture as the model sees it. The trajectory editor reports faults while the user draws; a
+diagnosis reports them for objects that have another finding.
 """
 
 from collections.abc import Iterator
@@ -9,32 +9,27 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool
+from torch import Tensor
 
+from sgi2v_lab.evaluation.metrics.measured import centres
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.shapes import Boxes
 
 __all__ = ["FULL_SPEED", "PathFault", "outside", "too_fast", "too_small"]
 
-# Picture sizes per second that motion bucket 255 stands for. The bundled toy was trained with this scale. SVD's report
-# gives none, so there it is a rule of thumb: its default, 127 at 7 frames per second, is 0.05 of the picture a frame.
+# Picture sizes per second at motion bucket 255. The bundled toy was trained with this scale. SVD's report gives none:
+# there it is a rule of thumb. Its default, bucket 127 at 7 frames per second, is 0.05 of the picture a frame.
 FULL_SPEED = 0.75
-HIDDEN = 0.05  # of a first box, that may lie outside the picture
+HIDDEN = 0.05  # of a first box
 
 
 @dataclass(frozen=True)
 class PathFault:
-    """One thing about one box's path.
+    """A fault of one box's path: `what` continues a sentence that begins with the box's name; `advice` is a sentence.
 
-    Attributes:
-        kind: "outside", "small" or "fast".
-        what: what is wrong and where, to be put behind the box's name.
-        advice: what to do, a sentence.
-        value: what was measured, in `unit`.
-        threshold: the value from which on it is said.
-        unit: of both.
+    `value` is what was measured, `threshold` its limit, both in `unit`.
     """
 
-    kind: str
     what: str
     advice: str
     value: float
@@ -43,74 +38,51 @@ class PathFault:
 
     @property
     def text(self) -> str:
-        """Both as one text, to be put behind the box's name."""
+        """Fault and advice, to continue a sentence that begins with the box's name."""
         return f"{self.what}. {self.advice}"
 
 
 def outside(boxes: Boxes, plan: Fit) -> Iterator[PathFault]:
-    """Whether one box (1, frames, 4), in pixels of the fitted picture, leaves what `plan` shows of the picture."""
-    seen = plan.inside(boxes)[0]
-    gone, unit = (~seen).float().mean().item(), "of the frames"
-    if len(seen) > 1 and not seen[1:].any():
-        what, advice = (
-            "is out of the picture in every frame after the first",
-            "Nothing is left to follow: bring it back.",
-        )
-        yield PathFault("outside", what, advice, gone, 0, unit)
-    elif not seen.all():
-        what = f"is out of the picture in {_frames(~seen)}"
-        yield PathFault(
-            "outside",
-            what,
-            "Nothing is controlled there: keep the box inside for as long as the object should move.",
-            gone,
-            0,
-            unit,
-        )
+    """Whether one box (1, frames, 4) leaves what `plan` shows of the picture."""
+    out = ~plan.inside(boxes)[0]
+    if out.any():
+        advice = "Nothing is controlled there: keep the box inside for as long as the object should move."
+        share = out.float().mean().item()
+        yield PathFault(f"is out of the picture in {_frames(out)}", advice, share, 0, "of the frames")
     box, content = boxes[0, 0], torch.tensor(plan.content)
     inside = (torch.minimum(box[2:], content[2:]) - torch.maximum(box[:2], content[:2])).clamp(min=0).prod()
     hidden = 1 - (inside / (box[2:] - box[:2]).prod()).item()
     if hidden > HIDDEN:
-        what = f"lies {hidden:.0%} outside in the first frame"
         advice = "Only what is inside the picture can be followed: begin with a box inside."
-        yield PathFault("outside", what, advice, hidden, HIDDEN, "of the box")
+        yield PathFault(f"lies {hidden:.0%} outside in the first frame", advice, hidden, HIDDEN, "of the box")
 
 
 def too_small(boxes: Boxes, factor: int) -> Iterator[PathFault]:
-    """Whether one box (1, frames, 4) is anywhere less than a latent cell of `factor` pixels."""
+    """Whether one box (1, frames, 4) has a side below that of a latent cell, `factor` pixels."""
     sides = boxes[0, :, 2:] - boxes[0, :, :2]
     small = (sides < factor).any(dim=-1)
     if small.any():
         width, height = sides[small][0].tolist()
-        what = (
-            f"is {width:.3g} × {height:.3g} px for the model in {_frames(small)}, less than one latent cell "
-            f"({factor} × {factor} px)"
-        )
+        cell = f"less than one latent cell ({factor} × {factor} px)"
+        what = f"is {width:.3g} × {height:.3g} px for the model in {_frames(small)}, {cell}"
         advice = "It counts as one cell: draw it larger, or crop or enlarge the picture."
-        yield PathFault("small", what, advice, min(width, height), factor, "px")
+        yield PathFault(what, advice, min(width, height), factor, "px")
 
 
 def too_fast(boxes: Boxes, size: tuple[int, int], motion_bucket: int, fps: int) -> Iterator[PathFault]:
-    """Whether one box (1, frames, 4) goes faster than the motion bucket stands for, in a video of (width, height)."""
-    centers = (boxes[0, :, :2] + boxes[0, :, 2:]) / 2 / torch.tensor(size)
-    steps = centers.diff(dim=0).norm(dim=-1)  # in pictures per frame
+    """Whether one box (1, frames, 4) is faster than the motion bucket allows, in a video of `size` (width, height)."""
+    steps = (centres(boxes)[0] / torch.tensor(size)).diff(dim=0).norm(dim=-1)  # in pictures per frame
     most = FULL_SPEED * motion_bucket / 255 / fps
     if len(steps) and steps.max() > most:
-        fastest = int(steps.argmax())
+        last = int(steps.argmax()) + 2
         what = (
-            f"goes {steps.max():.1%} of the picture from frame {fastest + 1} to {fastest + 2}: at motion bucket "
-            f"{motion_bucket} and {fps} frames per second, expect about {most:.1%} at most"
+            f"goes {steps.max():.1%} of the picture from frame {last - 1} to {last}: at motion bucket {motion_bucket} "
+            f"and {fps} frames per second, expect about {most:.1%} at most"
         )
-        advice = "Shorten its way, give it more frames or raise the motion bucket."
-        yield PathFault("fast", what, advice, 100 * steps.max().item(), 100 * most, "% of the picture a frame")
+        advice = "Shorten its path, use more frames or raise the motion bucket."
+        yield PathFault(what, advice, 100 * steps.max().item(), 100 * most, "% of the picture a frame")
 
 
-def _frames(chosen: Bool[torch.Tensor, " frames"]) -> str:
-    """Frames as people count them, from 1: "frame 3", "frames 3 to 5", "3 frames from 2 on"."""
-    numbers = [i + 1 for i, yes in enumerate(chosen.tolist()) if yes]
-    first, last = numbers[0], numbers[-1]
-    if len(numbers) == 1:
-        return f"frame {first}"
-    if len(numbers) == len(chosen):
-        return "all frames"
-    return f"frames {first} to {last}" if last - first + 1 == len(numbers) else f"{len(numbers)} frames from {first} on"
+def _frames(chosen: Bool[Tensor, "frames"]) -> str:
+    """Frames counted from 1, such as "3 of 8 frames, from frame 2 on"."""
+    return f"{int(chosen.sum())} of {len(chosen)} frames, from frame {1 + int(chosen.int().argmax())} on"

@@ -1,29 +1,35 @@
-"""Ablations as data: a TOML or JSON file that says which settings are tried.
+"""Grids as data: a TOML or JSON file that says which settings are tried, and what is asked of them.
 
-    title = "Which features?"      # what the tables are called; may be left out
-    description = "..."            # for readers; may be left out
-    preset = "paper"               # where the settings start: one of the model's presets; left out: its own settings
+    title = "Which features?"      # optional; the report's title
+    preset = "paper"               # optional; one of the model's presets, to which everything below is a change
+    categories = ["single"]        # optional; of the benchmark's scenes
+    methods = ["none"]             # optional; other methods to compare with, with the base's settings
 
-    [base]                         # changes to those that all share; may be left out
+    [base]                         # optional; changes that all settings share
     iterations = 3
 
     [vary]                         # one thing at a time: each value is tried with everything else as in the base
     features = ["aligned", "self-attention", "temporal", "block"]
-    gaussian_sigma = [0.2, "none"]
+    learning_rate = ["0.5x", "2x"]         # of the base's
+    control_steps = ["0%-30%", [5, 20]]    # shares of the steps, or steps
 
-    [product]                      # every combination of these
-    cutoff = [0.25, 0.75]
-    learning_rate = ["0.5x", "2x"]
+    [product]                      # every combination
+    cutoff = [0.25, 0.5]
+    gaussian_sigma = [0.4, "none"]
 
-    [[setting]]                    # one more, under a name of its own
-    label = "late and gentle"
-    control_steps = "40%-60%"
-    learning_rate = 0.05
+    [[setting]]                    # one by one
+    label = "long"                 # optional
+    num_inference_steps = 50
+    iterations = 5
 
-Keys are the fields of `Settings`, values what they take, with three short forms: "none" where a setting may be absent;
-"0.5x", that many times the base's number; and "10%-40%" for `control_steps`, shares of the number of steps, so that one
-file serves models that take 20 and 50 steps. The base itself is always tried, first; what comes to the same settings
-as an earlier one is left out. JSON has the same keys.
+    [[claim]]                      # optional; the report says whether it holds
+    text = "Aligned features give better control than self-attention features."
+    better = { features = "aligned" }      # changes to the base, or a list of them, whose mean is taken
+    worse = { features = "self-attention" }
+    measure = "objmc"              # optional
+
+A file may hold several studies, each a `[[question]]` with `ask` and the parts above. A setting may also have `method`
+and `dtype`. JSON has the same keys.
 """
 
 import itertools
@@ -34,54 +40,115 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.presets import PRESETS, Presets
 from sgi2v_lab.settings import Settings
 
-__all__ = ["BASE", "Grid", "Variant", "grids", "preset_grid", "read_grid"]
+__all__ = ["BASE", "Claim", "Grid", "Question", "Variant", "grids", "preset_grid", "read_grid"]
 
 BASE = "base"
-PARTS = {"title": str, "description": str, "preset": str, "base": dict, "vary": dict, "product": dict, "setting": list}
 FIELDS = Settings.model_fields
 OPTIONAL = (int | None, float | None)
 SHARES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*-\s*(\d+(?:\.\d+)?)\s*%\s*")
 TIMES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[x×]\s*")
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One choice of settings: its name, the part of the file that it comes from, and what it changes of the model's."""
-
-    label: str
-    group: str  # "base", a setting's name for those varied alone, "product" or "setting"
-    changes: dict[str, object]
+# --- what a file holds -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A grid file as it is written; `variants` makes settings of it."""
+def _known(changes: dict[str, Any]) -> dict[str, Any]:
+    if unknown := [name for name in changes if name not in FIELDS and name not in ("label", "method", "dtype")]:
+        raise ValueError(f"unknown setting {unknown[0]!r}; the settings are {', '.join(sorted(FIELDS))}")
+    return changes
 
-    name: str  # of the file
-    title: str
-    base: dict[str, object]
-    rows: tuple[Variant, ...]  # their changes are those to the base, in the file's own words
-    preset: str = "own"  # of the model, to which all of this is added
 
-    def variants(self, own: Settings) -> tuple[Variant, ...]:
-        """What is tried on a model: the base, then each row that differs. Its settings in this grid's preset are `own`.
+def _method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; expected one of {', '.join(METHODS)}")
+    return name
+
+
+def _preset(name: str) -> str:
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
+    return name
+
+
+Changes = Annotated[dict[str, Any], AfterValidator(_known)]
+Values = Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], AfterValidator(_known)]
+
+
+class Claim(BaseModel):
+    """A difference that should be in favour of one side: between two settings, or two means over several."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str
+    better: Changes | list[Changes]
+    worse: Changes | list[Changes]
+    measure: str = "objmc"
+
+
+class Question(BaseModel):
+    """One study: which settings and methods are tried on which scenes, and what is claimed of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ask: str = ""
+    note: str = ""  # for readers of the report
+    categories: list[str] = []
+    methods: list[Annotated[str, AfterValidator(_method)]] = []
+    measures: list[str] = []  # that the report shows first
+    vary: Values = {}
+    product: Values = {}
+    setting: list[Changes] = []
+    claim: list[Claim] = []
+
+
+class Grid(Question):
+    """A grid file as it is written; `variants` makes settings of a question of it."""
+
+    name: str = ""  # of the file
+    title: str = ""
+    description: str = ""
+    preset: Annotated[str, AfterValidator(_preset)] = "own"
+    base: Changes = {}
+    question: list[Question] = []
+
+    @property
+    def questions(self) -> list[Question]:
+        """The studies; the file itself where it has no [[question]]."""
+        return self.question or [self]
+
+    def variants(self, question: Question, own: Settings) -> tuple["Variant", ...]:
+        """What a question tries on a model: the base, then each row that differs.
+
+        Args:
+            question: of this grid.
+            own: the model's settings in this grid's preset.
 
         Raises:
             InputError: a value that its setting does not take, with its place in the file.
         """
-        changes = self._read(BASE, self.base, own)
-        base = own.replace(**changes)
-        found = {base: Variant(BASE, BASE, changes)}
-        for row in self.rows:
-            more = changes | self._read(row.label, row.changes, base)
-            settings = self._replaced(row.label, own, more)
-            found.setdefault(settings, Variant(row.label, row.group, more))
+        base = self.changes(BASE, {}, own)
+        found = {(own.replace(**base), "sgi2v", None): Variant(BASE, BASE, base)}
+        for label, group, row in _rows(question):
+            method, dtype = row.get("method", "sgi2v"), row.get("dtype")
+            changes = self.changes(label, row, own)
+            key = (self._replaced(label, own, changes), method, dtype)
+            found.setdefault(key, Variant(label, group, changes, method, dtype))
         return tuple(found.values())
+
+    def changes(self, label: str, row: Mapping[str, Any], own: Settings) -> dict[str, object]:
+        """A row's settings as changes to the model's own; shares and multiples are of the base's."""
+        shared = self._read(BASE, self.base, own)
+        more = {name: value for name, value in row.items() if name in FIELDS}
+        return shared | self._read(label, more, self._replaced(BASE, own, shared))
 
     def _read(self, label: str, given: Mapping[str, object], base: Settings) -> dict[str, object]:
         # the number of steps comes first, because shares are of it
@@ -113,11 +180,25 @@ class Grid:
             raise InputError(f"{self.name}, {label!r}: {error}") from error
 
 
+@dataclass(frozen=True)
+class Variant:
+    """One choice of settings: its name, the part of the file that it comes from, and what it changes of the model's."""
+
+    label: str
+    group: str  # "base", a setting's name for those varied alone, "product" or "setting"
+    changes: dict[str, object]
+    method: str = "sgi2v"
+    dtype: str | None = None
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
 def preset_grid(presets: Presets, own: Settings) -> Grid:
     """A model's presets as a grid around the paper's recipe; those that are the same as it are left out."""
     back = {name: getattr(own, name) for name in presets["paper"]}  # presets are changes to the model's own settings
-    rows = (Variant(name, "setting", back | dict(changes)) for name, changes in presets.items() if name != "paper")
-    return Grid("presets", "The presets", {}, tuple(rows), preset="paper")
+    rows = [{"label": name} | back | dict(changes) for name, changes in presets.items() if name != "paper"]
+    return Grid(name="presets", title="The presets", preset="paper", setting=rows, methods=["none"])
 
 
 def grids() -> dict[str, Path]:
@@ -141,57 +222,35 @@ def read_grid(path: str | Path) -> Grid:
         raise InputError(f"there is no grid {str(path)!r}; give a file, or one that is here: {known}") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no grid ({error}); expected TOML, or JSON with the suffix .json") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path} holds a {type(document).__name__}, but a table of {', '.join(PARTS)} is expected")
-    return _grid(path.name, document)
+    try:
+        grid = Grid.model_validate({"title": path.name, **document, "name": path.name})
+    except (ValidationError, TypeError) as error:
+        raise InputError(f"{path.name}: {_first(error)}") from error
+    for question in grid.questions:
+        labels = [label for label, _, _ in _rows(question)]
+        if taken := [label for label in labels if label == BASE or labels.count(label) > 1]:
+            raise InputError(f"{path.name}: two settings are called {taken[0]!r}; give each a label of its own")
+    return grid
 
 
-def _grid(name: str, document: dict) -> Grid:
-    for key, value in document.items():
-        if key not in PARTS:
-            raise InputError(f"{name}: unknown key {key!r}; a grid has {', '.join(PARTS)}")
-        if not isinstance(value, PARTS[key]):
-            kind = {str: "text", dict: "a table of settings", list: "a list of tables, [[setting]]"}[PARTS[key]]
-            raise InputError(f"{name}: {key} is {value!r}, but must be {kind}")
-    base = document.get("base", {})
-    vary, product = document.get("vary", {}), document.get("product", {})
-    for part, table in (("base", base), ("vary", vary), ("product", product)):
-        _check_names(f"{name}, [{part}]", table)
-    for part, table in (("vary", vary), ("product", product)):
-        for key, values in table.items():
-            if not isinstance(values, list) or not values:
-                raise InputError(f"{name}, [{part}]: {key} is {values!r}, but must be a list of values to try")
-    preset = document.get("preset", "own")
-    if preset not in PRESETS:
-        raise InputError(f"{name}: preset is {preset!r}, but must be one of {', '.join(PRESETS)}")
-    rows = tuple(_rows(name, vary, product, document.get("setting", [])))
-    return Grid(name, document.get("title", name), base, rows, preset)
+def _first(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):
+        return "expected a table of settings"
+    one = error.errors()[0]
+    place = ".".join(str(part) for part in one["loc"])
+    return f"{place}: {one['msg'].removeprefix('Value error, ')}; it is {one['input']!r}"
 
 
-def _check_names(place: str, table: Mapping[str, object]) -> None:
-    if unknown := [key for key in table if key not in FIELDS]:
-        raise InputError(f"{place}: unknown setting {unknown[0]!r}; the settings are {', '.join(sorted(FIELDS))}")
-
-
-def _rows(name: str, vary: dict, product: dict, settings: list) -> Iterator[Variant]:
-    for key, values in vary.items():
-        for value in values:
-            yield Variant(_label({key: value}), key, {key: value})
-    for values in itertools.product(*product.values()) if product else ():
-        changes = dict(zip(product, values, strict=True))
-        yield Variant(_label(changes), "product", changes)
-    taken = set()
-    for number, table in enumerate(settings, 1):
-        place = f"{name}, [[setting]] number {number}"
-        if not isinstance(table, dict):
-            raise InputError(f"{place} is {table!r}, but must be a table of settings")
-        changes = {key: value for key, value in table.items() if key != "label"}
-        _check_names(place, changes)
-        label = table.get("label", _label(changes))
-        if not isinstance(label, str) or not label or label == BASE or label in taken:
-            raise InputError(f"{place}: label is {label!r}, but must be a name that no other setting has")
-        taken.add(label)
-        yield Variant(label, "setting", changes)
+def _rows(question: Question) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(label, group, changes) of every setting that a question tries."""
+    for key, values in question.vary.items():
+        yield from ((_label({key: value}), key, {key: value}) for value in values)
+    for values in itertools.product(*question.product.values()) if question.product else ():
+        changes = dict(zip(question.product, values, strict=True))
+        yield _label(changes), "product", changes
+    for row in question.setting:
+        changes = {key: value for key, value in row.items() if key != "label"}
+        yield str(row.get("label", _label(changes))), "setting", changes
 
 
 def _label(changes: Mapping[str, object]) -> str:

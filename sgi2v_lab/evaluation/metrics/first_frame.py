@@ -13,7 +13,7 @@ __all__ = ["first_frame_psnr", "first_frame_ssim", "psnr", "ssim"]
 def psnr(a: Video, b: Float[Tensor, "n rgb h w"]) -> Float[Tensor, "frames"]:
     """Peak signal-to-noise ratio of each frame in dB, for values in 0..1; infinite where frames are equal.
 
-    Raises InputError where the shapes differ.
+    InputError: the shapes differ.
     """
     _check(a, b, "PSNR")
     return -10 * (a.float() - b.float()).pow(2).mean(dim=(1, 2, 3)).log10()
@@ -22,11 +22,10 @@ def psnr(a: Video, b: Float[Tensor, "n rgb h w"]) -> Float[Tensor, "frames"]:
 def ssim(a: Video, b: Float[Tensor, "n rgb h w"]) -> Float[Tensor, "frames"]:
     """Structural similarity of each frame (Wang et al. 2004), -1..1; 1 where frames are equal, and higher is better.
 
-    The mean over pixels and colour channels, with that paper's Gaussian window (standard deviation 1.5 px), for values
-    in 0..1: scikit-image's `structural_similarity`. The window is in pixels, so SSIM depends on the resolution.
+    The mean over pixels and colours, with that paper's Gaussian window (standard deviation 1.5 px), for values in
+    0..1: scikit-image's `structural_similarity`. The window is in pixels, so SSIM depends on the resolution.
 
-    Raises:
-        InputError: the shapes differ, or a side is shorter than the window's 11 pixels.
+    InputError: the shapes differ, or a side is shorter than the window's 11 pixels.
     """
     with needs("evaluation"):
         from skimage.metrics import structural_similarity  # takes long to import

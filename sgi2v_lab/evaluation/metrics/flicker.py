@@ -1,10 +1,9 @@
 """Temporal flicker: does the picture jump where nothing moves?"""
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from sgi2v_lab.errors import InputError, needs
+from sgi2v_lab.errors import needs
+from sgi2v_lab.evaluation.metrics.measured import check_later
 from sgi2v_lab.shapes import Video
 
 __all__ = ["carried_back", "seen_in_both", "temporal_flickering", "warping_error"]
@@ -20,7 +19,7 @@ def temporal_flickering(video: Video) -> float:
     Raises:
         InputError: a single frame.
     """
-    _check(video)
+    check_later(video)
     return 1 - video.detach().float().diff(dim=0).abs().mean().item()
 
 
@@ -39,7 +38,7 @@ def warping_error(video: Video) -> float:
     Raises:
         InputError: a single frame.
     """
-    _check(video)
+    check_later(video)
     with needs("evaluation"):
         import cv2
     frames = video.detach().float().cpu().clamp(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
@@ -71,10 +70,3 @@ def seen_in_both(forth: np.ndarray, back: np.ndarray) -> np.ndarray:
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     gap = np.square(forth + back).sum(axis=-1)
     return inside & (gap < 0.01 * (np.square(forth) + np.square(back)).sum(axis=-1) + 0.5)
-
-
-def _check(video: Tensor) -> None:
-    if len(video) < 2:
-        raise InputError("the video has one frame, in which nothing flickers; give at least two")
-    if not torch.isfinite(video).all():
-        raise InputError("the video has values that are not finite; expected 0..1")

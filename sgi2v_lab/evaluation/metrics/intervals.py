@@ -1,11 +1,8 @@
 """How sure is a figure? Percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13), paired over scenes.
 
-The bootstrap resamples scenes. All measurements of a scene stay together, those with and without control alike, so a
-scene that is hard for both does not widen the interval of their comparison. Average the seeds of a scene first: they
-say nothing about other scenes.
-
-The intervals are about scenes like the benchmark's, not about any picture. With fewer than about ten scenes they are
-too narrow.
+The bootstrap resamples scenes. All measurements of a scene stay together, with and without control alike, so a scene
+that is hard for both does not widen the interval of their comparison. Average the seeds of a scene first: they say
+nothing about other scenes. With fewer than about ten scenes the intervals are too narrow.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,8 +41,7 @@ def mean_of(values: Sequence[float]) -> Interval:
 def ratio_of_means(above: Sequence[float], below: Sequence[float]) -> Interval:
     """mean(above) / mean(below), of two values per scene. A mean of ratios would be all outliers.
 
-    Raises:
-        InputError: no scene, not as many values above as below, or a mean of 0 below.
+    InputError: no scene, not as many values above as below, or a mean of 0 below.
     """
     if len(below) and not np.mean(below):
         raise InputError("the ratio's lower values are all 0; it is not defined")
@@ -70,14 +66,6 @@ def _bootstrap(statistic: Callable[..., np.ndarray], *values: Sequence[float]) -
     value = float(statistic(*arrays, axis=-1))
     if counts[0] == 1:
         return Interval(value, None, None, 1)
-    ends = bootstrap(
-        arrays,
-        statistic,
-        n_resamples=DRAWS,
-        confidence_level=LEVEL,
-        paired=True,
-        vectorized=True,
-        method="percentile",
-        rng=SEED,
-    ).confidence_interval
+    options = {"n_resamples": DRAWS, "confidence_level": LEVEL, "rng": SEED, "method": "percentile"}
+    ends = bootstrap(arrays, statistic, paired=True, vectorized=True, **options).confidence_interval
     return Interval(value, float(ends.low), float(ends.high), counts[0])

@@ -22,7 +22,7 @@ from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features
 from sgi2v_lab.trajectories.boxes import latent_cells
 
-__all__ = ["MatchingTask", "matching_accuracy"]
+__all__ = ["Matching", "match_scene", "matching_accuracy"]
 
 
 def matching_accuracy(features: Features, cells: Int[Tensor, "boxes steps 4"]) -> tuple[float, float]:
@@ -31,15 +31,9 @@ def matching_accuracy(features: Features, cells: Int[Tensor, "boxes steps 4"]) -
     The match of a cell is the cell of the later frame whose feature is nearest, by cosine; it is right inside the true
     box. A box's corners hold background, so that even perfect features stay below 1.
 
-    Args:
-        features: (frames, channels, h, w).
-        cells: true boxes from `latent_cells`, (boxes, frames, 4); their parts outside the grid are cut off.
-
-    Returns:
-        The part of right matches over boxes, cells and later frames, and that of random matches.
-
-    Raises:
-        InputError: the boxes are for another number of frames, or no box is seen in the first and a later frame.
+    `cells` are true boxes from `latent_cells`; their parts outside the grid are cut off. Returns the share of right
+    matches over boxes, cells and later frames, and that of random matches. InputError: boxes for another number of
+    frames, or no box that is seen in the first and a later frame.
     """
     frames, _, h, w = features.shape
     if cells.shape[1] != frames:
@@ -65,47 +59,33 @@ def matching_accuracy(features: Features, cells: Int[Tensor, "boxes steps 4"]) -
 
 
 @dataclass(frozen=True)
-class MatchingTask:
+class Matching:
+    """How well one kind of features matches at one noise level."""
+
+    sigma: float
+    accuracy: float
+    chance: float  # accuracy of random matches
+
+
+@torch.no_grad()
+def match_scene(model: Model, scene: BenchmarkScene, step: int, kind: str, settings: Settings) -> Matching:
     """Noise a scene's true clip to the level of one denoising step, and match its features across frames.
 
-    The result: `accuracy` and `chance` from `matching_accuracy`, and the noise level `sigma`.
+    Args:
+        model: from `load_model`.
+        scene: one that has a true clip.
+        step: of the schedule, from 0.
+        kind: of features, as in `record_features`.
+        settings: whose layers, size and schedule count.
     """
-
-    scene: BenchmarkScene
-    step: int
-    kind: str
-    settings: Settings
-    num_frames: int
-
-    def identity(self) -> dict[str, object]:
-        """Scene, step, kind of features, and the settings that play a part."""
-        return {
-            "kind": "matching",
-            "scene": self.scene.name,
-            "category": self.scene.category,
-            "scene_seed": self.scene.seed,
-            "step": self.step,
-            "features": self.kind,
-            "layers": [list(layer) for layer in self.settings.layers],
-            "resolution": [self.settings.width, self.settings.height],
-            "frames": self.num_frames,
-            "num_inference_steps": self.settings.num_inference_steps,
-            "motion": [self.settings.fps, self.settings.motion_bucket_id, self.settings.noise_aug_strength],
-        }
-
-    @torch.no_grad()
-    def run(self, model: Model) -> tuple[dict[str, object], None]:
-        """Encode, noise, extract, match."""
-        size = (self.settings.width, self.settings.height)
-        settings = self.settings.replace(num_frames=self.num_frames)
-        _, _, h, w = model.latent_shape(settings)
-        clip = self.scene.clip(size, self.num_frames)
-        generator = torch.Generator().manual_seed(self.scene.seed)
-        conditioning = encode_image(model, clip[0], settings, generator)
-        clean = encode_video(model, clip, settings.decode_chunk_size)
-        sigma = make_schedule(model, settings).sigmas[self.step].to(model.device)
-        noisy = clean + sigma * torch.randn(clean.shape, generator=generator).to(clean)
-        maps = extract_features(model, noisy, sigma, conditioning, settings.layers, self.kind)
-        boxes = self.scene.asked(size, self.num_frames).boxes(self.num_frames)
-        right, chance = matching_accuracy(assemble(maps, (h, w)).cpu(), latent_cells(boxes, model.vae_factor, h, w))
-        return {"accuracy": right, "chance": chance, "sigma": sigma.item()}, None
+    size = (settings.width, settings.height)
+    frames, _, h, w = model.latent_shape(settings)
+    settings = settings.replace(num_frames=frames, **scene.motion(frames))
+    clip, generator = scene.clip(size, frames), torch.Generator().manual_seed(scene.seed)
+    conditioning = encode_image(model, clip[0], settings, generator)
+    clean = encode_video(model, clip, settings.decode_chunk_size)
+    sigma = make_schedule(model, settings).sigmas[step].to(model.device)
+    noisy = clean + sigma * torch.randn(clean.shape, generator=generator).to(clean)
+    maps = extract_features(model, noisy, sigma, conditioning, settings.layers, kind)
+    cells = latent_cells(scene.asked(size, frames).boxes(frames), model.vae_factor, h, w)
+    return Matching(sigma.item(), *matching_accuracy(assemble(maps, (h, w)).cpu(), cells))

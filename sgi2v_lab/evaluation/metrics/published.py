@@ -1,8 +1,7 @@
-"""Figures that others have published, each with its source, to stand beside those that are measured here.
+"""Published figures, each with its source, to stand beside those that are measured here.
 
-They do not compare one to one: the data set, the tracker, the resolution, the model and the number of frames differ,
-and each paper's ObjMC differs from the next one's. What does carry over is how a method stands to its own paper's
-uncontrolled model, `ratio`.
+They do not compare one to one: data, tracker, resolution, model and number of frames differ. What carries over is how a
+method stands to its own paper's uncontrolled model, `ratio`.
 """
 
 from dataclasses import dataclass
@@ -27,10 +26,9 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class TrackingRow:
-    """What Time-to-Move's paper (arXiv 2511.08633) reports of SVD, in CoTracker's distances.
+    """What Time-to-Move's paper (arXiv 2511.08633) reports of SVD: CTD as `object`, and BG-Obj CTD as `background`.
 
-    `object` is the distance from the path asked for: lower is better. `background` says how far background and object
-    are apart in their motion: low means that the background is dragged along, so higher is better.
+    Lower is better for CTD, and higher for BG-Obj CTD, which is low where the background is dragged along.
     """
 
     method: str

@@ -1,178 +1,175 @@
-"""All metrics by name, and one call that takes all of them that can be taken of a video."""
+"""All metrics by name, each with everything that is said of it, and the calls that take them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.drift import background_drift
+from sgi2v_lab.evaluation.metrics.drift import background_drift, bg_obj_ctd
+from sgi2v_lab.evaluation.metrics.fidelity import copies_left, fidelity, fidelity_ssim
 from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr, first_frame_ssim
 from sgi2v_lab.evaluation.metrics.flicker import temporal_flickering, warping_error
 from sgi2v_lab.evaluation.metrics.frechet import frechet_distance
 from sgi2v_lab.evaluation.metrics.frechet_networks import fid, fvd
+from sgi2v_lab.evaluation.metrics.measured import Found, Measured, MeasuredVideo
+from sgi2v_lab.evaluation.metrics.motion_distance import motion_distance
 from sgi2v_lab.evaluation.metrics.overlap import box_overlap
 from sgi2v_lab.evaluation.metrics.spectrum import spectrum_distance
-from sgi2v_lab.evaluation.metrics.trajectory_error import check_boxes, objmc
+from sgi2v_lab.evaluation.metrics.trajectory_error import ObjMC, ctd, epe
 from sgi2v_lab.evaluation.trackers.track import PointTracker
 from sgi2v_lab.shapes import Video
 
-__all__ = ["METRICS", "MeasuredVideo", "Metric", "measure"]
+__all__ = ["METRICS", "SET_METRICS", "MeasuredSets", "Metric", "measure", "measure_sets"]
 
 
 @dataclass(frozen=True)
-class MeasuredVideo:
-    """A video and what is known of it. All lengths are in pixels of the video; what is None is not known.
+class MeasuredSets:
+    """True and generated clips (frames, 3, h, w) in 0..1; networks as files or modules, None: in torch.hub's folder."""
 
-    Attributes:
-        video: (frames, 3, h, w) in 0..1.
-        image: the picture (3, h, w) that it was made from.
-        boxes: of the objects, as asked for, (boxes, frames, 4).
-        camera: boxes on the background that were asked to move as the camera does, likewise.
-        reference: the true clip (frames, 3, h, w), where there is one.
-        real: a set of true clips, for distances between sets.
-        generated: the set of generated clips, of the same shape.
-        inception: the file or module of FID's network; None looks in torch.hub's folder.
-        i3d: the file or module of FVD's network, likewise.
-        tracker: a name in `trackers.track.TRACKERS` or a `PointTracker`, for everything that is tracked; None for each
-            metric's own default.
-    """
-
-    video: Video
-    image: Float[Tensor, "3 _ _"] | None = None
-    boxes: Float[Tensor, "boxes _ 4"] | None = None
-    camera: Float[Tensor, "others _ 4"] | None = None
-    reference: Float[Tensor, "_ 3 _ _"] | None = None
-    real: Sequence[Tensor] | Tensor | None = None
-    generated: Sequence[Tensor] | Tensor | None = None
+    real: Sequence[Tensor] | Tensor
+    generated: Sequence[Tensor] | Tensor
     inception: str | Path | nn.Module | None = None
     i3d: str | Path | nn.Module | None = None
     tracker: str | PointTracker | None = None
 
 
-Measured = dict[str, object]  # "value", and what it depends on
-
-
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its function, its unit, which way is better, what it needs to know of a video, and its source.
+    """A metric: how it is called and written, how it is taken, where it comes from, and what it means."""
 
-    The function returns the value, as "value", with what it depends on.
-    """
-
-    function: Callable[[MeasuredVideo], Measured]
+    name: str
+    title: str
     unit: str
     better: str  # "lower" or "higher"
-    needs: tuple[str, ...]
+    digits: int  # after the point
+    needs: tuple[str, ...]  # what must be known of a video, by the names of `MeasuredVideo`
+    function: Callable[[MeasuredVideo], Found] | Callable[[MeasuredSets], Found]
     source: str
+    meaning: str
+
+    @property
+    def label(self) -> str:
+        """The title with its unit, for axes and heads of tables."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    def improves(self, new: float, old: float) -> bool:
+        """Whether one value is better than another."""
+        return new < old if self.better == "lower" else new > old
 
 
-# --- from a video to a value -----------------------------------------------------------------------------------------
+def _objmc(given: MeasuredVideo) -> Found:
+    details = ObjMC.of(given).as_dict()
+    return details.pop("objmc"), details
 
 
-def _objmc(given: MeasuredVideo) -> Measured:
-    found = objmc(given.video, given.boxes, given.tracker).as_dict()
-    return {"value": found.pop("objmc")} | {
-        name: found[name] for name in ("per_object", "visible", "tracker", "follow")
-    }
-
-
-def _overlap(given: MeasuredVideo) -> Measured:
-    found = box_overlap(given.video, given.boxes, given.tracker).as_dict()
-    return {name: found[name] for name in ("value", "per_object", "tracker", "size_tracked")}
-
-
-def _drift(given: MeasuredVideo) -> Measured:
-    return background_drift(given.video, given.boxes, given.camera, given.tracker or "lk").as_dict()
-
-
-def _spectrum(given: MeasuredVideo) -> Measured:
+def _spectrum(given: MeasuredVideo) -> Found:
     if given.reference is not None:
-        return {"value": spectrum_distance(given.video, given.reference), "to": "true clip"}
-    return {"value": spectrum_distance(given.video, given.image[None]), "to": "picture"}
+        return spectrum_distance(given.video, given.reference), {"to": "true clip"}
+    return spectrum_distance(given.video, given.picture[None]), {"to": "picture"}
 
 
-def _toy_frechet(given: MeasuredVideo) -> Measured:
-    value = frechet_distance(given.real, given.generated)
-    return {"value": value, "network": "toy", "real": len(given.real), "generated": len(given.generated)}
+# fmt: off
+_OF_A_VIDEO = (  # in the order of a report's columns
+    Metric("objmc", "ObjMC", "px", "lower", 1, ("boxes",), _objmc, "MotionCtrl 2024; SG-I2V 2025, section 4.1",
+           "mean distance between the centre of the box asked for and the tracked object, over objects and frames"),
+    Metric("ctd", "CTD", "px", "lower", 1, ("boxes",), ctd, "MC-Bench in MotionPro 2025, arXiv 2505.20287",
+           "mean distance of the tracked point in the box's middle from its path, after the first frame"),
+    Metric("epe", "EPE", "px", "lower", 1, ("reference",), epe, "MoveBench in Wan-Move 2025, arXiv 2512.08765",
+           "mean distance between the places of tracked points in the video and in the true clip"),
+    Metric("box_iou", "Box IoU", "", "higher", 2, ("boxes",), box_overlap, "Wu et al. 2013",
+           "intersection over union of the boxes asked for and the tracked ones, mean over objects and frames"),
+    Metric("bg_obj_ctd", "BG-Obj CTD", "px", "higher", 1, ("boxes",), bg_obj_ctd,
+           "Time-to-Move 2025, arXiv 2511.08633, appendix B.1",
+           "mean distance between the displacements of background and object: 0 where they move together"),
+    Metric("background_drift", "Background drift", "px", "lower", 1, (), background_drift, "this package",
+           "mean distance of background points from where they belong; not taken where the background is too plain"),
+    Metric("fidelity", "Fidelity", "dB", "higher", 1, ("boxes",), fidelity, "this package",
+           "PSNR of the object where it was asked to be, to the object in the picture"),
+    Metric("fidelity_ssim", "Fidelity, SSIM", "", "higher", 3, ("boxes",), fidelity_ssim, "Wang et al. 2004",
+           "structural similarity of the object where it was asked to be to the object in the picture"),
+    Metric("copies_left", "Copies left behind", "", "lower", 2, ("boxes",), copies_left, "this package",
+           "how much of the object stays at its first place after it should have left: 0 nothing, 1 a whole copy"),
+    Metric("first_frame_psnr", "First-frame PSNR", "dB", "higher", 1, ("image",),
+           lambda g: (first_frame_psnr(g.video, g.image), {}), "peak signal-to-noise ratio",
+           "PSNR of the first frame to the picture that the video was made from; infinite where they are equal"),
+    Metric("first_frame_ssim", "First-frame SSIM", "", "higher", 3, ("image",),
+           lambda g: (first_frame_ssim(g.video, g.image), {}), "Wang et al. 2004",
+           "structural similarity of the first frame to the picture that the video was made from"),
+    Metric("temporal_flickering", "Steadiness", "", "higher", 3, (),
+           lambda g: (temporal_flickering(g.video), {}), "VBench 2024, temporal flickering",
+           "1 minus the mean difference of neighbouring frames; a still video has 1"),
+    Metric("warping_error", "Warping error", "", "lower", 4, (),
+           lambda g: (warping_error(g.video), {"flow": "DIS"}), "Lai et al. 2018, arXiv 1808.00449",
+           "squared difference of neighbouring frames after optical flow has taken the motion out"),
+    Metric("spectrum_distance", "Spectrum distance", "dB", "lower", 1, (), _spectrum,
+           "Gray and Markel 1976; Durall et al. 2020, arXiv 2003.01826",
+           "distance of the radial spectrum from that of the true clip, or of the picture where there is none"),
+)
+_OF_SETS = (
+    Metric("toy_frechet", "Toy Frechet distance", "", "lower", 1, (),
+           lambda s: (frechet_distance(s.real, s.generated), {"network": "toy"}), "this package, after FVD",
+           "Frechet distance between true and generated clips, by a network that knows the toy's world"),
+    Metric("motion_distance", "Motion distance", "", "lower", 3, (),
+           lambda s: motion_distance(s.real, s.generated, s.tracker or "lk"), "after FVMD 2024, arXiv 2407.16124",
+           "Frechet distance between histograms of the velocities and accelerations of tracked points"),
+    Metric("fid", "FID", "", "lower", 1, (), lambda s: fid(s.real, s.generated, s.inception), "Heusel et al. 2017",
+           "Frechet distance between true and generated frames, by the Inception network"),
+    Metric("fvd", "FVD", "", "lower", 1, (), lambda s: fvd(s.real, s.generated, s.i3d), "Unterthiner et al. 2018",
+           "Frechet distance between true and generated clips, by the I3D network"),
+)
+# fmt: on
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _OF_A_VIDEO}
+SET_METRICS: dict[str, Metric] = {metric.name: metric for metric in _OF_SETS}
 
 
-METRICS: dict[str, Metric] = {
-    "objmc": Metric(_objmc, "px", "lower", ("boxes",), "Wang et al. 2024, MotionCtrl"),
-    "box_iou": Metric(_overlap, "1", "higher", ("boxes",), "Wu et al. 2013"),
-    "background_drift": Metric(_drift, "px", "lower", ("boxes",), "ours, after Time-to-Move 2025"),
-    "first_frame_psnr": Metric(
-        lambda s: {"value": first_frame_psnr(s.video, s.image)}, "dB", "higher", ("image",), "peak signal to noise"
-    ),
-    "first_frame_ssim": Metric(
-        lambda s: {"value": first_frame_ssim(s.video, s.image)}, "1", "higher", ("image",), "Wang et al. 2004"
-    ),
-    "temporal_flickering": Metric(
-        lambda s: {"value": temporal_flickering(s.video)}, "1", "higher", (), "Huang et al. 2024, VBench"
-    ),
-    "warping_error": Metric(
-        lambda s: {"value": warping_error(s.video), "flow": "DIS"}, "1", "lower", (), "Lai et al. 2018"
-    ),
-    "spectrum_distance": Metric(_spectrum, "dB", "lower", ("image",), "Gray and Markel 1976; Durall et al. 2020"),
-    "toy_frechet": Metric(_toy_frechet, "1", "lower", ("real", "generated"), "ours, after Unterthiner et al. 2018"),
-    "fid": Metric(
-        lambda s: fid(s.real, s.generated, s.inception).as_dict(),
-        *("1", "lower", ("real", "generated"), "Heusel et al. 2017"),
-    ),
-    "fvd": Metric(
-        lambda s: fvd(s.real, s.generated, s.i3d).as_dict(),
-        *("1", "lower", ("real", "generated"), "Unterthiner et al. 2018"),
-    ),
-}
-
-
-def measure(video: Video, names: Iterable[str] | None = None, **known: object) -> dict[str, dict[str, object]]:
-    """Take all metrics of a video that can be taken, each with what it depends on.
+def measure(video: Video, names: Iterable[str] | None = None, **known: object) -> dict[str, Measured]:
+    """Take the metrics of a video that can be taken, each with what it depends on.
 
     Args:
         video: (frames, 3, h, w) in 0..1.
-        names: some of `METRICS`; None for all.
-        known: what else is known of it, by the names of `MeasuredVideo`: image, boxes, camera, reference, real,
-            generated, inception, i3d, tracker.
-
-    Returns:
-        Each metric's name with "value", "unit", "better" ("lower" or "higher"), "resolution" ([width, height]) and
-        "frames" of what was measured, and what else it depends on, such as the tracker. Where a metric cannot be taken
-        its value is None, and "reason" says why: nothing else is put in its place. PSNR is infinite for equal pictures.
+        names: Some of `METRICS`; None for all.
+        known: What else is known: the attributes of `MeasuredVideo`.
 
     Raises:
-        InputError: an unknown metric or argument; boxes for another number of frames; a picture of another size.
+        InputError: An unknown metric or argument; boxes for another number of frames; a picture of another size.
     """
-    wanted = list(METRICS) if names is None else list(names)
-    if unknown := [name for name in wanted if name not in METRICS]:
-        raise InputError(f"unknown metric {unknown[0]!r}; choose some of {', '.join(METRICS)}")
-    offered = [field.name for field in fields(MeasuredVideo)][1:]
+    return _measured(METRICS, names, MeasuredVideo, {"video": video}, known)
+
+
+def measure_sets(
+    real: Sequence[Tensor] | Tensor,
+    generated: Sequence[Tensor] | Tensor,
+    names: Iterable[str] | None = None,
+    **known: object,
+) -> dict[str, Measured]:
+    """Likewise the `SET_METRICS`, which compare generated clips with true ones; `known`: inception, i3d, tracker."""
+    return _measured(SET_METRICS, names, MeasuredSets, {"real": real, "generated": generated}, known)
+
+
+def _measured(metrics: dict[str, Metric], names: Iterable[str] | None, kind: type, clips: dict, known: dict) -> dict:
+    wanted = list(metrics if names is None else names)
+    if unknown := [name for name in wanted if name not in metrics]:
+        raise InputError(f"unknown metric {unknown[0]!r}; choose some of {', '.join(metrics)}")
+    offered = [field.name for field in fields(kind) if field.name not in clips]
     if unknown := [name for name in known if name not in offered]:
-        raise InputError(f"nothing is to be known of a video as {unknown[0]!r}; expected some of {', '.join(offered)}")
-    given = replace(MeasuredVideo(video), **known)
-    for name in ("boxes", "camera"):
-        boxes = getattr(given, name)
-        if boxes is not None and len(boxes):  # no box at all is for each metric to judge
-            check_boxes(video, boxes, name)
-    for name in ("image", "reference"):
-        other = getattr(given, name)
-        if other is not None and other.shape[-2:] != video.shape[-2:]:
-            raise InputError(
-                f"the {name} has {other.shape[-1]}x{other.shape[-2]} px but the video {video.shape[-1]}x"
-                f"{video.shape[-2]}; resize it"
-            )
-    return {name: _taken(METRICS[name], given) for name in wanted}
+        raise InputError(f"unknown argument {unknown[0]!r}; expected some of {', '.join(offered)}")
+    subject = kind(**clips, **known)
+    return {name: _taken(metrics[name], subject) for name in wanted}
 
 
-def _taken(metric: Metric, given: MeasuredVideo) -> dict[str, object]:
-    facts = {"unit": metric.unit, "better": metric.better}
-    if missing := [name for name in metric.needs if getattr(given, name) is None]:
-        return {"value": None, **facts, "reason": f"not known: {', '.join(missing)}"}
-    try:
-        found = metric.function(given)
-    except InputError as error:
-        return {"value": None, **facts, "reason": str(error)}
-    video = given.video if "generated" not in metric.needs else given.generated[0]
-    return {**facts, "resolution": [video.shape[-1], video.shape[-2]], "frames": len(video)} | found
+def _taken(metric: Metric, subject: MeasuredVideo | MeasuredSets) -> Measured:
+    value, reason, details = None, None, {}
+    if missing := [name for name in metric.needs if getattr(subject, name) is None]:
+        reason = f"not known: {', '.join(missing)}"
+    else:
+        try:
+            value, details = metric.function(subject)
+        except InputError as error:
+            reason = str(error)
+    clip = subject.video if isinstance(subject, MeasuredVideo) else next(iter(subject.generated), None)
+    facts = {"definition": metric.source}
+    if clip is not None:
+        facts |= {"resolution": [clip.shape[-1], clip.shape[-2]], "frames": len(clip)}
+    return Measured(value, metric.unit, metric.better, reason, facts | details)

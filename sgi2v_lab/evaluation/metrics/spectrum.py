@@ -22,18 +22,10 @@ def spectrum_distance(video: Video, reference: Float[Tensor, "n 3 h w"], bins: i
 
         d = mean_f sqrt( mean_r (10 log10 P_f(r) / R(r))^2 ),      r over rings of equal width up to Nyquist
 
-    R is the mean spectrum of the reference: the true clip, or the picture that the video was made from. Blur lowers the
-    outer rings, noise and the patterns of badly optimised latents raise them. Which way it differs, and where things
-    are, it does not see. Frames lose their mean and fade out towards their rims (a Hann window), or the jump from one
-    rim to the other would hide the outer rings.
-
-    Args:
-        video: (frames, 3, h, w) in 0..1.
-        reference: (n, 3, h, w) in 0..1, of the same size; n = 1 for a picture.
-        bins: number of rings.
-
-    Raises:
-        InputError: other sizes.
+    R is the mean spectrum of the reference (n, 3, h, w) in 0..1: the true clip, or the picture. Blur lowers the outer
+    rings; noise and the patterns of badly optimised latents raise them. It does not see where things are. Frames lose
+    their mean and fade out towards their edges (a Hann window), or the jump from edge to edge would hide the outer
+    rings. InputError: other sizes.
     """
     if video.shape[-2:] != reference.shape[-2:] or 0 in (len(video), len(reference)):
         raise InputError(

@@ -1,54 +1,44 @@
-"""ObjMC: how far things are from where they were asked to be."""
+"""How far is everything from where it should be? ObjMC and CTD against boxes, EPE against the true clip."""
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.trackers.track import PointTracker, Tracks, get_tracker, track_boxes
-from sgi2v_lab.shapes import Boxes, Video
+from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo, centres, check_later, grid_points
+from sgi2v_lab.evaluation.trackers.track import PointTracker, Tracks
+from sgi2v_lab.shapes import Video
 
-__all__ = ["ObjMC", "check_boxes", "objmc"]
-
-FOLLOWED = ("box", "center")
+__all__ = ["ObjMC", "ctd", "epe", "objmc"]
 
 
 @dataclass(frozen=True)
 class ObjMC:
-    """What `objmc` measured. Distances are in pixels of the video."""
+    """What `objmc` measured, and what it depends on. Distances are in pixels of the video."""
 
     value: float
     per_object: Float[Tensor, "boxes"]
-    per_frame: Float[Tensor, "frames"]
     tracks: Tracks
     tracker: str
     resolution: tuple[int, int]  # width, height
     frames: int
-    follow: str = "box"
+
+    @classmethod
+    def of(cls, given: MeasuredVideo) -> "ObjMC":
+        """ObjMC by the tracks that other metrics share."""
+        tracks, size = given.box_tracks, (given.video.shape[-1], given.video.shape[-2])
+        distance = (tracks.points - centres(given.asked)).norm(dim=-1)
+        return cls(distance.mean().item(), distance.mean(dim=1), tracks, tracks.tracker, size, len(given.video))
 
     def as_dict(self) -> dict[str, object]:
-        """Plain numbers and lists for JSON, with what the figure depends on."""
-        return {
-            "objmc": self.value,
-            "per_object": self.per_object.tolist(),
-            "per_frame": self.per_frame.tolist(),
-            "visible": self.tracks.visible.float().mean().item(),
-            "tracks": self.tracks.points.tolist(),
-            "tracker": self.tracker,
-            "follow": self.follow,
-            "resolution": list(self.resolution),
-            "frames": self.frames,
-        }
+        """Plain numbers and lists for JSON."""
+        seen = self.tracks.visible.float().mean().item()
+        found = {"objmc": self.value, "per_object": self.per_object.tolist(), "visible": seen, "tracker": self.tracker}
+        return found | {"resolution": list(self.resolution), "frames": self.frames}
 
 
-def objmc(
-    video: Video,
-    boxes: Float[Tensor, "boxes steps 4"],
-    tracker: str | PointTracker | None = None,
-    follow: str = "box",
-) -> ObjMC:
+def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | PointTracker | None = None) -> ObjMC:
     """ObjMC, object motion control (Wang et al. 2024, MotionCtrl, section 4; SG-I2V, section 4.1); lower is better.
 
     The mean over objects and frames of the Euclidean distance between the centre of the box asked for and the place
@@ -56,54 +46,68 @@ def objmc(
 
         ObjMC = 1 / (N F) * sum_k sum_f | centre_kf - track_kf |
 
-    All frames count, the first one too (its distance is zero by construction). Where the tracker loses an object, its
-    last known position counts. The figure depends on the tracker, on the video's resolution, on the number of frames
-    and on the trajectories, so figures of different papers are not comparable; the result carries the first three.
+    All frames count, also the first one, whose distance is 0 by construction. Where the tracker loses an object, its
+    last known position counts. The tracker follows what is in the box (`track_boxes`); published figures follow the
+    single point in its middle with CoTracker, which is (F - 1) / F times `ctd` with `tracker="cotracker3"`. ObjMC
+    depends on tracker, resolution, number of frames and trajectories, so figures of different papers do not compare;
+    the result names the first three.
 
     Args:
         video: The generated video (frames, 3, h, w) in 0..1.
         boxes: The boxes asked for (boxes, frames, 4), in pixels of the video, as many frames as it has.
         tracker: A name in `trackers.track.TRACKERS`, or a `PointTracker`; None for the default.
-        follow: "box" follows what is in the box (`track_boxes`); "center" the single point in its middle, as published
-            figures do with CoTracker: with it, `tracker="cotracker3"` is the paper's ObjMC.
 
     Raises:
-        InputError: There is no box, the boxes are for another number of frames, a box lies outside the first frame,
-            or the tracker, or `follow`, is unknown.
+        InputError: No box, boxes for another number of frames or outside the first one, or an unknown tracker.
     """
-    if follow not in FOLLOWED:
-        raise InputError(f"follow is {follow!r}; expected one of {', '.join(FOLLOWED)}")
-    boxes = check_boxes(video, boxes, "ObjMC")
-    asked = (boxes[..., :2] + boxes[..., 2:]) / 2
-    if follow == "box":
-        tracks = track_boxes(video, boxes[:, 0], tracker)
-    else:
-        inside = (asked[:, 0] >= 0) & (asked[:, 0] < torch.tensor([video.shape[-1], video.shape[-2]]))
-        if not inside.all():
-            raise InputError(
-                f"box {int((~inside).any(dim=1).nonzero()[0])} has its centre outside the first frame, where no point "
-                'can be followed; move it, or take follow="box"'
-            )
-        tracks = get_tracker(tracker)(video, asked[:, 0])
-    distance = (tracks.points - asked).norm(dim=-1)
-    return ObjMC(
-        value=distance.mean().item(),
-        per_object=distance.mean(dim=1),
-        per_frame=distance.mean(dim=0),
-        tracks=tracks,
-        tracker=tracks.tracker,
-        resolution=(video.shape[-1], video.shape[-2]),
-        frames=len(video),
-        follow=follow,
-    )
+    return ObjMC.of(MeasuredVideo(video, boxes=boxes, tracker=tracker))
 
 
-def check_boxes(video: Video, boxes: Float[Tensor, "boxes steps 4"], name: str) -> Boxes:
-    """The boxes as floats on the CPU; InputError where there is none, or not one for each frame of the video."""
-    if len(boxes) == 0:
-        raise InputError(f"{name} needs at least one box, got none; give boxes of shape (boxes, frames, 4)")
-    if boxes.shape[1] != len(video):
+def ctd(given: MeasuredVideo) -> Found:
+    """CTD, the CoTracker distance of MC-Bench (MotionPro, arXiv 2505.20287, there MD-Vid); pixels, lower is better.
+
+    The mean over objects and later frames of the distance between the path asked for and the track of the single point
+    in the middle of the first box:
+
+        CTD = 1 / (N (F - 1)) * sum_k sum_{f > 1} | centre_kf - track_kf |
+
+    Time-to-Move (arXiv 2511.08633, appendix B.1) named it. `objmc` differs in two things: it follows what is in the
+    box, and the first frame counts. So on equal tracks CTD = F / (F - 1) ObjMC. As in MotionPro's released script, the
+    tracker's guess of a hidden point counts. That script gives CoTracker 8 x 8 points around the start, evaluates one
+    in their middle, and lets the user choose the frames; here the point is alone, and all later frames count. Only
+    `tracker="cotracker3"` compares with published values. InputError: no box, one frame only, or a centre outside the
+    first frame.
+    """
+    check_later(given.video)
+    tracks = given.centre_tracks
+    distance = (tracks.points - centres(given.asked)).norm(dim=-1)[:, 1:]
+    seen = tracks.visible[:, 1:].float().mean().item()
+    details = {"per_object": distance.mean(dim=1).tolist(), "visible": seen, "tracker": tracks.tracker}
+    return distance.mean().item(), details
+
+
+def epe(given: MeasuredVideo) -> Found:
+    """EPE, the end-point error against the tracks of the true clip, as in Wan-Move (arXiv 2512.08765); pixels.
+
+    The mean L2 distance between the places of a point in the generated and in the true clip, over later frames in which
+    the tracker sees it in the true clip; lower is better. The same tracker follows both; a point that it loses in the
+    generated clip counts where it was last. The points are those of a 16 x 16 grid that lie in the boxes asked for in
+    the first frame, or all where no boxes are known (MoveBench annotates points and tracks them with CoTracker).
+    InputError: one frame only, or no point of the grid in a box that is seen later.
+    """
+    check_later(given.video)
+    points, made, true = grid_points(given.video), given.grid_tracks, given.reference_tracks
+    mine = points[:, 0] >= 0
+    if given.boxes is not None:
+        low, high = given.asked[:, 0].split(2, dim=1)
+        mine = ((points[:, None] > low) & (points[:, None] < high)).all(dim=-1).any(dim=-1)
+    there = true.visible[mine, 1:]
+    if not there.any():
         raise InputError(
-            f"the boxes are for {boxes.shape[1]} frames but the video has {len(video)}; give one per frame"
+            f"{true.tracker} follows none of the {len(there)} grid points in the boxes through the true clip; try "
+            "another tracker or larger boxes"
         )
-    return boxes.detach().float().cpu()
+    distance = (made.points - true.points).norm(dim=-1)[mine, 1:][there]
+    seen = made.visible[mine, 1:][there].float().mean().item()
+    details = {"points": len(there), "seen": seen, "tracker": made.tracker}
+    return distance.mean().item(), details

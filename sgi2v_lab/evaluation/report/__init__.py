@@ -1,9 +1,9 @@
-"""Reports: what a sweep, a comparison of methods or a benchmark has found, as one page and as tables.
+"""Reports: what an evaluation has found, as one page, as tables, and as figures.
 
-    write_report("out/evaluation")      # report.html, results.csv, results.parquet
+    write_report("out/evaluation")      # report.html, results.csv, results.parquet, summary.json
 
-`folder` reads what is there into a `Study`; `statistics`, `sets` and `verdict` say what it shows; `strips` and `charts`
-draw it; `tables` and `page` write it down.
+`study` reads a folder; `statistics`, `sets`, `claims`, `targets` and `verdict` say what it shows; `sections`, `charts`,
+`strips` and `page` make the page; `tables` writes the numbers; `figures` draws for documents.
 """
 
 from sgi2v_lab.evaluation.report.write import write_report

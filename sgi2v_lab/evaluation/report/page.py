@@ -1,71 +1,72 @@
 """The report as one HTML page that needs nothing beside it: no network, no script, no other file."""
 
-from functools import cache
-from importlib.resources import files
+from dataclasses import dataclass
 
 from sgi2v_lab.errors import needs
-from sgi2v_lab.evaluation.report import charts, sections, strips
-from sgi2v_lab.evaluation.report.sets import SetFigures
-from sgi2v_lab.evaluation.report.study import Study
-from sgi2v_lab.evaluation.report.verdict import Verdict
+from sgi2v_lab.evaluation.experiments.plan import PlannedQuestion
+from sgi2v_lab.evaluation.metrics.published import PUBLISHED, TRACKING, ratio
+from sgi2v_lab.evaluation.metrics.registry import SET_METRICS
+from sgi2v_lab.evaluation.report import charts, strips, wording
+from sgi2v_lab.evaluation.report.claims import Claim, judge
+from sgi2v_lab.evaluation.report.sections import SUMMARY, Cell, definitions, figures_of, summary_table
+from sgi2v_lab.evaluation.report.sets import Sets, set_figures
+from sgi2v_lab.evaluation.report.statistics import compare_all
+from sgi2v_lab.evaluation.report.study import MEASURES, Study
+from sgi2v_lab.evaluation.report.tables import Summary
+from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES
+from sgi2v_lab.evaluation.scenes.variations import VARIATIONS
+from sgi2v_lab.video import PALETTE
 
 with needs("evaluation"):
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from markupsafe import Markup
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-__all__ = ["page", "render"]
+__all__ = ["page"]
 
-SEVERAL = 12  # arms, from which on the strips of each are folded
+DRAWN = ("objmc", "first_frame_psnr", "box_iou")  # of these the means are drawn, and the curves
 
 
-def page(study: Study, sets: SetFigures, verdict: Verdict) -> str:
-    """The page's text.
+@dataclass(frozen=True)
+class Answer:
+    """A question of the plan with what was found."""
 
-    Args:
-        study: what was measured.
-        sets: figures of whole sets.
-        verdict: who wins, and why.
-    """
-    objmc = [measure for measure in study.measures if measure.name == "objmc"]
-    others = [measure for measure in study.measures if measure.name != "objmc"]
-    row, same = strips.one_scene(study)
-    return render(
-        "page.html",
-        title=study.title,
+    question: PlannedQuestion
+    claims: list[Claim]
+    table: list[list[Cell]]
+    missing: list[str]  # measures that were asked for and not taken
+    charts: list[charts.Chart]
+
+
+def page(study: Study, sets: Sets, summary: Summary) -> str:
+    """The page's text."""
+    loader = PackageLoader("sgi2v_lab.evaluation", "report")
+    kind = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    kind.filters |= {name: getattr(wording, name) for name in ("between", "count", "p_value", "plain_number")}
+    kind.globals |= {"measures": MEASURES, "palette": PALETTE}
+    best_to_worst, same = strips.chosen_strips(study)
+    return kind.get_template("page.html").render(
         study=study,
-        facts=sections.facts(study),
-        verdict=verdict,
+        summary=summary,
         sets=sets,
-        summary=sections.summary_table(study, sets=sets),
-        by_category={
-            name: (sections.category_title(name), sections.summary_table(study, name)) for name in study.categories
-        },
-        tests={measure: sections.paired_table(study, measure) for measure in objmc},
-        other_tests={measure: sections.paired_table(study, measure) for measure in others},
-        intervals=charts.intervals(study),
-        curves=charts.curves(study),
-        trade_offs=charts.trade_offs(study, sets),
-        scene=row,
+        answers=[_answer(study, question) for question in study.plan.questions if question.ask],
+        means=summary_table(study, SUMMARY, sets),
+        other_means=summary_table(study, [name for name in MEASURES if name not in SUMMARY], sets),
+        by_category={name: summary_table(study, SUMMARY, {}, [name]) for name in study.categories},
+        about=CATEGORIES | VARIATIONS if study.plan.data == "benchmark" else {},
+        tests={measure: list(compare_all(study, measure.name).values()) for measure in study.measures},
+        charts=[*charts.intervals(study, DRAWN), *charts.curves(study, DRAWN)],
         same=same,
-        strips={label: found for label in study.arms if (found := strips.strips_of(study, label))},
-        folded=len(study.arms) >= SEVERAL,
-        floors=study.floors,
-        published=sections.published_table(study, sets),
-        tracking=sections.tracking_table(study),
+        best_to_worst=best_to_worst,
+        published=[(row, ratio(row)) for row in PUBLISHED],
+        tracking=TRACKING,
+        definitions=definitions(study, sets),
     )
 
 
-def render(template: str, **values: object) -> str:
-    """The text of a page: a template of this folder, with the style sheet that all pages share."""
-    return _environment().get_template(template).render(style=Markup(_read("page.css")), **values)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-
-
-def _read(name: str) -> str:
-    return (files("sgi2v_lab.evaluation.report") / name).read_text(encoding="utf-8")
+def _answer(study: Study, question: PlannedQuestion) -> Answer:
+    part, names = study.part(question.arms, question.categories), question.measures or SUMMARY
+    sets = set_figures(part) if {*names} & {*SET_METRICS} else {}
+    taken = [name for name in names if name in MEASURES and figures_of(part, name, sets=sets)]
+    drawn = [*charts.intervals(part, taken), *charts.curves(part, taken)]
+    table = summary_table(part, taken, sets, part.categories if len(part.categories) > 1 else [None])
+    missing = [name for name in question.measures if name not in taken]
+    return Answer(question, [judge(part, claim) for claim in question.claims], table, missing, drawn)

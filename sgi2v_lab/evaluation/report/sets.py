@@ -1,78 +1,90 @@
-"""What is measured of a whole set of videos at once: the toy Frechet distance of each arm to the true clips.
+"""What is measured of a whole set of videos at once: distances of each arm's videos to the true ones.
 
-A distance between sets is no mean of distances of its videos, so it has no place in the tables of videos. It is taken
-over the scenes and seeds that every arm has, so that all sets are of one size and of the same scenes.
+They are taken over the samples and seeds that every arm has, so that all sets are of one size and of the same samples.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.clip_network import FEATURES
-from sgi2v_lab.evaluation.metrics.frechet import frechet_distance, frechet_ratio_interval, toy_features
+from sgi2v_lab.evaluation.metrics.frechet import frechet_ratio_interval, squared_frechet, toy_features
 from sgi2v_lab.evaluation.metrics.intervals import Interval
+from sgi2v_lab.evaluation.metrics.motion_distance import motion_histograms
 from sgi2v_lab.evaluation.report.study import Row, Study
-from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene
 from sgi2v_lab.evaluation.tasks.strips import read_strip
-from sgi2v_lab.shapes import Video
+from sgi2v_lab.toy.training.clip_network import FEATURES
 
-__all__ = ["SetFigures", "set_figures"]
+__all__ = ["SetFigures", "Sets", "set_figures"]
+
+LEAST = {"toy_frechet": FEATURES, "motion_distance": 2}  # clips
 
 
 @dataclass(frozen=True)
 class SetFigures:
-    """The toy Frechet distance of each arm, and its ratio to that of the arm's videos without control."""
+    """One distance of each arm's videos to the true ones, and its ratio to that of the arm's own no control."""
 
     clips: int  # in each set
     distances: Mapping[str, float]
-    ratios: Mapping[str, Interval]
+    ratios: Mapping[str, Interval]  # those that can be had
     missing: str | None = None  # why there is none
 
 
-def set_figures(study: Study) -> SetFigures:
-    """Take the distances, or say why they cannot be taken."""
-    videos = {label: {(row.scene, row.seed): row for row in study.of(label)} for label in study.arms}
-    videos = {label: rows for label, rows in videos.items() if rows}
-    common = (
-        [
-            row
-            for place, row in videos[study.reference].items()
-            if row.category != "photo" and all(place in rows for rows in videos.values())
-        ]
-        if study.reference in videos
-        else []
-    )
-    if len(common) < FEATURES:
-        return SetFigures(len(common), {}, {}, _too_few(len(common)))
-    places = [(row.scene, row.seed) for row in common]
-    try:
-        truth = toy_features(
-            [BenchmarkScene(row.category, row.scene_seed).clip(row.resolution, row.frames) for row in common]
-        )
-        tables = {label: toy_features([_video(rows[place]) for place in places]) for label, rows in videos.items()}
-        distances = {label: frechet_distance(truth, table) for label, table in tables.items()}
-    except InputError as error:  # a film strip that cannot be read, or clips of several shapes
-        return SetFigures(len(common), {}, {}, str(error))
-    ratios = {}
+Sets = Mapping[str, SetFigures]  # by names in `SET_METRICS`
+
+
+def set_figures(study: Study) -> dict[str, SetFigures]:
+    """The distances by names in `SET_METRICS`; none without true videos. The toy's own is for its benchmark alone."""
+    truth = {row.task.sample: row for row in study.of(study.truth)}
+    videos = {label: {row.place: row for row in study.of(label)} for label in study.arms if study.of(label)}
+    if not truth or not videos:
+        return {}
+    places = [place for place in next(iter(videos.values())) if place[0] in truth]
+    places = [place for place in places if all(place in rows for rows in videos.values())]
+    real = [truth[sample] for sample, _ in places]
+    made = {label: [rows[place] for place in places] for label, rows in videos.items()}
+    shapes = {(row.result.resolution, row.result.frames) for rows in (real, *made.values()) for row in rows}
+    found = {}
+    for name in ["toy_frechet", "motion_distance"] if study.plan.data == "benchmark" else ["motion_distance"]:
+        try:
+            if len(real) < LEAST[name]:
+                raise InputError(
+                    f"{len(real)} samples and seeds have all videos, and at least {LEAST[name]} are needed"
+                )
+            if len(shapes) > 1:
+                raise InputError("the videos are of several sizes, which do not compare")
+            found[name] = _distances(study, name, real, made)
+        except InputError as error:
+            found[name] = SetFigures(len(real), {}, {}, str(error))
+    return found
+
+
+def _distances(study: Study, name: str, real: Sequence[Row], made: Mapping[str, Sequence[Row]]) -> SetFigures:
+    truth, tables = _table(name, real), {label: _table(name, rows) for label, rows in made.items()}
+    samples, ratios = [row.task.sample for row in real], {}
     for label, table in tables.items():
-        plain = study.arms[label].plain
-        if plain in tables:
+        if (plain := study.arms[label].plain) in tables:
             try:
-                found = frechet_ratio_interval(truth, table, tables[plain], scenes=[scene for scene, _ in places])
-            except InputError:  # no ratio to videos that are perfect
+                found = frechet_ratio_interval(truth, table, tables[plain], scenes=samples)
+            except InputError:  # too few clips for an interval, or no control is perfect
                 continue
-            ratios[label] = Interval(found.ratio, found.low, found.high, len(set(study.scenes)))
-    return SetFigures(len(common), distances, ratios)
+            ratios[label] = Interval(found.ratio, found.low, found.high, len(set(samples)))
+    return SetFigures(len(real), {x: squared_frechet(truth, table).item() for x, table in tables.items()}, ratios)
 
 
-def _too_few(clips: int) -> str:
-    return (
-        f"{clips} drawn scenes and seeds have a video in every setting, and the toy Fréchet distance takes at least "
-        f"{FEATURES}"
-    )
+def _table(name: str, rows: Sequence[Row]) -> Float[Tensor, "clips features"]:
+    for row in rows:
+        if row.strip is None or not row.strip.exists():
+            raise InputError(f"{row.task.name} has no film strip")
+    return torch.stack([_features(name, r.strip, r.result.frames, r.strip.stat().st_mtime_ns) for r in rows]).double()
 
 
-def _video(row: Row) -> Video:
-    if row.strip is None:
-        raise InputError(f"{row.scene}, seed {row.seed}, {row.setting} has no film strip")
-    return read_strip(row.strip, row.frames)
+@lru_cache(maxsize=10_000)
+def _features(name: str, strip: Path, frames: int, stamp: int) -> Float[Tensor, "features"]:
+    clip = read_strip(strip, frames)
+    return toy_features([clip])[0] if name == "toy_frechet" else motion_histograms(clip)

@@ -7,28 +7,15 @@ from io import BytesIO
 
 import PIL.Image
 
-from sgi2v_lab.evaluation.report.measures import MEASURES
+from sgi2v_lab.evaluation.experiments.video_task import VideoResult
 from sgi2v_lab.evaluation.report.study import Row, Study
-from sgi2v_lab.evaluation.report.wording import number
-from sgi2v_lab.evaluation.scenes.scenes import BenchmarkScene
-from sgi2v_lab.video import PALETTE
+from sgi2v_lab.evaluation.report.wording import number, within
 
-__all__ = ["RANKS", "Box", "Strip", "one_scene", "ranked", "strips_of"]
+__all__ = ["Strip", "chosen_strips", "ranked"]
 
-RANKS = ("best", "median", "worst")
+CAPTION = ("objmc", "box_iou", "bg_obj_ctd", "fidelity", "first_frame_psnr")
 QUALITY = 88  # of JPEG; the lossless strips are in the folder
 WIDEST = 1600  # pixels of a strip: larger videos are shrunk
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box asked for, in pixels of the strip."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    color: str
 
 
 @dataclass(frozen=True)
@@ -38,98 +25,46 @@ class Strip:
     title: str
     caption: str
     uri: str  # the picture itself, as a data URI
-    width: int
-    height: int
-    frames: int
-    boxes: Sequence[Box]
+    result: VideoResult
 
 
 def ranked(rows: Sequence[Row]) -> dict[str, Row]:
-    """The best, the median and the worst video by ObjMC, of different scenes as far as there are.
+    """The best, the median and the worst video by ObjMC, of different samples as far as there are.
 
-    A scene is represented by the seed whose ObjMC is its median, the lower one of two. Two scenes have a best and a
+    A sample is represented by the seed whose ObjMC is its median, the lower one of two. Two samples have a best and a
     worst one, and no median.
     """
-    scenes: dict[str, list[Row]] = {}
-    for row in sorted((row for row in rows if "objmc" in row.values), key=_objmc):
-        scenes.setdefault(row.scene, []).append(row)
-    ordered = sorted((each[(len(each) - 1) // 2] for each in scenes.values()), key=_objmc)
-    if not ordered:
-        return {}
+    samples: dict[str, list[Row]] = {}
+    for row in sorted((row for row in rows if "objmc" in row.values), key=lambda row: row.values["objmc"]):
+        samples.setdefault(row.task.sample, []).append(row)
+    ordered = sorted((each[(len(each) - 1) // 2] for each in samples.values()), key=lambda row: row.values["objmc"])
     places = {"best": 0, "median": (len(ordered) - 1) // 2, "worst": len(ordered) - 1}
-    wanted = {1: ("best",), 2: ("best", "worst")}.get(len(ordered), RANKS)
+    wanted = {0: (), 1: ("best",), 2: ("best", "worst")}.get(len(ordered), tuple(places))
     return {rank: ordered[places[rank]] for rank in wanted}
 
 
-def strips_of(study: Study, setting: str) -> list[Strip]:
-    """The strips of an arm's best, median and worst scenes; those whose pictures cannot be read are left out."""
-    found = (
-        (_strip(row, f"{rank.capitalize()}: {_place(row)}", study)) for rank, row in ranked(study.of(setting)).items()
-    )
-    return [strip for strip in found if strip]
+def chosen_strips(study: Study) -> tuple[list[Strip], list[Strip]]:
+    """The reference's best, median and worst videos, and the median one's sample, true and by every arm.
 
-
-def one_scene(study: Study) -> tuple[Row | None, list[Strip]]:
-    """The scene on which the reference is at its median, in every arm."""
+    Those whose pictures cannot be read are left out.
+    """
     chosen = ranked(study.of(study.reference))
+    found = [_strip(row, f"{rank.capitalize()}: {row.task.name}") for rank, row in chosen.items()]
     row = chosen.get("median", chosen.get("best"))
-    if row is None:
-        return None, []
-    same = [
-        each for label in study.arms for each in study.of(label) if (each.scene, each.seed) == (row.scene, row.seed)
-    ]
-    found = (_strip(each, each.setting, study) for each in same)
-    return row, [strip for strip in found if strip]
+    same = [each for each in study.of(study.truth) if row and each.task.sample == row.task.sample]
+    same += [each for label in study.arms for each in study.of(label) if row and each.place == row.place]
+    return [strip for strip in found if strip], [strip for each in same if (strip := _strip(each, each.task.name))]
 
 
-def _objmc(row: Row) -> float:
-    return row.values["objmc"]
-
-
-def _place(row: Row) -> str:
-    return f"{row.scene}, seed {row.seed}"
-
-
-def _strip(row: Row, title: str, study: Study) -> Strip | None:
-    if row.strip is None or not row.strip.exists() or row.frames is None or row.resolution is None:
-        return None
+def _strip(row: Row, title: str) -> Strip | None:
     try:
-        with PIL.Image.open(row.strip) as picture:
+        with PIL.Image.open(row.strip or "") as picture:
             strip = picture.convert("RGB")
     except OSError:
         return None
-    width, height = strip.size
-    shown = strip
-    if width > WIDEST:
-        shown = strip.resize((WIDEST, max(1, round(height * WIDEST / width))), PIL.Image.Resampling.LANCZOS)
+    strip.thumbnail((WIDEST, strip.height), PIL.Image.Resampling.LANCZOS)
     buffer = BytesIO()
-    shown.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-    figures = [
-        f"{MEASURES[name].title} {number(value, name)}" for name, value in row.values.items() if name != "seconds"
-    ]
-    return Strip(
-        title=title,
-        caption=" · ".join(figures[:4]),
-        uri="data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"),
-        width=width,
-        height=height,
-        frames=row.frames,
-        boxes=_boxes(row),
-    )
-
-
-def _boxes(row: Row) -> list[Box]:
-    """The boxes asked for in every frame, cut off at the frame's edges."""
-    width, height = row.resolution
-    asked = BenchmarkScene(row.category, row.scene_seed).asked((width, height), row.frames).boxes(row.frames)
-    found = []
-    for index, boxes in enumerate(asked.tolist()):
-        color = PALETTE[index % len(PALETTE)]
-        for frame, (x0, y0, x1, y1) in enumerate(boxes):
-            x0, x1 = (min(max(x, 0.0), float(width)) for x in (x0, x1))
-            y0, y1 = (min(max(y, 0.0), float(height)) for y in (y0, y1))
-            if x1 > x0 and y1 > y0:
-                found.append(
-                    Box(round(frame * width + x0, 1), round(y0, 1), round(x1 - x0, 1), round(y1 - y0, 1), color)
-                )
-    return found
+    strip.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    figures = [f"{within(name)} {number(row.values[name], name)}" for name in CAPTION if name in row.values]
+    return Strip(title, " · ".join(figures), uri, row.result)

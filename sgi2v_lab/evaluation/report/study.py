@@ -1,100 +1,155 @@
-"""What a report is about: arms (settings or methods), each with videos, and what was measured of them."""
+"""What the folder of an evaluation holds: its plan, and of each video what was measured or why there is nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
-from sgi2v_lab.evaluation.report.measures import MEASURES, Measure
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.experiments.plan import TASKS, TRUTH, Arm, Plan, PlannedTask
+from sgi2v_lab.evaluation.experiments.video_task import VideoResult
+from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo
+from sgi2v_lab.evaluation.metrics.registry import METRICS, SET_METRICS, Metric
+from sgi2v_lab.evaluation.tasks.records import RecordFolder, State
 
-__all__ = ["Arm", "Row", "Study", "by_scene"]
+__all__ = ["MEASURES", "TAKEN", "Row", "Study", "by_sample", "read_study"]
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One setting or method: everything that is compared as one."""
+def _of_more(given: MeasuredVideo) -> Found:
+    raise InputError("this is no metric of a single video: the report takes it from the records")
 
-    label: str
-    group: str  # the part of a grid that it comes from, or "method"
-    changes: Mapping[str, object] = field(default_factory=dict)  # to the model's own settings
-    method: str | None = None  # the name in METHODS
-    source: str | None = None  # where it was published
-    plain: str | None = None  # the label of its videos without control; None where there are none, or it is one
+
+# fmt: off
+TIME = Metric("seconds", "Time", "s", "lower", 1, (), _of_more, "this package",
+              "time to make one video, on this machine, whatever else it did")
+RATIO = Metric("ratio", "ObjMC ratio", "", "lower", 2, (), _of_more, "SG-I2V 2025, table 1",
+               "mean ObjMC divided by that of the same samples without control")
+# fmt: on
+TAKEN = METRICS | {"seconds": TIME}  # of single videos
+MEASURES = TAKEN | {"ratio": RATIO} | SET_METRICS  # all that a report can name
 
 
 @dataclass(frozen=True)
 class Row:
-    """One video, or one failure: of an arm, a scene and a seed."""
+    """One video of the plan, finished or failed."""
 
-    setting: str
-    category: str
-    scene: str
-    scene_seed: int
-    seed: int
-    key: str
-    values: Mapping[str, float] = field(default_factory=dict)
-    tracker: str | None = None
-    resolution: tuple[int, int] | None = None
-    frames: int | None = None
+    task: PlannedTask
+    weights: str  # the model's fingerprint
+    result: VideoResult | None = None
     strip: Path | None = None
     error: str | None = None
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The sample and the seed: what is the same for all arms."""
+        return self.task.sample, self.task.seed
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """By names in `TAKEN`; what was not measured or is not finite is left out."""
+        found = {} if self.result is None else {**self.result.values, "seconds": self.result.seconds}
+        return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
 
 
 @dataclass(frozen=True)
 class Study:
-    """All that a folder holds."""
+    """An evaluation with its results."""
 
-    kind: str  # "methods", "ablation" or "benchmark"
-    title: str
-    data: str  # the data set
-    model: str
-    fingerprint: str
-    arms: Mapping[str, Arm]  # by label, in order
+    plan: Plan
     reference: str  # the label that all others are compared with
-    rows: Sequence[Row]
+    rows: Sequence[Row]  # finished and failed, in the plan's order
     unfinished: Sequence[str]  # names of tasks without a result, and why
-    planned: int  # videos in all
-    seeds: int
-    command: str | None
-    machine: Mapping[str, object]  # as `describe_machine`; empty where it was not noted
-    made: tuple[float, float] | None  # when the first and the last record were written, in seconds since 1970
-    base: Mapping[str, object] = field(default_factory=dict)  # settings of the reference
-    floors: Mapping[str, float] = field(default_factory=dict)  # the tracker's own error by scene, on true clips
+    made: str = ""  # when the first and the last record were written
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """All that is compared, by label: not the true video."""
+        return {arm.label: arm for arm in self.plan.arms if arm.method != TRUTH}
+
+    @property
+    def truth(self) -> str | None:
+        """The label of the true videos."""
+        return next((arm.label for arm in self.plan.arms if arm.method == TRUTH), None)
 
     @property
     def done(self) -> list[Row]:
         """The rows with results."""
-        return [row for row in self.rows if row.error is None]
+        return [row for row in self.rows if row.result is not None]
 
     @property
     def failed(self) -> list[Row]:
         """The rows that are failures."""
-        return [row for row in self.rows if row.error is not None]
+        return [row for row in self.rows if row.result is None]
 
-    @property
-    def measures(self) -> list[Measure]:
+    @cached_property
+    def measures(self) -> list[Metric]:
         """Those that were taken of any video."""
-        return [measure for name, measure in MEASURES.items() if any(name in row.values for row in self.done)]
+        return [measure for name, measure in TAKEN.items() if any(name in row.values for row in self.done)]
 
     @property
     def categories(self) -> list[str]:
-        """Of scenes, in order."""
-        return list(dict.fromkeys(row.category for row in self.rows))
+        """Of samples, in order."""
+        return list(dict.fromkeys(row.task.category for row in self.rows))
 
     @property
-    def scenes(self) -> list[str]:
-        """Names, in order."""
-        return list(dict.fromkeys(row.scene for row in self.rows))
+    def conditions(self) -> str:
+        """What all figures depend on: resolution, frames and tracker."""
+        sizes = sorted({(*row.result.resolution, row.result.frames) for row in self.done})
+        trackers = sorted({str(row.result.details.get("objmc", {}).get("tracker", "not noted")) for row in self.done})
+        size = " or ".join(f"{width} × {height} px, {frames} frames" for width, height, frames in sizes)
+        return f"{size}, tracker {' and '.join(trackers)}"
 
-    def of(self, setting: str, category: str | None = None) -> list[Row]:
+    def of(self, arm: str | None, category: str | None = None) -> list[Row]:
         """The finished videos of one arm, of one category or all."""
-        return [row for row in self.done if row.setting == setting and category in (None, row.category)]
+        return [row for row in self.done if row.task.arm == arm and category in (None, row.task.category)]
+
+    def part(self, arms: Iterable[str] = (), categories: Iterable[str] = ()) -> "Study":
+        """The study of some arms and categories, none for all; the true videos stay."""
+        labels, names = {*(arms or self.arms), self.truth}, {*(categories or self.categories)}
+        kept = [arm for arm in self.plan.arms if arm.label in labels]
+        rows = [row for row in self.rows if row.task.arm in labels and row.task.category in names]
+        reference = self.reference if self.reference in labels else kept[-1].label
+        return replace(self, plan=self.plan.model_copy(update={"arms": kept}), rows=rows, reference=reference)
 
 
-def by_scene(rows: Iterable[Row], measure: str) -> dict[str, float]:
-    """A measure of each scene, the mean over its seeds; scenes of which it was not taken are left out."""
+def by_sample(rows: Iterable[Row], measure: str) -> dict[str, float]:
+    """A measure of each sample, the mean over its seeds; samples of which it was not taken are left out."""
     found: dict[str, list[float]] = {}
     for row in rows:
         if measure in row.values:
-            found.setdefault(row.scene, []).append(row.values[measure])
-    return {scene: fmean(values) for scene, values in found.items()}
+            found.setdefault(row.task.sample, []).append(row.values[measure])
+    return {sample: fmean(values) for sample, values in found.items()}
+
+
+def read_study(folder: str | Path, reference: str | None = None) -> Study:
+    """What the folder of `evaluate` holds. The reference is a label or a method; None for the plan's.
+
+    InputError: there is no plan, no result yet, only failures, or no such reference.
+    """
+    plan = Plan.read(folder)
+    records = RecordFolder(Path(folder).absolute() / TASKS)
+    rows, unfinished, stamps = [], [], []
+    for task in plan.tasks:
+        found = records.look(task.key)
+        if found.state in (State.FINISHED, State.FAILED):
+            result, strip = found.record.result, found.record.strip and records.path / found.record.strip
+            made = VideoResult.model_validate(result) if result else None
+            rows.append(Row(task, found.record.weights, made, strip, found.record.error))
+            stamps.append(found.stamp / 1e9)
+        else:
+            why = "in flight" if records.claimed(task.key) else found.why or "not made yet"
+            unfinished.append(f"{task.name}: {why}")
+    if not rows:
+        raise InputError(f"none of the {len(plan.tasks)} videos of {folder} is finished; go on with: {plan.command}")
+    if all(row.result is None for row in rows):
+        raise InputError(f"all {len(rows)} videos failed; the first, {rows[0].task.name}, with {rows[0].error}")
+    first, last = (f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}" for moment in (min(stamps), max(stamps)))
+    study = Study(plan, plan.reference, rows, unfinished, f"{first} to {last} UTC")
+    if reference is None or reference in study.arms:
+        return replace(study, reference=reference or plan.reference)
+    if of_method := [label for label, arm in study.arms.items() if arm.method == reference]:
+        return replace(study, reference=of_method[0])
+    raise InputError(f"there is no method or setting {reference!r}; choose one of {', '.join(study.arms)}")

@@ -1,72 +1,120 @@
-"""The results as tables for other programs: one row for each video, in CSV and in Parquet."""
+"""The results for other programs: one row for each video in CSV and in Parquet, and summary.json."""
 
-import csv
-import io
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from sgi2v_lab.errors import needs
-from sgi2v_lab.evaluation.report.measures import MEASURES
-from sgi2v_lab.evaluation.report.study import Row, Study
-from sgi2v_lab.files import whole_file, write_text
+from sgi2v_lab.evaluation.metrics.intervals import Interval
+from sgi2v_lab.evaluation.report.claims import Claim, claims_of
+from sgi2v_lab.evaluation.report.sections import figures_of
+from sgi2v_lab.evaluation.report.sets import Sets
+from sgi2v_lab.evaluation.report.study import MEASURES, TAKEN, Study
+from sgi2v_lab.evaluation.report.targets import Target, incomplete, targets
+from sgi2v_lab.evaluation.report.verdict import Verdict, verdict
+from sgi2v_lab.files import whole_file
 
 with needs("evaluation"):
     import pyarrow
+    import pyarrow.csv
     import pyarrow.parquet
 
-__all__ = ["results_table", "write_tables"]
+__all__ = ["ArmSummary", "Summary", "results_table", "summarize", "write_tables"]
+
+
+class ArmSummary(BaseModel):
+    """One arm's figures by names in `MEASURES`: means over samples, ratio to no control, distances of the set."""
+
+    figures: dict[str, Interval]
+    by_category: dict[str, dict[str, Interval]]
+    set_ratios: dict[str, Interval]  # of the set's distances to those of the arm's own no control
+
+
+class Summary(BaseModel):
+    """summary.json: `Summary.model_validate_json(path.read_text())` reads it."""
+
+    title: str
+    data: str
+    model: str
+    weights: dict[str, str]
+    conditions: str  # resolution, frames, tracker
+    reference: str
+    verdict: Verdict
+    claims: list[Claim]
+    targets: list[Target]
+    incomplete: str | None  # why the targets do not count yet
+    videos: int
+    failed: int
+    unfinished: int
+    arms: dict[str, ArmSummary]
+
+
+def summarize(study: Study, sets: Sets) -> Summary:
+    """All that the report says, as numbers."""
+
+    def figures(label: str, category: str | None = None) -> dict[str, Interval]:
+        return {name: each[label] for name, each in found[category].items() if label in each}
+
+    claims, goals = claims_of(study), targets(study)
+    found = {c: {n: figures_of(study, n, c, None if c else sets) for n in MEASURES} for c in (None, *study.categories)}
+    ratios = {label: {n: x.ratios[label] for n, x in sets.items() if label in x.ratios} for label in study.arms}
+    arms = {
+        arm.label: ArmSummary(
+            figures=figures(arm.label),
+            by_category={name: figures(arm.label, name) for name in study.categories},
+            set_ratios=ratios.get(arm.label, {}),
+        )
+        for arm in study.plan.arms
+    }
+    return Summary(
+        **study.plan.model_dump(include={"title", "data", "model", "weights"}),
+        conditions=study.conditions,
+        reference=study.reference,
+        verdict=verdict(study, claims),
+        claims=claims,
+        targets=goals,
+        incomplete=incomplete(study) if goals else None,
+        videos=len(study.done),
+        failed=len(study.failed),
+        unfinished=len(study.unfinished),
+        arms=arms,
+    )
 
 
 def results_table(study: Study) -> pyarrow.Table:
     """One row for each video or failure, one column for each fact; what was not measured is null.
 
-    Besides the scene, the seed and the setting there is a column for each measure (units are in the schema's field
-    metadata), `objmc_uncontrolled` of the same scene and seed, and what the figures depend on.
+    Units are in the schema's field metadata. `objmc_uncontrolled` is that of the same sample and seed.
     """
-    plain = {(row.setting, row.scene, row.seed): row.values.get("objmc") for row in study.done}
-    columns: dict[str, tuple[pyarrow.DataType, list]] = {
-        "setting": (pyarrow.string(), [row.setting for row in study.rows]),
-        "group": (pyarrow.string(), [study.arms[row.setting].group for row in study.rows]),
-        "method": (pyarrow.string(), [study.arms[row.setting].method for row in study.rows]),
-        "category": (pyarrow.string(), [row.category for row in study.rows]),
-        "scene": (pyarrow.string(), [row.scene for row in study.rows]),
-        "scene_seed": (pyarrow.int64(), [row.scene_seed for row in study.rows]),
-        "seed": (pyarrow.int64(), [row.seed for row in study.rows]),
-    }
-    for measure in study.measures:
-        columns[measure.name] = (pyarrow.float64(), [row.values.get(measure.name) for row in study.rows])
-    columns |= {
-        "objmc_uncontrolled": (
-            pyarrow.float64(),
-            [plain.get((study.arms[row.setting].plain, row.scene, row.seed)) for row in study.rows],
-        ),
-        "tracker": (pyarrow.string(), [row.tracker for row in study.rows]),
-        "width": (pyarrow.int64(), [_side(row, 0) for row in study.rows]),
-        "height": (pyarrow.int64(), [_side(row, 1) for row in study.rows]),
-        "frames": (pyarrow.int64(), [row.frames for row in study.rows]),
-        "model": (pyarrow.string(), [study.model] * len(study.rows)),
-        "fingerprint": (pyarrow.string(), [study.fingerprint] * len(study.rows)),
-        "error": (pyarrow.string(), [row.error for row in study.rows]),
-        "key": (pyarrow.string(), [row.key for row in study.rows]),
-    }
-    fields = [
-        pyarrow.field(name, kind, metadata={"unit": MEASURES[name].unit} if name in MEASURES else None)
-        for name, (kind, _) in columns.items()
+    plain = {(row.task.arm, row.place): row.values.get("objmc") for row in study.done}
+    arms = {arm.label: arm for arm in study.plan.arms}
+    rows = [
+        {
+            **row.task.model_dump(include={"arm", "category", "sample", "seed", "key"}),
+            **arms[row.task.arm].model_dump(include={"group", "method", "dtype"}),
+            **{name: row.values.get(name) for name in TAKEN},
+            "objmc_uncontrolled": plain.get((arms[row.task.arm].plain, row.place)),
+            "tracker": row.result and row.result.details.get("objmc", {}).get("tracker"),
+            "width": row.result and row.result.resolution[0],
+            "height": row.result and row.result.resolution[1],
+            "frames": row.result and row.result.frames,
+            "model": study.plan.model,
+            "weights": row.weights,
+            "error": row.error,
+        }
+        for row in study.rows
     ]
-    return pyarrow.table([values for _, values in columns.values()], schema=pyarrow.schema(fields))
+    kinds = dict.fromkeys((*TAKEN, "objmc_uncontrolled"), pyarrow.float64())
+    kinds |= dict.fromkeys(("seed", "width", "height", "frames"), pyarrow.int64())
+    units = {name: {"unit": measure.unit} for name, measure in TAKEN.items()}
+    fields = [pyarrow.field(name, kinds.get(name, pyarrow.string()), metadata=units.get(name)) for name in rows[0]]
+    return pyarrow.Table.from_pylist(rows, pyarrow.schema(fields))
 
 
-def write_tables(study: Study, folder: Path) -> list[Path]:
+def write_tables(study: Study, folder: Path) -> tuple[Path, Path]:
     """Write results.csv and results.parquet, and return their paths. InputError where they cannot be written."""
-    table = results_table(study)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, table.column_names, lineterminator="\n")  # a null is an empty cell
-    writer.writeheader()
-    writer.writerows(table.to_pylist())
-    written = [write_text(folder / "results.csv", text.getvalue()), folder / "results.parquet"]
-    with whole_file(written[1]) as temporary:
-        pyarrow.parquet.write_table(table, temporary)
-    return written
-
-
-def _side(row: Row, axis: int) -> int | None:
-    return None if row.resolution is None else row.resolution[axis]
+    table, paths = results_table(study), (folder / "results.csv", folder / "results.parquet")
+    for path, write in zip(paths, (pyarrow.csv.write_csv, pyarrow.parquet.write_table), strict=True):
+        with whole_file(path) as temporary:
+            write(table, temporary)
+    return paths

@@ -1,38 +1,25 @@
 """Who wins, and why: sentences made from the figures, so that they change with them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sgi2v_lab.evaluation.report.measures import MEASURES
-from sgi2v_lab.evaluation.report.sets import SetFigures
-from sgi2v_lab.evaluation.report.statistics import ALPHA, Comparison, compare_all, smallest_p
+from sgi2v_lab.evaluation.report.claims import Claim
+from sgi2v_lab.evaluation.report.statistics import ALPHA, Comparison, compare_all
 from sgi2v_lab.evaluation.report.study import Study
-from sgi2v_lab.evaluation.report.wording import count, listed, number, p_value, plain_number
+from sgi2v_lab.evaluation.report.wording import count, listed, number, p_value, within
 
-__all__ = ["MECHANISMS", "Reason", "Verdict", "verdict", "who_is_better"]
+__all__ = ["MECHANISMS", "Verdict", "verdict"]
 
 # What a method does to the object's position: a fact about the method, not about the figures.
 MECHANISMS = {
     "none": "it does not know the path",
-    "copy_paste": "the box's own pixels are pasted along the path and pass through the model's autoencoder, so the "
-    "position is given instead of generated. The rest is a still picture, which measures of likeness and steadiness "
-    "favour",
-    "time_to_move": "it puts the object's own pixels along the path into the noisy latents and holds them there for "
-    "the first steps, so the position is given instead of found by optimisation",
-    "freetraj": "it carries the noise of the first box along the path, so the position is suggested by the noise",
-    "drag": "it optimises each frame by itself at a single noise level, towards the features of that same frame",
-    "sgi2v": "it optimises the noisy latents at several steps until the features along the path match the first "
-    "frame's, so the position is found, and the model has the last word",
+    "copy_paste": "it pastes the box's own pixels along the path; the rest is a still picture",
+    "time_to_move": "it holds the object's own pixels on the path for the first steps; nothing has to be found",
+    "freetraj": "it carries the noise of the first box along the path, which suggests the position",
+    "drag": "it optimises each frame by itself at a single noise level",
+    "sgi2v": "it optimises the latents at several steps until the features along the path match the first frame's",
 }
-BESIDES = ("objmc", "seconds")  # not costs in quality; seconds are told separately
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why an arm is ahead of the reference, and at what cost."""
-
-    setting: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -41,126 +28,56 @@ class Verdict:
 
     sentence: str
     caution: str | None = None
-    reasons: Sequence[Reason] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)  # by the arm's label
 
 
-def verdict(study: Study, sets: SetFigures | None = None) -> Verdict:
-    """Say which arm follows its path best, whether that is significant, and what it costs.
-
-    Args:
-        study: with ObjMC of some videos.
-        sets: figures of whole sets, reported with the costs.
-    """
+def verdict(study: Study, claims: Sequence[Claim] = ()) -> Verdict:
+    """Say how many claims hold, which arm follows its path best, whether that is significant, and what it costs."""
+    held = Counter(claim.holds for claim in claims)
+    tally = [f"{held[name]} {name}" for name in ("yes", "no", "undecided", "not measured") if held[name]]
+    of_claims = f"Do the claims hold? {', '.join(tally).capitalize()}. " if claims else ""
+    if any(question.ask for question in study.plan.questions):  # whose arms are made on different samples
+        return Verdict(of_claims or "Each question has its answer below.")
     families = {measure.name: compare_all(study, measure.name) for measure in study.measures}
     against = list(families.get("objmc", {}).values())
     if not against:
-        return Verdict(f"Only {study.reference} has ObjMC values, so there is nothing to compare.")
+        return Verdict(f"{of_claims}Only {study.reference} has ObjMC values, so there is nothing to compare.")
     ahead = sorted((one for one in against if one.ahead), key=lambda one: one.difference.value)
-    scenes = max(one.scenes for one in against)
-    least = smallest_p(scenes, len(against))
-    caution = None
-    if least >= ALPHA:
-        caution = (
-            f"With {count(scenes, 'scene')} no difference can be significant: even if all scenes agreed, the corrected "
-            f"p would be {p_value(least)}. Use more scenes."
-        )
-    reasons = [Reason(one.setting, _why(study, one, families, sets)) for one in ahead]
-    return Verdict(_first(study, against, ahead), caution, reasons)
+    samples = max(one.samples for one in against)
+    least = min(1.0, len(against) * 2.0 ** (1 - samples))  # the corrected p where all samples agree
+    few = f"Use more samples: with {samples} no difference can be significant (p is at least {p_value(least)})."
+    reasons = {one.arm: _why(study, one, families) for one in ahead}
+    return Verdict(of_claims + _first(study.reference, against, ahead), few if least >= ALPHA else None, reasons)
 
 
-def who_is_better(one: Comparison) -> str:
-    """One sentence on a paired comparison."""
-    measure = MEASURES[one.measure]
-    tally = f"in {one.better} of {count(one.scenes, 'scene')}"
-    if one.difference.value == 0 and one.better == one.worse:
-        return f"No difference: {one.setting} and {one.reference} are equal in {measure.title}."
-    if one.sure and one.ahead and one.effect > 0:
-        return f"{one.setting} wins: it is better {tally}."
-    if one.sure and not one.ahead and one.effect < 0:
-        return f"{one.reference} wins: {one.setting} is better only {tally}."
-    side = one.setting if one.ahead else one.reference
-    return f"Undecided: {side} has the better mean, but not significantly; {one.setting} is better {tally}."
-
-
-def _first(study: Study, against: Sequence[Comparison], ahead: Sequence[Comparison]) -> str:
-    reference = study.reference
+def _first(reference: str, against: Sequence[Comparison], ahead: Sequence[Comparison]) -> str:
+    if tie := [one.arm for one in against if one.difference.value == 0 and not ahead]:
+        return f"Nothing beats {reference} on ObjMC; exactly equal to it: {listed(tie)}."
+    best = ahead[0] if ahead else min(against, key=lambda one: one.difference.value)
+    about = f"{count(best.samples, 'sample')}, Holm-corrected p = {p_value(best.p_holm)}".replace("= <", "<")
+    about = about if best.sure else f"not significant: {about}"
+    ours, theirs = number(best.mean_reference, "objmc"), f"{number(best.mean, 'objmc')} of {best.arm} ({about})"
     if not ahead:
-        nearest = min(against, key=lambda one: one.difference.value)
-        tie = [one.setting for one in against if one.difference.value == 0]
-        if tie:
-            equal = "is exactly equal to it" if len(tie) == 1 else "are exactly equal to it"
-            return f"Nothing beats {reference} on ObjMC; {listed(tie)} {equal}."
-        return (
-            f"{reference} wins on ObjMC: {number(nearest.mean_reference, 'objmc')} from the path on average, against "
-            f"{number(nearest.mean, 'objmc')} of the next best, {nearest.setting} ({_certainty(nearest)})."
-        )
-    best = ahead[0]
-    sure = [one.setting for one in ahead if one.sure]
-    perhaps = [one.setting for one in ahead if not one.sure]
-    figures = (
-        f"Best is {best.setting}, with {number(best.mean, 'objmc')} from the path on average against "
-        f"{number(best.mean_reference, 'objmc')} of {reference} ({_certainty(best)})."
-    )
-    if not sure:
-        have = "has the better mean" if len(perhaps) == 1 else "have the better means"
-        return f"{reference} does not win on ObjMC: {listed(perhaps)} {have}, but not significantly. {figures}"
-    beat = "beats" if len(sure) == 1 else "beat"
-    also = f" Better on average, but not significantly: {listed(perhaps)}." if perhaps else ""
-    return f"{reference} does not win on ObjMC: {listed(sure)} {beat} it. {figures}{also}"
+        wins = "wins" if best.sure else "has the best mean"
+        return f"{reference} {wins} on ObjMC: {ours} from the path on average, against {theirs}, the next best."
+    sure, perhaps = ([one.arm for one in ahead if one.sure is sure] for sure in (True, False))
+    parts = [f"significantly better: {listed(sure)}"] if sure else []
+    parts += [f"better on average, but not significantly: {listed(perhaps)}"] if perhaps else []
+    best_is = f"It is {ours} from the path on average, against {theirs}, the best."
+    return f"{reference} does not win on ObjMC; {'; '.join(parts)}. {best_is}"
 
 
-def _why(
-    study: Study, one: Comparison, families: Mapping[str, Mapping[str, Comparison]], sets: SetFigures | None
-) -> str:
-    """Why an arm is ahead of the reference, as far as its method and the figures show."""
-    arm, reference = one.setting, one.reference
-    how = MECHANISMS.get(study.arms[arm].method) if study.kind == "methods" else None
-    sure = "" if one.sure else ", not significantly"
-    parts = [
-        f"{number(one.mean, 'objmc')} against {number(one.mean_reference, 'objmc')}, better in {one.better} of "
-        f"{count(one.scenes, 'scene')}{sure}" + (f": {how}." if how else ".")
-    ]
-    others = [family[arm] for name, family in families.items() if name not in BESIDES and arm in family]
-    worse = [other for other in others if not other.ahead and other.difference.value]
-    better = [other for other in others if other.ahead]
-    surely, perhaps = ([other for other in worse if other.sure is sure] for sure in (True, False))
-    if surely:
-        parts.append(f"Significantly worse: {_compared(surely)}.")
-    if perhaps:
-        parts.append(f"Worse on average, but not significantly: {_compared(perhaps)}.")
-    farther = False
-    if sets and {arm, reference} <= set(sets.distances):
-        ours, theirs = sets.distances[arm], sets.distances[reference]
-        farther = ours > theirs
-        parts.append(
-            f"As a set its videos are {'farther from' if farther else 'no farther from'} the true clips (toy Fréchet "
-            f"distance {plain_number(ours, 1)} against {plain_number(theirs, 1)})."
-        )
-    if not worse and not farther:
-        parts.append("It is not worse in any measure, so these figures show no cost.")
-    elif better:
-        parts.append(
-            f"Better on average as well: {listed([_within(MEASURES[other.measure].title) for other in better])}."
-        )
-    if seconds := families.get("seconds", {}).get(arm):
-        ours, theirs = number(seconds.mean, "seconds"), number(seconds.mean_reference, "seconds")
-        parts.append(f"One video takes {ours}, against {theirs} for {reference}.")
-    return " ".join(parts)
+def _why(study: Study, one: Comparison, families: Mapping[str, Mapping[str, Comparison]]) -> str:
+    """Why an arm is ahead of the reference, as far as its method and the significant differences show."""
+    method = study.arms[one.arm].method
+    tally = f"better in {one.better} of {count(one.samples, 'sample')}{'' if one.sure else ', not significantly'}"
+    parts = [tally, MECHANISMS[method]] if method != study.arms[one.reference].method else [tally]
+    others = [found[one.arm] for name, found in families.items() if name != one.measure and one.arm in found]
+    for words, ahead in (("significantly worse", False), ("significantly better, too", True)):
+        found = [_compared(other) for other in others if other.sure and other.ahead is ahead]
+        parts += [f"{words}: {', '.join(found) or 'nothing'}"] if found or not ahead else []
+    return f"{'; '.join(parts)}."
 
 
-def _certainty(one: Comparison) -> str:
-    about = f"{count(one.scenes, 'scene')}, Holm-corrected p = {p_value(one.p_holm)}".replace("= <", "<")
-    return about if one.sure else f"not significant: {about}"
-
-
-def _compared(comparisons: Sequence[Comparison]) -> str:
-    return "; ".join(
-        f"{_within(MEASURES[one.measure].title)} {number(one.mean, one.measure)} against "
-        f"{number(one.mean_reference, one.measure)}"
-        for one in comparisons
-    )
-
-
-def _within(title: str) -> str:
-    """A title within a sentence: abbreviations keep their capitals."""
-    return title[0].lower() + title[1:] if title[1].islower() else title
+def _compared(one: Comparison) -> str:
+    return f"{within(one.measure)} {number(one.mean, one.measure)} against {number(one.mean_reference, one.measure)}"

@@ -1,9 +1,12 @@
-"""Numbers of a report as they are written: with as many digits as they are worth, their units and their intervals."""
+"""Numbers of a report as they are written: with sensible digits, their units and their intervals."""
+
+import re
+from collections.abc import Sequence
 
 from sgi2v_lab.evaluation.metrics.intervals import Interval
-from sgi2v_lab.evaluation.report.measures import MEASURES
+from sgi2v_lab.evaluation.report.study import MEASURES
 
-__all__ = ["between", "count", "listed", "number", "p_value", "plain_number"]
+__all__ = ["between", "count", "listed", "number", "p_value", "plain_number", "within"]
 
 
 def plain_number(value: float, digits: int, signed: bool = False) -> str:
@@ -14,14 +17,14 @@ def plain_number(value: float, digits: int, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def number(value: float, measure: str, signed: bool = False) -> str:
+def number(value: float, measure: str) -> str:
     """A value of a measure with its unit."""
     known = MEASURES[measure]
-    return f"{plain_number(value, known.digits, signed)} {known.unit}".strip()
+    return f"{plain_number(value, known.digits)} {known.unit}".strip()
 
 
 def between(interval: Interval, digits: int, signed: bool = False) -> str:
-    """The ends of an interval; nothing where it has none, as of one scene."""
+    """The ends of an interval; nothing where it has none, as of one sample."""
     if interval.low is None or interval.high is None:
         return ""
     return f"{plain_number(interval.low, digits, signed)} to {plain_number(interval.high, digits, signed)}"
@@ -33,10 +36,16 @@ def p_value(p: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """1 scene, 2 scenes."""
+    """1 sample, 2 samples."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """a, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def within(measure: str) -> str:
+    """A measure's title within a sentence: abbreviations keep their capitals."""
+    title = MEASURES[measure].title
+    return title[0].lower() + title[1:] if re.split("[ -]", title)[0][1:].islower() else title

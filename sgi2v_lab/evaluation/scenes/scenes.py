@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.scenes.photographs import PHOTOGRAPHS
+from sgi2v_lab.evaluation.scenes.variations import VARIATIONS, crowd, vary_path
 from sgi2v_lab.images.photographs import read_photograph
 from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.toy.training.data import HELD_OUT
@@ -34,6 +35,7 @@ CATEGORIES = {
     "hard": "things cut out of photographs, covering each other or under a moving camera, in changing light",
     "photo": "an object in a photograph, moved by a quarter",
 }
+CROWDS = 32  # scenes of many objects
 MOMENTS = 57  # times at which a condition is checked: all frames of videos of 8, 15 and 29 frames, and between them
 PHOTO_FPS = 7  # SVD's own
 LOOK = 64  # pixels of the picture in which the background is judged
@@ -70,9 +72,10 @@ class BenchmarkScene:
         return None if self.category == "photo" else _scene(self.category, self.seed, num_frames)
 
     def clip(self, size: tuple[int, int], num_frames: int) -> Video | None:
-        """The true video, (num_frames, 3, height, width) in 0..1; None for photographs."""
+        """The true video, (num_frames, 3, height, width) in 0..1; None for photographs and for invented paths."""
         scene = self.scene(num_frames)
-        return None if scene is None else _resized(render(scene, max(size)), size)
+        drawn = scene is not None and (self.category in CATEGORIES or _count(self.category))
+        return _resized(render(scene, max(size)), size) if drawn else None
 
     def first_frame(self, size: tuple[int, int], num_frames: int) -> Image:
         """The picture that the video starts with, (3, height, width) in 0..1."""
@@ -110,21 +113,21 @@ def benchmark_scenes(categories: Iterable[str] | None = None, most: int | None =
     """The benchmark's scenes, always the same in the same order.
 
     Args:
-        categories: some of `CATEGORIES`; None for all.
+        categories: some of `CATEGORIES` and `VARIATIONS`; None for all of `CATEGORIES`.
         most: at most this many of each category; None for all.
 
     Raises:
         InputError: an unknown category, or `most` below 1.
     """
     wanted = tuple(CATEGORIES) if categories is None else tuple(categories)
-    if unknown := [name for name in wanted if name not in CATEGORIES]:
-        raise InputError(f"unknown category {unknown[0]!r}; choose some of {', '.join(CATEGORIES)}")
+    known = (*CATEGORIES, *VARIATIONS)
+    if unknown := [name for name in wanted if name not in known]:
+        raise InputError(f"unknown category {unknown[0]!r}; choose some of {', '.join(known)}")
     if most is not None and most < 1:
         raise InputError(f"the number of scenes of each category is {most}, but must be at least 1")
-    seeds = {**SEEDS, "photo": range(len(PHOTOGRAPHS))}
-    return tuple(
-        BenchmarkScene(name, seed) for name in CATEGORIES if name in wanted for seed in list(seeds[name])[:most]
-    )
+    seeds = {name: range(CROWDS) if _count(name) else SEEDS["single"] for name in VARIATIONS}
+    seeds |= {**SEEDS, "photo": range(len(PHOTOGRAPHS))}
+    return tuple(BenchmarkScene(name, seed) for name in known if name in wanted for seed in list(seeds[name])[:most])
 
 
 def _resized(video: Tensor, size: tuple[int, int]) -> Tensor:
@@ -163,12 +166,22 @@ def fits(category: str, seed: int, num_frames: int | None = None) -> bool:
 
 
 def _scene(category: str, seed: int, num_frames: int) -> Scene:
-    return sample_scene(seed, num_frames, hard=category == "hard")
+    return crowd(seed, num_frames) if _count(category) else sample_scene(seed, num_frames, hard=category == "hard")
+
+
+def _count(category: str) -> int:
+    """How many objects of a crowd are asked to move; 0 where there is no crowd."""
+    return int(category.removeprefix("objects-")) if category.startswith("objects-") else 0
 
 
 def _asked(category: str, scene: Scene) -> Boxes:
     """The boxes asked for (boxes, frames, 4), in sides of the picture."""
-    return _background_boxes(scene) if category == "pan" else true_boxes(scene, 1)
+    if category == "pan":
+        return _background_boxes(scene)
+    boxes = true_boxes(scene, 1)
+    if category in VARIATIONS:
+        return boxes[:count] if (count := _count(category)) else vary_path(category, boxes)
+    return boxes
 
 
 def _background_boxes(scene: Scene) -> Boxes:

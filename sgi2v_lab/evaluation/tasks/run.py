@@ -1,117 +1,305 @@
-"""Tasks on a model. A result depends only on its task and the weights, and is computed once.
+"""Do tasks, on one machine or many. Every finished task is a record in a folder, and only missing ones are done.
 
-`resumable` handles interruptions, `folder` stores results, `executors` distributes work. After a changed setting only
-what it affects is computed again, and several programs can share a folder.
+Killing a run loses at most the tasks in flight. A task that fails is recorded and not fatal. A worker that is killed,
+for lack of memory or with its machine, is replaced. Two runs on one folder share the work.
+
+On one machine joblib distributes the work over loky's processes; on many, Dask does.
 """
 
-import hashlib
-import json
-from collections.abc import Sequence
-from concurrent.futures import Executor
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from functools import lru_cache, partial
+from typing import Any, Protocol, runtime_checkable
 
-import torch
+import psutil
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import BrokenProcessPool
+from tqdm.auto import tqdm
 
-from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.evaluation.tasks.folder import TaskFolder
-from sgi2v_lab.evaluation.tasks.log import TaskLog
-from sgi2v_lab.evaluation.tasks.resumable import Task, finish_tasks
-from sgi2v_lab.models.load import load_model
-from sgi2v_lab.models.model import Model
-from sgi2v_lab.quiet import quiet_libraries
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, State, task_key
 
-with needs("evaluation"):
-    import cv2
+__all__ = ["Task", "run_tasks"]
 
-__all__ = ["fingerprint", "run_tasks"]
+KILLED = "its worker was killed twice, the second time with no other task beside it; perhaps memory is short"
+HOPELESS = 4  # losses of workers one after the other, with nothing finished between
+LOOK_AGAIN = 0.2  # seconds between checks of a task that another run works on
+PATIENCE = 30  # seconds for a Dask scheduler to answer, and to have a worker
+SHARED_PATIENCE = 15  # seconds until a file that another machine wrote is seen here
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A piece of work whose result depends on nothing but itself and the model."""
+
+    def identity(self) -> dict[str, object]:
+        """All that the result depends on, as plain values."""
+        ...
+
+    def run(self, model: Any) -> tuple[dict[str, object], Any]:
+        """The result as plain values, and a video (frames, 3, h, w) in 0..1 to keep with it, or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Job:
+    task: Task
+    record: Record  # without a result
+    folder: RecordFolder
+    load: Callable[[], Any]  # gives the model
+    seen: int | None  # the stamp of the record that is to be replaced
+
+    def done_by_another(self) -> bool:
+        """Whether another run has written a new record."""
+        found = self.folder.look(self.record.key)
+        return found.state in (State.FINISHED, State.FAILED) and found.stamp != self.seen
 
 
 def run_tasks(
     tasks: Sequence[Task],
-    folder: Path,
-    model: Model,
+    folder: RecordFolder,
+    weights: str,
+    load: Callable[[], Any],
     *,
     workers: int = 1,
-    executor: Executor | str | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    log: Path | None = None,
+    dask: str | None = None,
     progress: bool = False,
     label: str = "tasks",
-) -> list[dict[str, object]]:
+) -> list[Record]:
     """Do the tasks that are not done yet, and return every task's record in the order of the tasks.
 
-    A task that fails is recorded, with "error" in place of "result", and tried again the next time.
+    A task that fails is recorded, and tried again the next time.
 
     Args:
         tasks: what to do; equal ones are done once.
-        folder: for the records, KEY.json, and the film strips, KEY.png. Others' files in it are left alone.
-        model: as `load_model(model.name, device, dtype)` gives it, which is how workers load theirs.
-        workers: processes of one thread each; 1 works in this process with its threads.
-        executor: instead of them any executor, or the address of a Dask scheduler; its workers compute with one thread
-            each, and a worker may have its own GPU.
-        device: see `model`.
-        dtype: see `model`.
-        log: a file to log finished tasks in; with it, deleted results are detected.
+        folder: for the records. Others' files in it are left alone.
+        weights: the model's fingerprint, part of every key.
+        load: gives the model, once in each worker, to which it is sent.
+        workers: processes of this machine; 1 works in this process.
+        dask: in place of them, the address of a Dask scheduler.
         progress: show a progress bar with the time left.
         label: in front of it.
 
-    Returns:
-        [{"key", "task" (its identity), "model" (its fingerprint), "strip" (a file name or None), "result" | "error"}],
-        with "replaces" where a record stands in for one that was damaged or deleted.
-
     Raises:
         InputError: no worker at all, a folder that is full or cannot be written, a cluster that does not answer, or
-            a worker that has other weights. What was finished stays finished.
+            workers that are killed one after the other. What was finished stays finished.
     """
-    weights = fingerprint(model)
-    here = workers == 1 and executor is None
-    return finish_tasks(
-        tasks,
-        TaskFolder.at(folder),
-        weights,
-        partial(_same, model) if here else _Source(model.name, device, dtype, weights),
-        workers=workers,
-        executor=executor,
-        log=log and TaskLog(log),
-        progress=progress,
-        label=label,
-    )
+    if workers < 1:
+        raise InputError(f"the number of workers is {workers}, but must be at least 1")
+    folder.tidy()
+    keys = [task_key(task.identity(), weights) for task in tasks]
+    todo: dict[str, _Job] = {}
+    for key, task in zip(keys, tasks, strict=True):
+        if key in todo or (found := folder.look(key)).state is State.FINISHED:
+            continue
+        record = Record(key=key, task=task.identity(), weights=weights, replaces=found.why)
+        todo[key] = _Job(task, record, folder, load, found.stamp)
+    count = len(set(keys))
+    bar = tqdm(total=count, initial=count - len(todo), desc=label, disable=not progress, unit="task")
+    with bar, _place(workers, dask) if todo else nullcontext() as do_all:
+        while todo:
+            busy: dict[str, _Job] = {}
+            for key, done in _each(todo, folder, do_all):
+                if not done:
+                    busy[key] = todo[key]
+                    continue
+                _wait_for_record(folder, key)
+                bar.update()
+            todo = _left_by_others(busy)
+            bar.update(len(busy) - len(todo))
+    return [folder.look(key).record for key in keys]
 
 
-def _same(model: Model) -> Model:
-    return model
+# --- where work is done ----------------------------------------------------------------------------------------------
+
+Jobs = Mapping[str, _Job]
+Outcomes = Iterator[tuple[str, bool]]  # the key of a task, and whether it has a record now
 
 
-@dataclass(frozen=True)
-class _Source:
-    """How a worker loads its model, and checks that it is the right one."""
+class _WorkerLost(Exception):
+    """A worker was killed, and jobs are not done; `begun` are those that may be the reason."""
 
-    name: str
-    device: str | None
-    dtype: str | None
-    weights: str
+    def __init__(self, begun: list[str]):
+        self.begun = begun
 
-    def __call__(self) -> Model:
-        quiet_libraries()
-        torch.set_num_threads(1)
-        cv2.setNumThreads(1)
-        model = load_model(self.name, self.device, self.dtype)
-        if (found := fingerprint(model)) != self.weights:
+
+def _each(jobs: Jobs, folder: RecordFolder, do_all: Callable[[Jobs], Outcomes]) -> Outcomes:
+    """Do each job, and yield outcomes as they come.
+
+    What a killed worker had begun is tried again alone. A job that then costs its worker too is recorded as failed.
+    """
+    waiting, suspects, in_a_row = dict(jobs), [], 0
+    while waiting:
+        some = {suspects[0]: waiting[suspects[0]]} if suspects else dict(waiting)
+        try:
+            for key, done in do_all(some):
+                in_a_row = 0
+                del waiting[key]
+                yield key, done
+        except _WorkerLost as lost:
+            in_a_row += 1
+            if in_a_row > HOPELESS:
+                raise InputError(
+                    "one worker after the other was killed, most often for lack of memory; run the same again with "
+                    "fewer workers: what was finished is kept"
+                ) from lost
+            if suspects:
+                key = suspects[0]
+                folder.keep(waiting.pop(key).record.model_copy(update={"error": KILLED}))
+                yield key, True
+                suspects = suspects[1:]
+            else:
+                suspects = lost.begun
+        else:
+            suspects = suspects[1:]
+
+
+@contextmanager
+def _place(workers: int, dask: str | None) -> Iterator[Callable[[Jobs], Outcomes]]:
+    """Lend a function that does jobs: in this process, in others, or on a cluster."""
+    if dask is not None:
+        with _dask_client(dask) as client:
+            yield partial(_on_dask, client)
+    elif workers == 1:
+        yield lambda jobs: ((key, _do(job, job.load())) for key, job in jobs.items())
+    else:
+        try:
+            yield partial(_in_processes, workers)
+        finally:
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def _in_processes(workers: int, jobs: Jobs) -> Outcomes:
+    parallel = Parallel(workers, return_as="generator_unordered", batch_size=1, pre_dispatch=workers)
+    try:
+        with parallel_config(backend="loky", inner_max_num_threads=1):
+            yield from parallel(delayed(_do_there)(job, os.getpid()) for job in jobs.values())
+    except BrokenProcessPool as error:  # after which nothing in flight is finished
+        raise _WorkerLost([key for key, job in jobs.items() if job.folder.begun(key)]) from error
+
+
+def _on_dask(client: Any, jobs: Jobs) -> Outcomes:
+    # joblib's Dask backend waits for ever when Dask gives a task up
+    from distributed import KilledWorker, as_completed
+
+    futures = {client.submit(_do_there, job, pure=False): key for key, job in jobs.items()}
+    lost = []
+    for future in as_completed(futures):
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            lost.append(futures[future])
+        else:
+            yield future.result()
+    if lost:
+        raise _WorkerLost(lost)
+
+
+@contextmanager
+def _dask_client(address: str) -> Iterator[Any]:
+    """Connect to the Dask cluster whose scheduler has this address, such as tcp://10.0.0.1:8786.
+
+    Start the scheduler with `dask scheduler`, and on every machine one `dask worker ADDRESS --nthreads 1` for each GPU
+    (CUDA_VISIBLE_DEVICES=k) or core. All of them need this package and the same folders at the same places.
+
+    Raises:
+        InputError: the package `distributed` is not installed, no scheduler answers there, or it has no worker.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError(
+            f"a Dask cluster ({address}) needs the package distributed; install it: pip install 'sgi2v_lab[cluster]'"
+        ) from error
+    try:
+        client = Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no Dask scheduler answers at {address!r} ({error}); start one with `dask scheduler`, and give the "
+            "address that it prints, such as tcp://10.0.0.1:8786"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError as error:
             raise InputError(
-                f"a worker's {self.name} has weights {found}, but those asked for are {self.weights}; put the same "
-                "checkpoint in the same place on every machine, and say device and dtype"
+                f"the Dask scheduler at {address} has no worker; start some: dask worker {address} --nthreads 1"
+            ) from error
+        yield client
+
+
+# --- one task --------------------------------------------------------------------------------------------------------
+
+_ONE_AT_A_TIME = threading.Lock()  # a model's recording of features is not for two threads
+
+
+@lru_cache(maxsize=1)
+def _loaded(load: Callable[[], Any]) -> Any:
+    return load()
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    """Let a worker end when the process that waits for it is killed, and leave Ctrl-C to that process."""
+
+    def wait() -> None:
+        psutil.Process(parent).wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _do_there(job: _Job, parent: int | None = None) -> tuple[str, bool]:
+    if parent is not None:
+        _end_with(parent)
+    return job.record.key, _do(job, _loaded(job.load))
+
+
+def _do(job: _Job, model: Any) -> bool:
+    """Do a task and write its record; False if another process works on it."""
+    with _ONE_AT_A_TIME, job.folder.claim(job.record.key) as mine:
+        if not mine:
+            return False
+        if job.done_by_another():
+            return True
+        came: dict[str, object] = {}
+        video, started = None, time.perf_counter()
+        try:
+            came["result"], video = job.task.run(model)
+        except Exception as error:  # of any kind: the other tasks are not affected
+            came["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        came["seconds"] = round(time.perf_counter() - started, 3)
+        job.folder.keep(job.record.model_copy(update=came), video)
+    return True
+
+
+def _wait_for_record(folder: RecordFolder, key: str) -> None:
+    """Wait for the record of a task that a worker has just done; another machine's files may appear late."""
+    until = time.monotonic() + SHARED_PATIENCE
+    while folder.look(key).state not in (State.FINISHED, State.FAILED):
+        if time.monotonic() > until:
+            raise InputError(
+                f"a worker has finished {key}, but its result is not in {folder.path}; use a folder that all machines "
+                "share under the same name"
             )
-        return model
+        time.sleep(LOOK_AGAIN)
 
 
-def fingerprint(model: Model) -> str:
-    """A hash of a model's weights and of its scheduler's configuration."""
-    digest = hashlib.sha256(json.dumps(dict(model.scheduler.config), sort_keys=True, default=str).encode())
-    for part in model.networks.values():
-        for name, tensor in sorted(part.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:20]
+def _left_by_others(busy: dict[str, _Job]) -> dict[str, _Job]:
+    """Wait for tasks that other runs work on, and return those that they gave up without a record."""
+    left: dict[str, _Job] = {}
+    waiting = dict(busy)
+    while waiting and not left:
+        time.sleep(LOOK_AGAIN)
+        for key, job in busy.items():
+            if key in waiting and not job.folder.claimed(key):
+                del waiting[key]
+                if not job.done_by_another():
+                    left[key] = job
+    return left | waiting

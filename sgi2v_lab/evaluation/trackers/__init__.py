@@ -1,1 +1,1 @@
-"""Point trackers, and how far they err where the motion is known."""
+"""Point trackers, and their errors where the motion is known."""

@@ -15,7 +15,6 @@ well each pixel of the template agreed with what was found in the first.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from sgi2v_lab.shapes import Video
 
-__all__ = ["SEEN", "Match", "changed", "find_box", "match_box"]
+__all__ = ["SEEN", "changed", "find_box"]
 
 SIGMA = 0.6  # of the Gaussian, in half box sides
 REACH = 24 / 128  # how far a match may lie from the last one, in picture sides
@@ -37,33 +36,12 @@ AGREE = 0.02  # squared colour difference that a pixel of the object may have to
 WORKING_SIDE = 256  # larger videos are matched at this short side: sub-pixel peaks keep the accuracy
 
 
-@dataclass(frozen=True)
-class Match:
-    """Where a box's content was found, and how similar every other place is to it.
+def find_box(video: Video, box: Float[Tensor, "4"]) -> tuple[Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
+    """Where the content of a first-frame box is found in every frame.
 
-    `centers` (frames, 2) are in pixels of the video; where it was not `seen` (frames), the last known one.
-    `similarity` (frames, rows, columns), at most 1, is that of the content with its centre at `places` (rows,
-    columns, 2), in pixels of the video; minus infinity where too little of it would lie in the picture.
+    `box` is x0, y0, x1, y1 in pixels; some of it must lie inside the first frame. Returns its centres in pixels, the
+    last known one where it was not seen, and where it was seen.
     """
-
-    centers: Float[Tensor, "frames 2"]
-    seen: Bool[Tensor, "frames"]
-    similarity: Float[Tensor, "frames rows columns"]
-    places: Float[Tensor, "rows columns 2"]
-
-
-def match_box(video: Video, box: Float[Tensor, "4"]) -> tuple[Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
-    """The centre (x, y) in pixels of one box's first-frame content in every frame, and whether it was found there.
-
-    `box` is x0, y0, x1, y1 in pixels of the first frame; some of it must lie inside. Where the content is not found,
-    the last known position is kept.
-    """
-    found = find_box(video, box)
-    return found.centers, found.seen
-
-
-def find_box(video: Video, box: Float[Tensor, "4"]) -> Match:
-    """The same as `match_box`, with the similarity of all places."""
     scale = min(1.0, WORKING_SIDE / min(video.shape[-2:]))
     small = F.interpolate(video, scale_factor=scale, mode="bilinear", antialias=True) if scale < 1 else video
     ratio = torch.tensor([small.shape[-1] / video.shape[-1], small.shape[-2] / video.shape[-2]])
@@ -79,13 +57,12 @@ def find_box(video: Video, box: Float[Tensor, "4"]) -> Match:
     )
     weight = gaussian * changed(clip[:, :, top:bottom, left:right], gaussian)
     reach = REACH * min(height, width)
-    shifts, seen, scores = _follow(clip, template, weight, (left, top), reach)
+    shifts, seen = _follow(clip, template, weight, (left, top), reach)
     if seen[1:].any():
         error = _errors(clip, template, (left, top), shifts)[seen][1:].median(dim=0).values
-        shifts, seen, scores = _follow(clip, template, weight * (0.02 + torch.exp(-error / AGREE)), (left, top), reach)
+        shifts, seen = _follow(clip, template, weight * (0.02 + torch.exp(-error / AGREE)), (left, top), reach)
     center = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2])
-    places = torch.stack(_corners(scores, max(template.shape[-2:])), dim=-1) - torch.tensor([left, top]) + center
-    return Match((center + shifts) / ratio, seen, scores, places / ratio)
+    return (center + shifts) / ratio, seen
 
 
 def _gaussian(at: Tensor, low: float, high: float) -> Tensor:
@@ -130,8 +107,8 @@ def _corners(scores: Tensor, pad: int) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def _follow(clip, template, weight, corner: tuple[int, int], reach: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Shifts (frames, 2) from the first frame, whether the match was good enough to be the object, and all scores."""
+def _follow(clip, template, weight, corner: tuple[int, int], reach: float) -> tuple[Tensor, Tensor]:
+    """Shifts (frames, 2) from the first frame, and whether the match was good enough to be the object."""
     pad = max(template.shape[-2:])
     scores = _scores(clip, template, weight, pad)
     x, y = _corners(scores, pad)
@@ -150,7 +127,7 @@ def _follow(clip, template, weight, corner: tuple[int, int], reach: float) -> tu
         else:
             step, missed = torch.zeros(2), missed + 1
         shifts.append(last)
-    return torch.stack(shifts), torch.tensor(seen), scores
+    return torch.stack(shifts), torch.tensor(seen)
 
 
 def _peak(score: Tensor, row: int, column: int) -> Tensor:

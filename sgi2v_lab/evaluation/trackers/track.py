@@ -1,21 +1,19 @@
 """Where did things go? Point trackers behind one small interface, and boxes tracked with them.
 
-The trackers here need no weights; CoTracker3 (`evaluation.cotracker`) does, and any other callable that follows
-`PointTracker` can take their place.
-
-* `lk`: pyramidal Lucas-Kanade with a forward-backward check. Needs texture or corners.
+* `ncc`: finds the first frame's patch again by normalised correlation (`trackers.template`). The default for boxes: it
+  errs least on known motion (`validate_tracker`), and it alone nearly always notices that an object is gone.
+* `lk`: pyramidal Lucas-Kanade with a forward-backward check. A little more precise than `ncc` where nothing goes wrong;
+  it needs texture or corners.
 * `dis`: dense DIS optical flow, chained from frame to frame, with the same check.
-* `ncc`: the first frame's patch found again by normalised correlation (`trackers.template`). The default for
-  boxes: on known motion (`evaluation.validation.validate_tracker`) its mean error is the smallest of the three, and it
-  alone notices nearly always that an object is gone. Where nothing goes wrong `lk` is a little more precise. Both can
-  lose a plain thing that fills little of its box and has the colour of what is behind it.
-* `cotracker3`: CoTracker3 from torch.hub, which is fetched at the first call.
+* `cotracker3` and `tapnext`: trained networks, whose code and weights are not part of this package.
 
-Points that these lose stay at their last known position with `visible` False.
+A point that the first three lose stays at its last known position, with `visible` False. All of them can lose a plain
+thing that fills little of its box and has the colour of what is behind it.
 """
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,11 +22,12 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.trackers.cotracker import cotracker3
-from sgi2v_lab.evaluation.trackers.template import match_box
+from sgi2v_lab.evaluation.trackers.tapnext import tapnext
+from sgi2v_lab.evaluation.trackers.template import find_box
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks
 from sgi2v_lab.shapes import Video
 
-__all__ = ["TRACKERS", "PointTracker", "Tracks", "dis", "get_tracker", "lk", "ncc", "track_boxes"]
+__all__ = ["TRACKERS", "NamedTracker", "PointTracker", "Tracks", "dis", "get_tracker", "lk", "ncc", "track_boxes"]
 
 DEFAULT = "ncc"
 PATCH = 0.09  # half-size of ncc's patch around a point, in picture sides
@@ -104,7 +103,21 @@ def _chain(video: Video, points: Tensor, step: Step, name: str) -> Tracks:
     return Tracks(torch.from_numpy(np.stack(path, axis=1)) + 0.5, torch.from_numpy(np.stack(seen, axis=1)), name)
 
 
-TRACKERS: dict[str, PointTracker] = {"ncc": ncc, "lk": lk, "dis": dis, "cotracker3": cotracker3}
+@dataclass(frozen=True)
+class NamedTracker:
+    """A tracker, and the licence of the code and weights that it runs."""
+
+    follow: PointTracker
+    licence: str
+
+
+TRACKERS = {
+    "ncc": NamedTracker(ncc, "MIT, part of this package"),
+    "lk": NamedTracker(lk, "Apache-2.0, OpenCV"),
+    "dis": NamedTracker(dis, "Apache-2.0, OpenCV"),
+    "cotracker3": NamedTracker(cotracker3, "CC-BY-NC 4.0, not for commercial use"),
+    "tapnext": NamedTracker(tapnext, "Apache-2.0, weights CC-BY 4.0"),
+}
 
 
 def get_tracker(tracker: str | PointTracker | None) -> PointTracker:
@@ -114,7 +127,7 @@ def get_tracker(tracker: str | PointTracker | None) -> PointTracker:
     name = DEFAULT if tracker is None else tracker
     if name not in TRACKERS:
         raise InputError(f"unknown tracker {name!r}; choose one of {', '.join(TRACKERS)} or pass a callable")
-    return TRACKERS[name]
+    return TRACKERS[name].follow
 
 
 # --- boxes -----------------------------------------------------------------------------------------------------------
@@ -145,7 +158,7 @@ def track_boxes(video: Video, boxes: Float[Tensor, "n 4"], tracker: str | PointT
 def _match_boxes(video: Video, boxes: Tensor) -> Tracks:
     if not len(boxes):
         return Tracks(torch.zeros(0, len(video), 2), torch.zeros(0, len(video), dtype=torch.bool), "ncc")
-    paths, seen = zip(*(match_box(video, box) for box in boxes), strict=True)
+    paths, seen = zip(*(find_box(video, box) for box in boxes), strict=True)
     return Tracks(torch.stack(paths), torch.stack(seen), "ncc")
 
 

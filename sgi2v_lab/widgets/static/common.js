@@ -63,13 +63,59 @@ export function button(label, iconName, attributes = {}, showLabel = false) {
   return h("button", { type: "button", class: "sg-button", title: label, "aria-label": label, ...attributes }, icon(iconName), text);
 }
 
+/** The element that has the keyboard, as seen from `root`: in a shadow tree (marimo) the document names only the host. */
+export const focusedElement = (root) => root.getRootNode().activeElement;
+
+/** Where an event is in an element, in that element's CSS pixels: a slide may be scaled by `zoom` or a transform. */
+export function placeIn(element, event) {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return [((event.clientX - left) * element.clientWidth) / width, ((event.clientY - top) * element.clientHeight) / height];
+}
+
+/**
+ * Follow the pointer from a press on an element until it is let go: `down`, `move`, and at the end `up` or `cancel`.
+ * Some ends are never seen (the capture is lost, the button comes up elsewhere); then `up` tells of the last place.
+ * `move` also hears of a pointer that only passes.
+ */
+export function followPointer(element, { down, move, up, cancel }) {
+  let held = null;
+  const end = (event, how) => {
+    if (event.pointerId !== held) return;
+    held = null;
+    how(event);
+  };
+  const listen = (name, handler) => element.addEventListener(name, handler);
+  listen("pointerdown", (event) => {
+    end(event, up);
+    if (event.button !== 0 || held !== null) return;
+    held = event.pointerId;
+    element.setPointerCapture(held);
+    down(event);
+  });
+  listen("pointermove", (event) => {
+    if (!(event.buttons & 1)) end(event, up);
+    move(event);
+  });
+  listen("pointerup", (event) => end(event, up));
+  listen("lostpointercapture", (event) => end(event, up));
+  listen("pointercancel", (event) => end(event, cancel));
+}
+
+/** Any colour of CSS, as oklch(...), as four numbers 0..255. */
+function rgba(colour) {
+  const pixel = h("canvas", { width: 1, height: 1 }).getContext("2d");
+  pixel.fillStyle = colour;
+  pixel.fillRect(0, 0, 1, 1);
+  return pixel.getImageData(0, 0, 1, 1).data;
+}
+
 /** Mark the widget's root as dark or light, as what lies behind it is, and go on doing so. Returns the way to stop. */
 export function followTheme(root) {
   const update = () => {
-    let [element, colour] = [root.parentElement, null];
-    for (; element && !colour; element = element.parentElement) {
-      const [r, g, b, a = 1] = (getComputedStyle(element).backgroundColor.match(/[\d.]+/g) || [0, 0, 0, 0]).map(Number);
-      if (a > 0.5) colour = [r, g, b];
+    let [element, colour] = [root.parentElement || root.getRootNode().host, null];
+    for (; element && !colour; element = element.parentElement || element.getRootNode().host) {
+      const [r, g, b, a] = rgba(getComputedStyle(element).backgroundColor);
+      if (a > 127) colour = [r, g, b];
     }
     const system = matchMedia("(prefers-color-scheme: dark)").matches && !colour;
     const dark = colour ? 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] < 128 : system;
@@ -89,17 +135,42 @@ export function followTheme(root) {
  * Keys pressed inside a widget are the widget's. Front ends take theirs on the document, before any element hears of
  * them ("b" would add a cell, an arrow leave this one), so they are met on the window. What a browser does by itself, as
  * typing or pressing a button, goes on. With Ctrl or Cmd, what `handle` does not want stays the front end's.
+ * `handle` gets the event and the element that has the keyboard, which a shadow tree hides from the window's events.
  * Returns the way to stop.
  */
 export function captureKeys(root, handle) {
   const listen = (event) => {
-    if (!root.contains(event.target)) return;
-    const done = handle(event);
+    const [target] = event.composedPath();
+    if (!root.contains(target)) return;
+    const done = handle(event, target);
     if (done) event.preventDefault();
     if (done || !(event.ctrlKey || event.metaKey)) event.stopPropagation();
   };
   window.addEventListener("keydown", listen, true);
   return () => window.removeEventListener("keydown", listen, true);
+}
+
+const GONE = "The kernel behind this was restarted, or is gone: nothing that is done here reaches it. Run the cell again.";
+
+/**
+ * Say at the top of a widget when its kernel is no longer there: a message cannot be sent then. One is tried when the
+ * front end tells of a restart and, as it does not tell of a crash, at every press and drop. Returns the way to stop.
+ */
+export function followKernel(model, root) {
+  if (root.parentElement.closest(".sgi2v")) return () => {}; // a part of another widget, which says it
+  const notice = h("div.sg-gone", { role: "alert", hidden: true, "data-testid": "gone" }, icon("error"), h("span", {}, GONE));
+  root.prepend(notice);
+  const ask = async () => {
+    try {
+      await model.send({ kind: "ask" });
+    } catch {
+      notice.hidden = false;
+    }
+  };
+  const look = () => setTimeout(ask); // once the front end is done with it
+  model.on("comm_live_update", look);
+  for (const name of ["pointerdown", "keydown", "drop"]) root.addEventListener(name, ask, true);
+  return () => model.off("comm_live_update", look);
 }
 
 /** Give the reader a file. */

@@ -1,7 +1,7 @@
 // What all explorers are built of: the frame with its controls, pictures cut out of strips, marks and colour bars.
 // Every state lives in the model's traits, so a reloaded page draws the same again; pictures come as PNG bytes, all
 // frames side by side.
-import { button, bytesOf, captureKeys, followTheme, h, icon, svg } from "./common.js";
+import { button, bytesOf, captureKeys, followKernel, followTheme, h, icon, svg } from "./common.js";
 
 /** Call `act` once, `wait` milliseconds after the last of many calls. */
 export function debounce(act, wait) {
@@ -51,7 +51,7 @@ export class Explorer {
       this.body,
     );
     el.append(this.root);
-    this.undo = [followTheme(this.root), captureKeys(this.root, (event) => this.keyDown(event))];
+    this.undo = [followTheme(this.root), followKernel(model, this.root), captureKeys(this.root, (event, target) => this.keyDown(event, target))];
     this.on(["busy", "error"], () => {
       const busy = model.get("busy");
       this.busy.textContent = busy && `${busy}…`;

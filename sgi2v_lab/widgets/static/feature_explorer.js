@@ -111,9 +111,9 @@ function render({ model, el }) {
     event.preventDefault();
   });
   picker.addEventListener("pointermove", (event) => picker.hasPointerCapture(event.pointerId) && at(event));
-  explorer.keyDown = (event) => {
+  explorer.keyDown = (event, target) => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (event.target !== picker || !way) return false;
+    if (target !== picker || !way) return false;
     const [columns, rows] = grid();
     const far = event.shiftKey ? 4 : 1; // cells of the map
     move(point[0] + (way[0] * far * width) / columns, point[1] + (way[1] * far * height) / rows);

@@ -1,5 +1,5 @@
 // What can be said about the selected object in words and numbers.
-import { button, h, icon } from "./common.js";
+import { button, focusedElement, h, icon } from "./common.js";
 import { boxAt } from "./interpolation.js";
 import { keyAt, pinned, removeKey, resizable, resizeAt, moveAt, retime, setKey, straightened } from "./edits.js";
 
@@ -41,7 +41,7 @@ export class Panel {
     const step = (name, title, text) => h("li", {}, icon(name), h("span", {}, h("strong", {}, title), text));
     this.intro = h(
       "ol", { class: "sg-intro", "data-testid": "intro" },
-      step("box", "Draw a box", " around what should move, or hold still."),
+      step("box", "Draw a box", " around what should move, or hold still. Or click on it."),
       step("path", "Drag its path", " with the Path tool, or move the box at a later frame: that sets a key box there."),
       step("play", "Press play", " to see the boxes move."),
       step("camera", "Move the camera", " with boxes on the background."),
@@ -96,7 +96,7 @@ export class Panel {
     this.intro.style.display = one ? "none" : "";
     this.details.style.display = one ? "" : "none";
     if (!one) return;
-    const show = (input, value) => { if (input !== document.activeElement || ed.stage.drag) input.value = value; };
+    const show = (input, value) => { if (input !== focusedElement(input) || ed.stage.drag) input.value = value; };
     show(this.name, one.name || "");
     this.name.placeholder = ed.nameOf(ed.selected);
     [...this.colours.children].forEach((swatch, i) => {

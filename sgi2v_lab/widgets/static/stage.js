@@ -1,5 +1,5 @@
 // The picture with its boxes and paths, and what the pointer does there.
-import { h, svg } from "./common.js";
+import { followPointer, h, placeIn, svg } from "./common.js";
 import { boxAt, centreOf, simplify } from "./interpolation.js";
 import { alongPath, boxFrom, moveAt, resizable, resizeAt, shiftAll, withPath } from "./edits.js";
 
@@ -7,6 +7,7 @@ const MARGIN = 18; // CSS pixels around the picture, where boxes can still be ta
 const WIDEST = 1024; // CSS pixels: the picture is enlarged, or shrunk, to fit within
 const HIGHEST = 576;
 const CLICK = 3; // CSS pixels: a shorter way of the pointer is a click, not a drag
+const CROSS = 11; // CSS pixels: the arms of the cross that the keyboard leads
 const HANDLES = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
 const MOST_DOTS = 60; // frames; more dots than that hide the line
 
@@ -42,6 +43,7 @@ class ObjectView {
     const one = ed.doc.trajectories[index];
     const camera = ed.isCamera(one);
     const selected = index === ed.selected;
+    const proposed = selected && ed.proposal;
     const moves = one.keys.length > 1;
     const box = put(boxAt(one, time));
     this.node.dataset.index = index;
@@ -49,6 +51,7 @@ class ObjectView {
     this.node.style.setProperty("--colour", ed.colourOf(index));
     this.node.classList.toggle("is-selected", selected);
     this.node.classList.toggle("is-camera", camera);
+    this.node.classList.toggle("is-proposed", Boolean(proposed));
     this.node.setAttribute("aria-pressed", selected);
     this.node.setAttribute("aria-label", ed.describe(index));
     setBox(this.rim, box);
@@ -69,7 +72,8 @@ class ObjectView {
       this.dots.children[f].setAttribute("cx", x);
       this.dots.children[f].setAttribute("cy", y);
     }
-    const label = camera && !selected ? "" : `${ed.marks[index] ? "⚠ " : ""}${ed.nameOf(index)}`;
+    const name = proposed ? "Enter keeps it" : ed.nameOf(index);
+    const label = camera && !selected ? "" : `${ed.marks[index] ? "⚠ " : ""}${name}`;
     if (label !== this.label) {
       this.label = label;
       this.tagText.textContent = label;
@@ -88,7 +92,7 @@ export class Stage {
     this.views = [];
     this.drag = null;
     this.points = null; // way-points being clicked: { index, points, end }
-    this.cursor = null; // where the keyboard would put the next way-point
+    this.cursor = null; // where the keyboard looks for an object
     this.picture = h("img", { alt: "The picture to animate", draggable: "false", "data-testid": "picture" });
     this.cameraLayer = svg("g");
     this.objectLayer = svg("g");
@@ -108,10 +112,9 @@ export class Stage {
     );
     this.node = h("div", { class: "sg-stage" }, this.picture, this.drawing, this.empty);
     const listen = (name, handler) => this.drawing.addEventListener(name, handler);
-    listen("pointerdown", (event) => this.down(event));
-    listen("pointermove", (event) => this.move(event));
-    listen("pointerup", (event) => this.up(event));
-    listen("pointercancel", () => this.cancel());
+    followPointer(this.drawing, {
+      down: (event) => this.down(event), move: (event) => this.move(event), up: () => this.up(), cancel: () => this.cancel(),
+    });
     listen("dblclick", (event) => this.doubleClick(event));
     listen("focusin", (event) => {
       const index = event.target.dataset?.index;
@@ -147,8 +150,8 @@ export class Stage {
 
   /** Where an event is, in pixels of the picture. */
   at(event) {
-    const frame = this.frameRect || this.drawing.getBoundingClientRect();
-    return [(event.clientX - frame.left - this.left) / this.scale, (event.clientY - frame.top - MARGIN) / this.scale];
+    const [x, y] = placeIn(this.node, event);
+    return [(x - this.left) / this.scale, (y - MARGIN) / this.scale];
   }
 
   draw() {
@@ -207,7 +210,11 @@ export class Stage {
     let points = [];
     if (this.drag?.kind === "path") points = this.drag.points;
     if (this.points) points = [...this.points.points, ...(this.points.end ? [this.points.end] : [])];
-    const d = points.length > 1 ? line(points.map(this.place)) : "";
+    let d = points.length > 1 ? line(points.map(this.place)) : "";
+    if (this.cursor) {
+      const [x, y] = this.place(this.cursor);
+      d = `M${x - CROSS} ${y}h${2 * CROSS}M${x} ${y - CROSS}v${2 * CROSS}`;
+    }
     this.draft.setAttribute("d", d);
     this.draftCasing.setAttribute("d", d);
     const index = this.drag?.index ?? this.points?.index ?? -1;
@@ -218,16 +225,14 @@ export class Stage {
 
   down(event) {
     const { ed } = this;
-    if (event.button !== 0) return;
     event.preventDefault();
     ed.stop();
-    this.frameRect = this.drawing.getBoundingClientRect();
+    this.cursor = null;
     const hit = event.target.closest?.("[data-hit]")?.dataset.hit || "";
     const over = event.target.closest?.(".sg-object");
     const index = over ? Number(over.dataset.index) : -1;
     const from = this.at(event);
     const start = { from, client: [event.clientX, event.clientY], before: ed.doc, moved: false };
-    this.drawing.setPointerCapture(event.pointerId);
     if (ed.tool === "box") {
       this.drag = { ...start, kind: "box", index: ed.doc.trajectories.length };
     } else if (ed.tool === "path") {
@@ -301,13 +306,12 @@ export class Stage {
     return [x0, y0, Math.max(x1, x0 + smallest), Math.max(y1, y0 + smallest)];
   }
 
-  up(event) {
+  up() {
     const { ed, drag } = this;
     this.drag = null;
-    this.frameRect = null;
     if (!drag) return;
     if (drag.kind === "box" && !drag.moved) {
-      ed.say("error", "A box needs some width and height: press on one corner, drag to the opposite one, and let go.");
+      ed.find(drag.from);
     } else if (drag.kind === "box") {
       ed.setTool("select");
       ed.frame = 0; // as in Editor.create
@@ -332,8 +336,8 @@ export class Stage {
   /** Stop what is being drawn; the last committed state shows again. */
   cancel() {
     if (this.drag) this.ed.replaceAll(this.drag.before.trajectories);
-    const busy = Boolean(this.drag || this.points);
-    this.drag = this.points = this.frameRect = this.cursor = null;
+    const busy = Boolean(this.drag || this.points || this.cursor);
+    this.drag = this.points = this.cursor = null;
     this.draw();
     return busy;
   }
@@ -363,6 +367,15 @@ export class Stage {
     if (Math.hypot(at[0] - before[0], at[1] - before[1]) * this.scale > CLICK) this.points.points.push(at);
     ed.say("", `${this.points.points.length - 1} way-points. Double-click or Enter ends the path, Escape drops it.`);
     this.draw();
+  }
+
+  /** The cross that the arrows lead about with the Box tool; Enter then is a click there. */
+  nudgeCross(dx, dy) {
+    const [width, height] = this.ed.size;
+    const [x, y] = this.cursor || [width / 2, height / 2];
+    this.cursor = [Math.min(Math.max(x + dx, 0), width - 1), Math.min(Math.max(y + dy, 0), height - 1)];
+    this.ed.spoken.textContent = `Cross at ${this.cursor.map(Math.round).join(", ")}`;
+    this.drawDraft();
   }
 
   /** Way-points from the keyboard: arrows lead the end of the line about. */

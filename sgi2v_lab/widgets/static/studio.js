@@ -1,5 +1,5 @@
 // The Studio: the trajectory editor with pictures, settings, a button, videos and a gallery around it.
-import { bytesOf, button, captureKeys, followTheme, h, icon, svg } from "./common.js";
+import { bytesOf, button, captureKeys, focusedElement, followKernel, followTheme, h, icon, svg } from "./common.js";
 import { diagnosisSection } from "./diagnosis.js";
 import { renderEditor } from "./trajectory_editor.js";
 
@@ -196,8 +196,8 @@ class StudioView {
       "div", { class: "sgi2v sg-studio", "data-testid": "studio" },
       this.head(), this.pictures(), this.mount, this.settings(), this.launch(), this.result(), this.diagnosis(), this.gallery(),
     );
-    this.stopKeys = captureKeys(this.root, (event) => {
-      if (event.key !== "Enter" || event.target !== this.prompt) return false;
+    this.stopKeys = captureKeys(this.root, (event, target) => {
+      if (event.key !== "Enter" || target !== this.prompt) return false;
       this.drawScene();
       return true;
     });
@@ -307,7 +307,7 @@ class StudioView {
     const known = models.includes(name);
     this.modelMenu.value = known ? name : OTHER;
     this.modelName.hidden = known;
-    if (!known && document.activeElement !== this.modelName) this.modelName.value = name;
+    if (!known && focusedElement(this.root) !== this.modelName) this.modelName.value = name;
     this.deviceMenu.value = device;
     this.fit.value = this.model.get("fit");
     const frames = this.model.get("num_frames");
@@ -331,7 +331,7 @@ class StudioView {
     const percent = Math.round(100 * job.fraction);
     this.root.dataset.state = job.state;
     const launching = [this.cancel, this.generate, this.said];
-    const focused = launching.includes(document.activeElement);
+    const focused = launching.includes(focusedElement(this.root));
     this.generate.hidden = busy;
     this.cancel.hidden = !busy || job.state === "loading";
     this.cancel.disabled = job.state !== "generating";
@@ -488,9 +488,11 @@ function render({ model, el }) {
   studio.drawCards();
   studio.tick();
   const stopTheme = followTheme(studio.root);
+  const stopKernel = followKernel(model, studio.root);
   studio.root.dataset.ready = "true";
   return () => {
     stopTheme();
+    stopKernel();
     studio.stopKeys();
     closeEditor();
     for (const [name, handler] of listeners) model.off(name, handler);

@@ -1,5 +1,5 @@
 // Time: play, the frame slider, and one row per object with its key boxes.
-import { button, h, icon } from "./common.js";
+import { button, focusedElement, followPointer, h, icon, placeIn } from "./common.js";
 import { keyAt, removeKey, retime } from "./edits.js";
 
 export class Timeline {
@@ -40,7 +40,8 @@ export class Timeline {
     const shown = ed.doc.trajectories.map((one, i) => [one.keys.map((key) => key.time), Boolean(one.path), ed.nameOf(i), ed.colourOf(i), ed.marks[i]]);
     const signature = JSON.stringify([shown, frames]);
     if (signature !== this.signature) {
-      const focused = this.rows.contains(document.activeElement) ? document.activeElement.dataset.testid : null;
+      const active = focusedElement(this.node);
+      const focused = this.rows.contains(active) ? active.dataset.testid : null;
       this.signature = signature;
       this.rows.replaceChildren(...ed.doc.trajectories.map((one, index) => this.row(one, index)));
       if (focused) this.rows.querySelector(`[data-testid="${focused}"]`)?.focus();
@@ -90,19 +91,26 @@ export class Timeline {
       type: "button", class: "sg-key", style: `left: ${key.time * 100}%`, "aria-label": label(), title: `${label()}. Drag, or use the arrow keys, to change its time.`,
       "data-testid": `key-${index}-${k}`,
       onclick: () => { ed.select(index); ed.show(frame(ed.doc.trajectories[index].keys[k].time)); },
-      onpointerdown: (event) => {
+    });
+    followPointer(diamond, {
+      down: () => {
         ed.select(index);
-        diamond.setPointerCapture(event.pointerId);
-        this.dragging = { rect: diamond.parentNode.getBoundingClientRect(), before: ed.doc };
+        this.dragging = { before: ed.doc };
       },
-      onpointermove: (event) => {
-        if (!this.dragging || one.keys.length === 1) return;
-        to((event.clientX - this.dragging.rect.left) / this.dragging.rect.width);
+      move: (event) => {
+        const track = diamond.parentNode;
+        if (this.dragging && one.keys.length > 1) to(placeIn(track, event)[0] / track.clientWidth);
       },
-      onpointerup: () => {
-        const changed = this.dragging && this.dragging.before !== ed.doc;
+      up: () => {
+        const changed = this.dragging.before !== ed.doc;
         this.dragging = null;
         if (changed) ed.commit("Key box moved in time");
+      },
+      cancel: () => {
+        const { before } = this.dragging;
+        this.dragging = null;
+        ed.replaceAll(before.trajectories);
+        ed.draw();
       },
     });
     diamond.keyDown = (event) => { // called by the editor, which has the keys

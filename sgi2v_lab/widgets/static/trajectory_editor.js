@@ -1,5 +1,5 @@
 // The trajectory editor: its state, its keys and its talk with the kernel. Drawing is in stage.js, timeline.js, panel.js.
-import { button, bytesOf, captureKeys, download, followTheme, h, icon } from "./common.js";
+import { button, bytesOf, captureKeys, download, focusedElement, followKernel, followTheme, h, icon } from "./common.js";
 import { boxAt, shifted } from "./interpolation.js";
 import { moveAt, resizeAt } from "./edits.js";
 import { Panel } from "./panel.js";
@@ -7,16 +7,18 @@ import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 
 const CHECK_EVERY = 150; // ms between two questions to the kernel while something is dragged
+const PART = 4 * 2 ** 20; // bytes of a file in one message: more than 10 MiB would make Jupyter drop the connection
+const LARGEST = 256; // MiB of a file
 const REST = 500; // ms that the boxes stay at the end before they are played again
 const TOOLS = [
   ["select", "Select", "V", "Select, move and resize"],
-  ["box", "Box", "B", "Draw a box"],
+  ["box", "Box", "B", "Draw a box, or click on an object to have it drawn"],
   ["path", "Path", "P", "Drag the path of a box"],
   ["points", "Points", "W", "Click way-points of a path"],
 ];
 const KEYS = [
   ["Tab", "next box"], ["← ↑ → ↓", "move by 1 px, with Alt by 10"], ["Shift + arrows", "resize"], ["Delete", "delete the box"],
-  ["N", "new box in the middle"], ["B V P W", "the tools"], ["Enter", "set a way-point; twice: end the path"], ["Esc", "drop what is being drawn"],
+  ["N", "new box in the middle"], ["B V P W", "the tools"], ["Enter", "set a way-point; twice: end the path"], ["B, arrows, Enter", "find the object at the cross"], ["Esc", "drop what is being drawn"],
   ["Space", "play, pause"], [", .", "frame before, after"], ["Home End", "first, last frame"], ["K", "key box here: add, remove"],
   ["Ctrl + Z", "undo"], ["Ctrl + Shift + Z", "redo"], ["Ctrl + D", "duplicate"], ["Alt + drag", "move the whole motion"],
 ];
@@ -27,6 +29,8 @@ class Editor {
     this.doc = { trajectories: [] };
     this.marks = []; // per trajectory: "error", "warning" or nothing
     this.tool = "select";
+    this.proposal = null; // the trajectories without the box that is proposed
+    this.asked = 0; // objects that the kernel has been asked to find
     this.playing = null; // { start, time } while boxes are played
     this.checking = { asked: 0, waiting: false };
     this.choices = model.get("_choices");
@@ -45,7 +49,7 @@ class Editor {
       h("div", { class: "sg-body" }, h("div", { class: "sg-main" }, this.stage.node, this.timeline.node), this.panel.node),
       this.status, this.spoken, this.file,
     );
-    this.stopKeys = captureKeys(this.root, (event) => this.keyDown(event));
+    this.stopKeys = captureKeys(this.root, (event, target) => this.keyDown(event, target));
     this.root.addEventListener("keyup", () => { if (this.nudged) this.commit(this.describe(this.selected)); });
     this.root.addEventListener("pointerdown", (event) => {
       for (const menu of this.root.querySelectorAll(".sg-menu")) if (!menu.contains(event.target)) this.openMenu(menu, false);
@@ -94,6 +98,7 @@ class Editor {
   /** Send what is drawn to the kernel: one message, and one step that can be undone. */
   commit(said = "") {
     this.nudged = false;
+    this.proposal = null;
     const [width, height] = this.size;
     this.doc = { format: "sgi2v-trajectories", version: 1, image: { width, height }, trajectories: this.doc.trajectories };
     this.tell({ _document: this.doc, selected: this.selected, frame: this.frame });
@@ -103,7 +108,7 @@ class Editor {
   }
 
   draw() {
-    const focused = this.root.contains(document.activeElement);
+    const focused = this.root.contains(focusedElement(this.root));
     this.stage.draw();
     this.timeline.draw();
     this.panel.draw();
@@ -118,8 +123,8 @@ class Editor {
     this.saveButton.disabled = !this.doc.trajectories.length;
     this.drawStatus();
     // a button that is pressed and thereby switched off, or an object that goes, would take the keyboard with it
-    const active = document.activeElement; // a button that was switched off just now still is, until the next frame
-    if (focused && (active.disabled || !this.root.contains(active))) this.focusSelected();
+    const active = focusedElement(this.root); // a button that was switched off just now still is, until the next frame
+    if (focused && (active?.disabled || !this.root.contains(active))) this.focusSelected();
   }
 
   /** After each move of the pointer: what is cheap is drawn at once, the kernel is asked now and then. */
@@ -140,6 +145,7 @@ class Editor {
   select(index) {
     if (index === this.selected) return;
     if (this.nudged) this.commit();
+    this.dropProposal();
     this.selected = index;
     this.tell({ selected: index });
     this.draw();
@@ -154,10 +160,40 @@ class Editor {
 
   setTool(name) {
     if (this.stage.points) this.stage.finishPoints();
+    this.stage.cursor = null;
+    this.dropProposal();
     this.tool = name;
     this.said = null;
     this.stop();
     this.draw();
+  }
+
+  /** Ask the kernel for the box of what is at a place of the picture. */
+  find(at) {
+    this.asked += 1;
+    this.say("info", "Looking for the object …");
+    this.send({ kind: "object", at, asked: this.asked });
+  }
+
+  /** Show a box that is nobody's yet: Enter or a correction keeps it. */
+  propose(box) {
+    this.setTool("select");
+    this.proposal = this.doc.trajectories;
+    this.replaceAll([...this.proposal, this.newObject(box)]);
+    this.selected = this.proposal.length;
+    this.frame = 0; // as in create
+    this.say("info", "Enter keeps this box, dragging or arrow keys correct it, Escape drops it.");
+    this.draw();
+    this.focusSelected();
+  }
+
+  dropProposal() {
+    if (!this.proposal) return false;
+    this.replaceAll(this.proposal);
+    this.proposal = this.said = null;
+    this.selected = -1;
+    this.draw();
+    return true;
   }
 
   create() {
@@ -325,26 +361,38 @@ class Editor {
   travel(kind) {
     if (this.nudged) this.commit();
     this.stage.cancel();
+    if (this.dropProposal()) return;
     this.send({ kind });
   }
 
+  /** Send a file in parts; the kernel answers the last one. */
   async openFile(file) {
+    const mib = Math.round(file.size / 2 ** 20);
+    if (mib > LARGEST) return this.say("error", `${file.name} has ${mib} MiB: expected at most ${LARGEST}. Make it smaller, or open it in Python: editor.image = "${file.name}".`);
     this.say("info", `Opening ${file.name} …`);
-    this.send({ kind: "open", name: file.name }, [await file.arrayBuffer()]);
+    const upload = Math.random().toString(36).slice(2);
+    const parts = Math.max(1, Math.ceil(file.size / PART));
+    for (let part = 0; part < parts; part++) {
+      const content = await file.slice(part * PART, (part + 1) * PART).arrayBuffer().catch(() => null);
+      if (!content) return this.say("error", `${file.name} cannot be read: is it a folder, or gone?`);
+      this.send({ kind: "open", name: file.name, upload, parts }, [content]);
+    }
   }
 
   hear(message, buffers) {
     if (message.kind === "file") download(message.name, bytesOf(buffers[0]));
     if (message.kind === "remarks" || message.to === "check") this.checking.waiting = false;
     if (message.kind === "remarks" && this.stage.drag) this.drawStatus(message.remarks);
+    const wanted = message.asked === this.asked && this.tool === "box" && !this.stage.drag;
+    if (message.kind === "object" && wanted) this.propose(message.box);
+    if (message.kind === "opened") this.say("", "");
     if (message.kind === "problem") this.say("error", `${message.text}.`);
   }
 
   // --- keys ----------------------------------------------------------------------------------------------------------
 
   /** Do what a key means; false if it means nothing here. */
-  keyDown(event) {
-    const { target } = event;
+  keyDown(event, target) {
     const typing = target.matches("input:not([type=range]), select, textarea");
     const command = event.ctrlKey || event.metaKey;
     const onStage = this.stage.node.contains(target) && !target.matches("button");
@@ -356,7 +404,9 @@ class Editor {
       const open = this.root.querySelector(".sg-menu.is-open");
       if (open) { this.openMenu(open, false); open.querySelector("button").focus(); }
       else if (typing) this.stage.drawing.focus();
-      else if (!this.stage.cancel()) { this.tool === "select" ? this.select(-1) : this.setTool("select"); }
+      else if (this.stage.cancel()) this.say("", "");
+      else if (this.dropProposal()) this.setTool("box");
+      else { this.tool === "select" ? this.select(-1) : this.setTool("select"); }
     } else if (typing || !this.hasPicture) done = false;
     else if (command && key === "z") this.travel(event.shiftKey ? "redo" : "undo");
     else if (command && key === "y") this.travel("redo");
@@ -383,6 +433,7 @@ class Editor {
     const dx = { ArrowLeft: -step, ArrowRight: step }[key] || 0;
     const dy = { ArrowUp: -step, ArrowDown: step }[key] || 0;
     if (this.tool === "points") return this.stage.nudgePoint(dx, dy);
+    if (this.tool === "box") return this.stage.nudgeCross(dx, dy);
     if (!this.current) return;
     this.playing = null;
     if (event.shiftKey) {
@@ -395,7 +446,8 @@ class Editor {
   }
 
   enter() {
-    if (this.tool === "box") return this.create();
+    if (this.proposal) return this.commit("Box kept");
+    if (this.tool === "box") return this.stage.cursor ? this.find(this.stage.cursor) : this.create();
     if (this.tool !== "points") return this.panel.name.focus();
     const { points } = this.stage;
     if (!points?.keyed) return this.stage.finishPoints(); // nowhere led since the last one: that was the end
@@ -415,16 +467,15 @@ export function renderEditor({ model, el }) {
     address = ed.hasPicture ? URL.createObjectURL(new Blob([bytesOf(model.get("_picture"))])) : null;
     if (address) ed.stage.picture.src = address;
     else ed.stage.picture.removeAttribute("src");
-    if (ed.said?.kind === "info") ed.said = null;
     ed.stage.layout();
   };
   const readDocument = () => {
     if (ed.telling || ed.stage.drag || ed.nudged) return; // what is being drawn comes last, and wins
     const read = model.get("_document");
+    ed.proposal = null;
     ed.doc = read.trajectories ? read : { trajectories: [] };
     ed.selected = Math.min(model.get("selected"), ed.doc.trajectories.length - 1);
     ed.frame = Math.min(model.get("frame"), ed.frames - 1);
-    if (ed.said?.kind === "info") ed.said = null;
     ed.draw();
   };
   const redraw = () => ed.draw();
@@ -443,9 +494,11 @@ export function renderEditor({ model, el }) {
   readDocument();
   if (ed.hasPicture && !ed.doc.trajectories.length) ed.setTool("box");
   const stopTheme = followTheme(ed.root);
+  const stopKernel = followKernel(model, ed.root);
   ed.root.dataset.ready = "true";
   return () => {
     stopTheme();
+    stopKernel();
     ed.stopKeys();
     ed.playing = null;
     ed.stage.observer.disconnect();

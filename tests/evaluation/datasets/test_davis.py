@@ -3,7 +3,7 @@ import PIL.Image
 import pytest
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets import describe, open_dataset
+from sgi2v_lab.evaluation.datasets import open_dataset
 from tests.helpers.real_clips import pasted, write_pictures
 
 PALETTE = [value for index in range(256) for value in (index, 255 - index, 37 * index % 256)]
@@ -49,27 +49,20 @@ def folder_2016(tmp_path):
     return root
 
 
-def opened(folder, name="davis-2017", **options):
-    return open_dataset(name, folder, **{"size": (96, 64), "num_frames": 4, **options})
+def opened(folder, **options):
+    return open_dataset("davis", folder, **{"size": (96, 64), "num_frames": 4, **options})
 
 
 def test_boxes_are_the_masks_tight_boxes(folder):
     dataset = opened(folder)
     assert dataset.names == ("beach", "park")
     sample = dataset["park"]
-    assert sample.meta["frames"] == [0, 3, 6, 9] and sample.meta["ids"] == [1, 2]
-    assert sample.meta["dataset"] == "davis-2017"
+    assert sample.meta["frames"] == [0, 3, 6, 9]
     ball, dog = sample.trajectories.boxes(4).tolist()
     assert ball == [[10, 8, 30, 24], [19, 11, 39, 27], [28, 14, 48, 30], [37, 17, 57, 33]]
     assert dog == [[60, 30, 80, 50], [57, 30, 77, 50], [57, 30, 77, 50], [57, 30, 77, 50]]
     assert sample.visible.tolist() == [[True] * 4, [True, True, False, False]]
     assert [trajectory.name for trajectory in sample.trajectories] == ["object 1", "object 2"]
-
-
-def test_describe(folder):
-    found = describe(opened(folder))
-    assert (found["samples"], found["usable"], found["boxes"], found["hidden"]) == (2, 2, 3, 1)
-    assert found["broken"] == {} and found["with_clip"] == 2
 
 
 def test_an_object_that_comes_later_is_left_out(folder):
@@ -78,7 +71,7 @@ def test_an_object_that_comes_later_is_left_out(folder):
     write_masks(folder / "Annotations" / "480p" / "late", masks)
     (folder / "ImageSets" / "2017" / "val.txt").write_text("late")
     sample = opened(folder)["late"]
-    assert sample.meta["ids"] == [1] and sample.meta["dropped"] == {"absent at first": 1}
+    assert sample.meta["objects"] == ["object 1"] and sample.meta["dropped"] == {"absent at first": 1}
 
 
 def test_a_crop_takes_boxes_along_and_leaves_out_what_it_cuts_off(folder):
@@ -91,14 +84,10 @@ def test_a_crop_takes_boxes_along_and_leaves_out_what_it_cuts_off(folder):
         opened(folder, size=(16, 32), how="crop", num_frames=2, stride=9)["park"]
 
 
-def test_2016_is_one_object(folder, folder_2016):
-    sample = opened(folder_2016, "davis-2016", stride=1, num_frames=6)["bear"]
+def test_2016_is_one_object(folder_2016):
+    sample = opened(folder_2016, stride=1, num_frames=6)["bear"]
     assert len(sample.trajectories) == 1
     assert sample.trajectories.boxes(6)[0, 5].tolist() == [25, 13, 45, 29]
-    assert sample.meta["dataset"] == "davis-2016"
-    (folder / "ImageSets" / "2016").mkdir()
-    (folder / "ImageSets" / "2016" / "val.txt").write_text("park")
-    assert len(opened(folder, "davis-2016", num_frames=2, stride=1)["park"].trajectories) == 1
 
 
 def test_other_split(folder):
@@ -132,7 +121,5 @@ def test_damage_has_its_own_message(folder, damage, message):
 def test_bad_options(folder):
     with pytest.raises(InputError, match="has no JPEGImages/1080p/"):
         opened(folder, resolution="1080p")
-    with pytest.raises(InputError, match="has no option 'year'"):
-        opened(folder, year=2016)
     with pytest.raises(InputError, match="has 10 frames: expected at least 13 for 5 at a stride of 3"):
         opened(folder, num_frames=5)["park"]

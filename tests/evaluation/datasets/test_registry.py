@@ -1,5 +1,7 @@
 """What all data sets have in common, the examples, the toy's benchmark, and how frames, masks and boxes are found."""
 
+import pickle
+
 import av
 import numpy as np
 import PIL.Image
@@ -7,11 +9,11 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets import DATASETS, Sample, dataset_card, describe, open_dataset
+from sgi2v_lab.evaluation.datasets import DATASETS, Sample, dataset_card, open_dataset
 from sgi2v_lab.evaluation.datasets.clips import list_pictures, pick_frames, read_clip
-from sgi2v_lab.evaluation.datasets.following import moving_boxes
-from sgi2v_lab.evaluation.datasets.masks import largest_disc, mask_boxes, mask_centers
-from sgi2v_lab.evaluation.datasets.screening import screen
+from sgi2v_lab.evaluation.datasets.moving import moving_boxes
+from sgi2v_lab.evaluation.datasets.objects import follow_mask, largest_disc
+from sgi2v_lab.evaluation.datasets.sample import screen
 from sgi2v_lab.evaluation.scenes.scenes import SEEDS
 from sgi2v_lab.evaluation.trackers.track import Tracks, lk
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
@@ -26,27 +28,27 @@ ASKED = {"size": (64, 64), "num_frames": 8}
 
 def test_every_data_set_has_a_card_with_source_terms_and_layout():
     assert set(DATASETS) == {
-        *("toy", "examples", "vipseg", "davis-2016", "davis-2017", "kinetics", "ava", "videos"),
+        *("benchmark", "examples", "vipseg", "davis", "kinetics", "ava", "videos"),
     }
     for name in DATASETS:
         card = dataset_card(name)
-        assert "Args:" in card and ("Layout" in card or name == "toy"), name
-        assert ("Source: " in card and "https://" in card) or name in ("toy", "videos"), name
-        assert "Terms: " in card or name in ("toy", "videos"), name
+        assert "Args:" in card and ("Layout" in card or name == "benchmark"), name
+        assert ("Source: " in card and "https://" in card) or name in ("benchmark", "videos"), name
+        assert "Terms: " in card or name in ("benchmark", "videos"), name
 
 
 @pytest.mark.parametrize(
     ("name", "folder", "options", "message"),
     [
-        ("imagenet", None, {}, "unknown data set 'imagenet': expected one of toy, examples, vipseg"),
+        ("imagenet", None, {}, "unknown data set 'imagenet': expected one of benchmark, examples, vipseg"),
         ("ava", None, {}, "the data set 'ava' needs a folder"),
-        ("toy", ".", {}, "the data set 'toy' is drawn: expected no folder"),
-        ("toy", None, {"stride": 2}, "has no option 'stride': expected some of categories, most"),
-        ("kinetics", ".", {}, "the data set 'kinetics' needs tracker="),
+        ("benchmark", ".", {}, "the data set 'benchmark' is drawn: expected no folder"),
+        ("benchmark", None, {"speed": 2}, "has no option 'speed': expected some of categories, scenes, how, stride"),
+        ("examples", ".", {"stride": -1}, "stride is -1: expected at least 1, or 0"),
         ("videos", "nowhere", {}, "there is no folder nowhere: expected the videos data set there"),
-        ("toy", None, {"size": (64, 0)}, "the size of the samples is"),
-        ("toy", None, {"num_frames": 1}, "the number of frames is 1: expected at least 2"),
-        ("toy", None, {"categories": ["double"]}, "unknown category 'double'"),
+        ("benchmark", None, {"size": (64, 0)}, "the size of the samples is"),
+        ("benchmark", None, {"num_frames": 1}, "the number of frames is 1: expected at least 2"),
+        ("benchmark", None, {"categories": ["double"]}, "unknown category 'double'"),
     ],
 )
 def test_what_cannot_be_opened(name, folder, options, message):
@@ -64,22 +66,20 @@ def test_a_file_is_no_folder(tmp_path):
 
 
 def test_the_toys_exam():
-    dataset = open_dataset("toy", **ASKED)
+    dataset = open_dataset("benchmark", **ASKED)
     assert len(dataset) == 32 + 12 + 12 + 12 + 12 + 11
-    few = open_dataset("toy", categories=["photo", "pinned"], most=2, **ASKED)
+    few = open_dataset("benchmark", categories=["photo", "pinned"], scenes=2, **ASKED)
     assert few.names == (f"pinned-{SEEDS['pinned'][0]}", f"pinned-{SEEDS['pinned'][1]}", "photo-flower", "photo-china")
     drawn, photograph = few[0], few["photo-flower"]
     assert drawn.clip.shape == (8, 3, 64, 64) and torch.equal(drawn.clip[0], drawn.first_frame)
     assert photograph.clip is None and photograph.first_frame.shape == (3, 64, 64)
     assert photograph.trajectories.boxes(8).shape == (1, 8, 4)
-    found = describe(few)
-    assert (found["usable"], found["with_clip"], found["boxes"], found["folder"]) == (4, 2, 6, None)
 
 
 def test_samples_by_place_and_name():
-    few = open_dataset("toy", categories=["photo"], most=4, **ASKED)
+    few = open_dataset("benchmark", categories=["photo"], scenes=4, **ASKED)
     assert few[-1].name == few.names[3] == "photo-coins"
-    with pytest.raises(InputError, match="there is no sample 4: this toy data set has 4"):
+    with pytest.raises(InputError, match="there is no sample 4: this benchmark data set has 4"):
         few[4]
     with pytest.raises(InputError, match="no sample 'photo-cat' .* expected one of photo-flower, .*, \\.\\.\\."):
         few["photo-cat"]
@@ -94,6 +94,34 @@ def test_parts_of_a_sample_belong_together():
         Sample("bad", clip[0], Trajectories((8, 8)), clip)
     with pytest.raises(InputError, match="does not begin with its first frame"):
         Sample("bad", clip[1], paths, clip)
+
+
+def test_an_identity_changes_with_whatever_a_result_depends_on(tmp_path):
+    def identity(pixel=9, shift=3, **options):
+        root = tmp_path / str(len(list(tmp_path.iterdir())))
+        root.mkdir()
+        picture = np.full((32, 48, 3), 8, dtype=np.uint8)
+        picture[0, 0] = pixel
+        PIL.Image.fromarray(picture).save(root / "img.png")
+        np.save(root / "traj.npy", np.array([[[8, 8], [24, 24], *([16 + shift * f, 16] for f in range(4))]]))
+        found = open_dataset("examples", root, **{"size": (48, 32), "num_frames": 4, **options}).identity(root.name)
+        return {**found, "sample": None}
+
+    assert identity() == identity()
+    others = [identity(pixel=10), identity(shift=2), identity(size=(64, 32)), identity(num_frames=5)]
+    assert all(other != identity() for other in others)
+    benchmark = open_dataset("benchmark", categories=["single"], scenes=1, **ASKED)
+    assert "content" not in benchmark.identity(benchmark.names[0]), "scenes never change"
+
+
+def test_the_benchmark_says_what_its_scenes_are():
+    pans = open_dataset("benchmark", categories=["pan"], scenes=2, **ASKED)
+    for sample in pans:
+        assert sample.category == "pan" and {"fps", "motion_bucket_id"} == set(sample.motion)
+        assert sample.objects.shape[1:] == (8, 4), "the sprites are no background"
+    assert open_dataset("benchmark", categories=["single"], scenes=1, **ASKED)[0].objects is None
+    again = pickle.loads(pickle.dumps(pans))
+    assert again.names == pans.names and torch.equal(again[0].clip, pans[0].clip)
 
 
 # --- the reference's examples ----------------------------------------------------------------------------------------
@@ -121,9 +149,11 @@ def test_examples(examples):
     assert sample.trajectories.boxes(8)[0, 7].tolist() == [62, 30, 102, 62]
     assert open_dataset("examples", examples / "9", size=(96, 64), num_frames=8).names == ("9",)
     with pytest.raises(InputError, match=r"examples/9: a trajectory was given for 8 frames but 14"):
-        open_dataset("examples", examples, size=(96, 64), num_frames=14)["9"]
-    assert open_dataset("examples", examples, size=(96, 64), num_frames=14, resample=True)["9"]
-    assert describe(dataset)["mean_move"] == pytest.approx(14 * 10**0.5, abs=1e-3)
+        open_dataset("examples", examples, size=(96, 64), num_frames=14, resample=False)["9"]
+    assert open_dataset("examples", examples, size=(96, 64), num_frames=14)["9"]
+    (examples / "._10").mkdir()
+    (examples / "._10" / "img.png").touch()
+    assert open_dataset("examples", examples, size=(192, 128), num_frames=8).names == ("9", "10")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +162,7 @@ def test_examples(examples):
         (lambda f: (f / "9" / "img.png").unlink(), "there is no file .*img.png"),
         (lambda f: (f / "9" / "traj.npy").unlink(), "there is no file .*traj.npy"),
         (lambda f: (f / "9" / "img.png").write_bytes(b"P"), "is not a picture"),
-        (lambda f: np.save(f / "9" / "traj.npy", np.zeros((4, 2))), "has shape .4, 2."),
+        (lambda f: np.save(f / "9" / "traj.npy", np.zeros((4, 2))), "these are point tracks"),
         (lambda f: np.save(f / "9" / "traj.npy", np.full((1, 10, 2), np.nan)), "NaN"),
         (lambda f: (f / "9" / "traj.npy").write_bytes(b"x,y"), "is not a .npy file"),
     ],
@@ -156,9 +186,9 @@ def test_a_folder_without_examples(tmp_path):
     [
         (10, 4, 1, [0, 1, 2, 3]),
         (10, 4, 3, [0, 3, 6, 9]),
-        (10, 4, None, [0, 3, 6, 9]),
-        (11, 4, None, [0, 3, 7, 10]),
-        (4, 4, None, [0, 1, 2, 3]),
+        (10, 4, 0, [0, 3, 6, 9]),
+        (11, 4, 0, [0, 3, 7, 10]),
+        (4, 4, 0, [0, 1, 2, 3]),
     ],
 )
 def test_which_frames(available, num_frames, stride, picked):
@@ -176,7 +206,7 @@ def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
 def test_videos_animations_and_folders_are_read_alike(tmp_path):
     frames = torch.from_numpy(np.stack(pasted(6, (1, (10, 8, 30, 24), (3, 1)))[0]))
     paths = [write_video(tmp_path / name, frames, fps=10) for name in ("a.mp4", "a.webp", "frames")]
-    for stride, wanted in ((2, [0, 2, 4]), (None, [0, 2, 5])):
+    for stride, wanted in ((2, [0, 2, 4]), (0, [0, 2, 5])):
         for path in paths:
             clip, fit, picked = read_clip(path, (96, 64), "stretch", 3, stride)
             assert picked == wanted and fit.source == (96, 64)
@@ -206,7 +236,7 @@ def test_a_video_that_promises_more_frames_than_it_has(tmp_path):
         container.mux(stream.encode())
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
     with pytest.raises(InputError, match="says that it has 60 frames, but fewer can be decoded"):
-        read_clip(path, (96, 64), "stretch", 8, None)
+        read_clip(path, (96, 64), "stretch", 8, 0)
     with pytest.raises(InputError, match=r"cut.avi has \d+ frames: expected at least 60"):
         read_clip(path, (96, 64), "stretch", 60, 1)
 
@@ -230,10 +260,10 @@ def test_boxes_and_centers_of_masks():
     masks = [np.zeros((6, 9), dtype=np.int64) for _ in range(3)]
     masks[0][1:3, 2:6] = 7
     masks[2][4:6, 0:1] = 7
-    boxes, seen = mask_boxes(masks, 7)
-    assert boxes.tolist() == [[2, 1, 6, 3], [2, 1, 6, 3], [0, 4, 1, 6]] and seen.tolist() == [True, False, True]
-    centers, seen = mask_centers(masks, 7)
-    assert centers.tolist() == [[4, 2], [4, 2], [0.5, 5]] and seen.tolist() == [True, False, True]
+    found = follow_mask(masks, 7)
+    assert found.boxes.tolist() == [[2, 1, 6, 3], [2, 1, 6, 3], [0, 4, 1, 6]]
+    assert found.centers.tolist() == [[4, 2], [4, 2], [0.5, 5]]
+    assert found.visible.tolist() == [True, False, True]
 
 
 def test_the_largest_disc_lies_in_the_object_and_in_the_picture():
@@ -265,9 +295,8 @@ def test_screening():
             [[10, 10, 30, 30], [100, 10, 120, 30]],  # its centre, 110, is 10 beyond 100
         ]
     ).float()
-    assert screen(boxes, (100, 50)) == [None, "outside", "small", None]
-    assert screen(boxes, (100, 50), least_side=4, margin=0.05) == [None, "outside", None, "far outside"]
-    assert screen(boxes, (100, 50), margin=0.1) == [None, "outside", "small", None]
+    for margin, last in ((None, None), (0.05, "far outside"), (0.1, None)):
+        assert [screen(path, (100, 50), margin) for path in boxes] == [None, "outside", "small", last]
 
 
 # --- what a tracker sees moving --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets import describe, open_dataset, usable
+from sgi2v_lab.evaluation.datasets import open_dataset
 from sgi2v_lab.evaluation.trackers.track import Tracks, lk
 from tests.helpers.real_clips import pasted, write_pictures
 
@@ -40,7 +40,7 @@ def test_boxes_are_squares_around_the_largest_discs_and_follow_the_masks(folder)
     assert dataset.names == ("0_street", "1_yard") and len(dataset) == 2
     sample = dataset["0_street"]
     assert sample.clip.shape == (8, 3, 64, 96) and sample.meta["frames"] == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert sample.meta["ids"] == [4301, 6100] and sample.meta["dropped"] == {"stuff": 1}
+    assert sample.meta["objects"] == ["4301", "6100"] and sample.meta["dropped"] == {"stuff": 1}
     assert [trajectory.name for trajectory in sample.trajectories] == ["4301", "6100"]
     boxes = sample.trajectories.boxes(8)
     # the car is a square of 21; in the person, 21 x 15, the first largest disc is as high as it, at its left
@@ -56,22 +56,19 @@ def test_size_and_stride_and_control(folder):
     boxes = sample.trajectories.boxes(4)
     assert boxes[1, 0].tolist() == [20, 16, 62, 46]
     assert torch.allclose(boxes[1, 3], torch.tensor([74.0, 34, 116, 64]), atol=1e-4)  # 2 * 9 * (3, 1) further
-    even = opened(folder, num_frames=4, stride=None)["0_street"]
+    even = opened(folder, num_frames=4, stride=0)["0_street"]
     assert even.meta["frames"] == [0, 3, 6, 9]
 
 
 def test_void_the_known_slip_and_small_things_are_left_out(folder):
     sample = opened(folder)["1_yard"]
-    assert sample.meta["ids"] == [PERSON]
+    assert sample.meta["objects"] == ["6100"]
     assert sample.meta["dropped"] == {"small": 1}
-    both = opened(folder, least_side=2)["1_yard"]
-    assert both.meta["ids"] == [PERSON, 9402] and both.meta["dropped"] == {}
-    assert both.trajectories.boxes(8)[1, 0].tolist() == [40, 50, 43, 53]
 
 
 def test_stuff_is_followed_when_asked_for(folder):
     sample = opened(folder, stuff=True)["0_street"]
-    assert sample.meta["ids"] == [27, 4301, 6100]
+    assert sample.meta["objects"] == ["27", "4301", "6100"]
 
 
 def test_a_thing_out_of_sight_waits_and_is_invisible(folder):
@@ -108,15 +105,13 @@ def test_released_tracks_move_the_boxes_and_those_far_outside_are_dropped(folder
         },
     )
     sample = opened(folder, tracks=tracks)["0_street"]
-    assert sample.meta["ids"] == [PERSON] and sample.meta["followed_by"] == "tracks"
+    assert sample.meta["objects"] == ["6100"] and sample.meta["followed_by"] == "tracks"
     assert sample.meta["dropped"] == {"stuff": 1, "far outside": 1}
     assert sample.trajectories.boxes(8)[0, 7].tolist() == [24, 8, 39, 23]
     # a centre may leave the picture a little: 78.5 + 24 is beyond 96, but within a tenth of it
     write_tracks(tracks, {"4301": [[70, 30]] * 7 + [[94, 30]]})
     sample = opened(folder, tracks=tracks)["0_street"]
-    assert sample.meta["ids"] == [CAR] and sample.meta["dropped"] == {"stuff": 1, "without track": 1}
-    with pytest.raises(InputError, match="no object to follow .1 far outside, 1 stuff, 1 without track"):
-        opened(folder, tracks=tracks, margin=0.01)["0_street"]
+    assert sample.meta["objects"] == ["4301"] and sample.meta["dropped"] == {"stuff": 1, "without track": 1}
 
 
 def test_tracks_are_in_pixels_of_the_pictures(folder, tmp_path):
@@ -142,20 +137,6 @@ def test_a_real_tracker_follows(folder):
     sample = opened(folder, tracker=lk, size=(192, 128), num_frames=4)["0_street"]
     move = sample.trajectories.boxes(4)[1, 3] - sample.trajectories.boxes(4)[1, 0]
     assert torch.allclose(move, torch.tensor([18.0, 6, 18, 6]), atol=1.5)
-
-
-def test_describe_counts_and_names_what_is_broken(folder):
-    (folder / "imgs" / "1_yard" / "00000119.jpg").write_bytes(b"no picture")
-    dataset = opened(folder)
-    found = describe(dataset)
-    assert (found["samples"], found["read"], found["usable"], found["boxes"], found["with_clip"]) == (2, 2, 1, 2, 1)
-    assert found["dropped"] == {"stuff": 1} and found["missing"] == 0 and found["hidden"] == 0
-    assert found["mean_move"] == pytest.approx((7 * 10**0.5 + 7) / 2, abs=1e-4)
-    assert list(found["broken"]) == ["1_yard"] and "00000119.jpg is not a picture" in found["broken"]["1_yard"]
-    assert describe(dataset, most=1)["read"] == 1
-    assert [sample.name for sample in usable(dataset)] == ["0_street"]
-    with pytest.raises(InputError, match="not a picture"):
-        list(dataset)
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
@@ -235,7 +216,7 @@ def test_broken_tracks(folder, tmp_path, content, message):
     [
         ({"num_frames": 11}, "has 10 frames: expected at least 11 for 11"),
         ({"stride": 2}, "has 10 frames: expected at least 15 for 8 at a stride of 2"),
-        ({"stride": 0}, "stride is 0"),
+        ({"stride": -2}, "stride is -2"),
         ({"control": "circle"}, "control is 'circle'"),
         ({"tracker": lk, "tracks": "."}, "expected one of them"),
         ({"how": "squeeze"}, "unknown way to fit"),

@@ -1,17 +1,16 @@
 """FID and FVD with small networks of the published ones' form, whose files are not here."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
-from torch import nn
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import fid, frechet_networks, fvd
-from sgi2v_lab.evaluation.metrics.frechet_networks import I3D, INCEPTION, find_network
+from sgi2v_lab.evaluation.metrics import frechet_networks
+from sgi2v_lab.evaluation.metrics.frechet_networks import I3D, INCEPTION, fid, find_network, fvd
 from tests.helpers.little_networks import FEATURES, LittleI3D, LittleInception
 
 
@@ -37,45 +36,30 @@ def printed_formula(a, b):
     return np.square(a.mean(0) - b.mean(0)).sum() + np.trace(sa + sb - 2 * sqrtm(sa @ sb).real)
 
 
-def test_fid_agrees_with_torchmetrics(little):
-    real, made, network = clips(), clips(seed=1, shift=0.1), LittleInception(FEATURES)
-    theirs = FrechetInceptionDistance(feature=WithFeatures(network))
-    for some, truly in ((real, True), (made, False)):
-        theirs.update(torch.cat(as_bytes(some)), real=truly)
-    score = fid(real, made, network)
-    assert score.value == pytest.approx(theirs.compute().item(), rel=1e-3)
-    assert (score.real, score.generated, score.frames, score.resolution) == (144, 144, 9, (16, 16))
-    assert score.full_rank
-
-
-class WithFeatures(nn.Module):
-    """As torchmetrics calls a network."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.network, self.num_features = network, FEATURES
-
-    def forward(self, x):
-        return self.network(x, return_features=True)
-
-
 @torch.no_grad()
-def test_fvd_agrees_with_scipy(little):
-    real, made, network = clips(40), clips(40, seed=1, shift=0.1), LittleI3D(FEATURES)
+def test_both_agree_with_the_formula_as_it_is_printed(little):
+    real, made = clips(40), clips(40, seed=1, shift=0.1)
+    network = LittleInception(FEATURES)
+    tables = [network(torch.cat(as_bytes(some)), return_features=True) for some in (real, made)]
+    value, details = fid(real, made, network)
+    assert value == pytest.approx(printed_formula(*tables), rel=1e-4)
+    assert (details["real"], details["generated"], details["full_rank"]) == (360, 360, True)
+    network = LittleI3D(FEATURES)
     tables = [
         network(torch.stack(as_bytes(some)).transpose(1, 2).float(), rescale=True, resize=True, return_features=True)
         for some in (real, made)
     ]
-    assert fvd(real, made, network).value == pytest.approx(printed_formula(*tables), rel=1e-4)
+    assert fvd(real, made, network)[0] == pytest.approx(printed_formula(*tables), rel=1e-4)
 
 
 def test_equal_sets_are_at_distance_zero_and_order_matters_to_fvd_only(little):
     real = clips()
     backwards = [torch.cat([clip[1::2], clip[::2]]) for clip in real]
-    assert fid(real, real, LittleInception(FEATURES)).value == pytest.approx(0, abs=1e-6)
-    assert fid(real, backwards, LittleInception(FEATURES)).value == pytest.approx(0, abs=1e-6)
-    assert fvd(real, real, LittleI3D(FEATURES)).value == pytest.approx(0, abs=1e-6)
-    assert fvd(real, backwards, LittleI3D(FEATURES)).value > 1e-6
+    assert fid(real, real, LittleInception(FEATURES))[0] == pytest.approx(0, abs=1e-6)
+    assert fid(real, backwards, LittleInception(FEATURES))[0] == pytest.approx(0, abs=1e-6)
+    same = fvd(real, real, LittleI3D(FEATURES))[0]
+    assert same == pytest.approx(0, abs=1e-6)
+    assert fvd(real, backwards, LittleI3D(FEATURES))[0] > max(1e-6, 10 * same)
 
 
 def scripted(network, file):
@@ -86,21 +70,19 @@ def scripted(network, file):
 def test_files_are_loaded_and_named(tmp_path, little):
     real, made = clips(4), clips(4, seed=1)
     file = scripted(LittleInception(FEATURES), tmp_path / "inception-2015-12-05.pt")
-    score = fid(real, made, file)
-    assert score.value == pytest.approx(fid(real, made, LittleInception(FEATURES)).value, rel=1e-4)
-    record = score.as_dict()
-    assert record["network"] == "inception-2015-12-05.pt"
-    assert len(record["sha256"]) == 64
-    assert record["full_rank"] is True
-    other = scripted(LittleI3D(FEATURES), tmp_path / "i3d_torchscript.pt")
-    assert fvd(real, made, other).sha256 not in (None, record["sha256"])
-    assert not fvd(real, made, other).full_rank  # four clips, 24 features
+    value, details = fid(real, made, file)
+    assert value == pytest.approx(fid(real, made, LittleInception(FEATURES))[0], rel=1e-4)
+    assert details["network"] == "inception-2015-12-05.pt"
+    assert len(details["sha256"]) == 64
+    assert details["full_rank"] is True
+    other = fvd(real, made, scripted(LittleI3D(FEATURES), tmp_path / "i3d_torchscript.pt"))[1]
+    assert other["sha256"] not in (None, details["sha256"])
+    assert not other["full_rank"]  # four clips, 24 features
 
 
 def test_the_real_sizes_are_asked_of_the_real_networks():
     real, made = clips(2, side=8), clips(2, side=8, seed=1)
-    assert fid(real, made, LittleInception(2048)).features == 2048
-    assert fvd(real, made, LittleI3D(400)).features == 400
+    assert fvd(real, made, LittleI3D(400))[1]["features"] == 400
     with pytest.raises(InputError, match=r"gives \(9, 24\), but Inception v3 .* gives \(9, 2048\)"):
         fid(real, made, LittleInception(24))
 
@@ -114,8 +96,14 @@ def test_a_file_in_torchs_cache_is_found(tmp_path, monkeypatch, little):
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     scripted(LittleInception(FEATURES), folder / "inception-2015-12-05.pt")
-    assert find_network(INCEPTION) == folder / "inception-2015-12-05.pt"
-    assert fid(clips(2), clips(2, seed=1)).network == "inception-2015-12-05.pt"
+    assert find_network(frechet_networks.INCEPTION) == folder / "inception-2015-12-05.pt"
+    assert fid(clips(2), clips(2, seed=1))[1]["network"] == "inception-2015-12-05.pt"
+
+
+def test_a_torchmetrics_that_cannot_be_imported_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics.image.fid", None)
+    with pytest.raises(InputError, match="torchmetrics cannot be imported"):
+        fid(clips(2), clips(2), LittleInception(FEATURES))
 
 
 def test_files_of_another_kind_are_refused(tmp_path):
@@ -123,7 +111,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
         fid(clips(2), clips(2), tmp_path / "gone.pt")
     weights = tmp_path / "pt_inception-2015-12-05-6726825d.pth"
     torch.save({"Conv2d_1a_3x3.conv.weight": torch.zeros(2)}, weights)
-    with pytest.raises(InputError, match="is not TorchScript .pytorch-fid"):
+    with pytest.raises(InputError, match="is not TorchScript, such as pytorch-fid"):
         fid(clips(2), clips(2), weights)
     swapped = scripted(LittleI3D(FEATURES), tmp_path / "i3d.pt")
     with pytest.raises(InputError, match="the network fails as Inception"):
@@ -134,7 +122,7 @@ def test_clips_that_do_not_compare_are_refused(little):
     network = LittleI3D(FEATURES)
     with pytest.raises(InputError, match="do not compare"):
         fvd(clips(2), clips(2, side=12), network)
-    with pytest.raises(InputError, match="2 true and 0 generated"):
+    with pytest.raises(InputError, match="2 and 0 clips of shapes"):
         fvd(clips(2), [], network)
     with pytest.raises(InputError, match="8 frames, but I3D .* at least 9"):
         fvd(clips(2, frames=8), clips(2, frames=8), network)

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import spectrum_distance, temporal_flickering, warping_error
-from sgi2v_lab.evaluation.metrics.clip_network import harm
-from sgi2v_lab.evaluation.trackers.known_motion import imposed_clip
+from sgi2v_lab.evaluation.metrics.flicker import temporal_flickering, warping_error
+from sgi2v_lab.evaluation.metrics.spectrum import spectrum_distance
+from sgi2v_lab.toy.training.clip_network import harm
+from tests.helpers.known_motion import imposed_clip
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,22 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import METRICS, frechet_networks, measure
-from sgi2v_lab.evaluation.metrics.clip_network import harm
+from sgi2v_lab.evaluation.metrics import METRICS, SET_METRICS, frechet_networks, measure, measure_sets
 from sgi2v_lab.evaluation.metrics.frechet_networks import I3D, INCEPTION
-from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
+from sgi2v_lab.evaluation.trackers.track import ncc
+from sgi2v_lab.toy.training.clip_network import harm
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render
+from tests.helpers.known_motion import photograph_clip
 from tests.helpers.little_networks import FEATURES, LittleI3D, LittleInception
 
 FRAMES = 9  # I3D takes no fewer
-SETS = ("toy_frechet", "fid", "fvd")
 
 
 def blur(video, strength):
@@ -42,12 +42,31 @@ def swap(video, strength):
     return video[order]
 
 
+def freeze(video, strength):
+    """The last frames show the first one."""
+    kept = len(video) - round(strength * (len(video) - 1))
+    return torch.cat([video[:kept], video[:1].expand(len(video) - kept, -1, -1, -1)])
+
+
+def ghost(video, strength):
+    """The first frame shines through all others."""
+    return torch.lerp(video, video[:1].expand_as(video), 0.9 * strength)
+
+
 CORRUPTIONS = [
     ("objmc", shift),
     ("objmc", swap),
+    ("ctd", freeze),
+    ("epe", shift),
     ("box_iou", shift),
     ("box_iou", swap),
+    ("bg_obj_ctd", freeze),
     ("background_drift", shift),
+    ("fidelity", shift),
+    ("fidelity", swap),
+    ("fidelity_ssim", blur),
+    ("copies_left", ghost),
+    ("copies_left", freeze),
     ("first_frame_psnr", blur),
     ("first_frame_ssim", blur),
     ("temporal_flickering", flicker),
@@ -57,6 +76,7 @@ CORRUPTIONS = [
     ("spectrum_distance", blur),
     ("toy_frechet", blur),
     ("toy_frechet", flicker),
+    ("motion_distance", freeze),
     ("fid", blur),
     ("fvd", flicker),
     ("fvd", swap),
@@ -65,11 +85,9 @@ CORRUPTIONS = [
 
 @pytest.fixture(scope="module")
 def scene():
-    """A true clip with all that can be known of it; its background has something to follow."""
-    chosen = next(s for s in benchmark_scenes(("single",)) if s.scene(FRAMES).background == "tiles")
-    size = (128, 128)
-    video = chosen.clip(size, FRAMES)
-    return {"video": video, "image": video[0], "boxes": chosen.asked(size, FRAMES).boxes(FRAMES)}
+    """A true clip, a piece of a photograph that moves over another one, with all that can be known of it."""
+    video, boxes = photograph_clip(10_000_000, 64, FRAMES)
+    return {"video": video, "image": video[0], "boxes": boxes, "reference": video}
 
 
 @pytest.fixture(scope="module")
@@ -85,76 +103,99 @@ def networks(monkeypatch):
 
 
 def test_every_metric_has_a_corruption():
-    assert {name for name, _ in CORRUPTIONS} == set(METRICS)
+    assert {name for name, _ in CORRUPTIONS} == {*METRICS, *SET_METRICS}
 
 
 @pytest.mark.parametrize(("name", "spoil"), CORRUPTIONS, ids=lambda x: x if isinstance(x, str) else x.__name__)
 def test_a_corruption_makes_it_worse(name, spoil, scene, true_clips, networks):
     values = []
     for strength in (0.0, 0.34, 1.0):
-        known = {**scene, "video": spoil(scene["video"], strength)}
-        if name in SETS:
-            known |= networks | {"real": true_clips, "generated": [spoil(clip, strength) for clip in true_clips]}
-        found = measure(names=[name], **known)[name]
-        assert found["value"] is not None, found["reason"]
-        values.append(found["value"])
-    worse = sorted(values, reverse=METRICS[name].better == "higher")
-    assert values == worse
-    assert len(set(values)) == 3
+        if name in SET_METRICS:
+            spoilt = [spoil(clip, strength) for clip in true_clips]
+            found = measure_sets(true_clips, spoilt, [name], **networks)[name]
+        else:
+            found = measure(**{**scene, "video": spoil(scene["video"], strength)}, names=[name])[name]
+        assert found.value is not None, found.reason
+        values.append(found.value)
+    metric = (METRICS | SET_METRICS)[name]
+    assert metric.improves(values[0], values[1]) and metric.improves(values[1], values[2]), values
 
 
-def test_all_that_can_be_taken_is_taken_with_what_it_depends_on(scene, true_clips, networks):
-    found = measure(**scene, **networks, real=true_clips, generated=true_clips)
+def test_all_that_can_be_taken_is_taken_with_what_it_depends_on(scene):
+    found = measure(**scene)
     assert list(found) == list(METRICS)
-    for name, figures in found.items():
-        side = 64 if name in SETS else 128
-        assert (figures["resolution"], figures["frames"]) == ([side, side], FRAMES)
-        assert figures["better"] in ("lower", "higher")
-        assert figures["unit"] == METRICS[name].unit
-    assert found["objmc"]["tracker"] == "ncc"
-    assert found["background_drift"]["tracker"] == "lk"
-    assert found["fid"]["network"] == "LittleInception"
-    assert found["objmc"]["value"] < 1
-    assert found["box_iou"]["value"] > 0.9
-    assert math.isinf(found["first_frame_psnr"]["value"])
-    assert found["first_frame_ssim"]["value"] == pytest.approx(1)
-    assert json.loads(json.dumps(found))["fvd"]["value"] == pytest.approx(0, abs=1e-6)
+    for name, one in found.items():
+        assert one.reason is None and one.value is not None
+        assert (one.unit, one.better) == (METRICS[name].unit, METRICS[name].better)
+        assert {**one.details, "resolution": [64, 64], "frames": FRAMES} == one.details
+        assert one.details["definition"] == METRICS[name].source
+    assert found["objmc"].details["tracker"] == "ncc"
+    assert found["background_drift"].details["tracker"] == "lk"
+    assert found["objmc"].value < 1 and found["box_iou"].value > 0.9 and found["copies_left"].value < 0.1
+    assert math.isinf(found["first_frame_psnr"].value)
+    assert found["first_frame_ssim"].value == pytest.approx(1)
+    assert json.loads(json.dumps(asdict(found["epe"])))["details"]["tracker"] == "lk"
+
+
+def test_sets_are_compared_with_what_is_known(true_clips, networks):
+    found = measure_sets(true_clips, true_clips, **networks)
+    assert list(found) == list(SET_METRICS)
+    assert all(one.value == pytest.approx(0, abs=1e-3) for one in found.values())
+    assert found["fid"].details["network"] == "LittleInception"
+    assert found["fvd"].details["resolution"] == [64, 64] and found["fvd"].details["frames"] == FRAMES
+
+
+def test_a_tracker_runs_once_for_all_metrics_that_need_the_same_tracks(scene):
+    calls = []
+
+    def counting(video, points):
+        calls.append(len(points))
+        return ncc(video, points)
+
+    names = ["objmc", "box_iou", "ctd", "background_drift", "bg_obj_ctd", "epe"]
+    found = measure(**scene, names=names, tracker=counting)
+    assert all(one.value is not None for one in found.values())
+    assert len(calls) == 4  # boxes, centres, the grid, and the grid in the true clip
+    assert {one.details["tracker"] for one in found.values()} == {"ncc"}
 
 
 def test_what_cannot_be_taken_says_why(scene, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     video = scene["video"]
-    found = measure(video, real=[video, video], generated=[video, video])
-    taken = {name for name, figures in found.items() if figures["value"] is not None}
-    assert taken == {"temporal_flickering", "warping_error"}
-    assert found["objmc"]["reason"] == "not known: boxes"
-    assert found["spectrum_distance"]["reason"] == "not known: image"
-    assert "inception-2015-12-05.pt" in found["fid"]["reason"]
-    assert "i3d_torchscript.pt" in found["fvd"]["reason"]
-    assert "2 clips; expected at least as many as features" in found["toy_frechet"]["reason"]
+    found = measure(video)
+    taken = {name for name, one in found.items() if one.value is not None}
+    assert taken == {"background_drift", "temporal_flickering", "warping_error", "spectrum_distance"}
+    assert found["objmc"].reason == "not known: boxes"
+    assert found["epe"].reason == "not known: reference"
+    sets = measure_sets([video, video], [video, video])
+    assert "inception-2015-12-05.pt" in sets["fid"].reason
+    assert "i3d_torchscript.pt" in sets["fvd"].reason
+    assert "2 clips; expected at least as many as features" in sets["toy_frechet"].reason
+    assert measure_sets([video], [])["fid"].reason.startswith("1 and 0 clips")
 
 
 def test_the_true_clip_is_the_better_reference(scene):
-    spoilt = {**scene, "video": blur(scene["video"], 0.5)}
-    to_picture = measure(names=["spectrum_distance"], **spoilt)["spectrum_distance"]
-    to_clip = measure(names=["spectrum_distance"], **spoilt, reference=scene["video"])["spectrum_distance"]
-    assert (to_picture["to"], to_clip["to"]) == ("picture", "true clip")
-    assert to_clip["value"] != to_picture["value"]
+    spoilt, names = blur(scene["video"], 0.5), ["spectrum_distance"]
+    to_picture = measure(spoilt, names, image=scene["image"])["spectrum_distance"]
+    to_clip = measure(spoilt, names, image=scene["image"], reference=scene["video"])["spectrum_distance"]
+    assert (to_picture.details["to"], to_clip.details["to"]) == ("picture", "true clip")
+    assert to_clip.value != to_picture.value
 
 
-def test_the_tracker_can_be_chosen(scene):
-    found = measure(names=["objmc", "box_iou", "background_drift"], tracker="dis", **scene)
-    assert {figures["tracker"] for figures in found.values()} == {"dis"}
-    assert found["box_iou"]["size_tracked"]
+def test_labels_name_the_unit():
+    assert METRICS["objmc"].label == "ObjMC, px"
+    assert METRICS["box_iou"].label == "Box IoU"
+    assert METRICS["objmc"].improves(1, 2) and METRICS["box_iou"].improves(0.5, 0.4)
+    assert all(metric.meaning and metric.source and metric.digits >= 0 for metric in (METRICS | SET_METRICS).values())
 
 
 def test_bad_input_is_named(scene):
     video = scene["video"]
     with pytest.raises(InputError, match="unknown metric 'lpips'; choose some of objmc"):
         measure(video, names=["lpips"])
-    with pytest.raises(InputError, match="as 'mask'; expected some of image, boxes"):
+    with pytest.raises(InputError, match="unknown argument 'mask'; expected some of image, boxes"):
         measure(video, mask=video[0])
     with pytest.raises(InputError, match="8 frames but the video has 9"):
         measure(video, boxes=scene["boxes"][:, :8])
-    with pytest.raises(InputError, match="the image has 64x64 px but the video 128x128"):
+    with pytest.raises(InputError, match=r"the image has shape \(3, 32, 32\); expected \(3, 64, 64\)"):
         measure(video, image=scene["image"][:, ::2, ::2])

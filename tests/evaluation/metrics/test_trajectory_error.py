@@ -1,4 +1,3 @@
-import json
 import math
 from statistics import median
 
@@ -8,10 +7,12 @@ from skimage.metrics import peak_signal_noise_ratio
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import first_frame_psnr, first_frame_ssim, objmc, psnr, ssim
+from sgi2v_lab.evaluation.metrics import MeasuredVideo, ObjMC, first_frame_psnr, first_frame_ssim, objmc, psnr, ssim
+from sgi2v_lab.evaluation.metrics.trajectory_error import ctd, epe
 from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes
+from tests.helpers.known_tracks import KnownTracks
 
 FIRST = 10_000_000
 SEEDS = (FIRST, FIRST + 3, FIRST + 5, FIRST + 7)
@@ -50,12 +51,6 @@ def test_objmc_of_a_still_video_is_the_mean_distance_from_the_start(benchmark, t
         assert objmc(still, boxes, tracker).value == pytest.approx(expected, abs=1)
 
 
-def test_objmc_of_the_middle_point_is_that_of_the_box_where_both_are_easy():
-    scenes = [sample_scene(FIRST + k, simple=True) for k in (0, 3, 10, 15, 23)]  # checked and dotted: no bare stripes
-    values = [objmc(render(s, 128), true_boxes(s, 128), "lk", follow="center").value for s in scenes]
-    assert median(values) < 1.5
-
-
 def test_shifting_the_asked_path_raises_objmc_by_as_much():
     video, boxes = next(_clips())
     frames = len(video)
@@ -65,17 +60,68 @@ def test_shifting_the_asked_path_raises_objmc_by_as_much():
     after = objmc(video, off)
     assert before.value < 1
     assert after.value - before.value == pytest.approx(12 * (frames - 1) / frames, abs=1)
-    assert after.per_frame[0] == 0
+    assert after.value == pytest.approx(after.per_object.mean().item())
 
 
 def test_objmc_states_what_it_depends_on():
     video, boxes = next(_clips())
     measured = objmc(video, boxes, "lk")
-    record = json.loads(json.dumps(measured.as_dict()))
-    assert (record["tracker"], record["resolution"], record["frames"]) == ("lk", [128, 128], 8)
-    assert record["follow"] == "box"
-    assert record["objmc"] == pytest.approx(measured.per_object.mean().item(), rel=1e-4)
-    assert record["objmc"] == pytest.approx(measured.per_frame.mean().item(), rel=1e-4)
+    assert (measured.tracker, measured.resolution, measured.frames) == ("lk", (128, 128), 8)
+
+
+# --- hand-made tracks ------------------------------------------------------------------------------------------------
+
+BLACK = torch.zeros(4, 3, 64, 64)
+BOX = (8.0, 8.0, 24.0, 24.0)
+WENT = [(0, 0), (3, 0), (6, 0), (6, 8)]  # what the tracker finds
+PATH = [(0, 0), (3, 4), (6, 8), (6, 8)]  # what was asked: 4 and 8 px off in the middle
+ASKED = torch.tensor([BOX])[:, None] + torch.tensor(PATH).float().repeat(1, 2)
+
+
+def test_objmc_and_ctd_follow_their_definitions():
+    tracker = KnownTracks(BOX, WENT)
+    assert objmc(BLACK, ASKED, tracker).value == pytest.approx((0 + 4 + 8 + 0) / 4, abs=1e-3)
+    value, details = ctd(MeasuredVideo(BLACK, boxes=ASKED, tracker=tracker))
+    assert value == pytest.approx((4 + 8 + 0) / 3, abs=1e-5)
+    assert details == {"per_object": [pytest.approx(4)], "visible": 1, "tracker": "known"}
+
+
+def test_both_take_the_mean_over_objects():
+    still = torch.tensor([40.0, 40.0, 56.0, 56.0]).expand(1, 4, 4)
+    given = MeasuredVideo(BLACK, boxes=torch.cat([ASKED, still]), tracker=KnownTracks(BOX, WENT))
+    assert ctd(given)[0] == pytest.approx(4 / 2, abs=1e-5)
+    assert ObjMC.of(given).value == pytest.approx(3 / 2, abs=1e-3)
+
+
+def test_epe_is_the_distance_between_the_tracks_of_two_clips():
+    paths = {0.0: WENT, 1.0: PATH}  # the true clip is white, and its object goes where it was asked to
+
+    def tracker(video, points):
+        white = video[0, 0, 0, 0].item()
+        return KnownTracks(BOX, paths[white], hidden=[2] if white else [3])(video, points)
+
+    given = MeasuredVideo(BLACK, boxes=ASKED, reference=BLACK + 1, tracker=tracker)
+    value, details = epe(given)
+    assert value == pytest.approx((4 + 0) / 2)  # in frame 2 it is hidden in the true clip
+    assert (details["points"], details["seen"]) == (16, 0.5)  # in frame 3 it is lost in the other one
+    everywhere = epe(MeasuredVideo(BLACK, reference=BLACK + 1, tracker=tracker))
+    assert everywhere[0] == pytest.approx(2 * 16 / 256)
+
+
+def test_what_has_no_motion_or_no_points_is_refused():
+    with pytest.raises(InputError, match="one frame"):
+        ctd(MeasuredVideo(BLACK[:1], boxes=ASKED[:, :1]))
+    with pytest.raises(InputError, match="box 0 has its centre outside"):
+        ctd(MeasuredVideo(BLACK, boxes=ASKED - 20))
+    with pytest.raises(InputError, match="follows none of the 0 grid points"):
+        epe(
+            MeasuredVideo(BLACK, boxes=ASKED[:, :, :2].repeat(1, 1, 2), reference=BLACK, tracker=KnownTracks(BOX, WENT))
+        )
+    with pytest.raises(InputError, match=r"reference has shape \(3, 3, 64, 64\); expected \(4, 3, 64, 64\)"):
+        MeasuredVideo(BLACK, reference=BLACK[:3])
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
 
 
 def test_objmc_refuses_what_it_cannot_measure():
@@ -86,10 +132,6 @@ def test_objmc_refuses_what_it_cannot_measure():
         objmc(video, boxes[:0])
     with pytest.raises(InputError, match="no part inside"):
         objmc(video, boxes + 500)
-    with pytest.raises(InputError, match="'corner'; expected one of box, center"):
-        objmc(video, boxes, follow="corner")
-    with pytest.raises(InputError, match="box 0 has its centre outside"):
-        objmc(video, boxes - boxes[:, :1, [2, 3, 2, 3]] + 1, follow="center")
 
 
 def test_psnr_follows_its_definition():

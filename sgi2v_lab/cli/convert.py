@@ -1,0 +1,67 @@
+"""The command `sgi2v convert`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sgi2v_lab.cli.options import BoxSizeText, FitBoxes, Resample, Units, read_numbers
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.quiet import quiet_libraries
+
+__all__ = ["convert"]
+
+
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="File of trajectories: JSON, traj.npy, tracks or boxes (.npy, .npz, .pth), KJNodes' spline JSON.",
+        ),
+    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .json, .npy or .pth.")],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Format of OUT: sgi2v or kjnodes (.json), traj or tracks (.npy), tracks (.pth); by default the first."
+        ),
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="Picture that the trajectories belong to, for its size.")] = None,
+    image_size: Annotated[
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Size of that picture, in place of --image.")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Number of frames to write; by default as many as IN was made for.")
+    ] = None,
+    resample: Resample = False,
+    fit_boxes: FitBoxes = False,
+    units: Units = "pixels",
+    box_size: BoxSizeText = None,
+) -> None:
+    """Turn a file of trajectories into another format."""
+    if image is not None and image_size is not None:
+        raise InputError("--image and --image-size both say how large the picture is, so leave one out")
+    size = read_numbers(image_size, "--image-size")
+    about = read_numbers(box_size, "--box-size")
+    quiet_libraries()
+    from sgi2v_lab.images.read import read_image
+    from sgi2v_lab.images.resize import check_size
+    from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories
+
+    if image is not None:
+        size = read_image(image).size
+    found = load_trajectories(
+        source,
+        None if size is None else check_size(size, "--image-size"),
+        resample=resample,
+        fit_boxes=fit_boxes,
+        units=units,
+        box_size=about,
+    )
+    if frames is not None:
+        found.boxes(frames)  # said here, also where the format would keep it for later
+    made_for = {trajectory.frames for trajectory in found} - {None}
+    save_trajectories(target, found, frames or (made_for.pop() if len(made_for) == 1 else None), to)
+    width, height = found.image_size
+    typer.echo(f"{target}  ({len(found)} boxes on {width} x {height} px)")

@@ -1,0 +1,233 @@
+"""The commands that measure: `sgi2v evaluate`, `benchmark`, `report` and `status`.
+
+The first two resume: started again with the same folder, they make only what is missing.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from sgi2v_lab.cli.options import (
+    Dask,
+    Device,
+    ModelName,
+    Out,
+    Precision,
+    Preset,
+    Seeds,
+    Workers,
+    console,
+    resumable,
+    workers_of,
+)
+from sgi2v_lab.cli.setting_options import takes_settings
+from sgi2v_lab.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from sgi2v_lab.evaluation.tasks.status import Status
+
+__all__ = ["benchmark", "evaluate", "report", "status"]
+
+SHOWN = 10  # failures, in the terminal; the report lists all
+Category = Annotated[
+    list[str] | None,
+    typer.Option(help="Category of the benchmark's scenes: single, two, pinned, pan, hard or photo. Repeatable."),
+]
+Videos = Annotated[bool, typer.Option("--videos", help="Also write each video as an MP4.")]
+
+
+@takes_settings
+def evaluate(
+    out: Out = Path("out/evaluation"),
+    data: Annotated[
+        str, typer.Option(help="Data set: benchmark, examples, vipseg, davis, kinetics, ava or videos.")
+    ] = "benchmark",
+    folder: Annotated[Path | None, typer.Option(help="Folder of the data set; the benchmark needs none.")] = None,
+    model: ModelName = "toy",
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Methods, with commas: none, copy_paste, time_to_move, freetraj, drag, sgi2v. "
+            "Default: all, or the grid's."
+        ),
+    ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(help="Settings to try: a TOML or JSON file, paper, precision, presets or reviewers."),
+    ] = None,
+    preset: Preset = "own",
+    category: Category = None,
+    scenes: Annotated[
+        int | None, typer.Option(min=1, help="Number of the benchmark's scenes of each category. Default: 8.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Number of samples of any data set. Default: all.")] = None,
+    seeds: Seeds = 1,
+    fit: Annotated[str, typer.Option(help="How pictures become the model's size: stretch, crop or pad.")] = "stretch",
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Take every n-th frame of a clip. Default: the data set's own.")
+    ] = None,
+    tracker: Annotated[
+        str | None, typer.Option(help="Point tracker for clips without boxes, such as lk. Default: the data set's own.")
+    ] = None,
+    workers: Workers = None,
+    dask: Dask = None,
+    device: Device = None,
+    dtype: Precision = None,
+    videos: Videos = False,
+    changes: dict | None = None,
+) -> None:
+    """Compare methods, or a grid of settings, on a data set; write the report. Resumes."""
+    on_benchmark = data == "benchmark"
+    options = {"categories": category, "scenes": scenes or 8} if on_benchmark else {"how": fit}
+    options |= {} if stride is None else {"stride": stride}
+    options |= {} if tracker is None else {"tracker": tracker}
+    _run(
+        out,
+        data,
+        model,
+        folder=folder,
+        methods=None if methods is None else [name.strip() for name in methods.split(",")],
+        grid=grid,
+        preset=preset,
+        changes=changes,
+        samples=samples,
+        seeds=seeds,
+        data_options=options,
+        workers=1 if dask else workers_of(workers, device),
+        dask=dask,
+        device=device,
+        dtype=dtype,
+        videos=videos,
+    )
+
+
+@takes_settings
+def benchmark(
+    out: Out = Path("out/benchmark"),
+    model: ModelName = "toy",
+    scenes: Annotated[
+        int | None, typer.Option(min=1, help="Use at most this many scenes of each category. Default: all scenes.")
+    ] = None,
+    category: Category = None,
+    seeds: Seeds = 1,
+    preset: Preset = "own",
+    workers: Workers = None,
+    dask: Dask = None,
+    device: Device = None,
+    dtype: Precision = None,
+    videos: Videos = False,
+    changes: dict | None = None,
+) -> None:
+    """Score a model on all held-out scenes, without control and with it, against targets. Resumes.
+
+    Short for `sgi2v evaluate --data benchmark --methods none,sgi2v` with all scenes of all categories.
+    """
+    from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES
+
+    _run(
+        out,
+        "benchmark",
+        model,
+        methods=["none", "sgi2v"],
+        preset=preset,
+        changes=changes,
+        seeds=seeds,
+        data_options={"categories": category or list(CATEGORIES), "scenes": scenes},
+        workers=1 if dask else workers_of(workers, device),
+        dask=dask,
+        device=device,
+        dtype=dtype,
+        videos=videos,
+    )
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v evaluate or sgi2v benchmark.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the report. Default: the same folder.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Setting or method that all others are compared with. Default: SG-I2V, or the grid's base."),
+    ] = None,
+) -> None:
+    """Write report.html, summary.json, results.csv and results.parquet for an evaluation, finished or not."""
+    quiet_libraries()
+    _report(folder, out, reference)
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="Folder given to --out.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show which videos of an evaluation are finished, failed, running and left, and the time left."""
+    from sgi2v_lab.evaluation.experiments.plan import Plan
+
+    plan = Plan.read(folder)
+    found = plan.status(folder)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
+        return
+    table = Table(show_header=False, box=None, title=f"{plan.title} ({folder})", title_justify="left")
+    for name, value in _lines(found).items():
+        table.add_row(name, value)
+    console().print(table, markup=False)
+    lines = [f"failed: {each}" for each in found.failures] + [f"damaged: {each}" for each in found.damages]
+    for line in lines[:SHOWN]:
+        typer.echo(line)
+    if len(lines) > SHOWN:
+        typer.echo(f"... and {len(lines) - SHOWN} more; --json lists all")
+
+
+def _run(out: Path, data: str, model: str, **options: object) -> None:
+    quiet_libraries()
+    from sgi2v_lab.evaluation.experiments.evaluate import evaluate as run
+
+    with resumable():
+        run(out, data, model, progress=sys.stderr.isatty(), **options)
+        _report(out)
+
+
+def _report(folder: Path, out: Path | None = None, reference: str | None = None) -> None:
+    """Write the report; print the verdict, the benchmark's targets, what is missing, and the page's path."""
+    from sgi2v_lab.evaluation.report import write_report
+
+    found = write_report(folder, out, reference)
+    typer.echo(found.verdict.sentence)
+    if found.targets:
+        table = Table("target", "", "measured", "95% interval", "met")
+        for each in found.targets:
+            table.add_row(*each.cells)
+        console().print(table, markup=False)
+    if found.failed:
+        typer.echo(f"sgi2v: {found.failed} videos failed; the report says which", err=True)
+    if found.unfinished:
+        typer.echo(f"sgi2v: {found.unfinished} videos are not finished; the report is of {found.videos}", err=True)
+    typer.echo(found.html)
+
+
+def _lines(found: "Status") -> dict[str, str]:
+    done = f"{found.finished} of {found.tasks}"
+    if found.replaced:
+        done += f", of which {found.replaced} in place of a damaged one"
+    again = "  (made again at the next start)"
+    lines = {"finished": done, "failed": f"{found.failed}{again if found.failed else ''}"}
+    lines |= {"in flight": str(found.in_flight), "left": str(found.left)}
+    if found.damaged:
+        lines["damaged"] = f"{found.damaged}{again}"
+    if found.seconds_per_task:
+        lines["pace"] = f"{found.seconds_per_task:.3g} s a video"
+    if found.seconds_left is not None:
+        lines["time left"] = _duration(found.seconds_left)
+    elif found.finished + found.failed < found.tasks and not found.in_flight:
+        lines["time left"] = "no process is running; start the same command again to go on"
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

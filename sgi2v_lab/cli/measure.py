@@ -1,0 +1,73 @@
+"""The command `sgi2v measure`."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sgi2v_lab.cli.options import console
+from sgi2v_lab.quiet import quiet_libraries
+
+__all__ = ["measure"]
+
+
+def measure(
+    video: Annotated[Path, typer.Argument(help="Video to measure: an mp4, a GIF, or a folder of pictures.")],
+    boxes: Annotated[Path, typer.Option(help="Boxes that were asked for: .json or .npy.")],
+    image: Annotated[
+        Path | None, typer.Option(help="Picture that the video was made from; by default its first frame.")
+    ] = None,
+    reference: Annotated[Path | None, typer.Option(help="True video, of the same size and number of frames.")] = None,
+    tracker: Annotated[
+        str | None, typer.Option(help="Tracker: ncc, lk, dis, cotracker3 or tapnext; by default each metric's own.")
+    ] = None,
+    resample: Annotated[bool, typer.Option(help="Use boxes that were made for another number of frames.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure any video against the boxes that were asked for."""
+    quiet_libraries()
+    import torch
+
+    from sgi2v_lab.evaluation.metrics import METRICS
+    from sgi2v_lab.evaluation.metrics import measure as take
+    from sgi2v_lab.evaluation.trackers.track import TRACKERS, get_tracker
+    from sgi2v_lab.images.read import fit_image, read_image, to_tensor
+    from sgi2v_lab.images.resize import Fit
+    from sgi2v_lab.trajectories.camera import is_camera
+    from sgi2v_lab.trajectories.files import load_trajectories
+    from sgi2v_lab.video import read_video
+
+    get_tracker(tracker)  # an unknown name ends here, before the metrics take it for a reason of their own
+    pixels = read_video(video)
+    size = (pixels.shape[-1], pixels.shape[-2])
+    drawn = load_trajectories(boxes, size if boxes.suffix.lower() == ".npy" else None, resample=resample)
+    trajectories = drawn.fitted(Fit.plan(drawn.image_size, size))
+    trajectories.validate(len(pixels))
+    asked = trajectories.boxes(len(pixels))
+    camera = torch.tensor([is_camera(each) for each in trajectories])
+    known = {"boxes": asked, "objects": asked[~camera], "camera": asked[camera] if camera.any() else None}
+    if image is not None:
+        known["image"] = to_tensor(fit_image(read_image(image), size)[0])
+    if reference is not None:
+        known["reference"] = read_video(reference)
+    found = take(pixels, tracker=tracker, **known)
+    if as_json:
+        records = {name: asdict(one) for name, one in found.items()}
+        for record in records.values():
+            if record["value"] is not None and not math.isfinite(record["value"]):  # JSON has no infinity
+                record |= {"value": None, "reason": "infinite: the pictures are equal"}
+        typer.echo(json.dumps(records, indent=1, ensure_ascii=False))
+        return
+    table = Table("metric", "value", "unit", "better", "tracker, or why there is no value")
+    for name, one in found.items():
+        value = "—" if one.value is None else f"{one.value:.{METRICS[name].digits}f}"
+        table.add_row(METRICS[name].title, value, one.unit, one.better, one.reason or one.details.get("tracker", ""))
+    used = {one.details["tracker"] for one in found.values() if one.details.get("tracker") in TRACKERS}
+    licences = "; ".join(f"{name}: {TRACKERS[name].licence}" for name in sorted(used))
+    table.title = f"{video.name}, {len(pixels)} frames of {size[0]} × {size[1]} px"
+    table.caption = f"Trackers. {licences}" if licences else None
+    console().print(table, markup=False)

@@ -1,0 +1,130 @@
+"""A video with what is known of it. Each tracker runs once, and all metrics share its tracks."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.trackers.track import PointTracker, Tracks, get_tracker, track_boxes
+from sgi2v_lab.shapes import Boxes, Image, Points, Video
+
+__all__ = ["PER_SIDE", "Found", "Measured", "MeasuredVideo", "centres", "check_boxes", "check_later", "grid_points"]
+
+PER_SIDE = 16  # points of the grid along each side of the picture
+
+Found = tuple[float, dict[str, object]]  # a metric's value, and what it depends on
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The value of a metric, or the reason why there is none, and in plain numbers and lists what it depends on.
+
+    `details` has `resolution` (width, height), `frames`, `definition` (the source), and where they apply `tracker`,
+    `per_object` and others.
+    """
+
+    value: float | None
+    unit: str
+    better: str  # "lower" or "higher"
+    reason: str | None = None
+    details: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MeasuredVideo:
+    """A video in 0..1 and what is known of it, in pixels of the video; None means unknown.
+
+    In a camera pan the boxes asked for lie on the background: give them as `boxes` and `camera`, and as `objects` the
+    boxes of what is not background. InputError: boxes for another number of frames; a picture or a true clip of
+    another size.
+    """
+
+    video: Video
+    image: Float[Tensor, "3 _ _"] | None = None  # the picture that it was made from
+    boxes: Float[Tensor, "_ _ 4"] | None = None  # those asked for, (boxes, frames, 4)
+    objects: Float[Tensor, "_ _ 4"] | None = None  # of everything that is not background; None: `boxes`
+    camera: Float[Tensor, "_ _ 4"] | None = None  # on the background, asked to move as the camera does
+    reference: Float[Tensor, "_ 3 _ _"] | None = None  # the true clip
+    tracker: str | PointTracker | None = None  # for everything; None: each metric's own
+
+    def __post_init__(self) -> None:
+        for name in ("boxes", "objects", "camera"):
+            boxes = getattr(self, name)
+            if boxes is not None and len(boxes):  # each metric says for itself whether it needs one
+                check_boxes(self.video, boxes, name)
+        for name, shape in (("image", self.video.shape[1:]), ("reference", self.video.shape)):
+            other = getattr(self, name)
+            if other is not None and other.shape != shape:
+                raise InputError(
+                    f"the {name} has shape {tuple(other.shape)}; expected {tuple(shape)}: resize or cut it"
+                )
+
+    @property
+    def picture(self) -> Image:
+        """The image, or the video's first frame where it is not known."""
+        return self.video[0] if self.image is None else self.image
+
+    @cached_property
+    def asked(self) -> Boxes:
+        """The boxes asked for; InputError if there is none."""
+        return check_boxes(self.video, self.boxes, "this metric")
+
+    @cached_property
+    def box_tracks(self) -> Tracks:
+        """Where the content of each box asked for goes."""
+        return track_boxes(self.video, self.asked[:, 0], self.tracker)
+
+    @cached_property
+    def centre_tracks(self) -> Tracks:
+        """Where the point in the middle of each box asked for goes; InputError if one starts outside the picture."""
+        start = centres(self.asked)[:, 0]
+        inside = ((start >= 0) & (start < torch.tensor([self.video.shape[-1], self.video.shape[-2]]))).all(dim=-1)
+        if not inside.all():
+            raise InputError(
+                f"box {int((~inside).nonzero()[0])} has its centre outside the first frame; move it inside"
+            )
+        return get_tracker(self.tracker)(self.video, start)
+
+    @cached_property
+    def grid_tracks(self) -> Tracks:
+        """Where the points of `grid_points` go; by default Lucas-Kanade follows them."""
+        return get_tracker(self.tracker or "lk")(self.video, grid_points(self.video))
+
+    @cached_property
+    def reference_tracks(self) -> Tracks:
+        """Where the same points go in the true clip."""
+        return get_tracker(self.tracker or "lk")(self.reference, grid_points(self.video))
+
+
+def check_boxes(video: Video, boxes: Float[Tensor, "boxes steps 4"], name: str) -> Boxes:
+    """The boxes as floats on the CPU; InputError where there is none, or not one for each frame of the video."""
+    if len(boxes) == 0:
+        raise InputError(f"{name} needs at least one box, got none; give boxes of shape (boxes, frames, 4)")
+    if boxes.shape[1] != len(video):
+        raise InputError(
+            f"the boxes are for {boxes.shape[1]} frames but the video has {len(video)}; give one per frame"
+        )
+    return boxes.detach().float().cpu()
+
+
+def check_later(video: Video) -> None:
+    """InputError for a single frame, and for values that are not finite."""
+    if len(video) < 2:
+        raise InputError("the video has one frame, in which nothing moves; give at least two")
+    if not torch.isfinite(video).all():
+        raise InputError("the video has values that are not finite; expected 0..1")
+
+
+def centres(boxes: Boxes) -> Points:
+    """The centres (x, y) of boxes."""
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
+def grid_points(video: Video) -> Float[Tensor, "n 2"]:
+    """A uniform grid of 16 x 16 points (x, y) in pixels, half a step from the picture's edges."""
+    axis = (torch.arange(PER_SIDE) + 0.5) / PER_SIDE
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1)
+    return grid * torch.tensor([video.shape[-1], video.shape[-2]])

@@ -1,0 +1,70 @@
+"""The benchmark's targets: what control should reach with the toy, and at what cost in quality."""
+
+from dataclasses import dataclass
+
+from sgi2v_lab.evaluation.metrics.intervals import Interval
+from sgi2v_lab.evaluation.report.sets import set_figures
+from sgi2v_lab.evaluation.report.statistics import mean, ratio_to_plain
+from sgi2v_lab.evaluation.report.study import Study
+from sgi2v_lab.evaluation.report.wording import between, plain_number
+
+__all__ = ["CONTROL_TARGETS", "SCORED", "Target", "incomplete", "targets"]
+
+SCORED = ("single", "two", "pinned", "pan")  # hard scenes and photographs are reported apart
+CONTROL_TARGETS = {"single": 0.364, "two": 0.5, "pinned": 0.5, "pan": 0.5, "photo": 0.7}  # 0.364 is the paper's ratio
+FRECHET_TARGET, PSNR_TARGET = 1.15, 24.0  # a ratio, dB
+LEAST_SCENES, LEAST_PHOTOGRAPHS = 64, 10
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure, and the value that it must not exceed or not fall below."""
+
+    name: str
+    target: float
+    at_most: bool  # else at least
+    found: Interval | None  # None where it was not measured
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the measured value meets it; None where there is none."""
+        if self.found is None:
+            return None
+        return self.found.value <= self.target if self.at_most else self.found.value >= self.target
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """Name, target, measured value, interval, and whether it is met, as text."""
+        limit, digits = f"{'≤' if self.at_most else '≥'} {self.target:g}", 3 if self.at_most else 1
+        if self.found is None:
+            return self.name, limit, "—", "", "not measured"
+        value, met = plain_number(self.found.value, digits), "yes" if self.met else "no"
+        return self.name, limit, value, between(self.found, digits), met
+
+
+def targets(study: Study) -> list[Target]:
+    """The targets of SG-I2V on the benchmark; none for other data, or where SG-I2V or no control was not made."""
+    ours = study.plan.reference
+    arm = study.arms.get(ours)
+    asks = any(question.ask for question in study.plan.questions)
+    if asks or study.plan.data != "benchmark" or arm is None or arm.method != "sgi2v" or arm.plain not in study.arms:
+        return []
+    found = [
+        Target(f"ObjMC ratio: {name}", limit, True, ratio_to_plain(study, ours, name))
+        for name, limit in CONTROL_TARGETS.items()
+    ]
+    scored = study.part([ours, arm.plain], SCORED)
+    sets = set_figures(scored).get("toy_frechet")
+    found.append(Target("Toy Frechet ratio", FRECHET_TARGET, True, sets.ratios.get(ours) if sets else None))
+    return [*found, Target("First-frame PSNR, dB", PSNR_TARGET, False, mean(scored, ours, "first_frame_psnr"))]
+
+
+def incomplete(study: Study) -> str | None:
+    """Why the targets do not count yet; None where they do."""
+    tasks = {(row.task.sample, row.task.category) for row in study.of(study.plan.reference)}
+    scenes = sum(category in SCORED for _, category in tasks)
+    photographs = sum(category == "photo" for _, category in tasks)
+    if scenes < LEAST_SCENES or photographs < LEAST_PHOTOGRAPHS:
+        least = f"at least {LEAST_SCENES} and {LEAST_PHOTOGRAPHS}"
+        return f"There are {scenes} scenes and {photographs} photographs, and the targets ask for {least}"
+    return "Some videos failed or are missing" if study.unfinished or study.failed else None

@@ -1,0 +1,194 @@
+"""A folder of finished tasks: one record each, KEY.json, and perhaps its video as a film strip, KEY.png.
+
+The key is a hash of everything that the result depends on. A record is written under a temporary name and renamed, so
+it is whole or absent. It is written last, so a task with a record is complete. Later damage is detected.
+
+A process that works on a task holds a lock on KEY.lock. The system releases the lock when the process ends, however it
+ends. Locks only avoid double work: file systems without them work too, because two processes that do the same task
+write the same record.
+"""
+
+import errno
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sgi2v_lab.errors import InputError, needs
+from sgi2v_lab.evaluation.tasks.strips import write_strip
+from sgi2v_lab.files import write_text
+from sgi2v_lab.shapes import Video
+
+with needs("evaluation"):
+    from filelock import FileLock, Timeout
+
+__all__ = ["VERSION", "Found", "Record", "RecordFolder", "State", "task_key"]
+
+VERSION = 3  # of what tasks do; raise it when that changes, so that old results are not used
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+LITTER = re.compile(r"\.?([0-9a-f]{20})(\.lock|\.[0-9a-f]{8}\.(json|png))")
+
+
+class State(StrEnum):
+    """The state of a task."""
+
+    FINISHED = "finished"
+    FAILED = "failed"  # the record says why; the next start tries again
+    DAMAGED = "damaged"  # the record or the film strip is not whole
+    ABSENT = "absent"
+
+
+class Record(BaseModel):
+    """What became of a task: a result, or an error."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    version: int = VERSION
+    task: dict[str, Any]  # the task's identity
+    weights: str  # the model's fingerprint
+    seconds: float | None = None
+    strip: str | None = None  # the film strip's file name
+    strip_bytes: int | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    replaces: str | None = None  # what was wrong with an earlier record that this one replaces
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder holds for a task."""
+
+    state: State
+    record: Record | None = None  # of a finished or failed one
+    why: str | None = None  # why it is damaged
+    stamp: int | None = None  # the record's modification time in ns; None without a record
+
+
+def task_key(identity: Mapping[str, object], weights: str) -> str:
+    """20 hexadecimal digits for a task's identity and the model's fingerprint."""
+    text = json.dumps({"version": VERSION, "model": weights, **identity}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class RecordFolder:
+    """Records by key. The path is absolute, because workers may have another working directory."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: str | Path) -> "RecordFolder":
+        """The folder of that name, made if needed; InputError if that fails."""
+        folder = cls(Path(path).absolute())
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise folder._full(error) from error
+        return folder
+
+    def look(self, key: str) -> Found:
+        """The state of a task, from its files alone."""
+        path = self.path / f"{key}.json"
+        try:
+            stamp = path.stat().st_mtime_ns
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return Found(State.ABSENT)
+        except (OSError, UnicodeDecodeError) as error:
+            return Found(State.DAMAGED, why=f"{path.name} cannot be read ({error})")
+        try:
+            record = Record.model_validate_json(text)
+        except ValidationError:
+            return Found(State.DAMAGED, why=f"{path.name} is cut off or is no record", stamp=stamp)
+        if record.result is None:
+            return Found(State.FAILED, record, stamp=stamp)
+        if record.strip is not None and (why := self._strip_damage(record.strip, record.strip_bytes)):
+            return Found(State.DAMAGED, why=why, stamp=stamp)
+        return Found(State.FINISHED, record, stamp=stamp)
+
+    def _strip_damage(self, name: str, size: int | None) -> str | None:
+        try:
+            there = (self.path / name).stat().st_size
+        except OSError:
+            return f"{name} is gone"
+        return None if size in (None, there) else f"{name} has {there} bytes instead of {size}"
+
+    def keep(self, record: Record, video: Video | None = None) -> None:
+        """Write a record, and before it the film strip of its video (frames, 3, h, w) in 0..1, if there is one.
+
+        Raises:
+            InputError: there is no space, or no permission. Then nothing is half written.
+        """
+        try:
+            if video is not None:
+                strip = write_strip(self.path / f"{record.key}.png", video)
+                record = record.model_copy(update={"strip": strip.name, "strip_bytes": strip.stat().st_size})
+            write_text(self.path / f"{record.key}.json", record.model_dump_json(indent=1, exclude_none=True))
+        except InputError as error:
+            raise (self._full(error.__cause__) if isinstance(error.__cause__, OSError) else error) from error
+
+    def _full(self, error: OSError) -> InputError:
+        place = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+        free = shutil.disk_usage(place).free / 1e6
+        return InputError(
+            f"{self.path} cannot take another result ({error.strerror or error}; {free:,.1f} MB are free there); make "
+            "room and run the same again: what was finished is kept"
+        )
+
+    # --- claims ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """Claim a task for the block; yields False if another process or thread has it."""
+        lock = FileLock(self.path / f"{key}.lock", timeout=0)
+        held = mine = False
+        try:
+            lock.acquire()
+            held = mine = True
+        except Timeout:
+            pass
+        except NotImplementedError:
+            mine = True
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise self._full(error) from error
+            mine = True
+        try:
+            yield mine
+        finally:
+            if held:
+                with suppress(OSError):  # while it is still held, so that nobody else's is removed
+                    (self.path / f"{key}.lock").unlink()
+                lock.release()
+
+    def begun(self, key: str) -> bool:
+        """Whether a process works on the task, or ended while it did."""
+        return (self.path / f"{key}.lock").exists()
+
+    def claimed(self, key: str) -> bool:
+        """Whether a process works on the task now."""
+        if not self.begun(key):
+            return False
+        with self.claim(key) as free:
+            return not free
+
+    def tidy(self) -> None:
+        """Remove what killed processes left behind: temporary files and locks without a holder."""
+        litter: dict[str, list[Path]] = {}
+        for path in self.path.iterdir():
+            if found := LITTER.fullmatch(path.name):
+                litter.setdefault(found[1], []).append(path)
+        for key, paths in litter.items():
+            with self.claim(key) as mine:
+                for path in paths if mine else ():
+                    if path.suffix != ".lock":  # which goes with the claim
+                        path.unlink(missing_ok=True)
