@@ -12,7 +12,7 @@ NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab check test coverage style benchmark evaluate figures toy-smoke notebooks outputs student grade format clean
+.PHONY: help demo lab check test coverage style benchmark evaluate figures toy-smoke full-size notebooks outputs student grade format clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -56,6 +56,9 @@ figures: $(RUNTIME) ## make the pictures in figures/ again, from the benchmark, 
 
 toy-smoke: $(RUNTIME) ## train the toy from scratch for a minute; fails if its losses do not fall
 	$(BIN)/python -m sgi2v_lab.toy.training.smoke --out runs/smoke
+
+full-size: $(RUNTIME) ## one step of SVD's full-size UNet with random weights, beside the reference; needs 12 GB
+	$(BIN)/python -m sgi2v_lab.bench.full_size --device cpu --out out/full_size.json
 
 # Two ways to write one notebook: people edit the .py, JupyterLab opens the .ipynb. Outputs that are there are kept.
 notebooks: $(DEVELOPMENT) ## write each notebook's .ipynb again from its .py

@@ -44,7 +44,7 @@ def test_links_lead_somewhere(name):
 @pytest.mark.parametrize("name", TODAY)
 def test_commands_exist(name):
     command = typer.main.get_command(app)
-    for words, options in re.findall(r"\bsgi2v ([a-z]+)((?: [^\n`|#]*)?)", TODAY[name]):
+    for words, options in re.findall(r"\bsgi2v ([a-z][a-z-]+)((?: [^\n`|#]*)?)", TODAY[name]):
         assert words in command.commands, f"{name} names sgi2v {words}"
         known = {option for each in command.commands[words].params for option in each.opts + each.secondary_opts}
         for option in re.findall(r"(?<!\S)--[a-z-]+", options):

@@ -13,7 +13,7 @@ from sgi2v_lab.cli.setting_options import takes_settings
 from sgi2v_lab.files import write_text
 from sgi2v_lab.quiet import quiet_libraries
 
-__all__ = ["bench", "cost"]
+__all__ = ["bench", "check_gpu", "cost"]
 
 
 @takes_settings
@@ -55,6 +55,25 @@ def bench(
     _show(record)
     if out is not None:
         typer.echo(out)
+
+
+def check_gpu(
+    out: Annotated[Path, typer.Option(help="Report to write, to attach to an issue.")] = Path("out/check-gpu.json"),
+    model: ModelName = "svd",
+    device: Device = None,
+) -> None:
+    """Check a GPU before the first video: rate, agreement with the CPU and with diffusers, memory, and time of SVD."""
+    quiet_libraries()
+    from sgi2v_lab.bench.check_gpu import check_gpu as checks
+
+    done = []
+    for check in checks(device, model):
+        done.append(check)
+        typer.echo(f"{check.state:8}{check.name}: {check.found}" + (f"; {check.remedy}" if check.remedy else ""))
+    write_text(out, json.dumps([check.as_dict() for check in done], indent=2, default=str) + "\n")
+    typer.echo(out)
+    if any(check.state == "failed" for check in done):
+        raise typer.Exit(1)
 
 
 # heading -> field of a row, and how it is written

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from sgi2v_lab.cli.bench import bench, cost
+from sgi2v_lab.cli.bench import bench, check_gpu, cost
 from sgi2v_lab.cli.convert import convert
 from sgi2v_lab.cli.diagnose import diagnose
 from sgi2v_lab.cli.evaluate import benchmark, evaluate, report, status
@@ -103,7 +103,7 @@ def _complain(sentence: str) -> None:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-COMMANDS = (demo, generate, convert, evaluate, benchmark, report, status, measure, diagnose, bench, cost)
+COMMANDS = (demo, generate, convert, evaluate, benchmark, report, status, measure, diagnose, bench, cost, check_gpu)
 for command in COMMANDS:
     app.command()(command)
 

@@ -128,9 +128,9 @@ def test_decoding_takes_fewer_frames_at_a_time_where_it_must(monkeypatch):
         assert len(Memory(tinier_model(), QUICK, "fast").decode(latents)) == 8
     assert asked == [8, 4, 2, 1]
     asked.clear()
-    with pytest.warns(RuntimeWarning, match="decoding [21] frames"):
+    with pytest.warns(RuntimeWarning, match="decoding 1 frames"):
         Memory(tinier_model(), QUICK, "offload").decode(latents)
-    assert asked == [4, 2, 1]
+    assert asked == [2, 1]
 
 
 @pytest.mark.parametrize(("fit", "chunk", "expected"), [(0, None, 1), (3, None, 3), (5, 4, 4), (20, None, 8)])

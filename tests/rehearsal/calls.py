@@ -1,5 +1,6 @@
 """Every public call, given tensors of a device: functions of a model in half precision and, for some, of a run."""
 
+import json
 from dataclasses import replace
 
 import torch
@@ -8,13 +9,16 @@ import sgi2v_lab as sg
 from sgi2v_lab import explore
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.efficiency.memory import MEMORY_MODES
+from sgi2v_lab.evaluation.diagnosis import Diagnosis, diagnose
+from sgi2v_lab.evaluation.experiments.evaluate import evaluate
+from sgi2v_lab.evaluation.metrics import measure
 from sgi2v_lab.features import features_with_graph
 from sgi2v_lab.optimize import OPTIMIZERS, optimize_latents
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.settings import FEATURE_KINDS
 from sgi2v_lab.widgets import FeatureExplorer, FrequencyExplorer, LossExplorer
 from sgi2v_lab.widgets.studio.job import Job
-from tests.helpers.tiny import tiny_pipeline
+from tests.helpers.tiny import tinier_pipeline, tiny_pipeline
 from tests.rehearsal.conftest import boxes, parts
 
 # public names that see no tensor of a device: files, drawings, settings, what works on the CPU's own
@@ -37,7 +41,6 @@ ON_THE_CPU = (
     "read_image",
     "fit_image",
     "to_tensor",
-    "objmc",
     "gaussian_weight",
     "butterworth_mask",
     "Model",
@@ -50,7 +53,8 @@ ON_THE_CPU = (
     "__version__",
 )
 CALLS = {}
-NEEDS_RUN = ("explorers", "widgets")
+NEEDS_RUN = ("explorers", "widgets", "metrics", "diagnosis")
+SMALL_ONLY = ("load", "widgets", "studio_job", "generate", "metrics", "diagnosis", "evaluate")
 
 
 def covers(*names: str):
@@ -253,3 +257,28 @@ def call_studio_job(model, _):
     controlled, plain = job.run()
     on_cpu(controlled.video, plain.video)
     assert told[-1].fraction == 1.0 and list(controlled.losses) == [1]
+
+
+# --- evaluation, which works on videos on the CPU: what comes from a device is brought there
+
+
+@covers("objmc", "trackers lk, dis and ncc", "measure", "metrics of a video")
+def call_metrics(model, run):
+    video = run.video.to("meta")
+    for tracker in ("lk", "dis", "ncc"):
+        assert sg.objmc(video, run.boxes, tracker).value >= 0
+    measure(video, image=run.image.to("meta"), boxes=run.boxes, reference=video)
+
+
+@covers("diagnose")
+def call_diagnosis(model, run):
+    assert isinstance(diagnose(run, model=model), Diagnosis)
+
+
+@covers("evaluate, with a device")
+def call_evaluate(model, folder):
+    tinier_pipeline().save_pretrained(folder / "model")
+    (folder / "model" / "settings.json").write_text(json.dumps(model.settings.model_dump(mode="json")))
+    evaluate(folder / "out", model=str(folder / "model"), methods=("none", "sgi2v"), samples=1, device="meta")
+    records = [json.loads(path.read_text()) for path in (folder / "out").rglob("*.json")]
+    assert records and not any(isinstance(record, dict) and record.get("error") for record in records), records

@@ -1,15 +1,15 @@
 import pytest
 
 import sgi2v_lab as sg
-from tests.rehearsal.calls import CALLS, NEEDS_RUN
+from tests.rehearsal.calls import CALLS, NEEDS_RUN, SMALL_ONLY
 from tests.rehearsal.conftest import COVERED, given, on_device
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("load", "widgets", "studio_job", "generate")])
+@pytest.mark.parametrize("name", sorted(set(CALLS) - set(SMALL_ONLY)))
 def test_a_public_call_at_full_size(name, svd):
-    """But for loading, which needs weights, and widgets, which do what `explore` does; `generate` comes below."""
+    """But for loading and widgets; evaluation works on the CPU; `generate` is in test_memory."""
     names, call = CALLS[name]
     with on_device(svd).in_use():
         run = None

@@ -51,6 +51,9 @@ class MeasuredVideo:
     tracker: str | PointTracker | None = None  # for everything; None: each metric's own
 
     def __post_init__(self) -> None:
+        for name in ("video", "image", "boxes", "objects", "camera", "reference"):
+            if getattr(self, name) is not None:  # metrics and trackers work on the CPU
+                object.__setattr__(self, name, getattr(self, name).cpu())
         for name in ("boxes", "objects", "camera"):
             boxes = getattr(self, name)
             if boxes is not None and len(boxes):  # each metric says for itself whether it needs one
