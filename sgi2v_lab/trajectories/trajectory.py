@@ -166,7 +166,7 @@ class Trajectory:
         last = None
         if to is not None and by is not None:
             raise InputError("both to= and by= say where the box goes: expected one of them")
-        if to is not None and np.size(to) == 4:
+        if isinstance(to, Sequence | np.ndarray | Tensor) and len(to) == 4:
             if scale != 1:
                 raise InputError(
                     f"to= is a whole box and scale is {scale:g}: expected one of them to give the last size"

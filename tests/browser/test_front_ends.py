@@ -50,7 +50,8 @@ def draw(notebook, which, x0, y0, x1, y1):
 
 def drawn(name, box):
     """For `wait_for`: whether the last of the kernel's boxes is this one."""
-    return f"{name}.trajectories[-1].boxes(1)[0].sub(__import__('torch').tensor({box})).abs().max().item() <= {NEAR}"
+    last = f"{name}.trajectories[-1].boxes(1)[0].sub(__import__('torch').tensor({box})).abs().max().item() <= {NEAR}"
+    return f"len({name}.trajectories) > 0 and {last}"
 
 
 @pytest.fixture(scope="module")

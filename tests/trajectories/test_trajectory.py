@@ -127,7 +127,8 @@ def test_a_path_beside_the_box_is_shifted_to_it():
 def test_move_to_a_point_by_a_step_and_to_a_box():
     to = Trajectory.move(BOX, to=(120, 40)).boxes(8)
     assert torch.equal(to, Trajectory.move(BOX, by=(100, 0)).boxes(8))
-    assert torch.equal(to, Trajectory.move(BOX, to=(110, 20, 130, 60)).boxes(8))
+    for box in ((110, 20, 130, 60), torch.tensor([110, 20, 130, 60]), np.array([110, 20, 130, 60])):
+        assert torch.equal(to, Trajectory.move(BOX, to=box).boxes(8))
     assert torch.equal(to, Trajectory.move(BOX, via=[(120, 40)]).boxes(8))
 
 

@@ -19,6 +19,7 @@ class ObjMC:
 
     value: float
     per_object: Float[Tensor, "boxes"]
+    per_frame: Float[Tensor, "frames"]
     tracks: Tracks
     tracker: str
     resolution: tuple[int, int]  # width, height
@@ -29,7 +30,8 @@ class ObjMC:
         """ObjMC by the tracks that other metrics share."""
         tracks, size = given.box_tracks, (given.video.shape[-1], given.video.shape[-2])
         distance = (tracks.points - centres(given.asked)).norm(dim=-1)
-        return cls(distance.mean().item(), distance.mean(dim=1), tracks, tracks.tracker, size, len(given.video))
+        means = distance.mean().item(), distance.mean(dim=1), distance.mean(dim=0)
+        return cls(*means, tracks, tracks.tracker, size, len(given.video))
 
     def as_dict(self) -> dict[str, object]:
         """Plain numbers and lists for JSON."""
