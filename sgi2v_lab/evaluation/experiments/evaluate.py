@@ -115,12 +115,12 @@ def evaluate(
     pairs: dict[str | None, list[tuple[PlannedTask, VideoTask]]] = {}  # by precision
     models = {arm.dtype: load_model(model, device, arm.dtype) if arm.dtype else loaded for arm in arms}
     for precision, used in models.items():
-        weights[precision or "default"] = fingerprint(used)
+        weights[precision or "default"] = digest = fingerprint(used)
         pairs[precision] = [
             pair
             for arm in arms
             if arm.dtype == precision
-            for pair in _tasks_of(arm, own, used, opened, _asked_of(arm, questions, found), seeds, fingerprint(used))
+            for pair in _tasks_of(arm, own, used, opened, _asked_of(arm, questions, found), seeds, digest)
         ]
     planned = [task for some in pairs.values() for task, _ in some]
     if not planned:
