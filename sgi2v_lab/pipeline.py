@@ -48,8 +48,8 @@ class Run:
     sigmas: list[float]  # noise level of every step
     seconds: dict[str, float]  # by stage: encode, denoise (with the optimisation), decode
     trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with what was asked to be kept
-    # of a video that is longer than the model makes at once: its parts. Their steps are numbered on in `losses` and
-    # `sigmas`, their seconds are added up, and each keeps its own trace
+    # The runs that a longer video is made of; else empty. Its `losses` and `sigmas` number their steps consecutively, its
+    # `seconds` are their sums, and each keeps its own trace.
     segments: tuple["Run", ...] = ()
 
     @property
@@ -88,10 +88,10 @@ def generate(
         seed: fixes all noise. On a CPU the same seed and memory mode give the same video, to the bit; on a GPU, up to
             rounding.
         fit: "stretch" (as the reference does), "crop" or "pad"; the boxes are carried along.
-        frames: of a video longer than the model makes at once: it goes on from its last frame, one run of the model
-            after the other, with the seeds seed, seed + 1, ... The trajectories span the whole video. Where a segment
-            begins, the boxes that are out of sight are left out of it. The picture gets worse with every segment, as
-            "Longer videos" in sgi2v_lab/README.md measures.
+        frames: for a video longer than the model makes at once. It is made in segments, each a run of the model that
+            starts from the last frame before it, with the seeds seed, seed + 1, ... The trajectories span the whole
+            video; a box that is out of sight where a segment begins is left out of that segment. Quality falls with
+            every segment: see "Longer videos" in sgi2v_lab/README.md.
         trace: what to keep of every step: "latents" (before, optimized, mixed, after), "denoised" (the guess of the
             clean latents), "optimization" (each iteration's loss terms, gradient and latents).
         memory: "auto" adapts to what is free; or one of `MEMORY_MODES` (`efficiency.memory`). Where memory runs out, a

@@ -8,7 +8,9 @@ import pytest
 import torch
 from jaxtyping import config as jaxtyping_config
 
+from sgi2v_lab.baselines.registry import METHODS
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.explore import inspect_run
 from sgi2v_lab.models.load import TOY, load_model
 from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.pipeline import Run, generate
@@ -388,6 +390,20 @@ def test_the_record_of_a_longer_video_counts_all_steps(longer):
         assert len(part.trace) == steps
     for stage, seconds in longer.seconds.items():
         assert seconds == pytest.approx(sum(part.seconds[stage] for part in longer.segments))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_goes_on(method):
+    made = run(MOVING, QUICK, frames=4, method=method)
+    first, second = made.segments
+    assert len(made.video) == 4 and torch.equal(second.image, first.video[-1])
+    assert torch.equal(made.video, torch.cat([first.video, second.video[1:2]]))
+
+
+def test_explorers_ask_for_a_part(longer):
+    with pytest.raises(InputError, match="3 parts, run.segments"):
+        inspect_run(tiny_model(), longer)
+    assert torch.equal(inspect_run(tiny_model(), longer.segments[1]).video, longer.segments[1].video)
 
 
 def test_working_steps_are_those_of_each_segment():

@@ -62,8 +62,8 @@ def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | Po
         tracker: A name in `trackers.track.TRACKERS`, or a `PointTracker`; None for the default.
 
     Raises:
-        InputError: No video or no boxes of these shapes, or not of finite numbers; one frame only; no box, boxes for
-            another number of frames or outside the first one; an unknown tracker, or one that gives NaN.
+        InputError: A video or boxes of another shape, or with NaN; one frame only; no box, boxes for another number of
+            frames or outside the first one; an unknown tracker, or one whose tracks have NaN.
     """
     for name, given, axes, last in (("video", video, 4, None), ("boxes", boxes, 3, 4)):
         if not isinstance(given, Tensor) or given.ndim != axes or (last and given.shape[-1] != last):
