@@ -48,8 +48,8 @@ class Run:
     sigmas: list[float]  # noise level of every step
     seconds: dict[str, float]  # by stage: encode, denoise (with the optimisation), decode
     trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with what was asked to be kept
-    # The runs that a longer video is made of; else empty. Its `losses` and `sigmas` number their steps consecutively, its
-    # `seconds` are their sums, and each keeps its own trace.
+    # The runs that a longer video is made of; else empty. Its `losses` and `sigmas` go on counting from run to run, its
+    # `seconds` are sums, and each run keeps its own trace.
     segments: tuple["Run", ...] = ()
 
     @property

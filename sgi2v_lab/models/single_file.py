@@ -1,9 +1,9 @@
 """A single-file checkpoint of Stable Video Diffusion, as the original code and ComfyUI keep it, put into a model.
 
-Such a file has the original code's names and no configurations, so it needs a model of the same networks.
-The UNet is always taken from it, and so are the VAE's encoder, the VAE's decoder and the image encoder, each where the
-file holds it. The rest stays the model's own. diffusers cannot read these files (its `from_single_file` knows no SVD);
-the names are those in its `scripts/convert_svd_to_diffusers.py`, and in DiffSynth-Studio for all but the UNet.
+Such a file has the original code's names and no configurations, so it needs a model of the same networks. Its UNet is
+taken, and its VAE encoder, VAE decoder and image encoder where it holds them; the rest stays the model's own.
+diffusers' `from_single_file` does not know SVD. The names are those of its `scripts/convert_svd_to_diffusers.py` (UNet)
+and of DiffSynth-Studio's `svd_*.py` (the rest).
 """
 
 import re
@@ -41,8 +41,7 @@ ATTENTION = {
     "time_pos_embed.0.": "time_pos_embed.linear_1.",
     "time_pos_embed.2.": "time_pos_embed.linear_2.",
 }
-# the other parts by the beginning of their names. The VAE's encoder is the one that the picture's latents come from;
-# `first_stage_model` has another copy, without the last layer (quant_conv)
+# How the names of the other parts begin; the VAE's encoder is the one that encodes the first frame there.
 PARTS = ("conditioner.embedders.3.encoder.", "first_stage_model.decoder.", "conditioner.embedders.0.")
 VISUAL = PARTS[2] + "open_clip.model.visual."
 SPELLINGS = (
