@@ -139,6 +139,8 @@ def inspect_latents(
 
 def model_of(model: Model, run: Run) -> Model:
     """The model in the precision in which it made the run; InputError where the run's latents cannot be its own."""
+    if run.segments:
+        raise InputError(f"the run is a longer video; look into one of its {len(run.segments)} parts, run.segments")
     if tuple(run.latents.shape[1:]) != model.latent_shape(run.settings)[1:]:
         raise InputError(
             f"the run's latents have shape {tuple(run.latents.shape)}, but {model.name} makes "

@@ -272,6 +272,18 @@ COMMANDS = {
     "a seed of a power": (None, ["generate", "picture.png", "--no-control", "--seed", "1e3"], 2, "generate --help"),
     "a step alone": (None, ["generate", "picture.png", "--boxes", "boxes.json", "--control-steps", "5"], 2, "such as"),
     "one frame": (None, ["generate", "picture.png", "--no-control", "--num-frames", "1"], 2, "num_frames is 1"),
+    "fewer frames than the model makes": (
+        None,
+        ["generate", "picture.png", "--no-control", "--frames", "2"],
+        2,
+        f"at once, is {FRAMES}) is 2; expected",
+    ),
+    "a longer video than its boxes": (
+        lambda: write("b.npy", np.array([[BOX] * FRAMES])),
+        ["generate", "picture.png", "--boxes", "b.npy", "--frames", "5"],
+        2,
+        "--resample",
+    ),
     "a negative width": (None, ["generate", "picture.png", "--no-control", "--width=-64"], 2, "width is -64"),
     "a rate of nothing": (None, ["generate", "picture.png", "--no-control", "--fps", "0"], 2, "fps is 0"),
     "an unknown preset": (None, ["generate", "picture.png", "--no-control", "--preset", "turbo"], 2, "turbo"),

@@ -8,10 +8,13 @@ import pytest
 import torch
 from jaxtyping import config as jaxtyping_config
 
+from sgi2v_lab.baselines.registry import METHODS
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.explore import inspect_run
 from sgi2v_lab.models.load import TOY, load_model
 from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.pipeline import Run, generate
+from sgi2v_lab.sampling import denoise
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, picture, tiny_model, tiny_pipeline
@@ -314,6 +317,8 @@ def test_a_model_may_be_named(monkeypatch):
         ({"trajectories": 5}, "the trajectories are a int"),
         ({"image": None}, "None is a NoneType"),
         ({"trace": "everything"}, "trace 'everything'"),
+        ({"frames": 4.5}, "is 4.5; expected a whole number"),
+        ({"frames": "7"}, "is '7'; expected a whole number"),
     ],
 )
 def test_what_is_no_such_thing_is_named(monkeypatch, options, complaint):
@@ -335,6 +340,102 @@ def test_a_stretch_is_told():
 def test_the_models_own_settings_are_the_default():
     own = dataclasses.replace(tiny_model(), settings=QUICK)
     assert generate(own, picture(), progress=False).settings == QUICK
+
+
+@pytest.fixture(scope="module")
+def longer():
+    """Three segments of three frames, of which the last frame of all is cut off: 3 + 2 + 2 - 1."""
+    return run(MOVING, frames=6, trace=("latents",))
+
+
+def test_a_video_of_the_models_own_length_is_the_plain_one_to_the_bit(plain, controlled):
+    for trajectories, expected in ((None, plain), (MOVING, controlled)):
+        again = run(trajectories, frames=np.int64(FRAMES))
+        assert torch.equal(again.video, expected.video)
+        assert torch.equal(again.latents, expected.latents)
+        assert (again.losses, again.segments) == (expected.losses, ())
+
+
+def test_a_longer_video_goes_on_from_its_last_frame(longer):
+    assert longer.video.shape == (6, 3, HEIGHT, WIDTH)
+    assert longer.latents.shape == (6, 4, HEIGHT // 8, WIDTH // 8)
+    assert torch.equal(longer.image, picture())
+    assert [part.seed for part in longer.segments] == [817, 818, 819]
+    for before, after in pairwise(longer.segments):
+        assert torch.equal(after.image, before.video[-1])
+    for n, part in enumerate(longer.segments):
+        shown = longer.video[2 * n : 2 * n + 3]
+        assert torch.equal(part.video[1 : len(shown)], shown[1:])
+    # each segment is what a plain call makes of the picture, the path's piece and the seed
+    second = longer.segments[1]
+    by_hand = run(second.boxes, image=second.image, seed=818)
+    assert torch.equal(by_hand.video, second.video)
+    assert by_hand.losses == second.losses
+
+
+def test_a_path_over_a_longer_video_is_continuous(longer):
+    assert torch.equal(longer.boxes, MOVING.boxes(6))
+    for n, part in enumerate(longer.segments):
+        asked = longer.boxes[:, 2 * n : 2 * n + 3]
+        assert torch.equal(part.boxes[:, : asked.shape[1]], asked)
+        assert torch.equal(part.boxes[:, asked.shape[1] :], asked[:, -1:].expand(-1, 3 - asked.shape[1], -1))
+
+
+def test_the_record_of_a_longer_video_counts_all_steps(longer):
+    steps = SETTINGS.num_inference_steps
+    assert list(longer.losses) == [1, 2, 1 + steps, 2 + steps, 1 + 2 * steps, 2 + 2 * steps] == longer.working_steps
+    for n, part in enumerate(longer.segments):
+        assert longer.sigmas[n * steps : (n + 1) * steps] == part.sigmas
+        assert {step + n * steps: losses for step, losses in part.losses.items()}.items() <= longer.losses.items()
+        assert len(part.trace) == steps
+    for stage, seconds in longer.seconds.items():
+        assert seconds == pytest.approx(sum(part.seconds[stage] for part in longer.segments))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_goes_on(method):
+    made = run(MOVING, QUICK, frames=4, method=method)
+    first, second = made.segments
+    assert len(made.video) == 4 and torch.equal(second.image, first.video[-1])
+    assert torch.equal(made.video, torch.cat([first.video, second.video[1:2]]))
+
+
+def test_explorers_ask_for_a_part(longer):
+    with pytest.raises(InputError, match="3 parts, run.segments"):
+        inspect_run(tiny_model(), longer)
+    assert torch.equal(inspect_run(tiny_model(), longer.segments[1]).video, longer.segments[1].video)
+
+
+def test_working_steps_are_those_of_each_segment():
+    settings = SETTINGS.replace(early_stop=0.5, num_inference_steps=4)
+    losses = {1: [4.0], 2: [1.0], 5: [1.0], 6: [0.9]}
+    found = dataclasses.replace(run(None, QUICK), settings=settings, losses=losses)
+    assert found.working_steps == [1, 5, 6]
+
+
+def test_a_box_that_left_the_picture_is_left_out_of_the_segments_after():
+    """The first box is gone from the third frame on, the second one stays."""
+    gone = Trajectory.move((16, 8, 48, 40), by=(600, 0))
+    parts = run(Trajectories((WIDTH, HEIGHT), (gone, MOVING[1])), QUICK, frames=5).segments
+    assert [len(part.boxes) for part in parts] == [2, 1]
+    assert torch.equal(parts[1].boxes[0], MOVING[1].boxes(3))
+
+
+def test_memory_that_runs_out_in_a_segment_leaves_the_next_ones_lean(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "sgi2v_lab.pipeline.method_of", lambda *_: lambda model, given, noise, last: failing(model, given, noise, last)
+    )
+
+    def failing(model, given, noise, last):
+        asked.append(last)
+        if len(asked) == 1:
+            raise torch.OutOfMemoryError("out of memory")
+        yield from denoise(model, given, noise, QUICK, after=last)
+
+    with pytest.warns(RuntimeWarning, match="memory mode 'selective'") as told:
+        run(None, QUICK, frames=5, memory="fast")
+    assert len(asked) == 3 and len([one for one in told if "memory mode" in str(one.message)]) == 1
 
 
 def outside_later() -> Trajectories:
@@ -362,6 +463,14 @@ def outside_later() -> Trajectories:
         # in sight by less than a cell, so that no cell of the latents' is in it
         ({"trajectories": Trajectories((WIDTH, HEIGHT), (Trajectory.pin((-16, 0, 3, 40)),))}, "no cell"),
         ({"trajectories": outside_later()}, "nothing to follow"),
+        ({"frames": 2}, "frames .*at once, is 3.* is 2; expected a whole number, from 3"),
+        ({"frames": True}, "is True"),
+        ({"frames": 10**6}, "to 1000"),
+        ({"frames": 5, "trajectories": MOVING.boxes(3)}, "given for 3 frames but 5.*resample"),
+        (
+            {"frames": 5, "trajectories": Trajectory.move((16, 8, 48, 40), by=(300, 0))},
+            "in segment 2, from frame 2 on, no box.*fewer frames",
+        ),
         (
             {
                 "trajectories": Trajectories(

@@ -78,7 +78,11 @@ def generate(
         bool,
         typer.Option("--compare", help="Make a video without control too, show both side by side and measure them."),
     ] = False,
-    frames: Annotated[bool, typer.Option("--frames", help="Write every frame as a PNG file too.")] = False,
+    frames: Annotated[
+        int | None,
+        typer.Option(help="Frames of a longer video, which goes on from its last frame and gets worse on the way."),
+    ] = None,
+    png: Annotated[bool, typer.Option("--png", help="Write every frame as a PNG file too.")] = False,
     fit: Annotated[
         str, typer.Option(help="How the picture is brought to the video's size: stretch, crop or pad.")
     ] = "stretch",
@@ -165,13 +169,14 @@ def generate(
             picture = reference_image(prompt, prompt_model, drawn, seed=seed, **options)
             asked = boxes and load_trajectories(boxes, picture.size, **reading)
         options = {"settings": settings, "seed": seed, "fit": fit, "memory": memory, "progress": sys.stderr.isatty()}
+        options["frames"] = frames
         run = make(loaded, picture, asked if control else None, method=method, **options)
         runs = {"controlled" if control else "uncontrolled": run}
         if compare:
             runs["uncontrolled"] = make(loaded, picture, None, **options)
         picture.save(folder / "image.png")
         write_run(folder, run, run.boxes, asked)
-        if frames:
+        if png:
             write_frames(folder / "frames", run.video)
         record = {"command": "generate", **run_record(run), "fit": fit}
         if prompt is not None:

@@ -36,7 +36,6 @@ def measure(
     from sgi2v_lab.evaluation.metrics import measure as take
     from sgi2v_lab.evaluation.trackers.track import TRACKERS, get_tracker
     from sgi2v_lab.images.read import fit_image, read_image, to_tensor
-    from sgi2v_lab.images.resize import Fit
     from sgi2v_lab.trajectories.camera import is_camera
     from sgi2v_lab.trajectories.files import load_trajectories
     from sgi2v_lab.video import read_video
@@ -44,8 +43,7 @@ def measure(
     get_tracker(tracker)  # an unknown name ends here, before the metrics take it for a reason of their own
     pixels = read_video(video)
     size = (pixels.shape[-1], pixels.shape[-2])
-    drawn = load_trajectories(boxes, size if boxes.suffix.lower() == ".npy" else None, resample=resample)
-    trajectories = drawn.fitted(Fit.plan(drawn.image_size, size))
+    trajectories = load_trajectories(boxes, size, resample=resample, fit_boxes=True)
     trajectories.validate(len(pixels))
     asked = trajectories.boxes(len(pixels))
     camera = torch.tensor([is_camera(each) for each in trajectories])

@@ -41,6 +41,8 @@ def run_record(run: Run) -> dict[str, object]:
         "model": run.model,
         "method": run.method,
         "seed": run.seed,
+        "frames": len(run.video),
+        "segments": max(1, len(run.segments)),
         "controlled": run.boxes is not None,
         "settings": run.settings.as_dict(),
         "sigmas": run.sigmas,

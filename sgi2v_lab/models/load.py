@@ -17,7 +17,7 @@ from sgi2v_lab.models.identity_blocks import remove_identities
 from sgi2v_lab.models.lora import add_lora
 from sgi2v_lab.models.model import DTYPES, Model
 from sgi2v_lab.models.presets import SVD_PRESETS, read_presets
-from sgi2v_lab.models.single_file import is_single_file, put_unet
+from sgi2v_lab.models.single_file import is_single_file, put_networks
 from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 
@@ -57,8 +57,9 @@ def load_model(
 ) -> Model:
     """Load "toy", "svd", "svd-xt", a folder, or a hub id, in diffusers' StableVideoDiffusionPipeline format.
 
-    What changes its UNet is added behind a plus sign: a LoRA, with its scale if that is not 1
-    ("svd+style.safetensors:0.8"), or the UNet of a single-file checkpoint ("svd-xt+/home/me/svd_xt.safetensors").
+    What changes its weights is added behind a plus sign: a LoRA of the UNet, with its scale if that is not 1
+    ("svd+style.safetensors:0.8"), or a single-file checkpoint ("svd-xt+/home/me/svd_xt.safetensors"): its UNet, and its
+    VAE and image encoder where it holds them; the rest, all configurations included, is that of the model before it.
 
     Only safetensors are read, whole or in shards, in full or in half precision, and no remote code is run. `device`
     defaults to the best there is, `dtype` ("fp32", "bf16", "fp16" or a torch dtype) to fp32 on CPU and fp16 elsewhere.
@@ -85,7 +86,7 @@ def load_model(
         raise InputError(f"{name} does not fit into the memory of {device}; try dtype fp16, or device cpu") from error
     for path, scale in adapters:
         if is_single_file(path):
-            put_unet(pipeline.unet, path)
+            put_networks(pipeline, path)
         else:
             add_lora(pipeline.unet, path, scale)
     settings = own_settings(source)
@@ -147,8 +148,8 @@ def resolve(name: str) -> tuple[str, bool]:
         return source, True
     if folder.is_file() and folder.suffix in (".safetensors", ".ckpt"):
         raise InputError(
-            f"{folder} is a single file: expected a model to put it into, whose VAE and image encoder are used, as in "
-            f"svd+{folder} or svd-xt+{folder}"
+            f"{folder} is a single file, which has no configurations: expected a model to put it into, whose own are "
+            f"used, as in svd+{folder} or svd-xt+{folder}"
         )
     if folder.exists() or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source, re.ASCII):
         raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")

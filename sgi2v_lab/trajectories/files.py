@@ -127,7 +127,7 @@ def load_trajectories(
     try:
         loaded = _loaded(content, image_size, units, box_size)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
     if image_size is not None and loaded.image_size != image_size:
         if not fit_boxes:
             raise InputError(

@@ -28,6 +28,7 @@ from sgi2v_lab.trajectories.trajectory import Trajectory
 __all__ = [
     "UNITS",
     "BoxSize",
+    "NoBoxSize",
     "from_array",
     "from_points",
     "in_units",
@@ -44,6 +45,10 @@ BoxSize = (
 FRACTIONS = "if these are fractions of the picture, say so with units='fractions'"
 NEAR = 0.25  # of a box's size: a centre farther from the corners' middle is no centre
 SAME = 1e-3  # pixels by which a box may change its size and still count as unchanged
+
+
+class NoBoxSize(InputError):
+    """Point tracks without the size of a box about them."""
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -133,10 +138,11 @@ def from_points(
     """A box about each of some points, which may be given for different numbers of frames; a single point stays.
 
     Raises:
-        InputError: there is no box size, or it is not positive; points in pixels that all lie within a single one.
+        InputError: the box size is not positive; points in pixels that all lie within a single one.
+        NoBoxSize: there is none.
     """
     if box_size is None:
-        raise InputError(
+        raise NoBoxSize(
             "these are point tracks, which say nothing of a box's size: expected a box size about them, "
             "so give box_size=(width, height)"
         )

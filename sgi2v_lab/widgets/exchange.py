@@ -6,9 +6,10 @@ from typing import Any
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.trajectories.boxes import Trajectories
-from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories
+from sgi2v_lab.trajectories.files import FORMATS, load_trajectories, save_trajectories
+from sgi2v_lab.trajectories.tracks import NoBoxSize
 
-__all__ = ["Uploads", "from_upload", "load_any_size", "to_download"]
+__all__ = ["Uploads", "from_upload", "holds_trajectories", "load_onto", "to_download"]
 
 
 class Uploads:
@@ -36,20 +37,44 @@ class Uploads:
         return b"".join(self._parts.pop(name))
 
 
-def load_any_size(path: Path, image_size: tuple[int, int]) -> Trajectories:
-    """Read trajectories for any number of frames: a .json with the picture size it names, a .npy for `image_size`."""
-    return load_trajectories(path, image_size if path.suffix.lower() == ".npy" else None, resample=True)
+def holds_trajectories(name: str, content: bytes) -> bool:
+    """Whether an upload is no picture, by its first bytes or else its name."""
+    start = content[:64].lstrip(b"\xef\xbb\xbf \t\r\n")  # a text may begin with a byte order mark and empty lines
+    named = Path(name).suffix.lower() in (*FORMATS, ".npz", ".txt")
+    return named or start.startswith((b"[", b"{", b"\x93", b"\x80", b"PK"))
 
 
-def from_upload(name: str, content: bytes, image_size: tuple[int, int]) -> Trajectories:
-    """The same from a file's name and content; InputError, in terms of that name, as `load_trajectories`."""
+def load_onto(path: Path, drawn: Trajectories, selected: int) -> Trajectories:
+    """Read trajectories, for any number of frames, onto the picture of those drawn; others' pictures are stretched.
+
+    Boxes about point tracks, whose size their file does not say, are as large as the selected box.
+
+    Raises:
+        InputError: as `load_trajectories`; or no box is selected and its size is needed.
+    """
+    options = {"image_size": drawn.image_size, "resample": True, "fit_boxes": True}
+    try:
+        return load_trajectories(path, **options)
+    except NoBoxSize:
+        if selected < 0:
+            raise InputError(
+                f"{path} holds point tracks, which say nothing of a box's size: expected a box to take it from, so "
+                "draw one around the object and open the file again"
+            ) from None
+        x0, y0, x1, y1 = drawn[selected].keys[0].box
+        return load_trajectories(path, box_size=(x1 - x0, y1 - y0), **options)
+
+
+def from_upload(name: str, content: bytes, drawn: Trajectories, selected: int) -> Trajectories:
+    """The same from a file's name and content; InputError in terms of that name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"upload{Path(name).suffix.lower()}"
         path.write_bytes(content)
         try:
-            return load_any_size(path, image_size)
+            return load_onto(path, drawn, selected)
         except InputError as error:
-            raise InputError(str(error).replace(str(path), name)) from None
+            remedy = str(error).replace("units='fractions'", "load_trajectories(..., units='fractions') in Python")
+            raise InputError(remedy.replace(str(path), name)) from None
 
 
 def to_download(trajectories: Trajectories, suffix: str, num_frames: int) -> tuple[str, bytes]:

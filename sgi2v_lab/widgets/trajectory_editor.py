@@ -18,6 +18,7 @@ import PIL.Image
 import traitlets
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.images.read import Picture, read_image
 from sgi2v_lab.images.resize import FITS, Fit
 from sgi2v_lab.images.segmentation import object_box
 from sgi2v_lab.trajectories import camera
@@ -29,8 +30,8 @@ from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.video import PALETTE
 from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, with_camera
-from sgi2v_lab.widgets.exchange import Uploads, from_upload, load_any_size, to_download
-from sgi2v_lab.widgets.pictures import Picture, encoded, read_any
+from sgi2v_lab.widgets.exchange import Uploads, from_upload, holds_trajectories, load_onto, to_download
+from sgi2v_lab.widgets.pictures import encoded
 from sgi2v_lab.widgets.remarks import Remark, remarks_on
 from sgi2v_lab.widgets.threads import TURN, OneAtATime
 
@@ -93,7 +94,7 @@ class TrajectoryEditor(OneAtATime):
         """Open an editor.
 
         Args:
-            image: anything that `read_any` reads; None leaves the picture to be opened in the browser.
+            image: anything that `read_image` takes; None leaves the picture to be opened in the browser.
             trajectories: to begin with, in pixels of `image`.
             model: a `Model`, which says number of frames, size, latent factor, motion bucket and fps; else SVD's count.
             **traits: any attribute by name; it counts before the model's.
@@ -129,7 +130,7 @@ class TrajectoryEditor(OneAtATime):
     @image.setter
     def image(self, picture: Picture) -> None:
         """Set it from anything that the constructor takes; InputError if it cannot be read."""
-        image = read_any(picture)
+        image = read_image(picture)
         with self.hold_sync():
             self._image = image
             self._picture, self._size = encoded(image), image.size
@@ -238,16 +239,16 @@ class TrajectoryEditor(OneAtATime):
         self.trajectories = replace(self.trajectories, trajectories=(*rest[:index], keyed, *rest[index + 1 :]))
 
     def load(self, path: str | os.PathLike) -> None:
-        """Read trajectories from a .json or .npy file.
+        """Read trajectories from a file of any format.
 
-        Those of a .json made on a picture of another size are carried over, stretched.
+        Those made on a picture of another size are stretched; point tracks get boxes as large as the selected one.
 
         Raises:
-            InputError: if there is no picture yet, or as `load_trajectories` does.
+            InputError: if there is no picture yet, or as `load_onto` does.
         """
         if self._image is None:
             raise InputError("there is no picture yet: expected one to load trajectories onto, so set editor.image")
-        self.trajectories = self._on_picture(load_any_size(Path(path), tuple(self._size)))
+        self.trajectories = load_onto(Path(path), self.trajectories, self.selected)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the trajectories to a .json or .npy file; InputError as `save_trajectories`."""
@@ -285,12 +286,12 @@ class TrajectoryEditor(OneAtATime):
             self.send({"kind": "problem", "to": message.get("kind"), "text": text})
 
     def _open(self, name: str, content: bytes) -> None:
-        if Path(name).suffix.lower() not in (".json", ".npy"):
+        if not holds_trajectories(name, content):
             self.image = content
         elif self._image is None:
             raise InputError(f"there is no picture for {name} yet: expected one, so open the picture first")
         else:
-            self.trajectories = self._on_picture(from_upload(name, content, tuple(self._size)))
+            self.trajectories = from_upload(name, content, self.trajectories, self.selected)
 
 
 def _traits_of(model: Any) -> dict[str, int]:  # a Model: importing it would load all of diffusers to draw a box

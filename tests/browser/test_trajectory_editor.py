@@ -1,5 +1,6 @@
 """The trajectory editor in JupyterLab and in Notebook 7: what is drawn with mouse and keys is what the kernel has."""
 
+import base64
 import json
 
 import numpy as np
@@ -33,6 +34,12 @@ def restart(text=None):
 editor
 """
 NEAR = 2  # pixels of the picture
+DROP = """async (stage, [name, content]) => {
+  const bytes = await (await fetch(`data:;base64,${content}`)).arrayBuffer();
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name));
+  stage.dispatchEvent(new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer: data}));
+}"""
 
 
 @pytest.fixture(scope="module", params=FRONT_ENDS)
@@ -262,6 +269,21 @@ def test_files_out_and_in(notebook, hand, tmp_path):
         notebook.find("file").set_input_files(tmp_path / name)
         notebook.wait_for("len(editor.trajectories)", 1)
         assert np.abs(boxes(notebook)[5] - [100, 120, 260, 240]).max() <= NEAR
+    track = np.array([[[180, 180], [300, 200], [500, 300]]])
+    np.save(tmp_path / "tracks.npy", track)
+    spline = json.dumps([{"x": x, "y": y} for x, y in track[0].tolist()])
+    (tmp_path / "spline.txt").write_text(spline)
+    notebook.evaluate("restart()")
+    notebook.find("file").set_input_files(tmp_path / "spline.txt")
+    notebook.page.get_by_text("spline.txt holds point tracks").wait_for()
+    draw_box(notebook, hand, 100, 120, 260, 240)
+    for name in ("tracks.npy", "spline.txt"):  # with boxes as large as the selected one
+        content = base64.b64encode((tmp_path / name).read_bytes()).decode()
+        notebook.find("stage").evaluate(DROP, [name, content])
+        notebook.wait_for("len(editor.trajectories[0].keys)", 3)
+        assert np.abs(boxes(notebook)[-1] - [420, 240, 580, 360]).max() <= NEAR
+        notebook.find("undo").click()
+        notebook.wait_for("len(editor.trajectories[0].keys)", 1)
     (tmp_path / "broken.json").write_text("{")
     notebook.find("file").set_input_files(tmp_path / "broken.json")
     notebook.page.get_by_text("broken.json: invalid JSON at line 1").wait_for()

@@ -161,13 +161,15 @@ def test_every_help_text_can_be_read_without_its_options_name():
 def test_generate_compares(desk, checkpoint):
     write_array("boxes.npy", 5)
     call = ("generate", "picture.png", "--boxes", "boxes.npy", "--model", checkpoint, "--fit", "pad", "--compare")
-    made = run(*call, "--frames", "--resample")
+    made = run(*call, "--png", "--resample", "--frames", 5)
     assert made.exit_code == 0, made.output
     assert "without control" in made.stdout
     out = desk / "out" / "picture"
     assert {"comparison.mp4", "uncontrolled.mp4", "tracks.png", "frames"} <= {p.name for p in out.iterdir()}
-    assert len(list((out / "frames").iterdir())) == FRAMES
-    assert json.loads((out / "run.json").read_text())["objmc"]["resolution"] == [128, 64]
+    assert len(list((out / "frames").iterdir())) == 5
+    record = json.loads((out / "run.json").read_text())
+    assert record["objmc"]["resolution"] == [128, 64] and record["objmc"]["frames"] == 5
+    assert (record["frames"], record["segments"]) == (5, 2)
 
 
 def test_generate_reads_the_papers_folders(desk, checkpoint):

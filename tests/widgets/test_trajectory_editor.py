@@ -1,3 +1,4 @@
+import io
 import json
 import re
 import threading
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.images.read import read_image
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories
 from sgi2v_lab.trajectories.geometry import EASINGS
@@ -16,7 +18,7 @@ from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.widgets.bundle import STATIC, script
 from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, is_camera, with_camera
 from sgi2v_lab.widgets.exchange import Uploads, to_download
-from sgi2v_lab.widgets.pictures import LOSSLESS_UP_TO, encoded, read_any
+from sgi2v_lab.widgets.pictures import LOSSLESS_UP_TO, encoded
 from sgi2v_lab.widgets.remarks import FULL_SPEED, remarks_on
 from sgi2v_lab.widgets.trajectory_editor import TrajectoryEditor
 
@@ -120,7 +122,7 @@ def test_the_state_is_all_a_reloaded_page_needs(editor):
     editor.trajectories = BOTH
     state = editor.get_state()
     assert state["_document"] == as_document(BOTH)
-    assert read_any(state["_picture"]).size == tuple(state["_size"]) == SIZE
+    assert read_image(state["_picture"]).size == tuple(state["_size"]) == SIZE
     assert state["_choices"]["easings"] == list(EASINGS)
     assert state["_choices"]["camera"] == list(CAMERA_MOVES)
     json.dumps({name: value for name, value in state.items() if name not in ("_picture", "layout")})
@@ -136,13 +138,14 @@ def test_pictures_of_every_kind(tmp_path):
     floats = torch.from_numpy(array).permute(2, 0, 1) / 255
     for given in (image, array, floats, tmp_path / "a.png", str(tmp_path / "a.png"), (tmp_path / "a.png").read_bytes()):
         assert (np.array(TrajectoryEditor(given).image) == array).all()
-    with pytest.raises(InputError, match="expected uint8"):
-        TrajectoryEditor(array / 255)
+    assert (np.array(TrajectoryEditor(array / 255).image) == array).all()
+    with pytest.raises(InputError, match="expected .height, width, 3."):
+        TrajectoryEditor(array[..., :2])
 
 
 def test_large_pictures_are_sent_small():
     side = int(LOSSLESS_UP_TO**0.5) + 8
-    assert (np.array(read_any(encoded(picture((64, 64))))) == np.array(picture((64, 64)))).all()
+    assert (np.array(read_image(encoded(picture((64, 64))))) == np.array(picture((64, 64)))).all()
     assert encoded(picture((side, side)))[:2] == b"\xff\xd8"  # JPEG
 
 
@@ -150,7 +153,7 @@ def test_the_browser_gets_no_more_pixels_than_it_shows():
     given = picture((4096, 1024))
     editor = TrajectoryEditor(given)
     assert (editor.image.size, editor._size) == ((4096, 1024), (4096, 1024))
-    assert read_any(editor._picture).size == (2048, 512)
+    assert read_image(editor._picture).size == (2048, 512)
 
 
 def test_a_new_picture_takes_the_boxes_along(editor):
@@ -258,6 +261,52 @@ def test_a_file_made_on_a_larger_picture_is_carried_over(editor):
 def test_bad_uploads_are_told_in_place(editor, name, content, complaint):
     asks(editor, [content], kind="open", name=name)
     assert complaint in editor.sent[-1][0]["text"]
+
+
+def in_file(held) -> bytes:
+    file = io.BytesIO()
+    np.save(file, held) if isinstance(held, np.ndarray) else torch.save(held, file)
+    return file.getvalue()
+
+
+TRACKS = np.array([[[30.0, 60], [60, 65], [90, 70]], [[200, 100], [190, 90], [180, 80]]])
+SPLINES = json.dumps([[{"x": x, "y": y} for x, y in track] for track in TRACKS.tolist()])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("spline.json", SPLINES.encode()),
+        ("spline.txt", SPLINES.encode()),
+        ("copied from the browser", b"\n" + SPLINES.encode()),
+        ("tracks.npy", in_file(TRACKS)),
+        ("tracks.pth", in_file({"tracks": torch.from_numpy(TRACKS)})),
+        ("renamed.png", in_file(TRACKS)),
+    ],
+)
+def test_other_tools_paths_get_boxes_as_large_as_the_selected_one(editor, name, content):
+    asks(editor, [content], kind="open", name=name)
+    assert name in editor.sent[-1][0]["text"] and "draw one around the object" in editor.sent[-1][0]["text"]
+    editor.trajectories = Trajectories(SIZE, (Trajectory.pin((10, 10, 30, 50)),))
+    editor.selected = 0
+    asks(editor, [content], kind="open", name=name)
+    assert editor.sent[-1][0] == {"kind": "opened"}
+    half = np.array([10, 20])
+    expected = np.concatenate([TRACKS - half, TRACKS + half], axis=-1)
+    assert np.abs(editor.trajectories.boxes(3).numpy() - expected).max() < 1e-4
+    assert editor.trajectories.boxes(8).shape == (2, 8, 4)
+
+
+def test_tracks_with_a_box_size_of_their_own_need_no_box(editor, tmp_path):
+    torch.save({"tracks": torch.from_numpy(TRACKS), "box_size": (8, 6)}, tmp_path / "a.pth")
+    editor.load(tmp_path / "a.pth")
+    assert editor.trajectories.boxes(3)[0, 0].tolist() == [26, 57, 34, 63]
+
+
+def test_fractions_are_told_what_to_do_in_python(editor):
+    asks(editor, [in_file(np.array([[[0.5, 0.5, 0.7, 0.7]] * 3]))], kind="open", name="a.npy")
+    assert "a.npy" in editor.sent[-1][0]["text"]
+    assert "load_trajectories(..., units='fractions') in Python" in editor.sent[-1][0]["text"]
 
 
 def test_a_size_that_changes_cannot_be_saved_for_the_reference(editor):

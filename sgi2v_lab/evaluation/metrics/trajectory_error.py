@@ -29,6 +29,8 @@ class ObjMC:
     def of(cls, given: MeasuredVideo) -> "ObjMC":
         """ObjMC by the tracks that other metrics share."""
         tracks, size = given.box_tracks, (given.video.shape[-1], given.video.shape[-2])
+        if not tracks.points.isfinite().all():
+            raise InputError(f"{tracks.tracker} gives tracks of NaN or infinite numbers; try another tracker")
         distance = (tracks.points - centres(given.asked)).norm(dim=-1)
         means = distance.mean().item(), distance.mean(dim=1), distance.mean(dim=0)
         return cls(*means, tracks, tracks.tracker, size, len(given.video))
@@ -60,8 +62,19 @@ def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | Po
         tracker: A name in `trackers.track.TRACKERS`, or a `PointTracker`; None for the default.
 
     Raises:
-        InputError: No box, boxes for another number of frames or outside the first one, or an unknown tracker.
+        InputError: A video or boxes of another shape, or with NaN; one frame only; no box, boxes for another number of
+            frames or outside the first one; an unknown tracker, or one whose tracks have NaN.
     """
+    for name, given, axes, last in (("video", video, 4, None), ("boxes", boxes, 3, 4)):
+        if not isinstance(given, Tensor) or given.ndim != axes or (last and given.shape[-1] != last):
+            shape = tuple(getattr(given, "shape", ()))
+            raise InputError(
+                f"the {name} given are a {type(given).__name__} {shape}: expected tensors, a video (frames, 3, height, "
+                "width) in 0..1 and boxes (boxes, frames, 4)"
+            )
+    check_later(video)
+    if not boxes.isfinite().all():
+        raise InputError("the boxes hold NaN or infinite numbers: expected pixels")
     return ObjMC.of(MeasuredVideo(video, boxes=boxes, tracker=tracker))
 
 

@@ -76,7 +76,7 @@ class Control {
       this.write = (value) => { slider.value = value ?? field.high; input.value = value ?? ""; show(value ?? field.low); };
       body = h("div", { class: "st-number" }, slider, input);
     }
-    const title = h("label", { for: field.kind === "range" ? `${id}-first` : id }, field.label, field.symbol && h("var", {}, field.symbol));
+    const title = h("label", { for: field.kind === "range" ? `${id}-first` : id }, field.label, field.symbol && h("var", {}, field.symbol.split("_").map((part, i) => (i ? h("sub", {}, part) : part))));
     this.node = h(
       "div", { class: `st-field is-${field.kind}` }, h("div", { class: "st-name" }, title, this.reset), body,
       h("p", { class: "st-help", id: `${id}-help` }, `${field.description} `, h("span", { class: "st-paper" }, `Paper: ${written(field.paper, field)}.`)), this.problem,

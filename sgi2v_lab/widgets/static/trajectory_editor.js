@@ -37,7 +37,7 @@ class Editor {
     this.status = h("div", { class: "sg-status", role: "status", "aria-live": "polite", "data-testid": "status" });
     this.spoken = h("div", { class: "sg-spoken", "aria-live": "polite" });
     this.file = h("input", {
-      type: "file", hidden: true, accept: ".json,.npy,image/*", "data-testid": "file",
+      type: "file", hidden: true, accept: ".json,.npy,.npz,.pth,.pt,.txt,image/*", "data-testid": "file",
       onchange: () => { if (this.file.files.length) this.openFile(this.file.files[0]); this.file.value = ""; },
     });
     this.stage = new Stage(this);
@@ -317,7 +317,7 @@ class Editor {
 
   openButton(label, primary = false) {
     return button(label, primary ? "picture" : "open", {
-      title: "Open a picture, a trajectory .json or a traj.npy", "data-testid": primary ? "open-picture" : "open",
+      title: "Open a picture, or trajectories: .json, traj.npy, point tracks, KJNodes' splines", "data-testid": primary ? "open-picture" : "open",
       class: `sg-button${primary ? " is-primary" : ""}`, onclick: () => this.file.click(),
     }, true);
   }

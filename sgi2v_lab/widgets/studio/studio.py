@@ -18,6 +18,7 @@ import traitlets
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis import Diagnosis
+from sgi2v_lab.images.read import Picture
 from sgi2v_lab.images.resize import FITS
 from sgi2v_lab.models.load import MODELS, devices, load_model
 from sgi2v_lab.models.model import Model
@@ -25,7 +26,6 @@ from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.pictures import Picture
 from sgi2v_lab.widgets.studio.diagnosis import diagnosed
 from sgi2v_lab.widgets.studio.fields import groups, usable_presets
 from sgi2v_lab.widgets.studio.job import Background, Job, Progress, plain_sentence

@@ -3,6 +3,7 @@ from statistics import median
 
 import pytest
 import torch
+from jaxtyping import config as jaxtyping_config
 from skimage.metrics import peak_signal_noise_ratio
 from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -132,6 +133,26 @@ def test_objmc_refuses_what_it_cannot_measure():
         objmc(video, boxes[:0])
     with pytest.raises(InputError, match="no part inside"):
         objmc(video, boxes + 500)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda video, boxes: (video[:1], boxes[:, :1]), "one frame"),
+        (lambda video, boxes: (video * torch.nan, boxes), "not finite"),
+        (lambda video, boxes: (video, boxes / 0 * 0), "boxes hold NaN"),
+        (lambda video, boxes: (video[0], boxes), r"video given are a Tensor \(3, 64, 64\): expected"),
+        (lambda video, boxes: (video, boxes[0]), "boxes given are a Tensor"),
+        (lambda video, boxes: (video, boxes[..., :2]), "boxes given are a Tensor"),
+        (lambda video, boxes: (video.numpy(), boxes), "video given are a ndarray"),
+        (lambda video, boxes: (video, None), "boxes given are a NoneType"),
+        (lambda video, boxes: (video, boxes, KnownTracks(BOX, [(torch.nan, 0)] * 4)), "infinite numbers; try another"),
+    ],
+)
+def test_objmc_says_what_is_wrong_with_odd_inputs(monkeypatch, change, complaint):
+    monkeypatch.setattr(jaxtyping_config, "jaxtyping_disable", True)  # users have no run-time checker
+    with pytest.raises(InputError, match=complaint):
+        objmc(*change(BLACK, ASKED))
 
 
 def test_psnr_follows_its_definition():
