@@ -42,10 +42,6 @@ from pathlib import Path
 import torch
 from matplotlib.patches import Rectangle
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     InputError,
     KeyBox,

@@ -42,10 +42,6 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import assemble, encode_video, latent_cells, load_model, similarity_maps, trajectory_loss
 from sgi2v_lab.explore import feature_maps, inspect_latents, pca_colours
 from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_series, plot_similarity

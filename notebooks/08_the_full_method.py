@@ -39,10 +39,6 @@ num_inference_steps = None  # the model's own; a smaller number saves time
 # %%
 import torch
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     Trajectories,
     Trajectory,

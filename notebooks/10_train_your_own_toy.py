@@ -45,10 +45,6 @@ from pathlib import Path
 import torch
 from IPython.display import Markdown
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import load_model, read_image, to_tensor
 from sgi2v_lab.evaluation.metrics import psnr
 from sgi2v_lab.models.load import MODELS

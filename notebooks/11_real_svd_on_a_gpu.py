@@ -42,10 +42,6 @@ num_inference_steps = 8  # of the run on a small model; real SVD takes its own 5
 # %%
 import torch
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     Settings,
     Trajectories,

@@ -142,7 +142,7 @@ def test_the_toy_is_diffusers_pipeline_to_the_bit():
     settings = toy.settings.replace(num_inference_steps=3, control_steps=(0, 0))
     tensor = picture(0, settings.width, settings.height)
     mine = generate(toy, tensor, None, settings, seed=7, progress=False)
-    pipeline = frozen(StableVideoDiffusionPipeline.from_pretrained(TOY, torch_dtype=torch.float32))
+    pipeline = frozen(StableVideoDiffusionPipeline.from_pretrained(TOY, dtype=torch.float32))
     pipeline.set_progress_bar_config(disable=True)
     latents, video = diffusers_own(pipeline, as_pil(tensor), settings, 7)
     assert torch.equal(mine.latents, latents)

@@ -11,7 +11,6 @@ from rich.table import Table
 from sgi2v_lab.cli.options import Device, ModelName, Out, Precision, console, resumable
 from sgi2v_lab.cli.setting_options import takes_settings
 from sgi2v_lab.files import write_text
-from sgi2v_lab.quiet import quiet_libraries
 
 __all__ = ["bench", "check_gpu", "cost"]
 
@@ -35,7 +34,6 @@ def bench(
     changes: dict | None = None,
 ) -> None:
     """Measure operations, time and memory of each stage, and compare a control step with the reference recipe."""
-    quiet_libraries()
     from sgi2v_lab.bench import benchmark as report
 
     if count_only:
@@ -63,7 +61,6 @@ def check_gpu(
     device: Device = None,
 ) -> None:
     """Check a GPU before the first video: rate, agreement with the CPU and with diffusers, memory, and time of SVD."""
-    quiet_libraries()
     from sgi2v_lab.bench.check_gpu import check_gpu as checks
 
     done = []
@@ -131,7 +128,6 @@ def cost(
     dtype: Precision = None,
 ) -> None:
     """Measure time and memory for varying frames, resolution, boxes and iterations; write a table and a plot."""
-    quiet_libraries()
     from sgi2v_lab.bench.scaling import AXES, measure_cost
 
     with resumable():

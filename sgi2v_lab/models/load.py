@@ -19,6 +19,7 @@ from sgi2v_lab.models.model import DTYPES, Model
 from sgi2v_lab.models.presets import SVD_PRESETS, read_presets
 from sgi2v_lab.models.single_file import is_single_file, put_unet
 from sgi2v_lab.models.svd import StableVideoDiffusion
+from sgi2v_lab.quiet import no_progress_bars
 from sgi2v_lab.settings import Settings
 
 __all__ = ["MODELS", "as_model", "devices", "load_model", "own_settings", "pick_device", "resolve"]
@@ -187,13 +188,14 @@ def _fetch_pipeline(name: str, source: str, local: bool, dtype: torch.dtype) -> 
                 hf_hub_download(source, side)
     for variant in variants:
         try:
-            pipeline = StableVideoDiffusionPipeline.from_pretrained(
-                source,
-                torch_dtype=dtype,
-                variant=variant,
-                use_safetensors=True,
-                low_cpu_mem_usage=is_accelerate_available(),  # said, or diffusers recommends it at each load
-            )
+            with no_progress_bars():
+                pipeline = StableVideoDiffusionPipeline.from_pretrained(
+                    source,
+                    dtype=dtype,
+                    variant=variant,
+                    use_safetensors=True,
+                    low_cpu_mem_usage=is_accelerate_available(),  # said, or diffusers recommends it at each load
+                )
         except GatedRepoError as error:
             raise InputError(
                 f"{source} is gated: accept its licence on https://huggingface.co/{source}, then run `hf auth login`"

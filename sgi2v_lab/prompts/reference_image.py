@@ -176,7 +176,7 @@ def _load(name: str, dtype: torch.dtype, revision: str | None):
         raise InputError(f"there is no folder {name!r}; give a diffusers pipeline's folder or a hub name (owner/name)")
     try:
         return AutoPipelineForText2Image.from_pretrained(
-            name, torch_dtype=dtype, use_safetensors=True, trust_remote_code=False, revision=revision
+            name, dtype=dtype, use_safetensors=True, trust_remote_code=False, revision=revision
         )
     except torch.OutOfMemoryError:
         raise
