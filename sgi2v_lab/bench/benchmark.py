@@ -15,9 +15,11 @@ from sgi2v_lab.bench.reference_recipe import reference_precision, reference_step
 from sgi2v_lab.bench.stages import Workload, count_memory, count_stages, one_iteration, reference_iteration, workload
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import whole_number
 from sgi2v_lab.latents import decode_latents
+from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.sampling import control_step, euler_step, make_schedule
+from sgi2v_lab.settings import Settings
 
 __all__ = ["DEFINITIONS", "bench", "count"]
 
@@ -59,53 +61,31 @@ def bench(
     Raises:
         InputError: an unknown network, a setting that cannot be used, or less than one box or repeat.
     """
-    _check(boxes=boxes, repeats=repeats)
+    whole_number(repeats, "repeats", 1)
+    whole_number(boxes, "boxes", 1)
     model = network(name, device, dtype)
     settings = model.settings.replace(**changes or {})
-    work = workload(model, settings, boxes)
     tell("counting operations and memory")
-    counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
-    rate = matmul_rate(model.device, model.dtype)
-    tell("time of a control step, in each way")
-    steps = control_steps(work)
-    at_best = sum(settings.iterations * counts[f"control iteration, {way}"] for way in steps) * (1 + 2 * repeats) / rate
+    record = _counted(name, model, settings, boxes)
+    control, stages = record["control_step"], record["stages"]
+    rate, work = matmul_rate(model.device, model.dtype), workload(model, settings, boxes)
+    tell("time and memory of a control step, in each way")
+    at_best = sum(row["tflop"] for row in control.values()) * 1e12 * (1 + 2 * repeats) / rate
     if at_best > LONG:
         tell(f"this takes at least {at_best / 3600:.1f} hours here; `count` (--count-only) takes half a minute")
-    seconds = alternate(steps, repeats, model.device)
-    necessary = settings.iterations * counts["control iteration, fast"]
-    control = {}
-    tell("memory of a control step, in each way")
-    peaks, how = alternate_memory(steps, repeats, model.device)
-    for way in steps:
-        flops = settings.iterations * counts[f"control iteration, {way}"]
-        control[way] = _row(seconds[way], flops, rate, necessary) | {
-            "peak_mib": _mib(peaks[way]),
-            "memory_measured_by": how,
-            "tensors_mib": _mib(tensors[f"control step, {way}"]),
-        }
+    _measure(control, control_steps(work), repeats, work, rate, necessary=control["fast"]["tflop"])
     for row in control.values():
         row["time_ratio"] = round(row["seconds"] / control[REFERENCE]["seconds"], 4)
         row["memory_ratio"] = round(row["peak_mib"] / max(control[REFERENCE]["peak_mib"], 1e-9), 4)
-    _compare_counts(control)
     tell("the other stages")
-    stages = _stages(work, repeats, counts, rate)
-    for stage, row in stages.items():
-        row["tensors_mib"] = _mib(tensors[stage])
+    _measure(stages, _other_stages(work), repeats, work, rate)
     return {
-        "bench": name,
+        **record,
         **describe_machine(str(model.device)),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "settings": settings.as_dict(),
-        "frames": len(work.latents),
-        "boxes": boxes,
         "repeats": repeats,
         "matmul_tflops": rate / 1e12,
-        "weights_mib": _mib(tensors["weights"]),
-        "control_step": control,
         "gradient_error": gradient_errors(work),
-        "stages": stages,
-        "counts_tflop": {stage: count / 1e12 for stage, count in counts.items()},
-        "floor_of_a_video_seconds": counts["video"] / rate,
+        "floor_of_a_video_seconds": record["counts_tflop"]["video"] * 1e12 / rate,
         "definitions": DEFINITIONS,
     }
 
@@ -117,10 +97,13 @@ def count(
 
     `dtype` is "fp16" for "svd" if left out, as on a GPU, else "fp32". Raises InputError as `bench` does.
     """
-    _check(boxes=boxes)
+    whole_number(boxes, "boxes", 1)
     # the toy's weights are read nevertheless: they say which of its decoder's blocks do nothing
     model = network(name, "cpu" if name == "toy" else "meta", dtype or ("fp16" if name == "svd" else "fp32"))
-    settings = model.settings.replace(**changes or {})
+    return _counted(name, model, model.settings.replace(**changes or {}), boxes)
+
+
+def _counted(name: str, model: StableVideoDiffusion, settings: Settings, boxes: int) -> dict[str, object]:
     counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
 
     def row(operations: int, memory: str) -> dict[str, float]:
@@ -130,7 +113,9 @@ def count(
         way: row(settings.iterations * counts[f"control iteration, {way}"], f"control step, {way}")
         for way in (REFERENCE, *RECOMPUTE_MODES)
     }
-    _compare_counts(control)
+    for each in control.values():
+        each["operations_ratio"] = round(each["tflop"] / control[REFERENCE]["tflop"], 4)
+        each["tensors_ratio"] = round(each["tensors_mib"] / control[REFERENCE]["tensors_mib"], 4)
     return {
         "bench": name,
         "dtype": str(model.dtype).removeprefix("torch."),
@@ -143,6 +128,28 @@ def count(
         "counts_tflop": {stage: operations / 1e12 for stage, operations in counts.items()},
         "definitions": {name: DEFINITIONS[name] for name in ("tflop", "tensors_mib", "ratio")},
     }
+
+
+def _measure(
+    rows: dict[str, dict],
+    ways: dict[str, Callable[[], object]],
+    repeats: int,
+    work: Workload,
+    rate: float,
+    necessary: float | None = None,
+) -> None:
+    """Add what is measured to the rows; `necessary` operations, in TFLOP, are a row's own if left out."""
+    times = alternate(ways, repeats, work.model.device)
+    peaks, how = alternate_memory(ways, repeats, work.model.device)
+    for way, row in rows.items():
+        at_rate = times[way] * rate / 1e12  # what could be computed in that time
+        row |= {
+            "seconds": times[way],
+            "share": round(row["tflop"] / at_rate, 4),
+            "floor": round(at_rate / (row["tflop"] if necessary is None else necessary), 3),
+            "peak_mib": _mib(peaks[way]),
+            "memory_measured_by": how,
+        }
 
 
 def control_steps(work: Workload) -> dict[str, Callable[[], object]]:
@@ -201,44 +208,17 @@ def gradient_errors(work: Workload) -> dict[str, float]:
     return {way: ((one - wanted).abs().max() / wanted.abs().max()).item() for way, one in found.items()}
 
 
-def _stages(work: Workload, repeats: int, counts: dict[str, int], rate: float) -> dict[str, dict]:
-    model, settings, device = work.model, work.settings, work.model.device
+def _other_stages(work: Workload) -> dict[str, Callable[[], object]]:
+    model, settings = work.model, work.settings
     index = next(filter(settings.has_guidance, range(settings.num_inference_steps)), 0)  # one that costs most
+    clean = work.latents / work.sigma
 
     @torch.no_grad()
     def step() -> None:
         euler_step(model, work.conditioning, work.latents, settings, make_schedule(model, settings), index)
 
-    clean = work.latents / work.sigma
-    ways = {"denoising step": step, "decode": lambda: decode_latents(model, clean, settings.decode_chunk_size)}
-    times = alternate(ways, repeats, device)
-    peaks, _ = alternate_memory(ways, repeats, device)
-    rows = {}
-    for stage in ways:
-        rows[stage] = _row(times[stage], counts[stage], rate, counts[stage]) | {"peak_mib": _mib(peaks[stage])}
-    return rows
-
-
-def _check(**numbers: int) -> None:
-    for word, number in numbers.items():
-        if number < 1:
-            raise InputError(f"{word} is {number}, but must be 1 at least")
-
-
-def _compare_counts(control: dict[str, dict]) -> None:
-    for row in control.values():
-        row["operations_ratio"] = round(row["tflop"] / control[REFERENCE]["tflop"], 4)
-        row["tensors_ratio"] = round(row["tensors_mib"] / control[REFERENCE]["tensors_mib"], 4)
+    return {"denoising step": step, "decode": lambda: decode_latents(model, clean, settings.decode_chunk_size)}
 
 
 def _mib(size: float) -> float:
     return round(size / 2**20, 1)
-
-
-def _row(seconds: float, flops: int, rate: float, necessary: int) -> dict[str, float]:
-    return {
-        "tflop": flops / 1e12,
-        "seconds": seconds,
-        "share": round(flops / seconds / rate, 4),
-        "floor": round(seconds / (necessary / rate), 3),
-    }

@@ -73,9 +73,8 @@ def compare_steps(work: Workload, tell: Callable[[str], None] = lambda _: None) 
     def measure(name: str, compute: Callable[[], Tensor]) -> None:
         tell(name)
         with measure_peak(work.model.device) as peak:
-            record[f"{name}_seconds"] = round(
-                once(lambda: found.update({name: compute().float().cpu()}), work.model.device), 2
-            )
+            taken = once(lambda: found.update({name: compute().float().cpu()}), work.model.device)
+        record[f"{name}_seconds"] = round(taken, 2)
         record[f"{name}_gib"] = round(peak.bytes / 2**30, 3)
 
     measure("control", lambda: one_iteration(work, "full"))
@@ -122,9 +121,8 @@ def main() -> None:
     parser.add_argument("--network", default="svd", help="svd, or miniature to try this program")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     given = parser.parse_args()
-    record = full_size(
-        given.dtype, given.device, name=given.network, tell=lambda what: sys.stderr.write(f"{what} ...\n")
-    )
+    tell = lambda what: sys.stderr.write(f"{what} ...\n")  # noqa: E731
+    record = full_size(given.dtype, given.device, name=given.network, tell=tell)
     text = json.dumps(record, indent=2) + "\n"
     if given.out:
         write_text(given.out, text)

@@ -187,7 +187,7 @@ def on_meta(model: StableVideoDiffusion) -> StableVideoDiffusion:
 
 def _shell(module: nn.Module) -> nn.Module:
     """A copy whose weights are not copied, but empty."""
-    memo = {id(t): torch.empty_like(t, device="meta") for t in [*module.parameters(), *module.buffers()]}
+    memo = {id(t): torch.empty_like(t, device="meta") for t in _tensors(module)}
     for weight in module.parameters():
         memo[id(weight)] = nn.Parameter(memo[id(weight)], requires_grad=False)
     return copy.deepcopy(module, memo)

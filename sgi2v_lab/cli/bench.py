@@ -67,7 +67,7 @@ def check_gpu(
     for check in checks(device, model):
         done.append(check)
         typer.echo(f"{check.state:8}{check.name}: {check.found}" + (f"; {check.remedy}" if check.remedy else ""))
-    write_text(out, json.dumps([check.as_dict() for check in done], indent=2, default=str) + "\n")
+    write_text(out, json.dumps([vars(check) for check in done], indent=2, default=str) + "\n")
     typer.echo(out)
     if any(check.state == "failed" for check in done):
         raise typer.Exit(1)
