@@ -167,7 +167,7 @@ def generate(
         if compare:
             runs["uncontrolled"] = make(loaded, picture, None, **options)
         picture.save(folder / "image.png")
-        write_run(folder, run, run.boxes, asked)
+        write_run(folder, run, asked)
         if frames:
             write_frames(folder / "frames", run.video)
         record = {"command": "generate", **run_record(run), "fit": fit}
