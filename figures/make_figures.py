@@ -39,8 +39,7 @@ from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.plots import plot_losses, plot_spectra, save_figure
-from sgi2v_lab.plots.alignment import plot_alignment
-from sgi2v_lab.plots.features import plot_pca_strip
+from sgi2v_lab.plots.features import plot_alignment, plot_pca_strip
 from sgi2v_lab.plots.intervals import plot_matching
 from sgi2v_lab.shapes import Boxes, Features, Video
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.style import array, checked, mark_place, new_figure, one_each, styled
+from sgi2v_lab.plots.style import array, checked, checked_names, mark_place, new_figure, styled
 from sgi2v_lab.shapes import Mask
 
 __all__ = ["plot_gaussian", "plot_loss_terms", "plot_losses", "plot_mask", "plot_spectra"]
@@ -71,7 +71,7 @@ def plot_loss_terms(terms: Float[Tensor, "boxes frames"], names: Sequence[str] |
         InputError: wrong shape, no boxes, or not one name for each box.
     """
     count, frames = checked(terms, "the terms", "rows frames").shape
-    labels = one_each(names, [f"box {i}" for i in range(count)], count, "names")
+    labels = checked_names(names, [f"box {i}" for i in range(count)])
     values = array(terms)
     top = np.nanmax(values, initial=0.0) or 1.0
     with styled():
