@@ -285,7 +285,7 @@ def test_a_picture_may_be_a_file_or_a_tensor_of_another_size(tmp_path):
 
 
 def test_whatever_holds_a_picture_and_boxes_is_taken(tmp_path):
-    image, one = as_pil(picture()), MOVING.without(1)
+    image, one = as_pil(picture()), Trajectories(MOVING.image_size, MOVING.trajectories[:1])
     expected, boxes = run(one, QUICK, image).video, one.boxes(FRAMES)
     array = np.array(image)
     with open(tmp_path / "file.png", "w+b") as file:

@@ -61,6 +61,6 @@ def _panel(axes: Axes, rows: Sequence[Mapping], quantity: str, line: Mapping[str
     ends = [0.0, max(x)]
     at, slope = line["at"] / scale, line["slope"] / scale
     axes.plot(ends, [at + slope * end for end in ends], color=color, linewidth=1.2, linestyle=(0, (4, 2.5)))
-    each = ONE[rows[0]["unit"]]
+    each = ONE.get(rows[0]["unit"], rows[0]["unit"])
     text = f"{at:.3g} {unit} {'+' if slope >= 0 else '−'} {abs(slope):.3g} {unit} per {each}\nR² = {line['r2']:.3f}"
     axes.annotate(text, (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=7.5)

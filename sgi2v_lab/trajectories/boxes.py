@@ -85,16 +85,6 @@ class Trajectories:
             return torch.zeros(0, num_frames, 4)
         return torch.stack([trajectory.boxes(num_frames) for trajectory in self])
 
-    def with_more(self, *more: Trajectory) -> "Trajectories":
-        """The same with more trajectories at the end."""
-        return replace(self, trajectories=self.trajectories + more)
-
-    def without(self, index: int) -> "Trajectories":
-        """The same with one trajectory fewer."""
-        left = list(self.trajectories)
-        del left[index]
-        return replace(self, trajectories=tuple(left))
-
     def resampled(self) -> "Trajectories":
         """The same motions, allowed at any number of frames."""
         return replace(self, trajectories=tuple(trajectory.resampled() for trajectory in self))

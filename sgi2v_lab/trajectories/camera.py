@@ -55,8 +55,8 @@ def camera_pan(
     Raises:
         InputError: if a number is out of range, or every camera box would touch something to avoid.
     """
-    dx, dy = numbers(by, 2, "the pan by=")
-    moves = [Trajectory.move(box, by=(dx, dy), easing=easing) for box in _grid(image_size, grid, box_fraction)]
+    by = numbers(by, 2, "the pan by=")
+    moves = [Trajectory.move(box, by=by, easing=easing) for box in _grid(image_size, grid, box_fraction)]
     return _clear_of(avoid, moves, "pan")
 
 
@@ -71,21 +71,8 @@ def camera_zoom(
 ) -> tuple[Trajectory, ...]:
     """Enlarge or shrink all of the background about the picture's middle.
 
-    Boxes move away from the middle and grow by the same factor, as the content in them does.
-
-    Args:
-        image_size: (width, height) of the picture in pixels.
-        factor: size of the content in the last frame relative to the first: 1.5 zooms in, 0.7 zooms out.
-        grid: (columns, rows) of boxes, spread evenly.
-        box_fraction: width and height of a box as fractions of the picture's, in the first frame.
-        avoid: trajectories, or boxes that stay. A camera box that would touch one at any time is left out.
-        easing: one of `sgi2v_lab.trajectories.geometry.EASINGS`.
-
-    Returns:
-        Up to columns * rows trajectories, to be added to those of the objects.
-
-    Raises:
-        InputError: if a number is out of range, or every camera box would touch something to avoid.
+    Boxes move away from the middle and grow by the same factor, as the content in them does. `factor` is the size of
+    the content in the last frame relative to the first: 1.5 zooms in, 0.7 zooms out. All else is as in `camera_pan`.
     """
     factor = positive(factor, "the zoom factor")
     middle = [side / 2 for side in check_size(image_size, "the picture's size")] * 2
@@ -112,17 +99,13 @@ def _grid(image_size: tuple[int, int], grid: tuple[int, int], box_fraction: Numb
     columns, rows = check_size(grid, "the grid of camera boxes, (columns, rows),")
     if not 0 < box_fraction <= 1:
         raise InputError(f"box_fraction is {box_fraction}: expected more than 0 and at most 1 of the picture's side")
-    xs, ys = (
-        [_inside((i + 0.5) / count * side, box_fraction * side, side) for i in range(count)]
-        for count, side in zip((columns, rows), size, strict=True)
-    )
-    return [(x0, y0, x1, y1) for y0, y1 in ys for x0, x1 in xs]
-
-
-def _inside(centre: float, length: float, side: int) -> tuple[float, float]:
-    """An interval of a length, about a centre but shifted to lie within 0..side."""
-    start = min(max(0.0, centre - length / 2), side - length)
-    return start, min(float(side), start + length)
+    axes = []
+    for count, side in zip((columns, rows), size, strict=True):
+        length = box_fraction * side
+        # evenly spread, but shifted to lie within the picture
+        starts = [min(max(0.0, (i + 0.5) / count * side - length / 2), side - length) for i in range(count)]
+        axes.append([(start, min(float(side), start + length)) for start in starts])
+    return [(x0, y0, x1, y1) for y0, y1 in axes[1] for x0, x1 in axes[0]]
 
 
 def _clear_of(avoid: Iterable[Trajectory | Numbers], moves: list[Trajectory], name: str) -> tuple[Trajectory, ...]:

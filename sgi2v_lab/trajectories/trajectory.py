@@ -168,9 +168,7 @@ class Trajectory:
             raise InputError("both to= and by= say where the box goes: expected one of them")
         if isinstance(to, Sequence | np.ndarray | Tensor) and len(to) == 4:
             if scale != 1:
-                raise InputError(
-                    f"to= is a whole box and scale is {scale:g}: expected one of them to give the last size"
-                )
+                raise InputError(f"to= is a whole box and scale is {scale:g}: expected one of them, for the last size")
             last = read_box(to)
             stops.append(centre_of(last))
         elif to is not None:
@@ -206,11 +204,10 @@ class Trajectory:
     ) -> "Trajectory":
         """A box that follows a line drawn by hand, points (n, 2); the other arguments are those of `move`."""
         box = read_box(box)
-        centre = centre_of(box)
         path = tuple(numbers(point, 2, "a path point") for point in polyline)
         if len(path) < 2:
             raise InputError(f"the path has {len(path)} points: expected at least 2")
-        arrival = tuple(c + b - a for c, a, b in zip(centre, path[0], path[-1], strict=True))
+        arrival = tuple(c + b - a for c, a, b in zip(centre_of(box), path[0], path[-1], strict=True))
         keys = (KeyBox(start, box), KeyBox(end, _scaled(box, scale, arrival)))
         return cls(keys, name=name, easing=easing, path=path, colour=colour)
 

@@ -291,7 +291,7 @@ def test_a_run_is_diagnosed():
     assert {one.kind for one in diagnose(plain).unjudged} >= {"tracking", "follow"}
     drawn = Trajectories((SIDE, SIDE), (Trajectory.from_boxes(boxes[0], resample=True),))
     pans = camera.camera_still((SIDE, SIDE), box_fraction=0.12, avoid=drawn)
-    everything = drawn.with_more(*pans)
+    everything = Trajectories(drawn.image_size, (*drawn, *pans))
     both = run_of(still, everything.boxes(FRAMES))
     judged = JudgedVideo.of_run(both, trajectories=everything)
     assert len(judged.boxes) == 1 and len(judged.camera) == len(pans)

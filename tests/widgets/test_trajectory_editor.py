@@ -110,7 +110,7 @@ def test_undo_and_redo_walk_the_same_way_back(editor):
 def test_selection_and_frame_stay_within_what_there_is(editor):
     editor.trajectories = BOTH
     editor.selected, editor.frame = 1, 7
-    editor.trajectories = BOTH.without(1)
+    editor.trajectories = Trajectories(BOTH.image_size, BOTH.trajectories[:1])
     editor.num_frames = 5
     assert (editor.selected, editor.frame) == (0, 4)
     assert TrajectoryEditor(picture(), BOTH, selected=1).selected == 1
