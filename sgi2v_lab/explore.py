@@ -120,9 +120,8 @@ def inspect_latents(
             f"the latents have shape {tuple(latents.shape)}, but {model.name} has {model.latent_shape(settings)} at "
             "these settings; give the latents of a video of this model"
         )
-    generator = torch.Generator().manual_seed(seed)
     clean = latents.detach().float().cpu()
-    noise = torch.randn(clean.shape, generator=generator)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     sigmas = tuple(make_schedule(model, settings).sigmas[: settings.num_inference_steps].tolist())
     return Inspection(
         model=model,

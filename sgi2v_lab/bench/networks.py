@@ -14,8 +14,8 @@ from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.load import load_model, pick_device
-from sgi2v_lab.models.model import DTYPES, Model
+from sgi2v_lab.models.load import load_model, pick_device, pick_dtype
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 
@@ -59,10 +59,7 @@ def network(name: str, device: str | torch.device | None = None, dtype: str | No
     if name == "toy":
         return load_model("toy", device, dtype)
     device = torch.device("meta") if str(device) == "meta" else pick_device(device)
-    if dtype is not None and dtype not in DTYPES:
-        raise InputError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}")
-    precision = DTYPES[dtype or ("fp32" if device.type in ("cpu", "meta") else "fp16")]
-    before = torch.get_default_dtype()
+    precision, before = pick_dtype(dtype, device), torch.get_default_dtype()
     try:
         # made where and as they are used: a full-size UNet in fp32 on the CPU first would take 6 GB and a minute
         torch.set_default_dtype(precision)

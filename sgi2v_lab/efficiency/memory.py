@@ -108,10 +108,10 @@ class Memory:
             self.model.denoiser.to("cpu")
             _free_caches()
             self.model.vae.to(self.device)
-        at_once = min(
-            self.settings.decode_chunk_size or whole, whole, DECODED_AT_ONCE if self.mode == "offload" else whole
-        )
-        if (fit := self._frames_that_fit(latents)) < at_once:
+        most = DECODED_AT_ONCE if self.mode == "offload" else whole
+        at_once = min(self.settings.decode_chunk_size or whole, whole, most)
+        needed = estimate_decoded_bytes(self.model, *latents.shape[-2:])
+        if (fit := max(1, int(SPARE * free_bytes(self.device) // needed))) < at_once:
             at_once = fit
             _warn(f"decoding {fit} of {whole} frames at a time, as many as fit; decode_chunk_size={fit} asks for that")
         while True:
@@ -125,10 +125,6 @@ class Memory:
             _warn(f"out of memory ({reason}); decoding {at_once} frames at a time")
             _free_caches()
 
-    def _frames_that_fit(self, latents: Latents) -> int:
-        needed = estimate_decoded_bytes(self.model, *latents.shape[-2:])
-        return max(1, int(SPARE * free_bytes(self.device) // needed))
-
     def restore(self) -> None:
         """Bring every part back to the device, for the next run; nothing to do where none was taken away."""
         for part in self.model.networks.values():
@@ -141,15 +137,12 @@ def choose_mode(model: Model, settings: Settings, asked: str = "auto") -> str:
     Raises:
         InputError: an unknown mode.
     """
-    if asked != "auto" and asked not in MEMORY_MODES:
-        raise InputError(f"memory is {asked!r}, but must be auto, {', '.join(MEMORY_MODES)}")
-    if asked != "auto":
+    if asked in MEMORY_MODES:
         return asked
+    if asked != "auto":
+        raise InputError(f"memory is {asked!r}: expected auto, {', '.join(MEMORY_MODES)}")
     free = SPARE * free_bytes(model.device)
-    for mode in MEMORY_MODES:
-        if estimate_bytes(model, settings, mode) <= free:
-            return mode
-    return MEMORY_MODES[-1]
+    return next((m for m in MEMORY_MODES if estimate_bytes(model, settings, m) <= free), MEMORY_MODES[-1])
 
 
 def free_bytes(device: torch.device) -> int:

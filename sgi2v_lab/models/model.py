@@ -117,8 +117,8 @@ class Model(ABC):
 
         With `where` "spatial" or "temporal" it is given that attention and its tokens, (frames, h * w, channels) or
         (h * w, frames, channels), before the attention is computed; with "block" the layer's output (frames, h * w,
-        channels), and no attention. Of a
-        batch, it sees the last video, which under classifier-free guidance is the conditional one.
+        channels), and no attention. Of a batch it sees the last video, which under classifier-free guidance is the
+        conditional one.
         """
 
     @abstractmethod

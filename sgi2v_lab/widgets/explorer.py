@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import PIL.Image
@@ -30,7 +29,6 @@ __all__ = [
     "coloured",
     "drawn_boxes",
     "png",
-    "short_name",
     "strip",
 ]
 
@@ -108,14 +106,9 @@ def coloured(
     return torch.from_numpy(colormaps[colours](scaled.numpy())[..., :3]).permute(0, 3, 1, 2).float()
 
 
-def colour_stops(colours: str, count: int = 11) -> list[str]:
-    """A colour map as #RRGGBB from its low to its high end, for a colour bar."""
-    return [to_hex(colormaps[colours](i / (count - 1))) for i in range(count)]
-
-
-def short_name(model: str) -> str:
-    """A model's name without the folders or the owner in front of it."""
-    return Path(model).name
+def colour_stops(colours: str) -> list[str]:
+    """Eleven colours of a colour map as #RRGGBB, from its low to its high end, for a colour bar."""
+    return [to_hex(colormaps[colours](i / 10)) for i in range(11)]
 
 
 def drawn_boxes(boxes: Boxes | None) -> list[dict]:

@@ -1,5 +1,6 @@
 """FeatureExplorer: features by layer, step and kind as colours, and what they find similar to a point."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,16 +14,7 @@ from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import FEATURE_KINDS, Settings
 from sgi2v_lab.shapes import Features, Image, Latents
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explorer import (
-    LARGEST,
-    Explorer,
-    checked_choice,
-    colour_stops,
-    coloured,
-    drawn_boxes,
-    short_name,
-    strip,
-)
+from sgi2v_lab.widgets.explorer import LARGEST, Explorer, checked_choice, colour_stops, coloured, drawn_boxes, strip
 
 __all__ = ["FeatureExplorer"]
 
@@ -102,7 +94,7 @@ class FeatureExplorer(Explorer):
             middle = (min(max((x0 + x1) / 2, 0), width - 1), min(max((y0 + y1) / 2, 0), height - 1))
         super().__init__(
             about={
-                "model": short_name(model.name),
+                "model": Path(model.name).name,
                 "width": width,
                 "height": height,
                 "frames": len(inspection.video),

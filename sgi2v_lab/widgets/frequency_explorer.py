@@ -1,5 +1,6 @@
 """FrequencyExplorer: which frequencies of the optimised latents are kept, and what becomes of the picture."""
 
+from pathlib import Path
 from typing import Any
 
 import traitlets
@@ -14,15 +15,7 @@ from sgi2v_lab.pipeline import Run
 from sgi2v_lab.sampling import predict_clean_latents
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explorer import (
-    Explorer,
-    checked_choice,
-    colour_stops,
-    coloured,
-    png,
-    short_name,
-    strip,
-)
+from sgi2v_lab.widgets.explorer import Explorer, checked_choice, colour_stops, coloured, png, strip
 
 __all__ = ["FrequencyExplorer"]
 
@@ -105,7 +98,7 @@ class FrequencyExplorer(Explorer):
         filter_latents(*next(iter(self._stages.values())), cutoff, order)  # refuses what cannot be filtered
         super().__init__(
             about={
-                "model": short_name(model.name) if model else "",
+                "model": Path(model.name).name if model else "",
                 "frames": frames,
                 "width": w * (model.vae_factor if model else 1),
                 "height": h * (model.vae_factor if model else 1),

@@ -1,6 +1,7 @@
 """LossExplorer: how the trajectory loss falls, what it is made of, and where its gradient pulls."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import traitlets
@@ -10,16 +11,7 @@ from sgi2v_lab.models.model import Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explorer import (
-    LARGEST,
-    Explorer,
-    checked_choice,
-    colour_stops,
-    coloured,
-    drawn_boxes,
-    short_name,
-    strip,
-)
+from sgi2v_lab.widgets.explorer import LARGEST, Explorer, checked_choice, colour_stops, coloured, drawn_boxes, strip
 
 __all__ = ["LossExplorer"]
 
@@ -69,7 +61,7 @@ class LossExplorer(Explorer):
         self._ready = False
         super().__init__(
             about={
-                "model": short_name(run.model),
+                "model": Path(run.model).name,
                 "width": run.settings.width,
                 "height": run.settings.height,
                 "frames": len(run.video),

@@ -12,16 +12,16 @@ Each run has a folder of its own, there whole or not at all:
 """
 
 import base64
-import json
 import math
 import secrets
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import PIL.Image
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis import Diagnosis
@@ -39,12 +39,12 @@ __all__ = ["Gallery", "RunRecord", "finite"]
 
 COMFORTABLE = 512  # pixels; smaller videos are enlarged by a whole factor that stays within it
 THUMBNAIL = 192  # pixels, its longer side
-KIND = "studio run"
 
 
-@dataclass(frozen=True)
-class RunRecord:
+class RunRecord(BaseModel):
     """What run.json says; plain values."""
+
+    model_config = ConfigDict(frozen=True)
 
     id: str  # the folder's name
     created: str  # ISO 8601, UTC
@@ -55,12 +55,12 @@ class RunRecord:
     picture: tuple[int, int]  # (width, height) in pixels
     boxes: list  # [box][frame] x0, y0, x1, y1 in pixels of the video; empty without control
     colours: list  # of the boxes, None for the palette's
-    losses: dict = field(default_factory=dict)  # control step -> loss before each iteration
-    objmc: dict = field(default_factory=dict)  # "controlled" and "uncontrolled", in pixels of the video
+    losses: dict = {}  # control step -> loss before each iteration
+    objmc: dict = {}  # "controlled" and "uncontrolled", in pixels of the video
     tracker: str = ""  # that ObjMC was measured with
-    diagnosis: dict = field(default_factory=dict)  # as `Diagnosis.to_dict`; empty for runs that were never judged
+    diagnosis: dict = {}  # as `Diagnosis.to_dict`; empty for runs that were never judged
     seconds: float = 0.0  # denoising and the rest, of the video with control if there is one
-    kind: str = KIND
+    kind: Literal["studio run"]
 
     @property
     def last_loss(self) -> float | None:
@@ -89,21 +89,15 @@ class Gallery:
 
     def record(self, run_id: str) -> RunRecord:
         """One run; InputError if there is none of that name, or its run.json is none of this gallery's."""
-        path = self._path(run_id) / "run.json"
         try:
-            read = json.loads(path.read_text(encoding="utf-8"))
-            if read.get("kind") != KIND:
-                raise KeyError("kind")
-            fields = {name: read[name] for name in RunRecord.__dataclass_fields__ if name != "diagnosis"}
-            fields["diagnosis"] = read.get("diagnosis", {})  # runs of earlier versions have none
-            fields["picture"] = tuple(fields["picture"])
-            with suppress(InputError):  # a run with a setting that is gone can be watched, but not opened again
-                fields["settings"] = renamed_settings(fields["settings"])
-            return RunRecord(**fields)
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            record = RunRecord.model_validate_json((self._path(run_id) / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
             raise InputError(
                 f"there is no run {run_id!r} in {self.folder}, or its run.json is damaged; choose another"
             ) from error
+        with suppress(InputError):  # a run with a setting that is gone can be watched, but not opened again
+            return record.model_copy(update={"settings": renamed_settings(record.settings)})
+        return record
 
     def add(
         self,
@@ -152,6 +146,7 @@ class Gallery:
             tracker=next((one.tracker for one in measured.values()), ""),
             diagnosis={} if diagnosis is None else diagnosis.to_dict(),
             seconds=round(sum(run.seconds.values()), 2),
+            kind="studio run",
         )
         with result_folder(self.folder / record.id) as part:
             picture.save(part / "picture.png")
@@ -163,7 +158,7 @@ class Gallery:
             _thumbnail(run).save(part / "thumbnail.jpg", quality=88)
             for name, content in evidence(diagnosis).items() if diagnosis is not None else ():
                 (part / name).write_bytes(content)
-            write_record(part, asdict(record))
+            write_record(part, record.model_dump())
         return self.record(record.id)
 
     def videos(self, run_id: str) -> dict[str, bytes]:

@@ -293,5 +293,5 @@ class Studio(Background, TrajectoryEditor):
     def _send_run(self, run_id: str) -> None:
         record, videos = self.gallery.record(run_id), self.gallery.videos(run_id)
         more = {"last_loss": record.last_loss, "diagnosis": self.gallery.diagnosis(run_id)}
-        about = {**vars(record), **more, "model": Path(record.model).name}
+        about = {**record.model_dump(), **more, "model": Path(record.model).name}
         self.send({"kind": "run", "id": run_id, "record": about, "videos": list(videos)}, list(videos.values()))
