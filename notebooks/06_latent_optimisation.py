@@ -42,7 +42,6 @@ import torch
 from sgi2v_lab import (
     Trajectories,
     Trajectory,
-    assemble,
     control_step,
     extract_features,
     generate,
@@ -56,6 +55,7 @@ from sgi2v_lab import (
     trajectory_loss,
 )
 from sgi2v_lab.explore import inspect_run, place_norms
+from sgi2v_lab.features import assemble
 from sgi2v_lab.plots import (
     plot_comparison,
     plot_losses,

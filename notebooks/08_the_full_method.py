@@ -53,10 +53,10 @@ from sgi2v_lab import (
     prompt_boxes,
     reference_image,
     show_video,
-    to_tensor,
 )
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
 from sgi2v_lab.explore import inspect_run
+from sgi2v_lab.images.read import to_tensor
 from sgi2v_lab.plots import plot_comparison, plot_gallery, plot_losses, plot_series, plot_tracks, plot_trajectories
 from sgi2v_lab.video import side_by_side
 from sgi2v_lab.widgets import Studio

@@ -7,7 +7,8 @@ turns left.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -15,10 +16,11 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import check_size
+from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.geometry import Box, Number, Numbers, numbers, positive
 from sgi2v_lab.trajectories.trajectory import Trajectory
 
-__all__ = ["camera_pan", "camera_still", "camera_zoom", "is_camera"]
+__all__ = ["CAMERA_MOVES", "camera_pan", "camera_still", "camera_zoom", "is_camera", "with_camera"]
 
 COLOUR = "#8c8c8c"
 MOMENTS = [i / 24 for i in range(25)]  # times at which a camera box must keep clear of the objects
@@ -92,6 +94,40 @@ def camera_still(
 ) -> tuple[Trajectory, ...]:
     """Hold the camera still: pinned boxes, with the arguments of `camera_pan`."""
     return _clear_of(avoid, [Trajectory.pin(box) for box in _grid(image_size, grid, box_fraction)], "still")
+
+
+# as menus offer them: how the content moves on the screen, for a picture of (width, height) and an amount 0..1 of it
+CAMERA_MOVES: dict[str, Callable[..., tuple[Trajectory, ...]]] = {
+    "still": lambda size, amount, **others: camera_still(size, **others),
+    "pan left": lambda size, amount, **others: camera_pan(size, (-amount * size[0], 0), **others),
+    "pan right": lambda size, amount, **others: camera_pan(size, (amount * size[0], 0), **others),
+    "pan up": lambda size, amount, **others: camera_pan(size, (0, -amount * size[1]), **others),
+    "pan down": lambda size, amount, **others: camera_pan(size, (0, amount * size[1]), **others),
+    "zoom in": lambda size, amount, **others: camera_zoom(size, 1 + amount, **others),
+    "zoom out": lambda size, amount, **others: camera_zoom(size, 1 / (1 + amount), **others),
+}
+
+
+def with_camera(trajectories: Trajectories, move: str, amount: float | int = 0.2) -> Trajectories:
+    """The objects as they are, with the boxes of a camera move that keep clear of them.
+
+    Args:
+        trajectories: objects, and perhaps the boxes of another camera move, which go.
+        move: one of `CAMERA_MOVES`, or "none" for no camera boxes. It says how the content moves on the screen.
+        amount: 0..1 of the picture's side to pan by; a zoom enlarges, or shrinks, by 1 + amount.
+
+    Raises:
+        InputError: for another move or amount, or if the objects leave no free background.
+    """
+    objects = tuple(each for each in trajectories if not is_camera(each))
+    if move == "none":
+        return replace(trajectories, trajectories=objects)
+    if move not in CAMERA_MOVES:
+        raise InputError(f"unknown camera move {move!r}: expected one of none, {', '.join(CAMERA_MOVES)}")
+    if not 0 < amount <= 1:
+        raise InputError(f"the camera's amount is {amount}: expected more than 0 and at most 1 of the picture")
+    boxes = CAMERA_MOVES[move](trajectories.image_size, amount, avoid=objects)
+    return replace(trajectories, trajectories=objects + boxes)
 
 
 def _grid(image_size: tuple[int, int], grid: tuple[int, int], box_fraction: Number) -> list[Box]:

@@ -20,15 +20,14 @@ import traitlets
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import FITS, Fit
 from sgi2v_lab.images.segmentation import object_box
-from sgi2v_lab.trajectories import camera
 from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.camera import CAMERA_MOVES, COLOUR, with_camera
 from sgi2v_lab.trajectories.files import save_trajectories
 from sgi2v_lab.trajectories.geometry import EASINGS
 from sgi2v_lab.trajectories.json_format import from_json, to_json
 from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.video import PALETTE
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, with_camera
 from sgi2v_lab.widgets.exchange import Uploads, from_upload, load_any_size, to_download
 from sgi2v_lab.widgets.pictures import Picture, encoded, read_any
 from sgi2v_lab.widgets.remarks import Remark, remarks_on
@@ -108,7 +107,7 @@ class TrajectoryEditor(OneAtATime):
         self._uploads = Uploads()
         self._reading = self._travelling = False  # a change that comes from the browser, or from undo and redo
         choices = {"easings": list(EASINGS), "palette": list(PALETTE), "camera": list(CAMERA_MOVES)}
-        choices["camera_colour"] = camera.COLOUR
+        choices["camera_colour"] = COLOUR
         selected = traits.pop("selected", -1)
         super().__init__(trajectories=Trajectories(EMPTY), _choices=choices, **traits)
         self.on_msg(self._answer)
@@ -186,15 +185,8 @@ class TrajectoryEditor(OneAtATime):
         self.frame = min(self.frame, self.num_frames - 1)
 
     def _remarks_on(self, trajectories: Trajectories) -> list[Remark]:
-        return remarks_on(
-            trajectories,
-            num_frames=self.num_frames,
-            size=(self.width, self.height),
-            factor=self.factor,
-            motion_bucket_id=self.motion_bucket_id,
-            fps=self.fps,
-            fit=self.fit,
-        )
+        given = {name: getattr(self, name) for name in ("num_frames", "factor", "motion_bucket_id", "fps", "fit")}
+        return remarks_on(trajectories, size=(self.width, self.height), **given)
 
     # --- what the buttons do, for Python too -------------------------------------------------------------------------
 

@@ -9,12 +9,12 @@ from PIL import Image
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.camera import CAMERA_MOVES, is_camera, with_camera
 from sgi2v_lab.trajectories.files import load_trajectories
 from sgi2v_lab.trajectories.geometry import EASINGS
 from sgi2v_lab.trajectories.json_format import to_json
 from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.widgets.bundle import STATIC, script
-from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, is_camera, with_camera
 from sgi2v_lab.widgets.exchange import Uploads, to_download
 from sgi2v_lab.widgets.pictures import LOSSLESS_UP_TO, encoded, read_any
 from sgi2v_lab.widgets.remarks import FULL_SPEED, remarks_on
