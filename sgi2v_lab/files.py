@@ -82,7 +82,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = as_path(path)
     if not path.name:
-        raise InputError(f"Cannot write {str(path)!r}, which is a folder; give a file's name.")
+        raise InputError(f"cannot write {str(path)!r}, which is a folder; give a file's name")
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"Cannot write {str(path)!r} ({reason}); choose a place you may write to.") from error
+        raise InputError(f"cannot write {str(path)!r} ({reason}); choose a place you may write to") from error
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)

@@ -220,7 +220,7 @@ class Settings(BaseModel):
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} is no settings file ({error}); expected one JSON object of settings") from error
+            raise InputError(f"{path} is no settings file ({error}): expected one JSON object of settings") from error
         if not isinstance(given, dict):
             raise InputError(f"{path} holds a {type(given).__name__}, but one JSON object of settings is expected")
         return cls(**renamed_settings(given))

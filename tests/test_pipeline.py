@@ -309,7 +309,7 @@ def test_a_model_may_be_named(monkeypatch):
     [
         ({"model": 5}, "the model is a int"),
         ({"settings": {"cutoff": 0.4}}, "settings is a dict.*replace"),
-        ({"seed": 1.5}, "seed is 1.5; expected a whole number"),
+        ({"seed": 1.5}, "seed is 1.5: expected a whole number"),
         ({"seed": None}, "seed is None"),
         ({"trajectories": 5}, "the trajectories are a int"),
         ({"image": None}, "None is a NoneType"),

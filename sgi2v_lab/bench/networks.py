@@ -55,7 +55,7 @@ def network(name: str, device: str | torch.device | None = None, dtype: str | No
         InputError: an unknown name, device or dtype.
     """
     if name not in NETWORKS:
-        raise InputError(f"unknown network {name!r}; expected one of {', '.join(NETWORKS)}")
+        raise InputError(f"unknown network {name!r}: expected one of {', '.join(NETWORKS)}")
     if name == "toy":
         return load_model("toy", device, dtype)
     device = torch.device("meta") if str(device) == "meta" else pick_device(device)

@@ -39,15 +39,9 @@ def bench(
     if count_only:
         record = report.count(network, dtype=dtype, boxes=boxes, changes=changes)
     else:
-        record = report.bench(
-            network,
-            device=device,
-            dtype=dtype,
-            boxes=boxes,
-            repeats=repeats,
-            changes=changes,
-            tell=lambda what: typer.echo(f"{what} ...", err=True),
-        )
+        tell = lambda what: typer.echo(f"{what} ...", err=True)  # noqa: E731
+        given = {"device": device, "dtype": dtype, "boxes": boxes, "repeats": repeats, "changes": changes}
+        record = report.bench(network, **given, tell=tell)
     if out is not None:
         write_text(out, json.dumps(record, indent=2) + "\n")
     _show(record)
@@ -73,46 +67,37 @@ def check_gpu(
         raise typer.Exit(1)
 
 
-# heading -> field of a row, and how it is written
-_COUNTED = {
-    "TFLOP": ("tflop", "{:.4g}"),
-    "of reference": ("operations_ratio", "{:.2f}"),
-    "tensors MiB": ("tensors_mib", "{:.0f}"),
-    "of reference ": ("tensors_ratio", "{:.2f}"),
-}
-_MEASURED = {
-    "TFLOP": ("tflop", "{:.4g}"),
+# field of a row -> heading, and how it is written
+_COLUMNS = {
+    "tflop": ("TFLOP", "{:.4g}"),
+    "operations_ratio": ("of reference", "{:.2f}"),
     "seconds": ("seconds", "{:.3g}"),
-    "of reference": ("time_ratio", "{:.2f}"),
-    "tensors MiB": ("tensors_mib", "{:.0f}"),
-    "peak MiB": ("peak_mib", "{:.0f}"),
-    "of reference ": ("memory_ratio", "{:.2f}"),
-    "share of rate": ("share", "{:.2f}"),
-    "x floor": ("floor", "{:.2f}"),
+    "time_ratio": ("of reference", "{:.2f}"),
+    "tensors_mib": ("tensors MiB", "{:.0f}"),
+    "tensors_ratio": ("of reference", "{:.2f}"),
+    "peak_mib": ("peak MiB", "{:.0f}"),
+    "memory_ratio": ("of reference", "{:.2f}"),
+    "share": ("share of rate", "{:.2f}"),
+    "floor": ("x floor", "{:.2f}"),
 }
 
 
 def _show(record: dict) -> None:
     measured = "matmul_tflops" in record
     title = f"{record['bench']}, {record['dtype']}, weights of {record['weights_mib']:.0f} MiB; "
-    if measured:
-        title += (
-            f"on {record['device_name']}, {record['threads']} threads; a matrix product runs at "
-            f"{record['matmul_tflops']:.3g} TFLOP/s"
-        )
-    else:
-        title += "counted, nothing computed"
-    columns = _MEASURED if measured else _COUNTED
-    table = Table("", *columns, title=title, title_justify="left")
+    title += f"on {record['device_name']}, {record['threads']} threads" if measured else "counted, nothing computed"
     rows = {f"control step, {way}": row for way, row in record["control_step"].items()} | record["stages"]
+    fields = [field for field in _COLUMNS if any(field in row for row in rows.values())]
+    table = Table("", *(_COLUMNS[field][0] for field in fields), title=title, title_justify="left")
     for name, row in rows.items():
-        table.add_row(name, *(form.format(row[field]) if field in row else "" for field, form in columns.values()))
+        table.add_row(name, *(_COLUMNS[field][1].format(row[field]) if field in row else "" for field in fields))
     console().print(table, markup=False)
     whole = f"a controlled video takes {record['counts_tflop']['video']:.4g} TFLOP"
     if measured:
         errors = ", ".join(f"{mode} {error:.1e}" for mode, error in record["gradient_error"].items())
         typer.echo(f"largest difference from the reference recipe's gradient: {errors}")
-        whole += f", at that rate {record['floor_of_a_video_seconds']:.3g} s"
+        seconds = f"{record['floor_of_a_video_seconds']:.3g} s"
+        whole += f", {seconds} at a matrix product's rate of {record['matmul_tflops']:.3g} TFLOP/s"
     typer.echo(whole)
 
 
@@ -131,15 +116,8 @@ def cost(
     from sgi2v_lab.bench.scaling import AXES, measure_cost
 
     with resumable():
-        report = measure_cost(
-            out,
-            model,
-            axis or tuple(AXES),
-            repeats=repeats,
-            device=device,
-            dtype=dtype,
-            progress=sys.stderr.isatty(),
-        )
+        given = {"repeats": repeats, "device": device, "dtype": dtype, "progress": sys.stderr.isatty()}
+        report = measure_cost(out, model, axis or tuple(AXES), **given)
     machine = report["machine"]
     title = f"{report['model']} on {machine['device_name'] or machine['device']}, {machine['threads']} threads"
     table = Table("", "", "seconds", "peak memory", title=title, title_justify="left")

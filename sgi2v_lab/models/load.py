@@ -152,7 +152,7 @@ def resolve(name: str) -> tuple[str, bool]:
             f"svd+{folder} or svd-xt+{folder}"
         )
     if folder.exists() or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source, re.ASCII):
-        raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
+        raise InputError(f"unknown model {name!r}: expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
     return source, False
 
 
@@ -205,7 +205,9 @@ def _fetch_pipeline(name: str, source: str, local: bool, dtype: torch.dtype) -> 
             if not local and isinstance(error, OSError):
                 raise _unavailable(source) from error
             reason = " ".join(str(error).split())[:300]
-            raise InputError(f"{source} is no whole StableVideoDiffusionPipeline in safetensors: {reason}") from error
+            raise InputError(
+                f"{source} is no complete StableVideoDiffusionPipeline in safetensors: {reason}"
+            ) from error
         if not isinstance(pipeline, StableVideoDiffusionPipeline):
             raise InputError(f"{source} is a {type(pipeline).__name__}, but a StableVideoDiffusionPipeline is needed")
         return pipeline

@@ -48,7 +48,7 @@ def read_presets(path: Path | None, own: Settings, device: str | torch.device = 
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no file of presets ({error}); expected one JSON object") from error
+        raise InputError(f"{path} is no file of presets ({error}): expected one JSON object") from error
     if not isinstance(given, dict) or not all(isinstance(changes, dict) for changes in given.values()):
         raise InputError(f"{path} does not hold an object of settings for each preset")
     if unknown := [name for name in given if name not in PRESETS]:

@@ -152,7 +152,7 @@ def plot_tracks(
     """
     checked(asked, "the asked paths", f"boxes {len(checked_video(video))} 2")
     if not found:
-        raise InputError("There are no found paths to compare with; give at least one, such as {'controlled': points}.")
+        raise InputError("there are no found paths to compare with; give at least one, such as {'controlled': points}")
     for label, points in found.items():
         checked(points, f"the path {label!r}", f"{len(asked)} {len(video)} 2")
     seen = torch.ones(asked.shape[:2], dtype=torch.bool) if visible is None else visible.detach().cpu()

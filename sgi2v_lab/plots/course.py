@@ -41,7 +41,7 @@ def plot_gallery(pictures: Mapping[str, Image], boxes: Float[Tensor, "boxes 4"] 
         InputError: no pictures, or pictures of different sizes.
     """
     if not pictures:
-        raise InputError("There are no pictures to show; give at least one, such as {'before': picture}.")
+        raise InputError("there are no pictures to show; give at least one, such as {'before': picture}")
     _, height, width = next(iter(pictures.values())).shape
     for name, one in pictures.items():
         checked(one, f"the picture {name!r}", f"3 {height} {width}")
@@ -84,7 +84,7 @@ def plot_series(
         InputError: no series, or one with another number of values than x.
     """
     if not series:
-        raise InputError("There are no series to plot; give at least one, such as {'aligned': errors}.")
+        raise InputError("there are no series to plot; give at least one, such as {'aligned': errors}")
     words = any(isinstance(place, str) for place in x)
     places = list(range(len(x))) if words else list(x)
     with styled():
@@ -94,7 +94,7 @@ def plot_series(
             values = array(values) if isinstance(values, Tensor) else np.asarray(values, dtype=float)
             if values.shape != (len(x),):
                 raise InputError(
-                    f"The series {label!r} has shape {values.shape}; expected one value for each of {len(x)}."
+                    f"the series {label!r} has shape {values.shape}: expected one value for each of {len(x)}"
                 )
             axes.plot(places, values, label=label, linestyle=LINES[i % len(LINES)], marker="o", markersize=3.5)
         for name, place in (marks or {}).items():
@@ -165,7 +165,7 @@ def plot_landscape(
         InputError: no values, or wrong shapes.
     """
     if not values:
-        raise InputError("There is no landscape to plot; give at least one, such as {'aligned': losses}.")
+        raise InputError("there is no landscape to plot; give at least one, such as {'aligned': losses}")
     for name, one in values.items():
         checked(one, f"the landscape {name!r}", f"{len(y)} {len(x)}")
     half_x, half_y = (x[-1] - x[0]) / max(1, len(x) - 1) / 2, (y[-1] - y[0]) / max(1, len(y) - 1) / 2

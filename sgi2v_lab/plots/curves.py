@@ -32,9 +32,9 @@ def plot_losses(losses: Sequence[Sequence[float | int]], sigmas: Sequence[float 
         InputError: no losses, a step without any, or not one sigma for each step.
     """
     if not losses or not all(len(step) for step in losses):
-        raise InputError("There are no losses to plot for some control step; give one or more for each step.")
+        raise InputError("there are no losses to plot for some control step; give one or more for each step")
     if sigmas is not None and len(sigmas) != len(losses):
-        raise InputError(f"There are {len(sigmas)} sigmas for {len(losses)} control steps; give one for each.")
+        raise InputError(f"there are {len(sigmas)} sigmas for {len(losses)} control steps; give one for each")
     count = len(losses)
     # viridis without its pale end, which is lost on white
     colors = colormaps["viridis"](np.linspace(0, 0.88, count))
@@ -112,7 +112,7 @@ def plot_spectra(
     """
     checked(radii, "radii", "k")
     if not spectra:
-        raise InputError("There are no spectra to plot; give at least one, such as {'before': power}.")
+        raise InputError("there are no spectra to plot; give at least one, such as {'before': power}")
     with styled():
         figure = new_figure(3.2, width=6.0)
         axes = figure.subplots()

@@ -66,9 +66,9 @@ def save_figure(figure: Figure, path: str | Path, dpi: float | int = 150) -> Pat
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
-        raise InputError(f"Cannot save a figure as {path.name!r}; choose a name that ends in {', '.join(FORMATS)}.")
+        raise InputError(f"cannot save a figure as {path.name!r}; choose a name that ends in {', '.join(FORMATS)}")
     if not dpi > 0:
-        raise InputError(f"dpi is {dpi}; expected a positive number such as 150.")
+        raise InputError(f"dpi is {dpi}: expected a positive number such as 150")
     undated = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[path.suffix.lower()]
     with whole_file(path) as temporary, styled():
         figure.savefig(temporary, dpi=dpi, metadata=undated)
@@ -92,7 +92,7 @@ def checked(tensor: Tensor, name: str, shape: str) -> Tensor:
         for size, axis in zip(tensor.shape, axes, strict=False)
     )
     if not fits:
-        raise InputError(f"The shape of {name} is {tuple(tensor.shape)}; expected ({', '.join(axes)}).")
+        raise InputError(f"the shape of {name} is {tuple(tensor.shape)}: expected ({', '.join(axes)})")
     return tensor
 
 
@@ -113,7 +113,7 @@ def chosen_frames(num_frames: int, every: int | None = None, most: int = 8) -> l
     if every is None:
         return sorted({round(i) for i in np.linspace(0, num_frames - 1, min(most, num_frames)).tolist()})
     if every < 1:
-        raise InputError(f"every is {every}; expected 1 for all frames, 2 for every second one, and so on.")
+        raise InputError(f"every is {every}: expected 1 for all frames, 2 for every second one, and so on")
     return list(range(0, num_frames, every))
 
 

@@ -48,10 +48,10 @@ def draw_boxes(
 def checked_boxes(boxes: Boxes, num_frames: int) -> Boxes:
     """The boxes, detached on the CPU as floats, or an InputError that says what is wrong with their shape or values."""
     if boxes.ndim != 3 or boxes.shape[1:] != (num_frames, 4):
-        raise InputError(f"The boxes have shape {tuple(boxes.shape)}; expected (boxes, {num_frames}, 4).")
+        raise InputError(f"the boxes have shape {tuple(boxes.shape)}: expected (boxes, {num_frames}, 4)")
     boxes = boxes.detach().cpu().float()
     if not boxes.isfinite().all():
-        raise InputError("The boxes hold NaN or infinity; give x0, y0, x1, y1 in pixels for every frame.")
+        raise InputError("the boxes hold NaN or infinity; give x0, y0, x1, y1 in pixels for every frame")
     return boxes
 
 
@@ -98,13 +98,13 @@ def side_by_side(
         InputError: no videos, videos of different shapes, or not one label each.
     """
     if len(videos) == 0:
-        raise InputError("There are no videos to put side by side; give at least one.")
+        raise InputError("there are no videos to put side by side; give at least one")
     parts = [as_video(enlarge(v, scale)) if boxes is None else draw_boxes(v, boxes, scale=scale) for v in videos]
     shapes = sorted({tuple(p.shape) for p in parts})
     if len(shapes) > 1:
-        raise InputError(f"The videos have shapes {shapes}; give videos with equal frames, height and width.")
+        raise InputError(f"the videos have shapes {shapes}; give videos with equal frames, height and width")
     if labels is not None and len(labels) != len(videos):
-        raise InputError(f"There are {len(labels)} labels for {len(videos)} videos; give one label for each.")
+        raise InputError(f"there are {len(labels)} labels for {len(videos)} videos; give one label for each")
     frames, _, height, width = shapes[0]
     gap = max(4, width // 64)
     if labels is not None:

@@ -6,12 +6,12 @@ All is judged on the picture as the model sees it; what is wrong with a path is 
 from dataclasses import dataclass
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.diagnosis.path_faults import FULL_SPEED, outside, too_fast, too_small
+from sgi2v_lab.evaluation.diagnosis.path_faults import outside, too_fast, too_small
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
 from sgi2v_lab.trajectories.camera import is_camera
 
-__all__ = ["FULL_SPEED", "Remark", "remarks_on"]
+__all__ = ["Remark", "remarks_on"]
 
 
 @dataclass(frozen=True)

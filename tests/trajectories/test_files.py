@@ -192,7 +192,7 @@ def test_what_cannot_be_saved_leaves_no_file(tmp_path):
 def test_a_failed_write_keeps_the_old_file(tmp_path):
     save_trajectories(tmp_path / "t.json", BOTH)
     (tmp_path / "taken.json").mkdir()
-    with pytest.raises(InputError, match="Cannot write"):
+    with pytest.raises(InputError, match="cannot write"):
         save_trajectories(tmp_path / "taken.json", BOTH)
     save_trajectories(tmp_path / "t.json", GROWING)
     assert load_trajectories(tmp_path / "t.json") == GROWING

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.diagnosis.path_faults import FULL_SPEED
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.camera import CAMERA_MOVES, is_camera, with_camera
 from sgi2v_lab.trajectories.files import load_trajectories
@@ -17,7 +18,7 @@ from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.widgets.bundle import STATIC, script
 from sgi2v_lab.widgets.exchange import Uploads, to_download
 from sgi2v_lab.widgets.pictures import LOSSLESS_UP_TO, encoded, read_any
-from sgi2v_lab.widgets.remarks import FULL_SPEED, remarks_on
+from sgi2v_lab.widgets.remarks import remarks_on
 from sgi2v_lab.widgets.trajectory_editor import TrajectoryEditor
 
 SIZE = (320, 192)

@@ -213,7 +213,7 @@ class Gallery:
 
     def _path(self, run_id: str) -> Path:
         if not run_id or Path(run_id).name != run_id or run_id in (".", ".."):
-            raise InputError(f"{run_id!r} is no run's name; expected one such as '20250131-120000-000-ab12'")
+            raise InputError(f"{run_id!r} is no run's name: expected one such as '20250131-120000-000-ab12'")
         return self.folder / run_id
 
 
