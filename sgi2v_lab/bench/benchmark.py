@@ -51,8 +51,7 @@ def bench(
 
     Args:
         name: one of `networks.NETWORKS`.
-        device: as in `load_model`.
-        dtype: as in `load_model`.
+        device, dtype: as in `load_model`.
         boxes: how many are followed.
         repeats: of everything that is timed.
         changes: settings that differ from the network's own.

@@ -47,12 +47,7 @@ class Check:
 def check_gpu(device: str | None = None, model: str = "svd") -> Iterator[Check]:
     """Try the device, step by step; yields each check when it is done, and goes on after one that fails.
 
-    Args:
-        device: as in `load_model`.
-        model: whose weights the last check uses, where they are on this computer.
-
-    Raises:
-        InputError: a device that is not there.
+    The last check uses the weights of `model`, where they are here. InputError for a device that is not there.
     """
     chosen = pick_device(device)
     for name, check in (

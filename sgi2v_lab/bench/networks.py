@@ -46,13 +46,7 @@ def network(name: str, device: str | torch.device | None = None, dtype: str | No
     192 x 128 px; "svd" is SVD itself, 14 frames of 1024 x 576 px. Their weights are random, from a fixed seed. On the
     device "meta" they have shapes and no weights, which is enough to count operations.
 
-    Args:
-        name: one of `NETWORKS`.
-        device: as in `load_model`, or "meta".
-        dtype: "fp32", "bf16" or "fp16"; None for fp32 on a CPU and fp16 elsewhere.
-
-    Raises:
-        InputError: an unknown name, device or dtype.
+    Device and dtype are as in `load_model`. InputError for an unknown name, device or dtype.
     """
     if name not in NETWORKS:
         raise InputError(f"unknown network {name!r}: expected one of {', '.join(NETWORKS)}")

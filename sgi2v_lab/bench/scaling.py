@@ -89,8 +89,7 @@ def measure_cost(
         model: from `load_model`, or its name.
         axes: some of `AXES`.
         repeats: runs of each kind; the median of their seconds counts, and the greatest peak.
-        device: as in `load_model`, where the model is given by name.
-        dtype: likewise.
+        device, dtype: as in `load_model`, where the model is given by name.
         progress: show a progress bar.
 
     Returns:

@@ -41,17 +41,9 @@ def demo(
 ) -> dict[str, object]:
     """Generate the demo's two pictures without and with control; write videos, figures and run.json into a folder.
 
-    Args:
-        out: the folder, made as a whole once everything is done; an earlier result there is replaced.
-        model: as in `load_model`.
-        seed: of all noise; None for the demo's own.
-        device: as in `load_model`.
-        dtype: as in `load_model`.
-        progress: show progress bars.
-        tell: is called with a line about what comes next.
-
-    Returns:
-        What run.json holds. `objmc` is the drawn scene's, `photo` the photograph's part.
+    The folder `out` is made as a whole once everything is done; an earlier result there is replaced. A seed of None is
+    the demo's own; model, device and dtype are those of `load_model`; `tell` is called with a line about what comes
+    next. Returns what run.json holds: `objmc` is the drawn scene's, `photo` the photograph's part.
 
     Raises:
         InputError: `out` cannot be written, which is checked first, or the model cannot be loaded.

@@ -67,7 +67,8 @@ class Memory:
                 if steps is None:
                     self._offload_unused()
                     steps = start(last)
-                with recomputing(self.model, self._recompute, max(self.settings.layers)):
+                kept = "full" if self.mode == "offload" else self.mode
+                with recomputing(self.model, kept, max(self.settings.layers)):
                     step = next(steps, None)
             except (RuntimeError, MemoryError) as error:
                 leaner = MEMORY_MODES[MEMORY_MODES.index(self.mode) + 1 :]
@@ -84,10 +85,6 @@ class Memory:
             self.mode, steps = leaner[0], None
             _warn(f"out of memory ({reason}); going on from the same step with memory mode {self.mode!r}")
             _free_caches()
-
-    @property
-    def _recompute(self) -> str:
-        return "full" if self.mode == "offload" else self.mode
 
     @property
     def _moves_parts(self) -> bool:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from torch import Tensor
 
@@ -182,14 +182,17 @@ def plot_tracks(
 # --- drawing ---------------------------------------------------------------------------------------------------------
 
 
-def draw_box(axes: Axes, box: Tensor, color: str, width: float = 1.6, linestyle: str | tuple = "-") -> Rectangle:
-    """One box (4,) in the axes' pixels, with a pale casing that shows on any picture."""
+def draw_box(
+    axes: Axes, box: Tensor, color: str, width: float = 1.6, linestyle: str | tuple = "-", casing: float = 1.4
+) -> list[Patch]:
+    """One box (4,) in the axes' pixels, on a pale casing that shows on any picture."""
     x0, y0, x1, y1 = box.tolist()
     # the casing of a dashed line must be solid: two dash patterns of different widths do not line up
-    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=(1, 1, 1, 0.7), linewidth=width + 1.4))
-    return axes.add_patch(
-        Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=color, linewidth=width, linestyle=linestyle)
-    )
+    lines = (((1, 1, 1, 0.7), width + casing, "-"), (color, width, linestyle))
+    return [
+        axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=c, linewidth=w, linestyle=style))
+        for c, w, style in lines
+    ]
 
 
 def draw_path(axes: Axes, centers: Tensor, color: str, dots: bool = True, width: float = 1.8) -> None:

@@ -143,9 +143,7 @@ def plot_mask(mask: Mask, cutoff: float | int) -> Figure:
     distance = np.hypot(x[None], y[:, None]).ravel()
     order = distance.argsort()
     with styled():
-        figure = new_figure(2.9, width=7.6)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 1.5))
-        figure.get_layout_engine().set(wspace=0.06)
+        figure, left, right = _map_and_profile()
         half_x, half_y = 1 / width, 1 / height  # a cell's value belongs to its middle
         extent = (-1 - half_x, 1 - half_x, 1 - half_y, -1 - half_y)
         image = left.imshow(array(mask), extent=extent, vmin=0, vmax=1, cmap="gray", aspect="equal")
@@ -174,9 +172,7 @@ def plot_gaussian(weight: Float[Tensor, "h w"]) -> Figure:
     height, width = checked(weight, "the weight", "h w").shape
     values = array(weight)
     with styled():
-        figure = new_figure(2.9, width=7.6)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 1.5))
-        figure.get_layout_engine().set(wspace=0.06)
+        figure, left, right = _map_and_profile()
         image = left.imshow(values, vmin=0, vmax=1, extent=(0, width, height, 0))
         left.set(xlabel="x in latent cells", ylabel="y in latent cells")
         left.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -192,6 +188,12 @@ def plot_gaussian(weight: Float[Tensor, "h w"]) -> Figure:
         right.grid(axis="y")
         right.legend(loc="upper right", title="through the middle")
     return figure
+
+
+def _map_and_profile() -> tuple[Figure, Axes, Axes]:
+    figure = new_figure(2.9, width=7.6)
+    figure.get_layout_engine().set(wspace=0.06)
+    return figure, *figure.subplots(1, 2, width_ratios=(1, 1.5))
 
 
 def _bar_beside(figure: Figure, axes: Axes, image: AxesImage) -> None:

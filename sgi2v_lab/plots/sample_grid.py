@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.boxes import draw_path
+from sgi2v_lab.plots.boxes import draw_box, draw_path
 from sgi2v_lab.plots.style import WIDTH, array, checked, chosen_frames, color_each, new_figure, styled
 from sgi2v_lab.shapes import Boxes, Image, Video
 
@@ -113,10 +113,7 @@ def _place(axes: Axes, picture: Image, x: float, y: float, scale: float) -> None
 
 
 def _thin_box(axes: Axes, box: Tensor, color: str, inside: tuple[float, ...], linestyle: str | tuple = "-") -> None:
-    """A thin box on a pale casing, cut off where the picture ends."""
-    x0, y0, x1, y1 = box.tolist()
+    """A thin box, cut off where the picture ends."""
     frame = Rectangle(inside[:2], inside[2] - inside[0], inside[3] - inside[1], transform=axes.transData)
-    for edge, width, style in (((1, 1, 1, 0.75), 1.7, "-"), (color, 0.9, linestyle)):
-        patch = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=edge, linewidth=width, linestyle=style)
-        axes.add_patch(patch)
+    for patch in draw_box(axes, box, color, 0.9, linestyle, casing=0.8):
         patch.set_clip_path(frame)

@@ -44,17 +44,11 @@ SHORTEST = 1e-6  # of the video: key boxes nearer in time than this count as sim
 @with_config(extra="forbid")  # in a file, a misspelt field is an error
 @dataclass(frozen=True)
 class KeyBox:
-    """Where the box is at one moment.
+    """Where the box is at one moment."""
 
-    Attributes:
-        time: 0 at the first frame, 1 at the last.
-        box: x0, y0, x1, y1 in pixels; x0 < x1 and y0 < y1. May lie partly or wholly outside the picture.
-        easing: how the box travels from here to the next key box; None for the trajectory's own easing.
-    """
-
-    time: Number
-    box: Box
-    easing: str | None = None
+    time: Number  # 0 at the first frame, 1 at the last
+    box: Box  # x0 < x1 and y0 < y1, in pixels; may lie partly or wholly outside the picture
+    easing: str | None = None  # from here to the next key box; None for the trajectory's own
 
     def __post_init__(self) -> None:
         """Read the numbers as floats and refuse what is no box or no time."""
@@ -77,22 +71,14 @@ class Trajectory:
     With a `path`, which takes exactly two key boxes, these say when and how large while the path says where: the box's
     centre takes the same steps as a point that travels along the path with even speed (in the pixels of this picture),
     eased. A path that starts beside the box's centre is shifted to it.
-
-    Attributes:
-        keys: key boxes in order of time, at least one.
-        name: for legends and tables; may be empty.
-        easing: one of `sgi2v_lab.trajectories.geometry.EASINGS`, applied to each stretch between two key boxes.
-        path: corners (x, y) of a drawn line, at least two, or None.
-        colour: "#rrggbb" for drawings, or None.
-        frames: the only frame count that `boxes` accepts, for motion that was given frame by frame; None for any.
     """
 
-    keys: tuple[KeyBox, ...]
-    name: str = ""
-    easing: str = "linear"
-    path: tuple[Point, ...] | None = None
-    colour: str | None = None
-    frames: int | None = None
+    keys: tuple[KeyBox, ...]  # in order of time, at least one
+    name: str = ""  # for legends and tables
+    easing: str = "linear"  # of `geometry.EASINGS`, applied to each stretch between two key boxes
+    path: tuple[Point, ...] | None = None  # corners (x, y) of a drawn line, at least two
+    colour: str | None = None  # "#rrggbb", for drawings
+    frames: int | None = None  # the only frame count that `boxes` accepts, for motion given frame by frame; None: any
 
     def __post_init__(self) -> None:
         """Refuse key boxes out of order, a path too short, an unknown easing and a colour that is none."""

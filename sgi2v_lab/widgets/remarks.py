@@ -16,17 +16,11 @@ __all__ = ["Remark", "remarks_on"]
 
 @dataclass(frozen=True)
 class Remark:
-    """One sentence about the trajectories.
+    """One sentence about the trajectories."""
 
-    Attributes:
-        kind: "error" (a run would refuse them) or "warning" (it runs, but the box will not do what it seems to).
-        index: of the trajectory that is meant, or None for all.
-        text: what is wrong, where, and what to do.
-    """
-
-    kind: str
-    index: int | None
-    text: str
+    kind: str  # "error": a run would refuse them; "warning": it runs, but the box will not do what it seems to
+    index: int | None  # of the trajectory that is meant; None for all
+    text: str  # what is wrong, where, and what to do
 
 
 def remarks_on(

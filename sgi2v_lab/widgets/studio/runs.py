@@ -17,6 +17,7 @@ import secrets
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -29,11 +30,11 @@ from sgi2v_lab.evaluation.metrics import objmc
 from sgi2v_lab.files import result_folder, write_record
 from sgi2v_lab.images.read import read_image, to_pil
 from sgi2v_lab.pipeline import Run
+from sgi2v_lab.plots.style import styled
 from sgi2v_lab.settings import Settings, renamed_settings
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories
 from sgi2v_lab.video import write_video
-from sgi2v_lab.widgets.studio.diagnosis import evidence
 
 __all__ = ["Gallery", "RunRecord", "finite"]
 
@@ -156,7 +157,7 @@ class Gallery:
                 scale = max(1, COMFORTABLE // one.video.shape[-1])
                 write_video(part / f"{name}.mp4", one.video, one.settings.fps, scale=scale, smooth=True)
             _thumbnail(run).save(part / "thumbnail.jpg", quality=88)
-            for name, content in evidence(diagnosis).items() if diagnosis is not None else ():
+            for name, content in _evidence(diagnosis).items() if diagnosis is not None else ():
                 (part / name).write_bytes(content)
             write_record(part, record.model_dump())
         return self.record(record.id)
@@ -177,14 +178,10 @@ class Gallery:
                 "seed": record.seed,
                 "objects": len(record.boxes),
                 "objmc": record.objmc.get("controlled"),
-                "thumbnail": self.thumbnail(record.id),
+                "thumbnail": _address(self._path(record.id) / "thumbnail.jpg", "jpeg"),
             }
             for record in self.records()
         ]
-
-    def thumbnail(self, run_id: str) -> str:
-        """The thumbnail as an address that a page can show; empty if it is gone."""
-        return _address(self._path(run_id) / "thumbnail.jpg", "jpeg")
 
     def diagnosis(self, run_id: str) -> dict:
         """What went wrong in a run, as `Diagnosis.to_dict`, each finding with its picture's address as "picture".
@@ -227,6 +224,19 @@ def _address(picture: Path, kind: str) -> str:
     if not picture.is_file():
         return ""
     return f"data:image/{kind};base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+
+
+def _evidence(diagnosis: Diagnosis) -> dict[str, bytes]:
+    """The findings' pictures as PNG files, by name: "finding-0.png" belongs to the first finding."""
+    files = {}
+    for index, finding in enumerate(diagnosis):
+        if finding.drawing is None:
+            continue
+        content = BytesIO()
+        with styled():
+            finding.plot().savefig(content, format="png", dpi=110)
+        files[f"finding-{index}.png"] = content.getvalue()
+    return files
 
 
 def _thumbnail(run: Run) -> PIL.Image.Image:

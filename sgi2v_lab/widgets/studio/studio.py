@@ -26,9 +26,8 @@ from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.pictures import Picture
-from sgi2v_lab.widgets.studio.diagnosis import diagnosed
 from sgi2v_lab.widgets.studio.fields import groups, usable_presets
-from sgi2v_lab.widgets.studio.job import Background, Job, Progress, plain_sentence
+from sgi2v_lab.widgets.studio.job import Background, Job, Progress, diagnosed, plain_sentence
 from sgi2v_lab.widgets.studio.pictures import SAMPLES, drawn_scene, sample_picture
 from sgi2v_lab.widgets.studio.runs import Gallery, finite
 from sgi2v_lab.widgets.threads import TURN
