@@ -47,15 +47,10 @@ def bench(
     changes: dict | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, object]:
-    """Measure a network; returns a record of plain values for JSON, with definitions.
+    """Measure a network of `networks.NETWORKS`; returns a record of plain values for JSON, with definitions.
 
-    Args:
-        name: one of `networks.NETWORKS`.
-        device, dtype: as in `load_model`.
-        boxes: how many are followed.
-        repeats: of everything that is timed.
-        changes: settings that differ from the network's own.
-        tell: called with a line about what comes next.
+    All timing is repeated `repeats` times, with `boxes` boxes to follow. `changes` are settings that differ from the
+    network's own; device and dtype are as in `load_model`; `tell` is called with a line about what comes next.
 
     Raises:
         InputError: an unknown network, a setting that cannot be used, or less than one box or repeat.

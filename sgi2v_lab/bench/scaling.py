@@ -21,6 +21,7 @@ import torch
 from tqdm.auto import tqdm
 
 from sgi2v_lab.bench.measure import measure_peak, once
+from sgi2v_lab.bench.stages import crossing
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.files import write_text
@@ -29,7 +30,6 @@ from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run, generate
 from sgi2v_lab.plots import plot_cost, save_figure
 from sgi2v_lab.settings import Settings
-from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 
 __all__ = ["AXES", "CostTask", "cost_tasks", "fit_line", "measure_cost"]
 
@@ -89,7 +89,8 @@ def measure_cost(
         model: from `load_model`, or its name.
         axes: some of `AXES`.
         repeats: runs of each kind; the median of their seconds counts, and the greatest peak.
-        device, dtype: as in `load_model`, where the model is given by name.
+        device: as in `load_model`, where the model is given by name.
+        dtype: likewise.
         progress: show a progress bar.
 
     Returns:
@@ -192,11 +193,8 @@ def _one(model: Model, task: CostTask) -> Run:
     """A run on a picture of noise, whose cost does not depend on what is seen, with boxes that all move."""
     width, height = task.settings.width, task.settings.height
     picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0))
-    rows = [(0.05 + 0.1 * k % 0.6) * height for k in range(task.boxes)]
-    boxes = tuple(
-        Trajectory.move((0.1 * width, top, 0.4 * width, top + 0.3 * height), by=(0.3 * width, 0)) for top in rows
-    )
-    return generate(model, picture, Trajectories((width, height), boxes), task.settings, seed=0, progress=False)
+    boxes = crossing(task.settings, task.boxes)
+    return generate(model, picture, boxes, task.settings, seed=0, progress=False)
 
 
 def _read(path: Path) -> dict[str, object] | None:

@@ -20,7 +20,8 @@ from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory, latent_cells
 
-__all__ = ["Workload", "count_memory", "count_stages", "on_meta", "one_iteration", "reference_iteration", "workload"]
+__all__ = ["Workload", "count_memory", "count_stages", "crossing", "on_meta"]
+__all__ += ["one_iteration", "reference_iteration", "workload"]
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,7 @@ def workload(model: StableVideoDiffusion, settings: Settings | None = None, boxe
     def noise(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(model.device, model.dtype)
 
-    size = (settings.width, settings.height)
-    paths = []
-    for number in range(boxes):  # a third of the picture's sides, one below the other
-        top = size[1] * number / max(boxes, 1) * 2 / 3
-        box = (0.05 * size[0], top, 0.05 * size[0] + size[0] / 3, top + size[1] / 3)
-        paths.append(Trajectory.move(box, by=(0.5 * size[0], 0)))
-    cells = latent_cells(Trajectories(size, tuple(paths)).boxes(frames), model.vae_factor, h, w)
+    cells = latent_cells(crossing(settings, boxes).boxes(frames), model.vae_factor, h, w)
     schedule = EulerDiscreteScheduler.from_config(model.scheduler.config)
     schedule.set_timesteps(settings.num_inference_steps)
     sigma = schedule.sigmas[settings.control_steps[0]].item()
@@ -70,6 +65,14 @@ def workload(model: StableVideoDiffusion, settings: Settings | None = None, boxe
         cells=cells,
         settings=settings,
     )
+
+
+def crossing(settings: Settings, boxes: int) -> Trajectories:
+    """Boxes of a third of the picture's sides, one below the other, that cross it."""
+    width, height = settings.width, settings.height
+    tops = [2 / 3 * height * number / max(boxes, 1) for number in range(boxes)]
+    starts = [(0.05 * width, top, 0.05 * width + width / 3, top + height / 3) for top in tops]
+    return Trajectories((width, height), tuple(Trajectory.move(box, by=(0.5 * width, 0)) for box in starts))
 
 
 def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
@@ -107,13 +110,11 @@ def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, 
         counts[f"control iteration, {mode}"] = count_flops(lambda mode=mode: one_iteration(work, mode))
     with reference_precision(model):
         counts["control iteration, reference"] = count_flops(lambda: reference_iteration(work))
-    first, last = settings.control_steps
-    counts["video"] = (
-        counts["encode"]
-        + counts["decode"]
-        + sum((1 + settings.has_guidance(step)) * counts["forward"] for step in range(settings.num_inference_steps))
-    )
-    counts["video"] += (last - first + 1) * settings.iterations * counts["control iteration, fast"]
+    steps = range(settings.num_inference_steps)
+    passes = sum(1 + settings.has_guidance(step) for step in steps)
+    iterations = settings.iterations * sum(map(settings.has_control, steps))
+    counts["video"] = counts["encode"] + counts["decode"] + passes * counts["forward"]
+    counts["video"] += iterations * counts["control iteration, fast"]
     return counts
 
 

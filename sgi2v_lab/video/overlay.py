@@ -38,21 +38,15 @@ def draw_boxes(
         InputError: boxes of another shape or number of frames, or NaN or infinity in them.
     """
     frames = enlarge(video, scale)
-    boxes = checked_boxes(boxes, len(frames)) * (scale or 1)
+    if boxes.ndim != 3 or boxes.shape[1:] != (len(frames), 4):
+        raise InputError(f"the boxes have shape {tuple(boxes.shape)}: expected (boxes, {len(frames)}, 4)")
+    if not boxes.isfinite().all():
+        raise InputError("the boxes hold NaN or infinity: expected x0, y0, x1, y1 in pixels for every frame")
+    boxes = boxes.detach().cpu().float() * (scale or 1)
     if len(boxes) == 0:
         return as_video(frames)
     drawn = [_with_boxes(frame, boxes, f, paths) for f, frame in enumerate(frames.numpy())]
     return as_video(torch.from_numpy(np.stack(drawn)))
-
-
-def checked_boxes(boxes: Boxes, num_frames: int) -> Boxes:
-    """The boxes, detached on the CPU as floats, or an InputError that says what is wrong with their shape or values."""
-    if boxes.ndim != 3 or boxes.shape[1:] != (num_frames, 4):
-        raise InputError(f"the boxes have shape {tuple(boxes.shape)}: expected (boxes, {num_frames}, 4)")
-    boxes = boxes.detach().cpu().float()
-    if not boxes.isfinite().all():
-        raise InputError("the boxes hold NaN or infinity; give x0, y0, x1, y1 in pixels for every frame")
-    return boxes
 
 
 def _with_boxes(frame: np.ndarray, boxes: Boxes, now: int, paths: bool) -> np.ndarray:

@@ -36,22 +36,20 @@ LARGEST = 320  # pixels of width at which a frame is sent to the browser
 
 
 class Explorer(OneAtATime):
-    """A widget that computes on demand: says that it is busy, remembers results, shows errors in place.
-
-    Attributes:
-        busy: what is being computed; empty when nothing is.
-        error: what went wrong with what was last asked for, in a sentence; empty if nothing.
-        failure: the exception behind it, or None.
-    """
+    """A widget that computes on demand: says that it is busy, remembers results, shows errors in place."""
 
     _remembered = 64  # results at most
-    failure: Exception | None = None
-    busy = traitlets.Unicode("").tag(sync=True)
-    error = traitlets.Unicode("").tag(sync=True)
+    _ready = False  # traits that are set while the widget is made should not compute one by one
+    failure: Exception | None = None  # behind the error
+    about = traitlets.Dict(help="the model, the picture's size, the number of frames").tag(sync=True)
+    shown = traitlets.Dict(help="what the pictures belong to").tag(sync=True)
+    busy = traitlets.Unicode("", help="what is being computed").tag(sync=True)
+    error = traitlets.Unicode("", help="what went wrong with what was last asked for").tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         self._results: OrderedDict[Hashable, Any] = OrderedDict()
         super().__init__(**traits)
+        self._ready = True
 
     @contextmanager
     def _working(self, what: str) -> Iterator[None]:

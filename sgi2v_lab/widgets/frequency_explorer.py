@@ -45,7 +45,6 @@ class FrequencyExplorer(Explorer):
     _esm = script("frequency_explorer.js")
     _css = style("common.css", "explorer.css", "frequency_explorer.css")
 
-    about = traitlets.Dict(help="the model, the picture's size, the number of frames, what is decoded").tag(sync=True)
     steps = traitlets.List(help="control steps: index and sigma; empty for latents given").tag(sync=True)
     bar = traitlets.List(colour_stops("magma"), help="colours of the change").tag(sync=True)
 
@@ -54,7 +53,6 @@ class FrequencyExplorer(Explorer):
     cutoff = traitlets.Float(0.5, help="cut-off r of the low-pass, 0..1").tag(sync=True)
     order = traitlets.Int(4, help="order of the Butterworth filter, 1..16").tag(sync=True)
 
-    shown = traitlets.Dict(help="step, cut-off and order that the pictures belong to").tag(sync=True)
     mask_png = traitlets.Bytes(help="low-pass on the centred frequency grid").tag(sync=True)
     grid = traitlets.List(help="width and height of the latents").tag(sync=True)
     radii = traitlets.List(help="radii of the spectra's rings; 1 is the Nyquist frequency").tag(sync=True)
@@ -84,7 +82,7 @@ class FrequencyExplorer(Explorer):
     ) -> None:
         if run is None and (before is None or after is None):
             raise InputError("there is nothing to explore; give a run, or latents before and after")
-        self.model, self._inspection, self._ready = model, None, False
+        self.model, self._inspection = model, None
         if run is None:
             self._stages = {0: (before.detach().float().cpu(), after.detach().float().cpu())}
         else:
@@ -111,7 +109,6 @@ class FrequencyExplorer(Explorer):
             cutoff=float(cutoff),
             order=order,
         )
-        self._ready = True
         self._show()
 
     @traitlets.validate("step", "frame", "cutoff", "order")

@@ -42,36 +42,25 @@ LONGEST_HISTORY = 200  # steps that can be undone
 class TrajectoryEditor(OneAtATime):
     """Draw boxes, paths and key boxes on a picture; `trajectories` is always what is drawn, and can be set.
 
-    Attributes:
-        trajectories: the `Trajectories`, in pixels of `image`. Observable: `editor.observe(f, "trajectories")`.
-        num_frames: of the video, at least 2.
-        width: of the video in pixels, as the model makes it.
-        height: of the video in pixels.
-        factor: pixels per latent cell.
-        motion_bucket_id: 0..255, how much motion the model will be asked for.
-        fps: frames per second at which boxes are played, and that the model is told.
-        fit: "stretch", "crop" or "pad", as `generate` will fit the picture.
-        selected: index of the selected trajectory, or -1.
-        frame: the frame shown, 0 to `num_frames` - 1.
-        remarks: what there is to say about the trajectories, see `sgi2v_lab.widgets.remarks`.
+    Every trait can be observed, as in `editor.observe(f, "trajectories")`.
     """
 
     _esm = script("trajectory_editor.js")
     _css = style("common.css", "trajectory_editor.css")
 
-    trajectories = traitlets.Instance(Trajectories)
-    remarks = traitlets.List(traitlets.Instance(Remark)).tag(
+    trajectories = traitlets.Instance(Trajectories)  # in pixels of `image`
+    remarks = traitlets.List(traitlets.Instance(Remark)).tag(  # on the trajectories, see `widgets.remarks`
         sync=True, to_json=lambda remarks, _: [asdict(remark) for remark in remarks]
     )
-    num_frames = traitlets.Int(14, min=2, max=1000).tag(sync=True)
-    width = traitlets.Int(1024, min=16).tag(sync=True)
+    num_frames = traitlets.Int(14, min=2, max=1000).tag(sync=True)  # of the video
+    width = traitlets.Int(1024, min=16).tag(sync=True)  # of the video in pixels, as the model makes it
     height = traitlets.Int(576, min=16).tag(sync=True)
-    factor = traitlets.Int(8, min=1).tag(sync=True)
-    motion_bucket_id = traitlets.Int(127, min=0, max=255).tag(sync=True)
-    fps = traitlets.Int(7, min=1, max=240).tag(sync=True)
-    fit = traitlets.Enum(FITS, "stretch").tag(sync=True)
-    selected = traitlets.Int(-1, min=-1).tag(sync=True)
-    frame = traitlets.Int(0, min=0).tag(sync=True)
+    factor = traitlets.Int(8, min=1).tag(sync=True)  # pixels per latent cell
+    motion_bucket_id = traitlets.Int(127, min=0, max=255).tag(sync=True)  # amount of motion that the model is asked for
+    fps = traitlets.Int(7, min=1, max=240).tag(sync=True)  # at which boxes are played, and that the model is told
+    fit = traitlets.Enum(FITS, "stretch").tag(sync=True)  # how `generate` will fit the picture
+    selected = traitlets.Int(-1, min=-1).tag(sync=True)  # index of the selected trajectory, or -1
+    frame = traitlets.Int(0, min=0).tag(sync=True)  # the one shown
 
     _picture = traitlets.Bytes(b"").tag(sync=True)  # encoded, as shown
     _size = traitlets.Tuple(default_value=EMPTY).tag(sync=True)  # (width, height) of `image` in pixels

@@ -143,17 +143,12 @@ def diagnosed(job: Job, controlled: Run | None, uncontrolled: Run | None) -> Dia
 
 
 class Background(traitlets.HasTraits):
-    """Something that does one thing at a time, in a thread of its own, and says in traits how it goes.
+    """Something that does one thing at a time, in a thread of its own, and says in traits how it goes."""
 
-    Attributes:
-        error: what went wrong, in a sentence; empty if nothing.
-        failure: the exception behind it, or None.
-    """
-
-    error = traitlets.Unicode("").tag(sync=True)
+    error = traitlets.Unicode("").tag(sync=True)  # what went wrong, in a sentence; empty if nothing
     _job = traitlets.Dict(IDLE).tag(sync=True)  # "state" and the fields of `Progress`
 
-    failure: Exception | None = None
+    failure: Exception | None = None  # behind the error
     _thread: threading.Thread | None = None
     _current: Job | None = None
 

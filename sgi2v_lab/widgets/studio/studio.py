@@ -40,25 +40,19 @@ class Studio(Background, TrajectoryEditor):
     """Draw, set, generate, look, compare; everything that `TrajectoryEditor` has, and more.
 
     Attributes:
-        settings: the `Settings` of the next run; can be set.
-        seed: random seed of the next run.
-        compare: whether the next run also makes the video without control.
         model: the loaded `Model`.
-        run: the last `Run` with control, or None. Observable: `studio.observe(f, "run")`.
-        uncontrolled: the last `Run` without control, or None.
         diagnosis: what went wrong in the last run, or None.
         gallery: the `Gallery` of all runs kept.
-        error: what went wrong with the last thing asked for, in a sentence; empty if nothing.
     """
 
     _esm = script("studio.js")
     _css = style("common.css", "trajectory_editor.css", "studio.css", "diagnosis.css")
 
-    settings = traitlets.Instance(Settings)
-    run = traitlets.Instance(Run, allow_none=True)
-    uncontrolled = traitlets.Instance(Run, allow_none=True)
-    seed = traitlets.Int(817, min=0, max=2**53 - 1).tag(sync=True)
-    compare = traitlets.Bool(True).tag(sync=True)
+    settings = traitlets.Instance(Settings)  # of the next run
+    run = traitlets.Instance(Run, allow_none=True)  # the last one with control
+    uncontrolled = traitlets.Instance(Run, allow_none=True)  # the last one without control
+    seed = traitlets.Int(817, min=0, max=2**53 - 1).tag(sync=True)  # of the next run
+    compare = traitlets.Bool(True).tag(sync=True)  # whether the next run also makes the video without control
 
     _values = traitlets.Dict().tag(sync=True)  # the settings, as JSON has them
     _defaults = traitlets.Dict().tag(sync=True)  # the model's
