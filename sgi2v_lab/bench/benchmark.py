@@ -27,8 +27,8 @@ REFERENCE = "reference"
 LONG = 1800  # seconds at best, from which on a warning suggests `count`
 DEFINITIONS = {
     "tflop": "operations of matrix products, convolutions and attention, forward, backward and recomputed",
-    "seconds": "median of the repeats; in each repeat all ways take turns, starting with another one",
-    "peak_mib": "most memory in use beyond the weights and what else was there before (`measure.measure_peak`); median",
+    "seconds": "median of the repeats; the ways take turns, and each repeat starts with the next one",
+    "peak_mib": "most memory in use beyond what was in use before, weights included (`measure.measure_peak`); median",
     "tensors_mib": "most tensors alive at once, beyond the weights: counted, not measured (`count_bytes.count_bytes`)",
     "share": "operations per second, relative to a large matrix product in the same precision on the same machine",
     "floor": "seconds divided by the time that the necessary operations would take at that rate",

@@ -31,7 +31,7 @@ __all__ = ["MEMORY_MODES", "Memory", "choose_mode", "estimate_bytes", "estimate_
 
 MEMORY_MODES = ("fast", "selective", "full", "offload")
 DECODED_AT_ONCE = 2  # frames, where parts are off the GPU
-SPARE = 0.85  # of what is free; the rest is for fragments and what was not thought of
+SPARE = 0.85  # of what is free; the rest is for fragments and for what the estimates miss
 
 # In units of one activation of each layer; fitted to what `bench.stages.count_memory` counts for SVD, its miniature and
 # the toy, on the high side. Where an estimate is too low nevertheless, memory runs out once and the next mode goes on.

@@ -1,6 +1,6 @@
 """The Studio's gallery: runs kept in a folder, with all that is needed to compare them and to open them again.
 
-Each run has a folder of its own, there whole or not at all:
+Each run has a folder of its own, which is complete or not there at all:
 
     run.json            settings, seed, model, losses, ObjMC, seconds, boxes; see `RunRecord`
     picture.png         as the user gave it
