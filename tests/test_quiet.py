@@ -5,11 +5,13 @@ import subprocess
 import sys
 
 import diffusers.utils.logging
+import pytest
 import transformers.utils.logging
 
 from sgi2v_lab.quiet import no_progress_bars
 
 
+@pytest.mark.slow
 def test_loading_the_toy_is_silent():
     done = subprocess.run(
         [sys.executable, "-c", "from sgi2v_lab import load_model; load_model('toy', 'cpu')"],

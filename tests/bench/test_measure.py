@@ -46,6 +46,7 @@ def meter(request, monkeypatch):
 # again, and other threads of the process may take some.
 
 
+@pytest.mark.slow
 def test_the_peak_is_what_was_held_at_once(meter):
     for size in (64, 128, 32):  # also a smaller one after a larger one
         with measure_peak("cpu") as peak:

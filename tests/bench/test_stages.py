@@ -44,6 +44,7 @@ def test_the_toys_gradients_are_those_of_the_recipe():
     assert (one_iteration(work, "fast") - wanted).norm() < 1e-5 * wanted.norm()
 
 
+@pytest.mark.slow
 def test_a_whole_control_step_is_that_of_the_reference_iteration(miniature):
     settings = miniature.settings.replace(iterations=2, optimizer="adamw")
     given = (miniature.model, miniature.latents, miniature.sigma, miniature.conditioning, miniature.cells, settings)
@@ -78,6 +79,7 @@ def test_the_recipes_loss_is_the_loss(cells, sigma):
     assert reference_loss(features, torch.tensor(cells), sigma).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_counts_of_svd_at_full_size(monkeypatch):
     """36.1 TFLOP a forward, 0.745 of it up to the last recorded attention, 0.805 to the end of its block.
 
@@ -119,6 +121,7 @@ def test_counts_of_svd_at_full_size(monkeypatch):
         assert count_flops(to_the_end_of_the_block) / whole == pytest.approx(0.805, abs=0.005)
 
 
+@pytest.mark.slow
 def test_what_is_needless_is_not_counted():
     counts = count_stages(network("miniature", "meta"))
     assert all(count > 0 for count in counts.values())
@@ -133,6 +136,7 @@ def test_what_is_needless_is_not_counted():
     assert counts["video"] > 100 * forward + 80 * counts["control iteration, fast"]
 
 
+@pytest.mark.slow
 def test_counting_leaves_the_model_alone():
     model = tinier_model()
     assert count_stages(model) == count_stages(on_meta(model))
