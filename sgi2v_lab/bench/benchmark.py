@@ -11,8 +11,8 @@ import torch
 
 from sgi2v_lab.bench.measure import matmul_rate, measure_peak, once
 from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.reference_recipe import reference_precision, reference_step
-from sgi2v_lab.bench.stages import Workload, count_memory, count_stages, one_iteration, reference_iteration, workload
+from sgi2v_lab.bench.reference_recipe import Workload, reference_gradient, reference_precision, reference_step
+from sgi2v_lab.bench.stages import count_memory, count_stages, one_iteration, workload
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.errors import whole_number
@@ -155,7 +155,7 @@ def control_steps(work: Workload) -> dict[str, Callable[[], object]]:
                 pass
 
     modes = {mode: partial(step, mode) for mode in RECOMPUTE_MODES}
-    return {REFERENCE: lambda: reference_step(*work.given()), **modes}
+    return {REFERENCE: lambda: reference_step(work), **modes}
 
 
 def alternate(
@@ -197,7 +197,7 @@ def alternate_memory(
 def gradient_errors(work: Workload) -> dict[str, float]:
     """How far each mode's gradient is from the reference recipe's, which is always computed in fp32."""
     with reference_precision(work.model):
-        wanted = reference_iteration(work)
+        wanted = reference_gradient(work)
     found = {mode: one_iteration(work, mode) for mode in RECOMPUTE_MODES}
     return {way: ((one - wanted).abs().max() / wanted.abs().max()).item() for way, one in found.items()}
 

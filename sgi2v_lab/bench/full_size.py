@@ -16,8 +16,8 @@ from torch import Tensor
 
 from sgi2v_lab.bench.measure import measure_peak, once
 from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.reference_recipe import reference_precision
-from sgi2v_lab.bench.stages import Workload, one_iteration, reference_iteration, workload
+from sgi2v_lab.bench.reference_recipe import Workload, reference_gradient, reference_precision
+from sgi2v_lab.bench.stages import one_iteration, workload
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.files import write_text
 from sgi2v_lab.sampling import euler_step, make_schedule
@@ -79,7 +79,7 @@ def compare_steps(work: Workload, tell: Callable[[str], None] = lambda _: None) 
 
     measure("control", lambda: one_iteration(work, "full"))
     with reference_precision(work.model):
-        measure("control_reference", lambda: reference_iteration(work))
+        measure("control_reference", lambda: reference_gradient(work))
     measure("plain", lambda: _step(work))
     measure("plain_reference", lambda: _step_by_formula(work))
     for name, error in (("control", "gradient_error"), ("plain", "step_error")):

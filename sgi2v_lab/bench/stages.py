@@ -1,16 +1,15 @@
 """The stages that are measured: a model at work on one video."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from diffusers import EulerDiscreteScheduler
-from jaxtyping import Int
 from torch import Tensor, nn
 
 from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.measure import count_flops
-from sgi2v_lab.bench.reference_recipe import reference_gradient, reference_precision, reference_step
+from sgi2v_lab.bench.reference_recipe import Workload, reference_gradient, reference_precision, reference_step
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.features import extract_features
 from sgi2v_lab.models.precision import precise_vae
@@ -20,24 +19,7 @@ from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory, latent_cells
 
-__all__ = ["Workload", "count_memory", "count_stages", "crossing", "on_meta"]
-__all__ += ["one_iteration", "reference_iteration", "workload"]
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A model, and all that a control step needs; the latents are noise at the level of the first control step."""
-
-    model: StableVideoDiffusion
-    conditioning: SVDConditioning
-    latents: Latents
-    sigma: float
-    cells: Int[Tensor, "boxes frames 4"]
-    settings: Settings
-
-    def given(self, settings: Settings | None = None) -> tuple:
-        """The arguments of `control_step`, with other settings if given."""
-        return self.model, self.latents, self.sigma, self.conditioning, self.cells, settings or self.settings
+__all__ = ["count_memory", "count_stages", "crossing", "on_meta", "one_iteration", "workload"]
 
 
 def workload(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> Workload:
@@ -109,7 +91,7 @@ def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, 
     for mode in RECOMPUTE_MODES:
         counts[f"control iteration, {mode}"] = count_flops(lambda mode=mode: one_iteration(work, mode))
     with reference_precision(model):
-        counts["control iteration, reference"] = count_flops(lambda: reference_iteration(work))
+        counts["control iteration, reference"] = count_flops(lambda: reference_gradient(work))
     steps = range(settings.num_inference_steps)
     passes = sum(1 + settings.has_guidance(step) for step in steps)
     iterations = settings.iterations * sum(map(settings.has_control, steps))
@@ -135,7 +117,9 @@ def count_memory(model: StableVideoDiffusion, settings: Settings | None = None, 
     for mode in RECOMPUTE_MODES:
         with recomputing(model, mode, max(settings.layers)):
             counts[f"control step, {mode}"] = count_bytes(lambda: list(control_step(*work.given(settings))))
-    counts["control step, reference"] = count_bytes(lambda: reference_step(*work.given(settings)), _tensors(model.unet))
+    counts["control step, reference"] = count_bytes(
+        lambda: reference_step(replace(work, settings=settings)), _tensors(model.unet)
+    )
 
     @torch.no_grad()
     def decode() -> None:
@@ -170,11 +154,6 @@ def one_iteration(work: Workload, mode: str) -> Latents:
     settings = work.settings.replace(early_stop=None, iterations=1)
     with recomputing(work.model, mode, max(settings.layers)):
         return next(control_step(*work.given(settings))).gradient
-
-
-def reference_iteration(work: Workload) -> Latents:
-    """The same of the reference recipe, whose UNet has to be in fp32."""
-    return reference_gradient(*work.given())
 
 
 def on_meta(model: StableVideoDiffusion) -> StableVideoDiffusion:

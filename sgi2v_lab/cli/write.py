@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+import sgi2v_lab.plots as plots
 from sgi2v_lab.evaluation.metrics import objmc
 from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.frequency import butterworth_mask, radial_spectrum
@@ -12,19 +13,6 @@ from sgi2v_lab.loss import gaussian_weight
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import Run
-from sgi2v_lab.plots import (
-    plot_comparison,
-    plot_film_strip,
-    plot_gaussian,
-    plot_losses,
-    plot_mask,
-    plot_pca_strip,
-    plot_similarity,
-    plot_spectra,
-    plot_tracks,
-    plot_trajectories,
-    save_figure,
-)
 from sgi2v_lab.shapes import Boxes, Points
 from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
 from sgi2v_lab.trajectories.files import save_trajectories
@@ -56,15 +44,15 @@ def write_run(folder: Path, run: Run, trajectories: Trajectories | None = None) 
     """
     write_video(folder / "video.mp4", run.video, run.settings.fps, scale=_scale(run))
     if run.boxes is not None:
-        save_figure(plot_trajectories(run.image, run.boxes), folder / "trajectories.png")
+        plots.save_figure(plots.plot_trajectories(run.image, run.boxes), folder / "trajectories.png")
     if trajectories is not None:
         save_trajectories(folder / "trajectories.json", trajectories)
     every = None if len(run.video) > 16 else 1
-    save_figure(plot_film_strip(run.video, run.boxes, every), folder / "film_strip.png")
+    plots.save_figure(plots.plot_film_strip(run.video, run.boxes, every), folder / "film_strip.png")
     if run.losses:
         steps = sorted(run.losses)
-        figure = plot_losses([run.losses[k] for k in steps], [run.sigmas[k] for k in steps])
-        save_figure(figure, folder / "losses.png")
+        figure = plots.plot_losses([run.losses[k] for k in steps], [run.sigmas[k] for k in steps])
+        plots.save_figure(figure, folder / "losses.png")
 
 
 def write_comparison(folder: Path, uncontrolled: Run, controlled: Run) -> dict[str, object]:
@@ -76,11 +64,11 @@ def write_comparison(folder: Path, uncontrolled: Run, controlled: Run) -> dict[s
     write_video(folder / "uncontrolled.mp4", uncontrolled.video, fps, scale=scale)
     both = side_by_side([uncontrolled.video, controlled.video], ["without control", "with control"], boxes, scale)
     write_video(folder / "comparison.mp4", both, fps)
-    save_figure(plot_comparison(uncontrolled.video, controlled.video, boxes), folder / "film_strip.png")
+    plots.save_figure(plots.plot_comparison(uncontrolled.video, controlled.video, boxes), folder / "film_strip.png")
     measured = {"uncontrolled": objmc(uncontrolled.video, boxes), "controlled": objmc(controlled.video, boxes)}
     found = {label: one.tracks.points for label, one in measured.items()}
     seen = measured["uncontrolled"].tracks.visible & measured["controlled"].tracks.visible
-    save_figure(plot_tracks(controlled.video, _centers(boxes), found, seen), folder / "tracks.png")
+    plots.save_figure(plots.plot_tracks(controlled.video, _centers(boxes), found, seen), folder / "tracks.png")
     values, one = {label: each.value for label, each in measured.items()}, measured["controlled"]
     return {
         **values,
@@ -114,10 +102,10 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
         for kind in ("self-attention", "aligned")
     }
     colors = {kind: fit_pca(features).rgb(features) for kind, features in maps.items()}
-    save_figure(plot_pca_strip(colors, uncontrolled.video), folder / "pca.png")
+    plots.save_figure(plots.plot_pca_strip(colors, uncontrolled.video), folder / "pca.png")
     point, picture = tuple(_centers(boxes)[0, 0].tolist()), (settings.width, settings.height)
     similar = {kind: similarity_maps(features, point=point, picture=picture) for kind, features in maps.items()}
-    save_figure(plot_similarity(uncontrolled.video, similar, point), folder / "similarity.png")
+    plots.save_figure(plots.plot_similarity(uncontrolled.video, similar, point), folder / "similarity.png")
 
     if working:  # the middle one of the control steps may have found nothing left to do
         step = controlled.trace[working[len(working) // 2]]
@@ -125,11 +113,13 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
         spectra = {label: radial_spectrum(x, bins=max(4, min(h, w) // 2)) for label, x in stages.items()}
         radii = spectra["before"][0]
         powers = {label: power for label, (_, power) in spectra.items()}
-        save_figure(plot_spectra(radii, powers, settings.cutoff), folder / "spectra.png")
+        plots.save_figure(plots.plot_spectra(radii, powers, settings.cutoff), folder / "spectra.png")
     mask = butterworth_mask(h, w, settings.cutoff, settings.butterworth_order)
-    save_figure(plot_mask(mask, settings.cutoff), folder / "mask.png")
+    plots.save_figure(plots.plot_mask(mask, settings.cutoff), folder / "mask.png")
     x0, y0, x1, y1 = latent_cells(boxes, model.vae_factor, h, w)[0, 0].tolist()
-    save_figure(plot_gaussian(gaussian_weight(y1 - y0, x1 - x0, settings.gaussian_sigma)), folder / "gaussian.png")
+    plots.save_figure(
+        plots.plot_gaussian(gaussian_weight(y1 - y0, x1 - x0, settings.gaussian_sigma)), folder / "gaussian.png"
+    )
     return {"step": index, "sigma": sigma}
 
 
