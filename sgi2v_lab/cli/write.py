@@ -117,9 +117,8 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
     mask = butterworth_mask(h, w, settings.cutoff, settings.butterworth_order)
     plots.save_figure(plots.plot_mask(mask, settings.cutoff), folder / "mask.png")
     x0, y0, x1, y1 = latent_cells(boxes, model.vae_factor, h, w)[0, 0].tolist()
-    plots.save_figure(
-        plots.plot_gaussian(gaussian_weight(y1 - y0, x1 - x0, settings.gaussian_sigma)), folder / "gaussian.png"
-    )
+    weight = gaussian_weight(y1 - y0, x1 - x0, settings.gaussian_sigma)
+    plots.save_figure(plots.plot_gaussian(weight), folder / "gaussian.png")
     return {"step": index, "sigma": sigma}
 
 

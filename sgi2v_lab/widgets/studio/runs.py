@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 import PIL.Image
+import PIL.ImageOps
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sgi2v_lab.errors import InputError
@@ -156,7 +157,9 @@ class Gallery:
             for name, one in made.items():
                 scale = max(1, COMFORTABLE // one.video.shape[-1])
                 write_video(part / f"{name}.mp4", one.video, one.settings.fps, scale=scale, smooth=True)
-            _thumbnail(run).save(part / "thumbnail.jpg", quality=88)
+            last = to_pil(run.video[-1].clamp(0, 1))
+            small = PIL.ImageOps.contain(last, (THUMBNAIL, THUMBNAIL), PIL.Image.Resampling.LANCZOS)
+            small.save(part / "thumbnail.jpg", quality=88)
             for name, content in _evidence(diagnosis).items() if diagnosis is not None else ():
                 (part / name).write_bytes(content)
             write_record(part, record.model_dump())
@@ -237,10 +240,3 @@ def _evidence(diagnosis: Diagnosis) -> dict[str, bytes]:
             finding.plot().savefig(content, format="png", dpi=110)
         files[f"finding-{index}.png"] = content.getvalue()
     return files
-
-
-def _thumbnail(run: Run) -> PIL.Image.Image:
-    picture = to_pil(run.video[-1].clamp(0, 1))
-    factor = THUMBNAIL / max(picture.size)
-    size = tuple(max(1, round(side * factor)) for side in picture.size)
-    return picture.resize(size, PIL.Image.Resampling.LANCZOS)
