@@ -19,15 +19,12 @@ __all__ = ["bench", "check_gpu", "cost"]
 def bench(
     network: Annotated[
         str, typer.Argument(help="Network to measure: toy, miniature (small, with SVD's topology) or svd (full size).")
-    ] = ("miniature"),
+    ] = "miniature",
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
     boxes: Annotated[int, typer.Option(min=1, help="Number of boxes to control.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Number of timed runs; the median is reported.")] = 5,
     count_only: Annotated[
-        bool,
-        typer.Option(
-            "--count-only", help="Count operations and memory without computing anything. Half a minute, even for svd."
-        ),
+        bool, typer.Option("--count-only", help="Count operations and memory in half a minute, computing nothing.")
     ] = False,
     device: Device = None,
     dtype: Precision = None,
