@@ -134,6 +134,7 @@ def test_the_precision_is_a_setting():
     assert half.in_precision("fp32").dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TOY.is_dir(), reason="the toy's trained checkpoint is not in this folder")
 def test_the_toy_is_diffusers_pipeline_to_the_bit():
     from diffusers import StableVideoDiffusionPipeline

@@ -53,7 +53,8 @@ def network(name: str, device: str | torch.device | None = None, dtype: str | No
     if name == "toy":
         return load_model("toy", device, dtype)
     device = torch.device("meta") if str(device) == "meta" else pick_device(device)
-    precision, before = pick_dtype(dtype, device), torch.get_default_dtype()
+    precision = pick_dtype(dtype or ("fp32" if device.type == "meta" else None), device)
+    before = torch.get_default_dtype()
     try:
         # made where and as they are used: a full-size UNet in fp32 on the CPU first would take 6 GB and a minute
         torch.set_default_dtype(precision)

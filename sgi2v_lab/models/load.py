@@ -54,7 +54,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 def pick_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
     """The precision asked for, or fp32 on a CPU and fp16 elsewhere. InputError for one that models cannot have."""
     if dtype is None:
-        return torch.float32 if device.type in ("cpu", "meta") else torch.float16
+        return torch.float32 if device.type == "cpu" else torch.float16
     picked = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if picked not in DTYPES.values():
         raise InputError(f"dtype is {dtype!r}: expected {', '.join(DTYPES)}, or one of PyTorch's that they stand for")

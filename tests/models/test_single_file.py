@@ -70,6 +70,7 @@ def original(unet) -> dict[str, torch.Tensor]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [tiny_pipeline, tinier_pipeline])
 def test_the_unet_of_a_single_file_is_put_into_another(tmp_path, make):
     unet = make().unet
