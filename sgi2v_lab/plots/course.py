@@ -1,4 +1,4 @@
-"""Figures that the course needs: a row of pictures, a number over anything, lengths over a video, a loss landscape."""
+"""A row of pictures, numbers over anything, lengths over a video, the landscape of a loss."""
 
 from collections.abc import Mapping, Sequence
 
