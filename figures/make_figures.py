@@ -39,10 +39,8 @@ from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.plots import plot_losses, plot_spectra, save_figure
-from sgi2v_lab.plots.alignment import plot_alignment
-from sgi2v_lab.plots.features import plot_pca_strip
+from sgi2v_lab.plots.features import plot_alignment, plot_pca_strip
 from sgi2v_lab.plots.intervals import plot_matching
-from sgi2v_lab.quiet import quiet_libraries
 from sgi2v_lab.shapes import Boxes, Features, Video
 
 __all__ = ["draw_features", "draw_matching", "draw_run", "make_figures"]
@@ -200,7 +198,6 @@ def _main(
     workers: Annotated[int, typer.Option(help="Number of processes.")] = 2,
 ) -> None:
     """Make the figures again."""
-    quiet_libraries()
     options = {"scenes": scenes, "seeds": seeds, "compared": compared, "workers": workers}
     make_figures(out, work, model, **options, progress=True, tell=typer.echo)
 

@@ -40,22 +40,8 @@ seed = 817
 # %%
 import torch
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
-from sgi2v_lab import (
-    Trajectories,
-    Trajectory,
-    fit_image,
-    generate,
-    load_model,
-    objmc,
-    prompt_boxes,
-    reference_image,
-    show_video,
-    to_tensor,
-)
+from sgi2v_lab import Trajectories, Trajectory, generate, load_model, objmc, prompt_boxes, reference_image, show_video
+from sgi2v_lab.images.read import fit_image, to_tensor
 from sgi2v_lab.plots import plot_comparison, plot_losses, plot_tracks, plot_trajectories
 from sgi2v_lab.video import side_by_side
 from sgi2v_lab.widgets import TrajectoryEditor

@@ -41,26 +41,21 @@ from dataclasses import replace
 
 import torch
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     decode_latents,
     denoise,
-    draw_noise,
     encode_image,
-    fit_image,
     generate,
     load_model,
     make_schedule,
     reference_image,
     show_video,
-    to_tensor,
 )
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
+from sgi2v_lab.images.read import fit_image, to_tensor
 from sgi2v_lab.plots import plot_film_strip, plot_latents, styled
 from sgi2v_lab.plots.style import new_figure
+from sgi2v_lab.sampling import draw_noise
 
 model = load_model(model_name, device)
 settings = model.settings

@@ -42,29 +42,22 @@ from pathlib import Path
 import torch
 from matplotlib.patches import Rectangle
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     InputError,
-    KeyBox,
     Trajectories,
     Trajectory,
-    camera_pan,
-    camera_still,
-    camera_zoom,
-    fit_image,
     latent_cells,
     load_model,
     load_trajectories,
     prompt_boxes,
     reference_image,
     save_trajectories,
-    to_tensor,
 )
+from sgi2v_lab.images.read import fit_image, to_tensor
 from sgi2v_lab.plots import plot_film_strip, plot_trajectories, styled
 from sgi2v_lab.plots.style import new_figure
+from sgi2v_lab.trajectories.boxes import KeyBox
+from sgi2v_lab.trajectories.camera import camera_pan, camera_still, camera_zoom
 from sgi2v_lab.trajectories.geometry import EASINGS
 from sgi2v_lab.video import PALETTE, draw_boxes, show_video
 from sgi2v_lab.widgets import TrajectoryEditor

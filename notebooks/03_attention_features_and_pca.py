@@ -42,10 +42,6 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     encode_image,
     encode_video,

@@ -42,12 +42,9 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
-from sgi2v_lab import assemble, encode_video, latent_cells, load_model, similarity_maps, trajectory_loss
+from sgi2v_lab import encode_video, latent_cells, load_model, similarity_maps, trajectory_loss
 from sgi2v_lab.explore import feature_maps, inspect_latents, pca_colours
+from sgi2v_lab.features import assemble
 from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_series, plot_similarity
 from sgi2v_lab.prompts.reference_image import parse_prompt
 from sgi2v_lab.toy.world.scenes import render, true_boxes

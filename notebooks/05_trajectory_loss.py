@@ -41,14 +41,9 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     Trajectories,
     Trajectory,
-    assemble,
     encode_video,
     extract_features,
     gaussian_weight,
@@ -58,6 +53,7 @@ from sgi2v_lab import (
     trajectory_loss,
 )
 from sgi2v_lab.explore import inspect_latents, place_norms
+from sgi2v_lab.features import assemble
 from sgi2v_lab.plots import plot_film_strip, plot_gaussian, plot_landscape, plot_loss_terms, plot_magnitudes
 from sgi2v_lab.prompts.reference_image import parse_prompt
 from sgi2v_lab.toy.world.scenes import render, true_boxes

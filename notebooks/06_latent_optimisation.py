@@ -39,14 +39,9 @@ num_inference_steps = 12  # fewer than the recipe's, to save time; None takes th
 # %%
 import torch
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     Trajectories,
     Trajectory,
-    assemble,
     control_step,
     extract_features,
     generate,
@@ -60,6 +55,7 @@ from sgi2v_lab import (
     trajectory_loss,
 )
 from sgi2v_lab.explore import inspect_run, place_norms
+from sgi2v_lab.features import assemble
 from sgi2v_lab.plots import (
     plot_comparison,
     plot_losses,

@@ -40,10 +40,6 @@ cutoff = 0.5  # r, the paper's
 # %%
 import torch
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     Trajectories,
     Trajectory,

@@ -39,10 +39,6 @@ num_inference_steps = None  # the model's own; a smaller number saves time
 # %%
 import torch
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     Trajectories,
     Trajectory,
@@ -57,10 +53,10 @@ from sgi2v_lab import (
     prompt_boxes,
     reference_image,
     show_video,
-    to_tensor,
 )
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
 from sgi2v_lab.explore import inspect_run
+from sgi2v_lab.images.read import to_tensor
 from sgi2v_lab.plots import plot_comparison, plot_gallery, plot_losses, plot_series, plot_tracks, plot_trajectories
 from sgi2v_lab.video import side_by_side
 from sgi2v_lab.widgets import Studio

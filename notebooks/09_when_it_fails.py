@@ -44,30 +44,25 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     Trajectories,
     Trajectory,
-    assemble,
     encode_image,
     encode_video,
     extract_features,
-    fit_image,
     generate,
     latent_cells,
     load_model,
     objmc,
     prompt_boxes,
     reference_image,
-    to_tensor,
     trajectory_loss,
 )
 from sgi2v_lab.evaluation.diagnosis import diagnose
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
 from sgi2v_lab.explore import inspect_latents
+from sgi2v_lab.features import assemble
+from sgi2v_lab.images.read import fit_image, to_tensor
 from sgi2v_lab.plots import plot_film_strip, plot_gallery, plot_landscape, plot_loss_terms, plot_trajectories
 from sgi2v_lab.prompts.reference_image import parse_prompt
 from sgi2v_lab.toy.world.scenes import render, true_boxes

@@ -45,12 +45,9 @@ from pathlib import Path
 import torch
 from IPython.display import Markdown
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
-from sgi2v_lab import load_model, read_image, to_tensor
+from sgi2v_lab import load_model, read_image
 from sgi2v_lab.evaluation.metrics import psnr
+from sgi2v_lab.images.read import to_tensor
 from sgi2v_lab.models.load import MODELS
 from sgi2v_lab.plots import plot_film_strip, plot_gallery, plot_series
 from sgi2v_lab.toy.network.architecture import SIZE

@@ -42,19 +42,13 @@ num_inference_steps = 8  # of the run on a small model; real SVD takes its own 5
 # %%
 import torch
 
-from sgi2v_lab.quiet import quiet_libraries
-
-quiet_libraries()  # hides notices about the inside of the libraries below
-
 from sgi2v_lab import (
     Settings,
     Trajectories,
     Trajectory,
     control_step,
     decode_latents,
-    draw_noise,
     encode_image,
-    fit_image,
     generate,
     latent_cells,
     load_model,
@@ -63,12 +57,13 @@ from sgi2v_lab import (
     prompt_boxes,
     reference_image,
     show_video,
-    to_tensor,
 )
 from sgi2v_lab.efficiency.machine import describe_machine, peak_memory, total_memory
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
+from sgi2v_lab.images.read import fit_image, to_tensor
 from sgi2v_lab.models.summary import describe_model
 from sgi2v_lab.plots import plot_comparison, plot_series, plot_trajectories
+from sgi2v_lab.sampling import draw_noise
 
 # %% [markdown]
 # ## What is here?

@@ -6,6 +6,9 @@ first used, so that `import sgi2v_lab` costs nothing.
 
 import lazy_loader
 
+from sgi2v_lab.quiet import quiet_libraries
+
 __version__ = "0.1.0"
 
+quiet_libraries()
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

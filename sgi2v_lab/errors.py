@@ -37,5 +37,5 @@ def whole_number(value: object, what: str, low: int, high: int | None = None) ->
         number = None
     if number is None or isinstance(value, bool) or number < low or (high is not None and number > high):
         limits = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise InputError(f"{what} is {value!r:.80}; expected a whole number, {limits}") from None
+        raise InputError(f"{what} is {value!r:.80}: expected a whole number, {limits}") from None
     return number

@@ -70,20 +70,11 @@ def inspect_run(model: Model, run: Run) -> Inspection:
     `run.trace` holds the former if the run was generated with `trace=["latents"]`. InputError for another model's run.
     """
     model = model_of(model, run)
+    found = inspect_latents(model, run.image, run.latents, run.settings, seed=run.seed, video=run.video)
     if not run.trace or not len(run.trace[0].before):
-        inspection = inspect_latents(model, run.image, run.latents, run.settings, seed=run.seed, video=run.video)
-        return replace(inspection, boxes=run.boxes)
-    return Inspection(
-        model=model,
-        settings=run.settings,
-        conditioning=_conditioning(model, run.image, run.settings, run.seed),
-        image=run.image,
-        video=run.video,
-        boxes=run.boxes,
-        sigmas=tuple(run.sigmas),
-        latents=tuple(step.before for step in run.trace),
-        made_noisy=False,
-    )
+        return replace(found, boxes=run.boxes)
+    latents = tuple(step.before for step in run.trace)
+    return replace(found, boxes=run.boxes, sigmas=tuple(run.sigmas), latents=latents, made_noisy=False)
 
 
 def inspect_latents(
@@ -120,9 +111,8 @@ def inspect_latents(
             f"the latents have shape {tuple(latents.shape)}, but {model.name} has {model.latent_shape(settings)} at "
             "these settings; give the latents of a video of this model"
         )
-    generator = torch.Generator().manual_seed(seed)
     clean = latents.detach().float().cpu()
-    noise = torch.randn(clean.shape, generator=generator)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     sigmas = tuple(make_schedule(model, settings).sigmas[: settings.num_inference_steps].tolist())
     return Inspection(
         model=model,

@@ -84,7 +84,7 @@ def record_features(
         InputError: an unknown kind or layer.
     """
     if kind not in KINDS:
-        raise InputError(f"unknown feature kind {kind!r}; expected one of {', '.join(KINDS)}")
+        raise InputError(f"unknown feature kind {kind!r}: expected one of {', '.join(KINDS)}")
     model.check_layers(layers)
     where, compute = KINDS[kind]
     ordered = sorted(tuple(layer) for layer in layers)

@@ -8,20 +8,13 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = [
-    "as_path",
-    "in_order",
-    "is_litter",
-    "print_anywhere",
-    "result_folder",
-    "whole_file",
-    "write_record",
-    "write_text",
-]
+__all__ = ["as_path", "in_order", "is_litter", "print_anywhere"]
+__all__ += ["result_folder", "whole_file", "write_record", "write_text"]
 
 RECORD = "run.json"
 PROGRAM = "sgi2v"
@@ -82,20 +75,28 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = as_path(path)
     if not path.name:
-        raise InputError(f"Cannot write {str(path)!r}, which is a folder; give a file's name.")
+        raise InputError(f"cannot write {str(path)!r}, which is a folder; give a file's name")
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"Cannot write {str(path)!r} ({reason}); choose a place you may write to.") from error
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         elif temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn the system's errors into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot write {str(path)!r} ({reason}); choose a place that you may write to") from error
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -117,36 +118,26 @@ def result_folder(out: str | os.PathLike) -> Iterator[Path]:
             current folder, one above it, or a mount point, none of which can be replaced.
     """
     out = as_path(out, "a folder")
+    made = []
     try:
-        out = out.resolve()
-        _check_replaceable(out)
-        made = _make_parents(out.parent)
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name with a zero byte
-        raise _unwritable(out, error) from error
-    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
-    try:
-        try:
+        with _writing(out):
+            out = Path(os.path.realpath(out))
+            _check_replaceable(out)
+            made = list(takewhile(lambda parent: not parent.exists(), out.parents))  # innermost first
+            out.parent.mkdir(parents=True, exist_ok=True)
+            part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
             part.mkdir()
-        except OSError as error:
-            raise _unwritable(out, error) from error
-        yield part
         try:
-            _put_in_place(part, out)
-        except OSError as error:
-            raise _unwritable(out, error) from error
-        made = []
+            yield part
+            with _writing(out):
+                _put_in_place(part, out)
+            made = []
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        for parent in reversed(made):
+        for parent in made:
             with suppress(OSError):  # somebody else may have put something there
                 parent.rmdir()
-
-
-def _unwritable(out: Path, error: Exception) -> InputError:
-    if isinstance(error, InputError):
-        return error
-    reason = getattr(error, "strerror", None) or error
-    return InputError(f"cannot write the folder {out} ({reason}); choose a place that you may write to with --out")
 
 
 def _check_replaceable(out: Path) -> None:
@@ -176,24 +167,6 @@ def _recorded_files(out: Path) -> set[str]:
     return set()
 
 
-def _make_parents(parent: Path) -> list[Path]:
-    """Make missing folders, outermost first, and say which; those made are removed again if one cannot be made."""
-    missing = []
-    while not parent.exists():
-        missing.append(parent)
-        parent = parent.parent
-    made = []
-    try:
-        for folder in reversed(missing):
-            folder.mkdir()
-            made.append(folder)
-    except OSError:
-        for folder in reversed(made):
-            folder.rmdir()
-        raise
-    return made
-
-
 def _put_in_place(part: Path, out: Path) -> None:
     if not out.exists():
         os.replace(part, out)
@@ -208,14 +181,9 @@ def _put_in_place(part: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-# --- run.json --------------------------------------------------------------------------------------------------------
-
-
 def write_record(folder: Path, record: dict) -> None:
     """Write run.json: the record, and the names of all files in the folder, which is how it is known again later."""
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     text = json.dumps({"program": PROGRAM, **record, "files": [*files, RECORD]}, indent=2, ensure_ascii=False)
-    try:
+    with _writing(folder):
         (folder / RECORD).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(folder, error) from error

@@ -1,7 +1,7 @@
 """Frequency filtering: keep the optimised latents' low frequencies and the original ones' high frequencies.
 
-Optimising latents takes them off the distribution that the denoiser knows, mostly in high frequencies, which carry
-little of where things are. Section 3.3 of the paper puts the original ones back.
+Optimising latents takes them off the distribution that the denoiser knows, mostly in high frequencies, which say little
+about where things are. Section 3.3 of the paper puts the original ones back.
 """
 
 import torch
@@ -17,7 +17,7 @@ __all__ = ["butterworth_mask", "mix_frequencies", "radial_spectrum"]
 
 def _squared_radius(h: int, w: int) -> Mask:
     """Squared distance from zero frequency on the centred grid, in units of the Nyquist frequency."""
-    # the paper's 2y/h - 1 for even h; for odd h this one has its zero on a frequency, as the other has not
+    # for even h this is the paper's 2y/h - 1; for odd h that would not be zero at the zero frequency
     y, x = (2 * (torch.arange(n) - n // 2) / n for n in (h, w))
     return y[:, None] ** 2 + x[None, :] ** 2
 
@@ -36,14 +36,14 @@ def butterworth_mask(h: int, w: int, cutoff: float = 0.5, order: int = 4) -> Mas
     return (1 / (1 + (_squared_radius(h, w).double().sqrt() / cutoff) ** (2 * order))).float()
 
 
-def mix_frequencies(optimised: Latents, original: Latents, mask: Mask) -> Latents:
-    """IFFT(L * FFT(optimised) + (1 - L) * FFT(original)), over height and width (equation 4).
+def mix_frequencies(optimized: Latents, original: Latents, mask: Mask) -> Latents:
+    """IFFT(L * FFT(optimized) + (1 - L) * FFT(original)), over height and width (equation 4).
 
-    Computed as original + IFFT(L * FFT(optimised - original)), which is the same, and exact where L is zero.
+    Computed as original + IFFT(L * FFT(optimized - original)), which is the same, and exact where L is zero.
     """
     # MPS and half precision have no complex numbers of their own; the difference is small, so fp32 is enough
-    change = torch.fft.fft2((optimised - original).float())
-    passed = torch.fft.ifft2(change * upload(torch.fft.ifftshift(mask), optimised)).real
+    change = torch.fft.fft2((optimized - original).float())
+    passed = torch.fft.ifft2(change * upload(torch.fft.ifftshift(mask), optimized)).real
     return original + passed.to(original.dtype)
 
 

@@ -1,24 +1,36 @@
-"""Third-party notices that a user can do nothing about, silenced in one place."""
+"""Notices of other libraries that a user can do nothing about, silenced in one place."""
 
-import os
-import warnings
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["quiet_libraries"]
+__all__ = ["no_progress_bars", "quiet_libraries"]
 
 
 def quiet_libraries() -> None:
-    """Silence notices about the inside of transformers and diffusers. Call it before importing either.
+    """Drop transformers' notice that CLIP's pre-processing uses Pillow where torchvision is missing.
 
-    What goes: that CLIP's pre-processing falls back to Pillow without torchvision (which is what the toy and the tests
-    were made with), that an argument's name will change in a later release, and progress bars of loading five small
-    files. What stays: errors, and the hub's progress bars, since a download of gigabytes should be seen. Whoever sets
-    TRANSFORMERS_VERBOSITY or DIFFUSERS_VERBOSITY hears everything again.
+    Pillow is what the toy and the tests were made with. `import sgi2v_lab` calls this, as transformers says it while it
+    is imported. All other warnings and errors stay.
     """
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    warnings.filterwarnings("ignore", message="`torch_dtype` is deprecated", category=FutureWarning)
+    logging.getLogger("transformers.utils.import_utils").addFilter(_is_wanted)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    return "requires torchvision (not installed); falling back to" not in record.getMessage()
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """While open, diffusers and transformers show no progress bars of loading files; the hub's, of downloads, stay."""
     import diffusers.utils.logging
     import transformers.utils.logging
 
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    shown = [each for each in (diffusers.utils.logging, transformers.utils.logging) if each.is_progress_bar_enabled()]
+    for each in shown:
+        each.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for each in shown:
+            each.enable_progress_bar()

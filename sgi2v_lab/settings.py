@@ -158,7 +158,8 @@ class Settings(BaseModel):
                 raise InputError(_unknown(name)) from None
             if first["type"] == "value_error":
                 raise InputError(str(first["ctx"]["error"])) from None
-            raise InputError(f"{name} is {values.get(name, value)!r}, but must be {_wanted(name)}") from None
+            wanted = _WORDS[type(self).model_fields[name].annotation]
+            raise InputError(f"{name} is {values.get(name, value)!r}, but must be {wanted}") from None
 
     @model_validator(mode="before")
     @classmethod
@@ -219,7 +220,7 @@ class Settings(BaseModel):
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} is no settings file ({error}); expected one JSON object of settings") from error
+            raise InputError(f"{path} is no settings file ({error}): expected one JSON object of settings") from error
         if not isinstance(given, dict):
             raise InputError(f"{path} holds a {type(given).__name__}, but one JSON object of settings is expected")
         return cls(**renamed_settings(given))
@@ -242,10 +243,6 @@ _WORDS = {
     tuple[int, int] | None: "two whole numbers, first and last, or none",
     tuple[tuple[int, int], ...]: "pairs (up block, transformer), such as (2, 1)",
 }
-
-
-def _wanted(name: str) -> str:
-    return _WORDS[Settings.model_fields[name].annotation]
 
 
 def _unknown(name: str) -> str:

@@ -12,6 +12,7 @@ import yaml
 
 import sgi2v_lab
 from sgi2v_lab.cli.main import app
+from sgi2v_lab.images.read import to_pil
 from sgi2v_lab.settings import _RENAMED, Settings
 from sgi2v_lab.video import read_video
 from tests.helpers import tiny
@@ -80,7 +81,7 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize("size", [(400, 300), (270, 480)], ids=["landscape", "portrait"])
 def test_the_readme_example_runs_on_any_photograph(size, tmp_path, monkeypatch):
     (example,) = re.findall(r"```python\n(.*?)```", TEXTS["README.md"], re.DOTALL)
-    sgi2v_lab.to_pil(tiny.picture()).resize(size).save(tmp_path / "photo.jpg")
+    to_pil(tiny.picture()).resize(size).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sgi2v_lab, "load_model", lambda name: tiny.tiny_model())
     exec(example, {})
@@ -90,7 +91,7 @@ def test_the_readme_example_runs_on_any_photograph(size, tmp_path, monkeypatch):
 
 def test_the_stages_of_the_reading_order_run(tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", TEXTS["sgi2v_lab/README.md"], re.DOTALL)
-    sgi2v_lab.to_pil(tiny.picture()).save(tmp_path / "photo.jpg")
+    to_pil(tiny.picture()).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sgi2v_lab, "load_model", lambda name: tiny.tiny_model())
     exec(example, here := {})

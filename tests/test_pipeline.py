@@ -137,6 +137,7 @@ def test_the_precision_is_a_setting():
     assert half.in_precision("fp32").dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TOY.is_dir(), reason="the toy's trained checkpoint is not in this folder")
 def test_the_toy_is_diffusers_pipeline_to_the_bit():
     from diffusers import StableVideoDiffusionPipeline
@@ -145,7 +146,7 @@ def test_the_toy_is_diffusers_pipeline_to_the_bit():
     settings = toy.settings.replace(num_inference_steps=3, control_steps=(0, 0))
     tensor = picture(0, settings.width, settings.height)
     mine = generate(toy, tensor, None, settings, seed=7, progress=False)
-    pipeline = frozen(StableVideoDiffusionPipeline.from_pretrained(TOY, torch_dtype=torch.float32))
+    pipeline = frozen(StableVideoDiffusionPipeline.from_pretrained(TOY, dtype=torch.float32))
     pipeline.set_progress_bar_config(disable=True)
     latents, video = diffusers_own(pipeline, as_pil(tensor), settings, 7)
     assert torch.equal(mine.latents, latents)
@@ -288,7 +289,7 @@ def test_a_picture_may_be_a_file_or_a_tensor_of_another_size(tmp_path):
 
 
 def test_whatever_holds_a_picture_and_boxes_is_taken(tmp_path):
-    image, one = as_pil(picture()), MOVING.without(1)
+    image, one = as_pil(picture()), Trajectories(MOVING.image_size, MOVING.trajectories[:1])
     expected, boxes = run(one, QUICK, image).video, one.boxes(FRAMES)
     array = np.array(image)
     with open(tmp_path / "file.png", "w+b") as file:
@@ -312,7 +313,7 @@ def test_a_model_may_be_named(monkeypatch):
     [
         ({"model": 5}, "the model is a int"),
         ({"settings": {"cutoff": 0.4}}, "settings is a dict.*replace"),
-        ({"seed": 1.5}, "seed is 1.5; expected a whole number"),
+        ({"seed": 1.5}, "seed is 1.5: expected a whole number"),
         ({"seed": None}, "seed is None"),
         ({"trajectories": 5}, "the trajectories are a int"),
         ({"image": None}, "None is a NoneType"),

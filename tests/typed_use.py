@@ -10,6 +10,7 @@ import PIL.Image
 from torch import Tensor
 
 import sgi2v_lab as sg
+from sgi2v_lab.images.read import to_pil
 
 
 def draw(photograph: Path) -> tuple[PIL.Image.Image, sg.Trajectories]:
@@ -42,7 +43,7 @@ def animate(photograph: Path) -> sg.Run:
 def look(run: sg.Run, asked: sg.Trajectories, folder: Path) -> None:
     assert_type(sg.write_video(folder / "video.mp4", run.video), Path)
     assert_type(sg.read_video(folder / "video.mp4"), Tensor)
-    assert_type(sg.to_pil(run.video[0]), PIL.Image.Image)
+    assert_type(to_pil(run.video[0]), PIL.Image.Image)
     sg.objmc(run.video, asked.boxes(len(run.video)))
     sg.write_video(run.video, folder / "video.mp4")  # type: ignore[arg-type]
     sg.animate(run)  # type: ignore[attr-defined]

@@ -81,23 +81,16 @@ def paste_along(
 def _follow(picture: Image, box: Float[Tensor, "frames 4"]) -> tuple[Tensor, Tensor]:
     """The picture moved and scaled as the box is, (frames, 3, height, width), and where it was known."""
     height, width = picture.shape[1:]
-    axes = []
-    for axis, length in ((0, width), (1, height)):
-        low, high = box[:, axis, None], box[:, axis + 2, None]
-        # where in the first frame each frame's pixels come from
-        middles = torch.arange(length) + 0.5
-        axes.append((middles - low) * (high[0] - low[0]) / (high - low) + low[0])
-    columns, rows = axes  # (frames, width), (frames, height)
-    known = ((rows >= 0) & (rows <= height))[:, :, None] & ((columns >= 0) & (columns <= width))[:, None, :]
-    grid = torch.stack(
-        [
-            (2 * columns / width - 1)[:, None, :].expand(-1, height, -1),
-            (2 * rows / height - 1)[:, :, None].expand(-1, -1, width),
-        ],
-        dim=-1,
-    )
+    size, box = torch.tensor([width, height]), box.double()
+    low, length = box[:, :2], box[:, 2:] - box[:, :2]
+    # a pixel at x comes from (x - low) * length[0] / length + low[0]; here in coordinates -1..1
+    scale = length[0] / length
+    shift = scale * (1 - 2 * low / size) + 2 * low[0] / size - 1
+    ways = torch.cat([torch.diag_embed(scale), shift[:, :, None]], dim=2)
+    grid = F.affine_grid(ways, [len(box), 3, height, width], align_corners=False)
     frames = picture.expand(len(box), -1, -1, -1)
-    return F.grid_sample(frames, grid, mode="bilinear", padding_mode="border", align_corners=False), known
+    moved = F.grid_sample(frames, grid.float(), mode="bilinear", padding_mode="border", align_corners=False)
+    return moved, (grid.abs() <= 1).all(dim=-1)
 
 
 def _inpaint(picture: Image, hole: Bool[Tensor, "height width"]) -> Tensor:

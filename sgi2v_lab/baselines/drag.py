@@ -22,14 +22,12 @@ the point after each step. Left out: the LoRA fine-tuned on the picture, which w
 to the unedited picture's keys and values; SVD is given the picture anyway.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import copy
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 import torch
-from diffusers import EulerDiscreteScheduler
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from sgi2v_lab.baselines.regions import covered, nearest_cells
@@ -40,7 +38,6 @@ from sgi2v_lab.loss import LossTerms
 from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise, euler_step, make_schedule
-from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features, Latents
 
 __all__ = ["drag", "motion_supervision"]
@@ -72,17 +69,27 @@ def drag(
         if not 0 <= value < float("inf"):
             raise InputError(f"{name} is {value}, but must be 0 or more, and finite")
 
+    alone = settings.replace(min_guidance_scale=1.0, max_guidance_scale=1.0)  # as the authors: no guidance
+
     def sampler(
         model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
     ) -> Iterator[DenoiseStep]:
         dragged: list[OptimizeStep] = []
 
+        @contextmanager
+        def look(latents: Latents) -> Iterator[tuple[Features, Latents]]:
+            """The features, and the latents after the step, of unit variance; call `backward` inside the block."""
+            schedule = make_schedule(model, settings)
+            with record_features(model, settings.layers, "block") as recorded:
+                result = euler_step(model, conditioning, latents, alone, schedule, step_at)
+                unit = (schedule.sigmas[step_at + 1] ** 2 + 1).sqrt()
+                yield assemble(recorded, tuple(latents.shape[-2:])), result.prev_sample[0].float() / unit
+
         def edit(index: int, sigma: float, latents: Latents) -> Latents:
-            if index != step_at:
+            if index != step_at or not iterations:
                 return latents
-            moment = _Moment(model, conditioning, task.cells, settings, index, sigma, make_schedule(model, settings))
-            dragged.extend(_optimize(moment, latents, iterations, rate, keep))
-            return dragged[-1].latents.to(latents.dtype) if dragged else latents
+            dragged.extend(_optimize(look, latents, task.cells, iterations, rate * (sigma**2 + 1) ** 0.5, keep))
+            return dragged[-1].latents.to(latents.dtype)
 
         for step in denoise(model, conditioning, noise, settings, edit=edit, after=after):
             if step.index == step_at and dragged:
@@ -124,46 +131,27 @@ def motion_supervision(features: Features, before: Features, cells: Int[Tensor, 
     return LossTerms(terms.sum() / weights.sum().clamp(min=1), terms, weights)
 
 
-@dataclass(frozen=True)
-class _Moment:
-    """The run at the step where it is dragged, with a schedule that has not made this step."""
-
-    model: Model
-    conditioning: Conditioning
-    cells: Int[Tensor, "boxes frames 4"]
-    settings: Settings
-    index: int
-    sigma: float
-    schedule: EulerDiscreteScheduler
-
-    @contextmanager
-    def look(self, latents: Latents) -> Iterator[tuple[Features, Latents]]:
-        """The features, and the latents after the step, of unit variance; call `backward` inside the `with` block."""
-        schedule = copy(self.schedule)  # each counts its own steps
-        unit = (schedule.sigmas[self.index + 1] ** 2 + 1).sqrt()
-        # as the authors: the conditional branch alone
-        plain = self.settings.replace(min_guidance_scale=1.0, max_guidance_scale=1.0)
-        with record_features(self.model, plain.layers, "block") as recorded:
-            result = euler_step(self.model, self.conditioning, latents, plain, schedule, self.index)
-            yield assemble(recorded, tuple(latents.shape[-2:])), result.prev_sample[0].float() / unit
-
-    def free(self, h: int, w: int) -> Bool[Tensor, "frames 1 h w"]:
-        """Where latents may change: a frame's source box and its own; nowhere in the first frame."""
-        boxes = covered(self.cells, h, w) | covered(self.cells[:, :1], h, w)
-        boxes[:, 0] = False
-        return boxes.any(dim=0)[:, None]
-
-
-def _optimize(moment: _Moment, latents: Latents, iterations: int, rate: float, keep: float) -> Iterator[OptimizeStep]:
+def _optimize(
+    look: Callable[[Latents], AbstractContextManager[tuple[Features, Latents]]],
+    latents: Latents,
+    cells: Int[Tensor, "boxes frames 4"],
+    iterations: int,
+    rate: float,
+    keep: float,
+) -> Iterator[OptimizeStep]:
     """Adam on the latents (frames, channels, h, w); yields after every iteration."""
-    with torch.no_grad(), moment.look(latents.float()) as (features, following):
-        features_before, following_before = features, following
-    kept = ~moment.free(*latents.shape[-2:]).to(latents.device)
+    with torch.no_grad(), look(latents.float()) as (features_before, following_before):
+        pass
+    h, w = latents.shape[-2:]
+    # latents may change in a frame's source box and in its own, and nowhere in the first frame
+    free = covered(cells, h, w) | covered(cells[:, :1], h, w)
+    free[:, 0] = False
+    kept = ~free.any(dim=0)[:, None].to(latents.device)
     x = latents.detach().float().clone().requires_grad_(True)
-    adam = torch.optim.Adam([x], lr=rate * (moment.sigma**2 + 1) ** 0.5)
+    adam = torch.optim.Adam([x], lr=rate)
     for iteration in range(iterations):
-        with torch.enable_grad(), moment.look(x) as (features, following):
-            motion = motion_supervision(features, features_before, moment.cells)
+        with torch.enable_grad(), look(x) as (features, following):
+            motion = motion_supervision(features, features_before, cells)
             total = motion.terms.sum() + keep * ((following - following_before) * kept).abs().sum()
             (x.grad,) = torch.autograd.grad(total, x)
         gradient = x.grad.clone()

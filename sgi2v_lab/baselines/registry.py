@@ -62,7 +62,7 @@ def method_of(name: str, task: Task, options: dict[str, object]) -> Sampler:
         InputError: an unknown method or option, an option out of range, or no boxes for a method that needs them.
     """
     if name not in METHODS:
-        raise InputError(f"unknown method {name!r}; expected one of {', '.join(METHODS)}")
+        raise InputError(f"unknown method {name!r}: expected one of {', '.join(METHODS)}")
     method = METHODS[name]
     if unknown := sorted(set(options) - set(method.options)):
         raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join(method.options) or 'none'}")

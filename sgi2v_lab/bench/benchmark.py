@@ -11,13 +11,15 @@ import torch
 
 from sgi2v_lab.bench.measure import matmul_rate, measure_peak, once
 from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.reference_recipe import reference_precision, reference_step
-from sgi2v_lab.bench.stages import Workload, count_memory, count_stages, one_iteration, reference_iteration, workload
+from sgi2v_lab.bench.reference_recipe import Workload, reference_gradient, reference_precision, reference_step
+from sgi2v_lab.bench.stages import count_memory, count_stages, one_iteration, workload
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import whole_number
 from sgi2v_lab.latents import decode_latents
+from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.sampling import control_step, euler_step, make_schedule
+from sgi2v_lab.settings import Settings
 
 __all__ = ["DEFINITIONS", "bench", "count"]
 
@@ -25,8 +27,8 @@ REFERENCE = "reference"
 LONG = 1800  # seconds at best, from which on a warning suggests `count`
 DEFINITIONS = {
     "tflop": "operations of matrix products, convolutions and attention, forward, backward and recomputed",
-    "seconds": "median of the repeats; in each repeat all ways take turns, starting with another one",
-    "peak_mib": "most memory in use beyond the weights and what else was there before (`measure.measure_peak`); median",
+    "seconds": "median of the repeats; the ways take turns, and each repeat starts with the next one",
+    "peak_mib": "most memory in use beyond what was in use before, weights included (`measure.measure_peak`); median",
     "tensors_mib": "most tensors alive at once, beyond the weights: counted, not measured (`count_bytes.count_bytes`)",
     "share": "operations per second, relative to a large matrix product in the same precision on the same machine",
     "floor": "seconds divided by the time that the necessary operations would take at that rate",
@@ -45,67 +47,39 @@ def bench(
     changes: dict | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, object]:
-    """Measure a network; returns a record of plain values for JSON, with definitions.
+    """Measure a network of `networks.NETWORKS`; returns a record of plain values for JSON, with definitions.
 
-    Args:
-        name: one of `networks.NETWORKS`.
-        device: as in `load_model`.
-        dtype: as in `load_model`.
-        boxes: how many are followed.
-        repeats: of everything that is timed.
-        changes: settings that differ from the network's own.
-        tell: called with a line about what comes next.
+    All timing is repeated `repeats` times, with `boxes` boxes to follow. `changes` are settings that differ from the
+    network's own; device and dtype are as in `load_model`; `tell` is called with a line about what comes next.
 
     Raises:
         InputError: an unknown network, a setting that cannot be used, or less than one box or repeat.
     """
-    _check(boxes=boxes, repeats=repeats)
+    whole_number(repeats, "repeats", 1)
+    whole_number(boxes, "boxes", 1)
     model = network(name, device, dtype)
     settings = model.settings.replace(**changes or {})
-    work = workload(model, settings, boxes)
     tell("counting operations and memory")
-    counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
-    rate = matmul_rate(model.device, model.dtype)
-    tell("time of a control step, in each way")
-    steps = control_steps(work)
-    at_best = sum(settings.iterations * counts[f"control iteration, {way}"] for way in steps) * (1 + 2 * repeats) / rate
+    record = _counted(name, model, settings, boxes)
+    control, stages = record["control_step"], record["stages"]
+    rate, work = matmul_rate(model.device, model.dtype), workload(model, settings, boxes)
+    tell("time and memory of a control step, in each way")
+    at_best = sum(row["tflop"] for row in control.values()) * 1e12 * (1 + 2 * repeats) / rate
     if at_best > LONG:
         tell(f"this takes at least {at_best / 3600:.1f} hours here; `count` (--count-only) takes half a minute")
-    seconds = alternate(steps, repeats, model.device)
-    necessary = settings.iterations * counts["control iteration, fast"]
-    control = {}
-    tell("memory of a control step, in each way")
-    peaks, how = alternate_memory(steps, repeats, model.device)
-    for way in steps:
-        flops = settings.iterations * counts[f"control iteration, {way}"]
-        control[way] = _row(seconds[way], flops, rate, necessary) | {
-            "peak_mib": _mib(peaks[way]),
-            "memory_measured_by": how,
-            "tensors_mib": _mib(tensors[f"control step, {way}"]),
-        }
+    _measure(control, control_steps(work), repeats, work, rate, necessary=control["fast"]["tflop"])
     for row in control.values():
         row["time_ratio"] = round(row["seconds"] / control[REFERENCE]["seconds"], 4)
         row["memory_ratio"] = round(row["peak_mib"] / max(control[REFERENCE]["peak_mib"], 1e-9), 4)
-    _compare_counts(control)
     tell("the other stages")
-    stages = _stages(work, repeats, counts, rate)
-    for stage, row in stages.items():
-        row["tensors_mib"] = _mib(tensors[stage])
+    _measure(stages, _other_stages(work), repeats, work, rate)
     return {
-        "bench": name,
+        **record,
         **describe_machine(str(model.device)),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "settings": settings.as_dict(),
-        "frames": len(work.latents),
-        "boxes": boxes,
         "repeats": repeats,
         "matmul_tflops": rate / 1e12,
-        "weights_mib": _mib(tensors["weights"]),
-        "control_step": control,
         "gradient_error": gradient_errors(work),
-        "stages": stages,
-        "counts_tflop": {stage: count / 1e12 for stage, count in counts.items()},
-        "floor_of_a_video_seconds": counts["video"] / rate,
+        "floor_of_a_video_seconds": record["counts_tflop"]["video"] * 1e12 / rate,
         "definitions": DEFINITIONS,
     }
 
@@ -117,10 +91,13 @@ def count(
 
     `dtype` is "fp16" for "svd" if left out, as on a GPU, else "fp32". Raises InputError as `bench` does.
     """
-    _check(boxes=boxes)
+    whole_number(boxes, "boxes", 1)
     # the toy's weights are read nevertheless: they say which of its decoder's blocks do nothing
     model = network(name, "cpu" if name == "toy" else "meta", dtype or ("fp16" if name == "svd" else "fp32"))
-    settings = model.settings.replace(**changes or {})
+    return _counted(name, model, model.settings.replace(**changes or {}), boxes)
+
+
+def _counted(name: str, model: StableVideoDiffusion, settings: Settings, boxes: int) -> dict[str, object]:
     counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
 
     def row(operations: int, memory: str) -> dict[str, float]:
@@ -130,7 +107,9 @@ def count(
         way: row(settings.iterations * counts[f"control iteration, {way}"], f"control step, {way}")
         for way in (REFERENCE, *RECOMPUTE_MODES)
     }
-    _compare_counts(control)
+    for each in control.values():
+        each["operations_ratio"] = round(each["tflop"] / control[REFERENCE]["tflop"], 4)
+        each["tensors_ratio"] = round(each["tensors_mib"] / control[REFERENCE]["tensors_mib"], 4)
     return {
         "bench": name,
         "dtype": str(model.dtype).removeprefix("torch."),
@@ -145,6 +124,28 @@ def count(
     }
 
 
+def _measure(
+    rows: dict[str, dict],
+    ways: dict[str, Callable[[], object]],
+    repeats: int,
+    work: Workload,
+    rate: float,
+    necessary: float | None = None,
+) -> None:
+    """Add what is measured to the rows; `necessary` operations, in TFLOP, are a row's own if left out."""
+    times = alternate(ways, repeats, work.model.device)
+    peaks, how = alternate_memory(ways, repeats, work.model.device)
+    for way, row in rows.items():
+        at_rate = times[way] * rate / 1e12  # what could be computed in that time
+        row |= {
+            "seconds": times[way],
+            "share": round(row["tflop"] / at_rate, 4),
+            "floor": round(at_rate / (row["tflop"] if necessary is None else necessary), 3),
+            "peak_mib": _mib(peaks[way]),
+            "memory_measured_by": how,
+        }
+
+
 def control_steps(work: Workload) -> dict[str, Callable[[], object]]:
     """A control step with all its iterations: in every memory mode, and by the reference recipe."""
 
@@ -154,7 +155,7 @@ def control_steps(work: Workload) -> dict[str, Callable[[], object]]:
                 pass
 
     modes = {mode: partial(step, mode) for mode in RECOMPUTE_MODES}
-    return {REFERENCE: lambda: reference_step(*work.given()), **modes}
+    return {REFERENCE: lambda: reference_step(work), **modes}
 
 
 def alternate(
@@ -196,49 +197,22 @@ def alternate_memory(
 def gradient_errors(work: Workload) -> dict[str, float]:
     """How far each mode's gradient is from the reference recipe's, which is always computed in fp32."""
     with reference_precision(work.model):
-        wanted = reference_iteration(work)
+        wanted = reference_gradient(work)
     found = {mode: one_iteration(work, mode) for mode in RECOMPUTE_MODES}
     return {way: ((one - wanted).abs().max() / wanted.abs().max()).item() for way, one in found.items()}
 
 
-def _stages(work: Workload, repeats: int, counts: dict[str, int], rate: float) -> dict[str, dict]:
-    model, settings, device = work.model, work.settings, work.model.device
+def _other_stages(work: Workload) -> dict[str, Callable[[], object]]:
+    model, settings = work.model, work.settings
     index = next(filter(settings.has_guidance, range(settings.num_inference_steps)), 0)  # one that costs most
+    clean = work.latents / work.sigma
 
     @torch.no_grad()
     def step() -> None:
         euler_step(model, work.conditioning, work.latents, settings, make_schedule(model, settings), index)
 
-    clean = work.latents / work.sigma
-    ways = {"denoising step": step, "decode": lambda: decode_latents(model, clean, settings.decode_chunk_size)}
-    times = alternate(ways, repeats, device)
-    peaks, _ = alternate_memory(ways, repeats, device)
-    rows = {}
-    for stage in ways:
-        rows[stage] = _row(times[stage], counts[stage], rate, counts[stage]) | {"peak_mib": _mib(peaks[stage])}
-    return rows
-
-
-def _check(**numbers: int) -> None:
-    for word, number in numbers.items():
-        if number < 1:
-            raise InputError(f"{word} is {number}, but must be 1 at least")
-
-
-def _compare_counts(control: dict[str, dict]) -> None:
-    for row in control.values():
-        row["operations_ratio"] = round(row["tflop"] / control[REFERENCE]["tflop"], 4)
-        row["tensors_ratio"] = round(row["tensors_mib"] / control[REFERENCE]["tensors_mib"], 4)
+    return {"denoising step": step, "decode": lambda: decode_latents(model, clean, settings.decode_chunk_size)}
 
 
 def _mib(size: float) -> float:
     return round(size / 2**20, 1)
-
-
-def _row(seconds: float, flops: int, rate: float, necessary: int) -> dict[str, float]:
-    return {
-        "tflop": flops / 1e12,
-        "seconds": seconds,
-        "share": round(flops / seconds / rate, 4),
-        "floor": round(seconds / (necessary / rate), 3),
-    }

@@ -5,7 +5,7 @@ It runs on a CPU as well, and says what it skipped there.
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import fmean
 
 import torch
@@ -43,20 +43,11 @@ class Check:
     remedy: str = ""  # what to do about a failure
     values: dict[str, object] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, object]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
 
 def check_gpu(device: str | None = None, model: str = "svd") -> Iterator[Check]:
     """Try the device, step by step; yields each check when it is done, and goes on after one that fails.
 
-    Args:
-        device: as in `load_model`.
-        model: whose weights the last check uses, where they are on this computer.
-
-    Raises:
-        InputError: a device that is not there.
+    The last check uses the weights of `model`, where they are here. InputError for a device that is not there.
     """
     chosen = pick_device(device)
     for name, check in (
@@ -86,13 +77,12 @@ Result = tuple[str, str, str, dict[str, object]]
 
 
 def _machine(device: torch.device) -> Result:
-    values = describe_machine(str(device))
-    memory = total_memory(str(device))
     free = free_bytes(device) / 2**30
+    values = {**describe_machine(str(device)), "memory": total_memory(str(device)), "free_gib": round(free, 2)}
     found = f"{values['device_name']}, torch {values['versions']['torch']}, {free:.1f} GiB free"
     if device.type != "cpu" and free < 10:
-        return "failed", found, "SVD needs 10 GiB; close other programs on the GPU", {**values, "memory": memory}
-    return "passed", found, "", {**values, "memory": memory, "free_gib": round(free, 2)}
+        return "failed", found, "SVD needs 10 GiB; close other programs on the GPU", values
+    return "passed", found, "", values
 
 
 def _rate(device: torch.device) -> Result:
@@ -156,12 +146,8 @@ def _diffusers_latents(model: Model, picture: Image, settings: Settings, seed: i
 
 def _memory(device: torch.device) -> Result:
     if device.type != "cuda":
-        return (
-            "skipped",
-            "only CUDA's allocator counts tensors; `sgi2v bench svd --count-only` counts them anywhere",
-            "",
-            {},
-        )
+        found = "only CUDA's allocator counts tensors; `sgi2v bench svd --count-only` counts them anywhere"
+        return "skipped", found, "", {}
     model = network("svd", device, "fp16")  # random weights, which take as much as real ones
     counts, work, rows, above = count_memory(model, boxes=2), workload(model, boxes=2), {}, []
     for mode in reversed(RECOMPUTE_MODES):

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from sgi2v_lab.bench.measure import measure_peak, once
 from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.reference_recipe import reference_precision
-from sgi2v_lab.bench.stages import Workload, one_iteration, reference_iteration, workload
+from sgi2v_lab.bench.reference_recipe import Workload, reference_gradient, reference_precision
+from sgi2v_lab.bench.stages import one_iteration, workload
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.files import write_text
 from sgi2v_lab.sampling import euler_step, make_schedule
@@ -73,14 +73,13 @@ def compare_steps(work: Workload, tell: Callable[[str], None] = lambda _: None) 
     def measure(name: str, compute: Callable[[], Tensor]) -> None:
         tell(name)
         with measure_peak(work.model.device) as peak:
-            record[f"{name}_seconds"] = round(
-                once(lambda: found.update({name: compute().float().cpu()}), work.model.device), 2
-            )
+            taken = once(lambda: found.update({name: compute().float().cpu()}), work.model.device)
+        record[f"{name}_seconds"] = round(taken, 2)
         record[f"{name}_gib"] = round(peak.bytes / 2**30, 3)
 
     measure("control", lambda: one_iteration(work, "full"))
     with reference_precision(work.model):
-        measure("control_reference", lambda: reference_iteration(work))
+        measure("control_reference", lambda: reference_gradient(work))
     measure("plain", lambda: _step(work))
     measure("plain_reference", lambda: _step_by_formula(work))
     for name, error in (("control", "gradient_error"), ("plain", "step_error")):
@@ -122,9 +121,8 @@ def main() -> None:
     parser.add_argument("--network", default="svd", help="svd, or miniature to try this program")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     given = parser.parse_args()
-    record = full_size(
-        given.dtype, given.device, name=given.network, tell=lambda what: sys.stderr.write(f"{what} ...\n")
-    )
+    tell = lambda what: sys.stderr.write(f"{what} ...\n")  # noqa: E731
+    record = full_size(given.dtype, given.device, name=given.network, tell=tell)
     text = json.dumps(record, indent=2) + "\n"
     if given.out:
         write_text(given.out, text)

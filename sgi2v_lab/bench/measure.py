@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -23,7 +24,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["MemoryPeak", "count_flops", "matmul_rate", "measure_peak", "once", "seconds", "synchronize"]
+__all__ = ["MemoryPeak", "count_flops", "matmul_rate", "measure_peak", "once"]
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 LOOK_EVERY = 0.002  # seconds, where no kernel keeps the peak
@@ -36,15 +37,6 @@ class MemoryPeak:
     bytes: int = 0  # at the highest moment, beyond what was in use at the beginning
     before: int = 0  # bytes in use at the beginning
     how: str = ""  # "allocator" of the device, "kernel" of the computer, or "sampled" every few milliseconds
-
-
-def synchronize(device: torch.device | str) -> None:
-    """Wait until the device has finished its work; a CPU always has."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 @contextmanager
@@ -60,7 +52,7 @@ def measure_peak(device: torch.device | str = "cpu") -> Iterator[MemoryPeak]:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
-        torch.cuda.reset_measure_peak_stats(device)
+        torch.cuda.reset_peak_memory_stats(device)
         peak.before, peak.how = torch.cuda.memory_allocated(device), "allocator"
         try:
             yield peak
@@ -118,21 +110,14 @@ def _sampled(peak: MemoryPeak, look: Callable[[], int]) -> Iterator[None]:
         peak.bytes = highest[0] - peak.before
 
 
-def seconds(
-    function: Callable[[], object], repeats: int = 5, device: torch.device | str = "cpu", warm: int = 1
-) -> float:
-    """The median of `repeats` calls, in seconds; `warm` calls before them do not count."""
-    for _ in range(warm):
-        function()
-    return median(once(function, device) for _ in range(repeats))
-
-
 def once(function: Callable[[], object], device: torch.device | str = "cpu") -> float:
     """Seconds of one call, until the device is done with it."""
-    synchronize(device)
+    device = torch.device(device)
+    wait = (lambda: None) if device.type == "cpu" else partial(torch.accelerator.synchronize, device)
+    wait()
     start = time.perf_counter()
     function()
-    synchronize(device)
+    wait()
     return time.perf_counter() - start
 
 
@@ -148,12 +133,10 @@ def count_flops(function: Callable[[], object]) -> int:
 
 
 @torch.no_grad()
-def matmul_rate(device: torch.device | str, dtype: torch.dtype, size: int | None = None, repeats: int = 5) -> float:
-    """Operations per second of a large square matrix product, which is as fast as a device gets.
-
-    `size` is 8192 on a GPU and 1024 on a CPU if left out: large enough that reading the matrices costs nothing.
-    """
-    size = size or (1024 if torch.device(device).type == "cpu" else 8192)
+def matmul_rate(device: torch.device | str, dtype: torch.dtype) -> float:
+    """Operations per second of a large square matrix product, which is as fast as a device gets."""
+    size = 1024 if torch.device(device).type == "cpu" else 8192  # large enough that reading the matrices costs nothing
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     out = torch.empty_like(a)
-    return 2 * size**3 / seconds(lambda: torch.mm(a, b, out=out), repeats, device, warm=2)
+    seconds = [once(lambda: torch.mm(a, b, out=out), device) for _ in range(7)]
+    return 2 * size**3 / median(seconds[2:])  # the first ones are to warm up

@@ -14,8 +14,8 @@ from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.load import load_model, pick_device
-from sgi2v_lab.models.model import DTYPES, Model
+from sgi2v_lab.models.load import load_model, pick_device, pick_dtype
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 
@@ -46,22 +46,14 @@ def network(name: str, device: str | torch.device | None = None, dtype: str | No
     192 x 128 px; "svd" is SVD itself, 14 frames of 1024 x 576 px. Their weights are random, from a fixed seed. On the
     device "meta" they have shapes and no weights, which is enough to count operations.
 
-    Args:
-        name: one of `NETWORKS`.
-        device: as in `load_model`, or "meta".
-        dtype: "fp32", "bf16" or "fp16"; None for fp32 on a CPU and fp16 elsewhere.
-
-    Raises:
-        InputError: an unknown name, device or dtype.
+    Device and dtype are as in `load_model`. InputError for an unknown name, device or dtype.
     """
     if name not in NETWORKS:
-        raise InputError(f"unknown network {name!r}; expected one of {', '.join(NETWORKS)}")
+        raise InputError(f"unknown network {name!r}: expected one of {', '.join(NETWORKS)}")
     if name == "toy":
         return load_model("toy", device, dtype)
     device = torch.device("meta") if str(device) == "meta" else pick_device(device)
-    if dtype is not None and dtype not in DTYPES:
-        raise InputError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}")
-    precision = DTYPES[dtype or ("fp32" if device.type in ("cpu", "meta") else "fp16")]
+    precision = pick_dtype(dtype or ("fp32" if device.type == "meta" else None), device)
     before = torch.get_default_dtype()
     try:
         # made where and as they are used: a full-size UNet in fp32 on the CPU first would take 6 GB and a minute

@@ -8,6 +8,7 @@ and values of the first frame are copied for every frame, and the loss goes from
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -20,26 +21,34 @@ from sgi2v_lab.models.svd import StableVideoDiffusion, SVDConditioning
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Features, Latents
 
-__all__ = ["reference_gradient", "reference_loss", "reference_precision", "reference_step"]
-
-Cells = Int[Tensor, "boxes frames 4"]
+__all__ = ["Workload", "reference_gradient", "reference_loss", "reference_precision", "reference_step"]
 
 
-def reference_step(
-    model: StableVideoDiffusion,
-    latents: Latents,
-    sigma: float,
-    conditioning: SVDConditioning,
-    cells: Cells,
-    settings: Settings,
-) -> Latents:
-    """The latents (frames, channels, h, w) after all iterations of one control step; arguments as `control_step`."""
-    x = latents.detach().float().clone().requires_grad_(True)
-    rate = settings.learning_rate * (sigma if settings.scale_lr_by_sigma else 1.0)
+@dataclass(frozen=True)
+class Workload:
+    """A model, and all that a control step needs; the latents are noise at the level of the first control step."""
+
+    model: StableVideoDiffusion
+    conditioning: SVDConditioning
+    latents: Latents
+    sigma: float
+    cells: Int[Tensor, "boxes frames 4"]
+    settings: Settings
+
+    def given(self, settings: Settings | None = None) -> tuple:
+        """The arguments of `control_step`, with other settings if given."""
+        return self.model, self.latents, self.sigma, self.conditioning, self.cells, settings or self.settings
+
+
+def reference_step(work: Workload) -> Latents:
+    """The latents (frames, channels, h, w) after all iterations of one control step."""
+    settings = work.settings
+    x = work.latents.detach().float().clone().requires_grad_(True)
+    rate = settings.learning_rate * (work.sigma if settings.scale_lr_by_sigma else 1.0)
     optimizer = torch.optim.AdamW([x], lr=rate, weight_decay=settings.weight_decay)
-    with reference_precision(model):
+    with reference_precision(work.model):
         for _ in range(settings.iterations):
-            x.grad = reference_gradient(model, x, sigma, conditioning, cells, settings)
+            x.grad = reference_gradient(replace(work, latents=x))
             optimizer.step()
     return x.detach()
 
@@ -57,31 +66,24 @@ def reference_precision(model: StableVideoDiffusion) -> Iterator[None]:
         nn.Module.to(model.unet, dtype=precision)
 
 
-def reference_gradient(
-    model: StableVideoDiffusion,
-    latents: Latents,
-    sigma: float,
-    conditioning: SVDConditioning,
-    cells: Cells,
-    settings: Settings,
-) -> Latents:
+def reference_gradient(work: Workload) -> Latents:
     """The loss's gradient with respect to the latents; the UNet has to be in fp32."""
-    x = latents.detach().float().requires_grad_(True)
-    sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)
-    with torch.enable_grad(), _recorded(model.unet, settings.layers, x.shape[-2:]) as features:
+    x, told, settings = work.latents.detach().float().requires_grad_(True), work.conditioning, work.settings
+    sigma = torch.as_tensor(work.sigma, dtype=torch.float32, device=x.device)
+    with torch.enable_grad(), _recorded(work.model.unet, settings.layers, x.shape[-2:]) as features:
         with suppress(_EndOfBlock):
-            model.unet(
-                torch.cat([(x / (sigma**2 + 1).sqrt())[None], conditioning.image_latents.float()], dim=2),
+            work.model.unet(
+                torch.cat([(x / (sigma**2 + 1).sqrt())[None], told.image_latents.float()], dim=2),
                 0.25 * sigma.log(),
-                encoder_hidden_states=conditioning.embedding.float(),
-                added_time_ids=conditioning.time_ids.float(),
+                encoder_hidden_states=told.embedding.float(),
+                added_time_ids=told.time_ids.float(),
                 return_dict=False,
             )
-        loss = reference_loss(assemble(features, tuple(x.shape[-2:])), cells, settings.gaussian_sigma)
+        loss = reference_loss(assemble(features, tuple(x.shape[-2:])), work.cells, settings.gaussian_sigma)
         return torch.autograd.grad(loss, x)[0]
 
 
-def reference_loss(features: Features, cells: Cells, sigma: float | None) -> Float[Tensor, ""]:
+def reference_loss(features: Features, cells: Int[Tensor, "boxes frames 4"], sigma: float | None) -> Float[Tensor, ""]:
     """The value of `trajectory_loss`, box by box and frame by frame; boxes must be inside in the first frame."""
     _, _, h, w = features.shape
     total, weights = features.new_zeros(()), features.new_zeros(())

@@ -21,17 +21,17 @@ import torch
 from tqdm.auto import tqdm
 
 from sgi2v_lab.bench.measure import measure_peak, once
+from sgi2v_lab.bench.stages import crossing
 from sgi2v_lab.efficiency.machine import describe_machine
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run, generate
 from sgi2v_lab.plots import plot_cost, save_figure
 from sgi2v_lab.settings import Settings
-from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 
-__all__ = ["AXES", "CostTask", "Line", "cost_tasks", "fit_line", "measure_cost"]
+__all__ = ["AXES", "CostTask", "cost_tasks", "fit_line", "measure_cost"]
 
 # what is varied -> the unit of its number
 AXES = {"frames": "frames", "resolution": "megapixels", "boxes": "boxes", "iterations": "iterations"}
@@ -39,27 +39,6 @@ SHARES = {"frames": (0.5, 1.0, 1.5, 2.0), "resolution": (0.5, 1.0, 1.5, 2.0)}  #
 COUNTS = {"boxes": (1, 2, 4, 8), "iterations": (1, 2, 4, 8)}
 FAILURES = (MemoryError, RuntimeError, InputError)  # of a run, which are recorded; torch's own are RuntimeErrors
 STEPS = 4  # denoising steps of each measurement, the second half with control: time grows in proportion to them
-COLUMNS = (
-    "axis",
-    "x",
-    "unit",
-    "width",
-    "height",
-    "frames",
-    "boxes",
-    "iterations",
-    "num_inference_steps",
-    "control_steps",
-)
-MEASURED = (
-    "seconds",
-    "seconds_encode",
-    "seconds_denoise",
-    "seconds_decode",
-    "peak_bytes",
-    "memory_measured_by",
-    "error",
-)
 
 
 @dataclass(frozen=True)
@@ -72,27 +51,25 @@ class CostTask:
     boxes: int
 
     def facts(self) -> dict[str, object]:
-        """Its cells in the table, by the names in `COLUMNS`."""
+        """Its cells in the table, by column."""
         first, last = self.settings.control_steps
-        known = {
-            name: getattr(self.settings, name) for name in ("width", "height", "iterations", "num_inference_steps")
+        return {
+            "axis": self.axis,
+            "x": self.x,
+            "unit": AXES[self.axis],
+            "width": self.settings.width,
+            "height": self.settings.height,
+            "frames": self.settings.num_frames,
+            "boxes": self.boxes,
+            "iterations": self.settings.iterations,
+            "num_inference_steps": self.settings.num_inference_steps,
+            "control_steps": last - first + 1,
         }
-        counts = {"frames": self.settings.num_frames, "boxes": self.boxes, "control_steps": last - first + 1}
-        return {"axis": self.axis, "x": self.x, "unit": AXES[self.axis], **known, **counts}
 
     def key(self, of: Mapping[str, object]) -> str:
         """The name of its record, from everything that the figures depend on."""
         identity = {"settings": self.settings.as_dict(), "boxes": self.boxes, **of}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
-
-
-@dataclass(frozen=True)
-class Line:
-    """A straight line through measurements: at + slope * x, and the share of variance that it explains."""
-
-    at: float
-    slope: float
-    r2: float
 
 
 def measure_cost(
@@ -127,8 +104,7 @@ def measure_cost(
     """
     if unknown := [axis for axis in axes if axis not in AXES]:
         raise InputError(f"cost cannot be measured against {unknown[0]!r}; choose some of {', '.join(AXES)}")
-    if repeats < 1:
-        raise InputError(f"repeats is {repeats}; expected at least 1")
+    whole_number(repeats, "repeats", 1)
     loaded = load_model(model, device, dtype) if isinstance(model, str) else model
     machine = describe_machine(str(loaded.device))
     of = {"model": loaded.name, "dtype": str(loaded.dtype), "machine": machine, "repeats": repeats}
@@ -143,17 +119,16 @@ def measure_cost(
                 with suppress(*FAILURES):  # said when it is measured
                     _one(loaded, task)
                 warm = True
-            found = _measure(loaded, task, repeats)
-            write_text(path, json.dumps({**task.facts(), **found}, indent=1))
-        rows.append({**task.facts(), **found})  # the base run is one record, and a row of every axis
+            found = {**task.facts(), **_measure(loaded, task, repeats)}
+            write_text(path, json.dumps(found, indent=1))
+        rows.append({**found, **task.facts()})  # the base run is one record, and a row of every axis
     lines = {axis: _lines([row for row in rows if row["axis"] == axis]) for axis in dict.fromkeys(axes)}
-    plain = {axis: {name: vars(line).copy() for name, line in mine.items()} for axis, mine in lines.items()}
-    report = {**of, "rows": rows, "lines": plain}
+    report = {**of, "rows": rows, "lines": lines}
     write_text(Path(out) / "cost.json", json.dumps(report, indent=1))
     write_text(Path(out) / "cost.csv", _table(rows))
     where = f"{machine['device_name'] or machine['device']}, {machine['threads']} thread(s)"
     title = f"{loaded.name} on {where}, {str(loaded.dtype).removeprefix('torch.')}"
-    save_figure(plot_cost(rows, plain, title), Path(out) / "cost.png")
+    save_figure(plot_cost(rows, lines, title), Path(out) / "cost.png")
     return report
 
 
@@ -180,20 +155,19 @@ def cost_tasks(model: Model, axis: str) -> Iterator[CostTask]:
         yield CostTask(axis, width * height / 1e6, base.replace(width=width, height=height), 1)
 
 
-def fit_line(x: Sequence[float], y: Sequence[float]) -> Line | None:
-    """The straight line through points by least squares; None for fewer than two different x."""
-    if len(set(x)) < 2:
-        return None
+def fit_line(x: Sequence[float], y: Sequence[float]) -> dict[str, float]:
+    """The line at + slope * x by least squares, and "r2", the share of variance that it explains."""
     slope, at = np.polyfit(x, y, 1)
-    rest = np.asarray(y) - (at + slope * np.asarray(x))
-    total = np.square(np.asarray(y) - np.mean(y)).sum()
-    return Line(float(at), float(slope), float(1 - np.square(rest).sum() / total) if total > 0 else 1.0)
+    rest, total = np.var(y - (at + slope * np.asarray(x))), np.var(y)
+    return {"at": float(at), "slope": float(slope), "r2": float(1 - rest / total) if total > 0 else 1.0}
 
 
-def _lines(rows: list[dict]) -> dict[str, Line]:
+def _lines(rows: list[dict]) -> dict[str, dict[str, float]]:
+    """A line for each quantity; none through fewer than two different x."""
     good = [row for row in rows if row.get("error") is None]
-    found = {name: fit_line([r["x"] for r in good], [r[name] for r in good]) for name in ("seconds", "peak_bytes")}
-    return {name: line for name, line in found.items() if line is not None}
+    x = [row["x"] for row in good]
+    names = ("seconds", "peak_bytes") if len({*x}) > 1 else ()
+    return {name: fit_line(x, [row[name] for row in good]) for name in names}
 
 
 def _measure(model: Model, task: CostTask, repeats: int) -> dict[str, object]:
@@ -219,29 +193,22 @@ def _one(model: Model, task: CostTask) -> Run:
     """A run on a picture of noise, whose cost does not depend on what is seen, with boxes that all move."""
     width, height = task.settings.width, task.settings.height
     picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0))
-    rows = [(0.05 + 0.1 * k % 0.6) for k in range(task.boxes)]
-    boxes = tuple(
-        Trajectory.move(
-            (0.1 * width, row * height, 0.4 * width, (row + 0.3) * height), by=(0.3 * width, 0), name=f"box {k}"
-        )
-        for k, row in enumerate(rows)
-    )
-    return generate(model, picture, Trajectories((width, height), boxes), task.settings, seed=0, progress=False)
+    boxes = crossing(task.settings, task.boxes)
+    return generate(model, picture, boxes, task.settings, seed=0, progress=False)
 
 
 def _read(path: Path) -> dict[str, object] | None:
-    """The figures of a record; None if it is damaged or records a failure."""
+    """A record; None if there is none, if it is damaged or if it records a failure."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        found = {name: record[name] for name in MEASURED}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
-    return found if found["error"] is None else None
+    return record if record["error"] is None else None
 
 
 def _table(rows: list[dict]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, (*COLUMNS, *MEASURED), lineterminator="\n", restval="")
+    writer = csv.DictWriter(text, dict.fromkeys(chain.from_iterable(rows)), lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

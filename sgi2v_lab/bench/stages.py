@@ -1,16 +1,15 @@
 """The stages that are measured: a model at work on one video."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from diffusers import EulerDiscreteScheduler
-from jaxtyping import Int
 from torch import Tensor, nn
 
 from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.measure import count_flops
-from sgi2v_lab.bench.reference_recipe import reference_gradient, reference_precision, reference_step
+from sgi2v_lab.bench.reference_recipe import Workload, reference_gradient, reference_precision, reference_step
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.features import extract_features
 from sgi2v_lab.models.precision import precise_vae
@@ -20,23 +19,7 @@ from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory, latent_cells
 
-__all__ = ["Workload", "count_memory", "count_stages", "on_meta", "one_iteration", "reference_iteration", "workload"]
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A model, and all that a control step needs; the latents are noise at the level of the first control step."""
-
-    model: StableVideoDiffusion
-    conditioning: SVDConditioning
-    latents: Latents
-    sigma: float
-    cells: Int[Tensor, "boxes frames 4"]
-    settings: Settings
-
-    def given(self, settings: Settings | None = None) -> tuple:
-        """The arguments of `control_step`, with other settings if given."""
-        return self.model, self.latents, self.sigma, self.conditioning, self.cells, settings or self.settings
+__all__ = ["count_memory", "count_stages", "crossing", "on_meta", "one_iteration", "workload"]
 
 
 def workload(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> Workload:
@@ -48,13 +31,7 @@ def workload(model: StableVideoDiffusion, settings: Settings | None = None, boxe
     def noise(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(model.device, model.dtype)
 
-    size = (settings.width, settings.height)
-    paths = []
-    for number in range(boxes):  # a third of the picture's sides, one below the other
-        top = size[1] * number / max(boxes, 1) * 2 / 3
-        box = (0.05 * size[0], top, 0.05 * size[0] + size[0] / 3, top + size[1] / 3)
-        paths.append(Trajectory.move(box, by=(0.5 * size[0], 0)))
-    cells = latent_cells(Trajectories(size, tuple(paths)).boxes(frames), model.vae_factor, h, w)
+    cells = latent_cells(crossing(settings, boxes).boxes(frames), model.vae_factor, h, w)
     schedule = EulerDiscreteScheduler.from_config(model.scheduler.config)
     schedule.set_timesteps(settings.num_inference_steps)
     sigma = schedule.sigmas[settings.control_steps[0]].item()
@@ -70,6 +47,14 @@ def workload(model: StableVideoDiffusion, settings: Settings | None = None, boxe
         cells=cells,
         settings=settings,
     )
+
+
+def crossing(settings: Settings, boxes: int) -> Trajectories:
+    """Boxes of a third of the picture's sides, one below the other, that cross it."""
+    width, height = settings.width, settings.height
+    tops = [2 / 3 * height * number / max(boxes, 1) for number in range(boxes)]
+    starts = [(0.05 * width, top, 0.05 * width + width / 3, top + height / 3) for top in tops]
+    return Trajectories((width, height), tuple(Trajectory.move(box, by=(0.5 * width, 0)) for box in starts))
 
 
 def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
@@ -106,14 +91,12 @@ def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, 
     for mode in RECOMPUTE_MODES:
         counts[f"control iteration, {mode}"] = count_flops(lambda mode=mode: one_iteration(work, mode))
     with reference_precision(model):
-        counts["control iteration, reference"] = count_flops(lambda: reference_iteration(work))
-    first, last = settings.control_steps
-    counts["video"] = (
-        counts["encode"]
-        + counts["decode"]
-        + sum((1 + settings.has_guidance(step)) * counts["forward"] for step in range(settings.num_inference_steps))
-    )
-    counts["video"] += (last - first + 1) * settings.iterations * counts["control iteration, fast"]
+        counts["control iteration, reference"] = count_flops(lambda: reference_gradient(work))
+    steps = range(settings.num_inference_steps)
+    passes = sum(1 + settings.has_guidance(step) for step in steps)
+    iterations = settings.iterations * sum(map(settings.has_control, steps))
+    counts["video"] = counts["encode"] + counts["decode"] + passes * counts["forward"]
+    counts["video"] += iterations * counts["control iteration, fast"]
     return counts
 
 
@@ -134,7 +117,9 @@ def count_memory(model: StableVideoDiffusion, settings: Settings | None = None, 
     for mode in RECOMPUTE_MODES:
         with recomputing(model, mode, max(settings.layers)):
             counts[f"control step, {mode}"] = count_bytes(lambda: list(control_step(*work.given(settings))))
-    counts["control step, reference"] = count_bytes(lambda: reference_step(*work.given(settings)), _tensors(model.unet))
+    counts["control step, reference"] = count_bytes(
+        lambda: reference_step(replace(work, settings=settings)), _tensors(model.unet)
+    )
 
     @torch.no_grad()
     def decode() -> None:
@@ -171,11 +156,6 @@ def one_iteration(work: Workload, mode: str) -> Latents:
         return next(control_step(*work.given(settings))).gradient
 
 
-def reference_iteration(work: Workload) -> Latents:
-    """The same of the reference recipe, whose UNet has to be in fp32."""
-    return reference_gradient(*work.given())
-
-
 def on_meta(model: StableVideoDiffusion) -> StableVideoDiffusion:
     """The same network without its weights."""
     if model.device.type == "meta":
@@ -187,7 +167,7 @@ def on_meta(model: StableVideoDiffusion) -> StableVideoDiffusion:
 
 def _shell(module: nn.Module) -> nn.Module:
     """A copy whose weights are not copied, but empty."""
-    memo = {id(t): torch.empty_like(t, device="meta") for t in [*module.parameters(), *module.buffers()]}
+    memo = {id(t): torch.empty_like(t, device="meta") for t in _tensors(module)}
     for weight in module.parameters():
         memo[id(weight)] = nn.Parameter(memo[id(weight)], requires_grad=False)
     return copy.deepcopy(module, memo)

@@ -11,7 +11,6 @@ from rich.table import Table
 from sgi2v_lab.cli.options import Device, ModelName, Out, Precision, console, resumable
 from sgi2v_lab.cli.setting_options import takes_settings
 from sgi2v_lab.files import write_text
-from sgi2v_lab.quiet import quiet_libraries
 
 __all__ = ["bench", "check_gpu", "cost"]
 
@@ -20,36 +19,26 @@ __all__ = ["bench", "check_gpu", "cost"]
 def bench(
     network: Annotated[
         str, typer.Argument(help="Network to measure: toy, miniature (small, with SVD's topology) or svd (full size).")
-    ] = ("miniature"),
+    ] = "miniature",
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
     boxes: Annotated[int, typer.Option(min=1, help="Number of boxes to control.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Number of timed runs; the median is reported.")] = 5,
     count_only: Annotated[
-        bool,
-        typer.Option(
-            "--count-only", help="Count operations and memory without computing anything. Half a minute, even for svd."
-        ),
+        bool, typer.Option("--count-only", help="Count operations and memory in half a minute, computing nothing.")
     ] = False,
     device: Device = None,
     dtype: Precision = None,
     changes: dict | None = None,
 ) -> None:
     """Measure operations, time and memory of each stage, and compare a control step with the reference recipe."""
-    quiet_libraries()
     from sgi2v_lab.bench import benchmark as report
 
     if count_only:
         record = report.count(network, dtype=dtype, boxes=boxes, changes=changes)
     else:
-        record = report.bench(
-            network,
-            device=device,
-            dtype=dtype,
-            boxes=boxes,
-            repeats=repeats,
-            changes=changes,
-            tell=lambda what: typer.echo(f"{what} ...", err=True),
-        )
+        tell = lambda what: typer.echo(f"{what} ...", err=True)  # noqa: E731
+        given = {"device": device, "dtype": dtype, "boxes": boxes, "repeats": repeats, "changes": changes}
+        record = report.bench(network, **given, tell=tell)
     if out is not None:
         write_text(out, json.dumps(record, indent=2) + "\n")
     _show(record)
@@ -63,59 +52,49 @@ def check_gpu(
     device: Device = None,
 ) -> None:
     """Check a GPU before the first video: rate, agreement with the CPU and with diffusers, memory, and time of SVD."""
-    quiet_libraries()
     from sgi2v_lab.bench.check_gpu import check_gpu as checks
 
     done = []
     for check in checks(device, model):
         done.append(check)
         typer.echo(f"{check.state:8}{check.name}: {check.found}" + (f"; {check.remedy}" if check.remedy else ""))
-    write_text(out, json.dumps([check.as_dict() for check in done], indent=2, default=str) + "\n")
+    write_text(out, json.dumps([vars(check) for check in done], indent=2, default=str) + "\n")
     typer.echo(out)
     if any(check.state == "failed" for check in done):
         raise typer.Exit(1)
 
 
-# heading -> field of a row, and how it is written
-_COUNTED = {
-    "TFLOP": ("tflop", "{:.4g}"),
-    "of reference": ("operations_ratio", "{:.2f}"),
-    "tensors MiB": ("tensors_mib", "{:.0f}"),
-    "of reference ": ("tensors_ratio", "{:.2f}"),
-}
-_MEASURED = {
-    "TFLOP": ("tflop", "{:.4g}"),
+# field of a row -> heading, and how it is written
+_COLUMNS = {
+    "tflop": ("TFLOP", "{:.4g}"),
+    "operations_ratio": ("of reference", "{:.2f}"),
     "seconds": ("seconds", "{:.3g}"),
-    "of reference": ("time_ratio", "{:.2f}"),
-    "tensors MiB": ("tensors_mib", "{:.0f}"),
-    "peak MiB": ("peak_mib", "{:.0f}"),
-    "of reference ": ("memory_ratio", "{:.2f}"),
-    "share of rate": ("share", "{:.2f}"),
-    "x floor": ("floor", "{:.2f}"),
+    "time_ratio": ("of reference", "{:.2f}"),
+    "tensors_mib": ("tensors MiB", "{:.0f}"),
+    "tensors_ratio": ("of reference", "{:.2f}"),
+    "peak_mib": ("peak MiB", "{:.0f}"),
+    "memory_ratio": ("of reference", "{:.2f}"),
+    "share": ("share of rate", "{:.2f}"),
+    "floor": ("x floor", "{:.2f}"),
 }
 
 
 def _show(record: dict) -> None:
     measured = "matmul_tflops" in record
     title = f"{record['bench']}, {record['dtype']}, weights of {record['weights_mib']:.0f} MiB; "
-    if measured:
-        title += (
-            f"on {record['device_name']}, {record['threads']} threads; a matrix product runs at "
-            f"{record['matmul_tflops']:.3g} TFLOP/s"
-        )
-    else:
-        title += "counted, nothing computed"
-    columns = _MEASURED if measured else _COUNTED
-    table = Table("", *columns, title=title, title_justify="left")
+    title += f"on {record['device_name']}, {record['threads']} threads" if measured else "counted, nothing computed"
     rows = {f"control step, {way}": row for way, row in record["control_step"].items()} | record["stages"]
+    fields = [field for field in _COLUMNS if any(field in row for row in rows.values())]
+    table = Table("", *(_COLUMNS[field][0] for field in fields), title=title, title_justify="left")
     for name, row in rows.items():
-        table.add_row(name, *(form.format(row[field]) if field in row else "" for field, form in columns.values()))
+        table.add_row(name, *(_COLUMNS[field][1].format(row[field]) if field in row else "" for field in fields))
     console().print(table, markup=False)
     whole = f"a controlled video takes {record['counts_tflop']['video']:.4g} TFLOP"
     if measured:
         errors = ", ".join(f"{mode} {error:.1e}" for mode, error in record["gradient_error"].items())
         typer.echo(f"largest difference from the reference recipe's gradient: {errors}")
-        whole += f", at that rate {record['floor_of_a_video_seconds']:.3g} s"
+        seconds = f"{record['floor_of_a_video_seconds']:.3g} s"
+        whole += f", {seconds} at a matrix product's rate of {record['matmul_tflops']:.3g} TFLOP/s"
     typer.echo(whole)
 
 
@@ -131,19 +110,11 @@ def cost(
     dtype: Precision = None,
 ) -> None:
     """Measure time and memory for varying frames, resolution, boxes and iterations; write a table and a plot."""
-    quiet_libraries()
     from sgi2v_lab.bench.scaling import AXES, measure_cost
 
     with resumable():
-        report = measure_cost(
-            out,
-            model,
-            axis or tuple(AXES),
-            repeats=repeats,
-            device=device,
-            dtype=dtype,
-            progress=sys.stderr.isatty(),
-        )
+        given = {"repeats": repeats, "device": device, "dtype": dtype, "progress": sys.stderr.isatty()}
+        report = measure_cost(out, model, axis or tuple(AXES), **given)
     machine = report["machine"]
     title = f"{report['model']} on {machine['device_name'] or machine['device']}, {machine['threads']} threads"
     table = Table("", "", "seconds", "peak memory", title=title, title_justify="left")

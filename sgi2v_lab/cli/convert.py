@@ -7,7 +7,6 @@ import typer
 
 from sgi2v_lab.cli.options import BoxSizeText, FitBoxes, Resample, Units, read_numbers
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.quiet import quiet_libraries
 
 __all__ = ["convert"]
 
@@ -44,7 +43,6 @@ def convert(
         raise InputError("--image and --image-size both say how large the picture is, so leave one out")
     size = read_numbers(image_size, "--image-size")
     about = read_numbers(box_size, "--box-size")
-    quiet_libraries()
     from sgi2v_lab.images.read import read_image
     from sgi2v_lab.images.resize import check_size
     from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from sgi2v_lab.quiet import quiet_libraries
-
 __all__ = ["diagnose"]
 
 
@@ -20,7 +18,6 @@ def diagnose(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what went wrong in a run, with evidence and advice."""
-    quiet_libraries()
     from sgi2v_lab.evaluation.diagnosis import diagnose_folder
     from sgi2v_lab.models.load import load_model
     from sgi2v_lab.plots import save_figure

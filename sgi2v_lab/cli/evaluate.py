@@ -25,7 +25,6 @@ from sgi2v_lab.cli.options import (
     workers_of,
 )
 from sgi2v_lab.cli.setting_options import takes_settings
-from sgi2v_lab.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from sgi2v_lab.evaluation.tasks.status import Status
@@ -154,7 +153,6 @@ def report(
     ] = None,
 ) -> None:
     """Write report.html, summary.json, results.csv and results.parquet for an evaluation, finished or not."""
-    quiet_libraries()
     _report(folder, out, reference)
 
 
@@ -182,7 +180,6 @@ def status(
 
 
 def _run(out: Path, data: str, model: str, **options: object) -> None:
-    quiet_libraries()
     from sgi2v_lab.evaluation.experiments.evaluate import evaluate as run
 
     with resumable():

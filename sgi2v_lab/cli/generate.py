@@ -22,7 +22,6 @@ from sgi2v_lab.cli.options import (
 )
 from sgi2v_lab.cli.setting_options import takes_settings
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.quiet import quiet_libraries
 
 __all__ = ["demo", "generate"]
 
@@ -38,7 +37,6 @@ def demo(
 ) -> None:
     """Make a first video: a drawn scene and a photograph, each without and with control, and what went on inside."""
     _check_seed(seed)
-    quiet_libraries()
     from sgi2v_lab.cli.demo import demo as show
 
     record = show(out, model=model, seed=seed, device=device, dtype=dtype, progress=sys.stderr.isatty(), tell=_say)
@@ -122,7 +120,6 @@ def generate(
     _check_seed(seed)
     if out is None:
         out = Path("out") / (next(p for p in (example, image, Path("prompt")) if p is not None).absolute().stem)
-    quiet_libraries()
     from sgi2v_lab.cli.write import run_record, write_comparison, write_run
     from sgi2v_lab.efficiency.machine import describe_machine, peak_memory
     from sgi2v_lab.files import result_folder, write_record
@@ -175,7 +172,7 @@ def generate(
         if compare:
             runs["uncontrolled"] = make(loaded, picture, None, **options)
         picture.save(folder / "image.png")
-        write_run(folder, run, run.boxes, asked)
+        write_run(folder, run, asked)
         if png:
             write_frames(folder / "frames", run.video)
         record = {"command": "generate", **run_record(run), "fit": fit}

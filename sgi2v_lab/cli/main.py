@@ -23,7 +23,6 @@ from sgi2v_lab.cli.measure import measure
 from sgi2v_lab.cli.options import Device, console
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.files import print_anywhere
-from sgi2v_lab.quiet import quiet_libraries
 
 __all__ = ["app", "main"]
 
@@ -115,7 +114,6 @@ def models(
     ] = None,
 ) -> None:
     """List the models: where their weights come from, whether they are here, and their sizes."""
-    quiet_libraries()
     from sgi2v_lab.models.load import MODELS
     from sgi2v_lab.models.summary import describe_model
 
@@ -132,7 +130,6 @@ def models(
 @app.command()
 def info(device: Device = None) -> None:
     """Say what a run would use: versions, device, threads, memory."""
-    quiet_libraries()
     from sgi2v_lab.efficiency.machine import describe_machine, total_memory
 
     found = describe_machine(device)

@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 
 from sgi2v_lab.cli.options import console
-from sgi2v_lab.quiet import quiet_libraries
 
 __all__ = ["measure"]
 
@@ -29,7 +28,6 @@ def measure(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure any video against the boxes that were asked for."""
-    quiet_libraries()
     import torch
 
     from sgi2v_lab.evaluation.metrics import METRICS

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from sgi2v_lab.evaluation.metrics import ObjMC, objmc
+import sgi2v_lab.plots as plots
+from sgi2v_lab.evaluation.metrics import objmc
 from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.frequency import butterworth_mask, radial_spectrum
 from sgi2v_lab.latents import encode_image
@@ -12,25 +13,12 @@ from sgi2v_lab.loss import gaussian_weight
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import Run
-from sgi2v_lab.plots import (
-    plot_comparison,
-    plot_film_strip,
-    plot_gaussian,
-    plot_losses,
-    plot_mask,
-    plot_pca_strip,
-    plot_similarity,
-    plot_spectra,
-    plot_tracks,
-    plot_trajectories,
-    save_figure,
-)
 from sgi2v_lab.shapes import Boxes, Points
 from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
 from sgi2v_lab.trajectories.files import save_trajectories
 from sgi2v_lab.video import side_by_side, write_video
 
-__all__ = ["control_record", "run_record", "write_comparison", "write_inside", "write_run"]
+__all__ = ["run_record", "write_comparison", "write_inside", "write_run"]
 
 COMFORTABLE = 512  # pixels; smaller videos are enlarged by a whole factor that stays within it
 
@@ -51,61 +39,48 @@ def run_record(run: Run) -> dict[str, object]:
     }
 
 
-def control_record(controlled: ObjMC, uncontrolled: ObjMC) -> dict[str, object]:
-    """ObjMC (lower is better) of both runs in pixels, their ratio, and what the figures depend on."""
-    ratio = controlled.value / uncontrolled.value if uncontrolled.value > 0 else None
-    return {
-        "controlled": controlled.value,
-        "uncontrolled": uncontrolled.value,
-        "ratio": ratio,
-        # where the tracker lost the object its last known position counts, so a figure is worth what this says
-        "visible": {
-            "controlled": controlled.tracks.visible.float().mean().item(),
-            "uncontrolled": uncontrolled.tracks.visible.float().mean().item(),
-        },
-        "tracker": controlled.tracker,
-        "resolution": list(controlled.resolution),
-        "frames": controlled.frames,
-    }
+def write_run(folder: Path, run: Run, trajectories: Trajectories | None = None) -> None:
+    """Write video.mp4, film_strip.png, losses.png if there are any, and what was asked: trajectories.png and .json.
 
-
-def write_run(
-    folder: Path, run: Run, boxes: Boxes | None = None, trajectories: Trajectories | None = None, name: str = "video"
-) -> None:
-    """Write NAME.mp4, film_strip.png, losses.png if there are any, and what was asked: trajectories.png and .json.
-
-    Args:
-        folder: an existing folder.
-        run: from `generate`.
-        boxes: (boxes, frames, 4) asked for, in pixels of the video, also for a run that was not controlled; or None.
-        trajectories: the same as the user gave them, in pixels of their own picture; or None.
-        name: of the video.
+    `trajectories` are those that the user gave, in pixels of their own picture.
     """
-    write_video(folder / f"{name}.mp4", run.video, run.settings.fps, scale=_scale(run))
-    if boxes is not None:
-        save_figure(plot_trajectories(run.image, boxes), folder / "trajectories.png")
+    write_video(folder / "video.mp4", run.video, run.settings.fps, scale=_scale(run))
+    if run.boxes is not None:
+        plots.save_figure(plots.plot_trajectories(run.image, run.boxes), folder / "trajectories.png")
     if trajectories is not None:
         save_trajectories(folder / "trajectories.json", trajectories)
     every = None if len(run.video) > 16 else 1
-    save_figure(plot_film_strip(run.video, boxes, every), folder / "film_strip.png")
+    plots.save_figure(plots.plot_film_strip(run.video, run.boxes, every), folder / "film_strip.png")
     if run.losses:
         steps = sorted(run.losses)
-        figure = plot_losses([run.losses[k] for k in steps], [run.sigmas[k] for k in steps])
-        save_figure(figure, folder / "losses.png")
+        figure = plots.plot_losses([run.losses[k] for k in steps], [run.sigmas[k] for k in steps])
+        plots.save_figure(figure, folder / "losses.png")
 
 
 def write_comparison(folder: Path, uncontrolled: Run, controlled: Run) -> dict[str, object]:
-    """Write uncontrolled.mp4, comparison.mp4, film_strip.png and tracks.png of two runs; return `control_record`."""
+    """Write uncontrolled.mp4, comparison.mp4, film_strip.png and tracks.png of two runs.
+
+    Returns their ObjMC in pixels (lower is better), the ratio of the two, and what the figures depend on.
+    """
     scale, fps, boxes = _scale(controlled), controlled.settings.fps, controlled.boxes
     write_video(folder / "uncontrolled.mp4", uncontrolled.video, fps, scale=scale)
     both = side_by_side([uncontrolled.video, controlled.video], ["without control", "with control"], boxes, scale)
     write_video(folder / "comparison.mp4", both, fps)
-    save_figure(plot_comparison(uncontrolled.video, controlled.video, boxes), folder / "film_strip.png")
+    plots.save_figure(plots.plot_comparison(uncontrolled.video, controlled.video, boxes), folder / "film_strip.png")
     measured = {"uncontrolled": objmc(uncontrolled.video, boxes), "controlled": objmc(controlled.video, boxes)}
     found = {label: one.tracks.points for label, one in measured.items()}
     seen = measured["uncontrolled"].tracks.visible & measured["controlled"].tracks.visible
-    save_figure(plot_tracks(controlled.video, _centers(boxes), found, seen), folder / "tracks.png")
-    return control_record(measured["controlled"], measured["uncontrolled"])
+    plots.save_figure(plots.plot_tracks(controlled.video, _centers(boxes), found, seen), folder / "tracks.png")
+    values, one = {label: each.value for label, each in measured.items()}, measured["controlled"]
+    return {
+        **values,
+        "ratio": values["controlled"] / values["uncontrolled"] if values["uncontrolled"] > 0 else None,
+        # where the tracker lost the object its last known position counts, so a figure is worth what this says
+        "visible": {label: each.tracks.visible.float().mean().item() for label, each in measured.items()},
+        "tracker": one.tracker,
+        "resolution": list(one.resolution),
+        "frames": one.frames,
+    }
 
 
 def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run) -> dict[str, float]:
@@ -129,10 +104,10 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
         for kind in ("self-attention", "aligned")
     }
     colors = {kind: fit_pca(features).rgb(features) for kind, features in maps.items()}
-    save_figure(plot_pca_strip(colors, uncontrolled.video), folder / "pca.png")
+    plots.save_figure(plots.plot_pca_strip(colors, uncontrolled.video), folder / "pca.png")
     point, picture = tuple(_centers(boxes)[0, 0].tolist()), (settings.width, settings.height)
     similar = {kind: similarity_maps(features, point=point, picture=picture) for kind, features in maps.items()}
-    save_figure(plot_similarity(uncontrolled.video, similar, point), folder / "similarity.png")
+    plots.save_figure(plots.plot_similarity(uncontrolled.video, similar, point), folder / "similarity.png")
 
     if working:  # the middle one of the control steps may have found nothing left to do
         step = controlled.trace[working[len(working) // 2]]
@@ -140,11 +115,12 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
         spectra = {label: radial_spectrum(x, bins=max(4, min(h, w) // 2)) for label, x in stages.items()}
         radii = spectra["before"][0]
         powers = {label: power for label, (_, power) in spectra.items()}
-        save_figure(plot_spectra(radii, powers, settings.cutoff), folder / "spectra.png")
+        plots.save_figure(plots.plot_spectra(radii, powers, settings.cutoff), folder / "spectra.png")
     mask = butterworth_mask(h, w, settings.cutoff, settings.butterworth_order)
-    save_figure(plot_mask(mask, settings.cutoff), folder / "mask.png")
+    plots.save_figure(plots.plot_mask(mask, settings.cutoff), folder / "mask.png")
     x0, y0, x1, y1 = latent_cells(boxes, model.vae_factor, h, w)[0, 0].tolist()
-    save_figure(plot_gaussian(gaussian_weight(y1 - y0, x1 - x0, settings.gaussian_sigma)), folder / "gaussian.png")
+    weight = gaussian_weight(y1 - y0, x1 - x0, settings.gaussian_sigma)
+    plots.save_figure(plots.plot_gaussian(weight), folder / "gaussian.png")
     return {"step": index, "sigma": sigma}
 
 

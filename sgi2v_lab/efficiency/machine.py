@@ -1,11 +1,11 @@
 """What this machine is and has: versions, device, memory."""
 
 import importlib.metadata
-import os
 import platform
 import sys
 from contextlib import suppress
 
+import psutil
 import torch
 
 from sgi2v_lab.models.load import pick_device
@@ -55,9 +55,7 @@ def peak_memory() -> dict[str, float]:
 
 def total_memory(device: str | None = None) -> dict[str, int]:
     """Bytes of memory that there are: of the computer, and of the device if it has its own."""
-    found = {}
-    with suppress(AttributeError, ValueError, OSError):  # Windows cannot be asked this way
-        found["this computer"] = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    found = {"this computer": psutil.virtual_memory().total}
     chosen = pick_device(device)
     if chosen.type == "cuda":
         found[str(chosen)] = torch.cuda.get_device_properties(chosen).total_memory

@@ -31,7 +31,7 @@ __all__ = ["MEMORY_MODES", "Memory", "choose_mode", "estimate_bytes", "estimate_
 
 MEMORY_MODES = ("fast", "selective", "full", "offload")
 DECODED_AT_ONCE = 2  # frames, where parts are off the GPU
-SPARE = 0.85  # of what is free; the rest is for fragments and what was not thought of
+SPARE = 0.85  # of what is free; the rest is for fragments and for what the estimates miss
 
 # In units of one activation of each layer; fitted to what `bench.stages.count_memory` counts for SVD, its miniature and
 # the toy, on the high side. Where an estimate is too low nevertheless, memory runs out once and the next mode goes on.
@@ -67,7 +67,8 @@ class Memory:
                 if steps is None:
                     self._offload_unused()
                     steps = start(last)
-                with recomputing(self.model, self._recompute, max(self.settings.layers)):
+                kept = "full" if self.mode == "offload" else self.mode
+                with recomputing(self.model, kept, max(self.settings.layers)):
                     step = next(steps, None)
             except (RuntimeError, MemoryError) as error:
                 leaner = MEMORY_MODES[MEMORY_MODES.index(self.mode) + 1 :]
@@ -84,10 +85,6 @@ class Memory:
             self.mode, steps = leaner[0], None
             _warn(f"out of memory ({reason}); going on from the same step with memory mode {self.mode!r}")
             _free_caches()
-
-    @property
-    def _recompute(self) -> str:
-        return "full" if self.mode == "offload" else self.mode
 
     @property
     def _moves_parts(self) -> bool:
@@ -108,10 +105,10 @@ class Memory:
             self.model.denoiser.to("cpu")
             _free_caches()
             self.model.vae.to(self.device)
-        at_once = min(
-            self.settings.decode_chunk_size or whole, whole, DECODED_AT_ONCE if self.mode == "offload" else whole
-        )
-        if (fit := self._frames_that_fit(latents)) < at_once:
+        most = DECODED_AT_ONCE if self.mode == "offload" else whole
+        at_once = min(self.settings.decode_chunk_size or whole, whole, most)
+        needed = estimate_decoded_bytes(self.model, *latents.shape[-2:])
+        if (fit := max(1, int(SPARE * free_bytes(self.device) // needed))) < at_once:
             at_once = fit
             _warn(f"decoding {fit} of {whole} frames at a time, as many as fit; decode_chunk_size={fit} asks for that")
         while True:
@@ -125,10 +122,6 @@ class Memory:
             _warn(f"out of memory ({reason}); decoding {at_once} frames at a time")
             _free_caches()
 
-    def _frames_that_fit(self, latents: Latents) -> int:
-        needed = estimate_decoded_bytes(self.model, *latents.shape[-2:])
-        return max(1, int(SPARE * free_bytes(self.device) // needed))
-
     def restore(self) -> None:
         """Bring every part back to the device, for the next run; nothing to do where none was taken away."""
         for part in self.model.networks.values():
@@ -141,15 +134,12 @@ def choose_mode(model: Model, settings: Settings, asked: str = "auto") -> str:
     Raises:
         InputError: an unknown mode.
     """
-    if asked != "auto" and asked not in MEMORY_MODES:
-        raise InputError(f"memory is {asked!r}, but must be auto, {', '.join(MEMORY_MODES)}")
-    if asked != "auto":
+    if asked in MEMORY_MODES:
         return asked
+    if asked != "auto":
+        raise InputError(f"memory is {asked!r}: expected auto, {', '.join(MEMORY_MODES)}")
     free = SPARE * free_bytes(model.device)
-    for mode in MEMORY_MODES:
-        if estimate_bytes(model, settings, mode) <= free:
-            return mode
-    return MEMORY_MODES[-1]
+    return next((m for m in MEMORY_MODES if estimate_bytes(model, settings, m) <= free), MEMORY_MODES[-1])
 
 
 def free_bytes(device: torch.device) -> int:

@@ -34,7 +34,7 @@ def recomputing(model: Model, mode: str, last: Layer | None = None) -> Iterator[
     to the end. InputError for an unknown mode.
     """
     if mode not in RECOMPUTE_MODES:
-        raise InputError(f"unknown way to keep activations {mode!r}; expected one of {', '.join(RECOMPUTE_MODES)}")
+        raise InputError(f"unknown way to keep activations {mode!r}: expected one of {', '.join(RECOMPUTE_MODES)}")
     with ExitStack() as undo:
         for module in model.modules_to_recompute(mode, last):
             undo.enter_context(forward_as(module, _with_gradient(_checkpointed(module.forward), module.forward)))

@@ -33,19 +33,12 @@ def check_size(size: Sequence[float | int], what: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Fit:
-    """From pixels of the source picture to pixels of the target picture.
+    """From pixels of the source picture to pixels of the target picture."""
 
-    Attributes:
-        source: (width, height) of the picture as it was read.
-        target: (width, height) of the picture as the model sees it.
-        scale: factors along x and y, positive.
-        shift: target pixels added along x and y after scaling.
-    """
-
-    source: tuple[int, int]
-    target: tuple[int, int]
-    scale: tuple[float, float]
-    shift: tuple[float, float]
+    source: tuple[int, int]  # (width, height) of the picture as it was read
+    target: tuple[int, int]  # (width, height) of the picture as the model sees it
+    scale: tuple[float, float]  # factors along x and y, positive
+    shift: tuple[float, float]  # target pixels added along x and y after scaling
 
     def __post_init__(self) -> None:
         """Refuse a map that loses the picture."""

@@ -16,12 +16,13 @@ from sgi2v_lab.models.checkpoint_files import PARTS, find_file, local_variant
 from sgi2v_lab.models.identity_blocks import remove_identities
 from sgi2v_lab.models.lora import add_lora
 from sgi2v_lab.models.model import DTYPES, Model
-from sgi2v_lab.models.presets import SVD_PRESETS, read_presets
+from sgi2v_lab.models.presets import read_presets
 from sgi2v_lab.models.single_file import is_single_file, put_networks
 from sgi2v_lab.models.svd import StableVideoDiffusion
+from sgi2v_lab.quiet import no_progress_bars
 from sgi2v_lab.settings import Settings
 
-__all__ = ["MODELS", "as_model", "devices", "load_model", "own_settings", "pick_device", "resolve"]
+__all__ = ["MODELS", "as_model", "devices", "load_model", "own_settings", "pick_device", "pick_dtype", "resolve"]
 
 TOY = Path(__file__).parents[1] / "toy" / "checkpoint"
 MODELS = {
@@ -50,6 +51,16 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     return device
 
 
+def pick_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """The precision asked for, or fp32 on a CPU and fp16 elsewhere. InputError for one that models cannot have."""
+    if dtype is None:
+        return torch.float32 if device.type == "cpu" else torch.float16
+    picked = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if picked not in DTYPES.values():
+        raise InputError(f"dtype is {dtype!r}: expected {', '.join(DTYPES)}, or one of PyTorch's that they stand for")
+    return picked
+
+
 def load_model(
     name: str | os.PathLike = "toy",
     device: str | torch.device | None = None,
@@ -67,32 +78,22 @@ def load_model(
     InputError says which weights cannot be had, and what to do.
     """
     device = pick_device(device)
-    if dtype is None:
-        dtype = torch.float32 if device.type == "cpu" else torch.float16
-    if isinstance(dtype, str):
-        if dtype not in DTYPES:
-            raise InputError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}")
-        dtype = DTYPES[dtype]
-    elif dtype not in DTYPES.values():
-        raise InputError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}, or PyTorch's")
     if not isinstance(name, str):
         name = str(as_path(name, "a checkpoint's folder"))
     source, local = resolve(name)
-    adapters = split_name(name)[1]
-    pipeline = _fetch_pipeline(name, source, local, dtype)
+    pipeline = _fetch_pipeline(name, source, local, pick_dtype(dtype, device))
     try:
         pipeline.to(device)
     except torch.OutOfMemoryError as error:
         raise InputError(f"{name} does not fit into the memory of {device}; try dtype fp16, or device cpu") from error
-    for path, scale in adapters:
+    for path, scale in split_name(name)[1]:
         if is_single_file(path):
             put_networks(pipeline, path)
         else:
             add_lora(pipeline.unet, path, scale)
     settings = own_settings(source)
     remove_identities(pipeline.vae.decoder)
-    presets = find_file(source, "presets.json")
-    presets = SVD_PRESETS if presets is None else read_presets(presets, settings, device)
+    presets = read_presets(find_file(source, "presets.json"), settings, device)
     return StableVideoDiffusion.from_pipeline(pipeline, name, settings, presets)
 
 
@@ -152,7 +153,7 @@ def resolve(name: str) -> tuple[str, bool]:
             f"used, as in svd+{folder} or svd-xt+{folder}"
         )
     if folder.exists() or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source, re.ASCII):
-        raise InputError(f"unknown model {name!r}; expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
+        raise InputError(f"unknown model {name!r}: expected {', '.join(MODELS)}, a checkpoint folder or a hub id a/b")
     return source, False
 
 
@@ -163,16 +164,9 @@ def own_settings(source: str) -> Settings:
 
 
 def _fetch_pipeline(name: str, source: str, local: bool, dtype: torch.dtype) -> StableVideoDiffusionPipeline:
-    """The pipeline in a folder, or of a hub id, from the local cache or downloaded.
+    """The pipeline in a folder, or of a hub id, from the local cache or downloaded; `name` is for messages.
 
-    Args:
-        name: what the user called it, for what is said of it.
-        source: the folder or the hub id.
-        local: whether it is a folder.
-        dtype: of its weights.
-
-    Raises:
-        InputError: it is gated, unknown, out of reach, damaged, too large, or no StableVideoDiffusionPipeline.
+    InputError if it is gated, unknown, out of reach, damaged, too large, or no StableVideoDiffusionPipeline.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
@@ -188,13 +182,14 @@ def _fetch_pipeline(name: str, source: str, local: bool, dtype: torch.dtype) -> 
                 hf_hub_download(source, side)
     for variant in variants:
         try:
-            pipeline = StableVideoDiffusionPipeline.from_pretrained(
-                source,
-                torch_dtype=dtype,
-                variant=variant,
-                use_safetensors=True,
-                low_cpu_mem_usage=is_accelerate_available(),  # said, or diffusers recommends it at each load
-            )
+            with no_progress_bars():
+                pipeline = StableVideoDiffusionPipeline.from_pretrained(
+                    source,
+                    dtype=dtype,
+                    variant=variant,
+                    use_safetensors=True,
+                    low_cpu_mem_usage=is_accelerate_available(),  # said, or diffusers recommends it at each load
+                )
         except GatedRepoError as error:
             raise InputError(
                 f"{source} is gated: accept its licence on https://huggingface.co/{source}, then run `hf auth login`"

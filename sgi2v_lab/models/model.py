@@ -43,20 +43,13 @@ class Model(ABC):
     """An image-to-video diffusion model with frozen weights on one device, and its default settings.
 
     One run at a time: while it is watched or a run recomputes activations, parts of it have other forwards.
-
-    Attributes:
-        name: what the user called it.
-        vae: from pixels to latents and back.
-        scheduler: diffusers' own, whose configuration makes a run's schedule.
-        settings: the defaults for this model.
-        presets: other settings by name.
     """
 
-    name: str
-    vae: nn.Module
-    scheduler: SchedulerMixin
-    settings: Settings
-    presets: Presets = field(default_factory=lambda: SVD_PRESETS, kw_only=True)
+    name: str  # what the user called it
+    vae: nn.Module  # from pixels to latents and back
+    scheduler: SchedulerMixin  # diffusers' own, whose configuration makes a run's schedule
+    settings: Settings  # the defaults for this model
+    presets: Presets = field(default_factory=lambda: SVD_PRESETS, kw_only=True)  # other settings by name
     copies: dict[torch.dtype, "Model"] = field(default_factory=dict, init=False, repr=False)  # in other precisions
 
     # --- what each kind of network says of itself ---
@@ -117,8 +110,8 @@ class Model(ABC):
 
         With `where` "spatial" or "temporal" it is given that attention and its tokens, (frames, h * w, channels) or
         (h * w, frames, channels), before the attention is computed; with "block" the layer's output (frames, h * w,
-        channels), and no attention. Of a
-        batch, it sees the last video, which under classifier-free guidance is the conditional one.
+        channels), and no attention. Of a batch it sees the last video, which under classifier-free guidance is the
+        conditional one.
         """
 
     @abstractmethod

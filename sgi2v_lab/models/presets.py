@@ -28,18 +28,13 @@ Presets = Mapping[str, Mapping[str, object]]  # name -> changes to the model's o
 
 SVD_PRESETS: Presets = {
     "own": {},
-    "fast": {
-        "num_inference_steps": 25,
-        "control_steps": (2, 7),
-        "iterations": 3,
-        "learning_rate": 0.35,
-    },
+    "fast": {"num_inference_steps": 25, "control_steps": (2, 7), "iterations": 3, "learning_rate": 0.35},
     "paper": {},
     "best": {"iterations": 10},
 }
 
 
-def read_presets(path: Path, own: Settings, device: str | torch.device = "cpu") -> Presets:
+def read_presets(path: Path | None, own: Settings, device: str | torch.device = "cpu") -> Presets:
     """A model's presets from its `presets.json`, or Stable Video Diffusion's where there is no such file.
 
     A precision of "auto" is decided here, for the device, so that settings and records say what was used.
@@ -48,12 +43,12 @@ def read_presets(path: Path, own: Settings, device: str | torch.device = "cpu") 
         InputError: the file is no JSON object of presets, names another one than `PRESETS`, changes something for
             "own", or names a setting that cannot be used.
     """
-    if not path.is_file():
+    if path is None or not path.is_file():
         return SVD_PRESETS
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no file of presets ({error}); expected one JSON object") from error
+        raise InputError(f"{path} is no file of presets ({error}): expected one JSON object") from error
     if not isinstance(given, dict) or not all(isinstance(changes, dict) for changes in given.values()):
         raise InputError(f"{path} does not hold an object of settings for each preset")
     if unknown := [name for name in given if name not in PRESETS]:

@@ -2,7 +2,10 @@
 
 import json
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+
+from safetensors import safe_open
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.checkpoint_files import find_file, find_weights, local_variant
@@ -42,17 +45,11 @@ def describe_model(name: str) -> ModelSummary:
         frames = json.loads(config.read_text(encoding="utf-8")).get("num_frames")
         parameters = sum(map(_count, weights)) or None
     except Exception as error:  # JSON and safetensors each have their own kinds of damage
-        raise InputError(
-            f"the checkpoint {source} is damaged ({str(error).splitlines()[0]}); fetch it again"
-        ) from error
+        raise InputError(f"the checkpoint {source} is damaged ({str(error)[:99]}); fetch it again") from error
     return ModelSummary(where, here, own.width, own.height, own.num_frames or frames, parameters)
 
 
 def _count(weights: Path) -> int:
     """The numbers in a safetensors file, by its header."""
-    from math import prod
-
-    from safetensors import safe_open
-
     with safe_open(weights, framework="numpy") as tensors:
         return sum(prod(tensors.get_slice(key).get_shape()) for key in tensors.keys())  # noqa: SIM118

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from diffusers import (
-    StableVideoDiffusionPipeline,
-    UNetSpatioTemporalConditionModel,
-)
+from diffusers import StableVideoDiffusionPipeline, UNetSpatioTemporalConditionModel
 from diffusers.models.attention import BasicTransformerBlock, FeedForward, TemporalBasicTransformerBlock
 from diffusers.models.resnet import AlphaBlender, SpatioTemporalResBlock, TemporalResnetBlock
 from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
@@ -63,18 +60,11 @@ class StableVideoDiffusion(Model):
         cls, pipeline: StableVideoDiffusionPipeline, name: str, settings: Settings, presets: Presets = SVD_PRESETS
     ) -> "StableVideoDiffusion":
         """Take the parts of a diffusers pipeline; their weights are frozen."""
+        names = ("vae", "unet", "image_encoder", "scheduler", "feature_extractor")
         for part in (pipeline.vae, pipeline.unet, pipeline.image_encoder):
             part.eval().requires_grad_(False)
-        return cls(
-            name=name,
-            vae=pipeline.vae,
-            unet=pipeline.unet,
-            image_encoder=pipeline.image_encoder,
-            scheduler=pipeline.scheduler,
-            feature_extractor=pipeline.feature_extractor,
-            settings=settings,
-            presets=presets,
-        )
+        parts = {part: getattr(pipeline, part) for part in names}
+        return cls(name=name, settings=settings, presets=presets, **parts)
 
     @property
     def networks(self) -> dict[str, nn.Module]:

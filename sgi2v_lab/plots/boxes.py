@@ -1,28 +1,29 @@
 """Figures of boxes and paths on pictures: what was asked, the frames that came, the paths that were found."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Bool
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots.style import (
     array,
-    bare,
     checked,
+    checked_names,
     checked_video,
     chosen_frames,
     color_each,
     name_frames,
     new_figure,
-    one_each,
     picture_grid,
     show_picture,
     styled,
@@ -34,30 +35,27 @@ __all__ = ["plot_comparison", "plot_film_strip", "plot_tracks", "plot_trajectori
 GRAY = "#444444"
 
 
-def plot_trajectories(
-    image: Image, boxes: Boxes, names: Sequence[str] | None = None, colors: Sequence[str] | None = None
-) -> Figure:
+def plot_trajectories(image: Image, boxes: Boxes, names: Sequence[str] | None = None) -> Figure:
     """The picture with each box where it starts (solid) and ends (dashed), and the path of its centre.
 
     Args:
         image: (3, height, width), 0..1.
         boxes: (boxes, frames, 4) as x0, y0, x1, y1 in pixels of the image.
         names: one for each box, written at its first corner; None writes none.
-        colors: one for each box; None takes the palette.
 
     Raises:
-        InputError: wrong shapes, or not one name or colour for each box.
+        InputError: wrong shapes, or not one name for each box.
     """
     checked(image, "the image", "3 height width")
     checked(boxes, "the boxes", "boxes frames 4")
-    labels = one_each(names, [""], len(boxes), "names")
+    labels = checked_names(names, [""] * len(boxes))
     height, width = image.shape[1:]
     with styled():
         side = min(6.0, 9.0 * width / max(width, height))
         figure = new_figure(side * height / width + 0.4, width=side, layout="compressed")
         axes = figure.subplots()
         show_picture(axes, image)
-        for box, color, label in zip(boxes.detach().cpu(), color_each(colors, len(boxes)), labels, strict=True):
+        for box, color, label in zip(boxes.detach().cpu(), color_each(len(boxes)), labels, strict=True):
             draw_path(axes, (box[:, :2] + box[:, 2:]) / 2, color)
             if len(box) > 1 and not torch.equal(box[0], box[-1]):
                 draw_box(axes, box[-1], color, linestyle=(0, (4, 2.5)))
@@ -102,6 +100,8 @@ def plot_film_strip(
         InputError: wrong shapes, or `every` below 1.
     """
     frames = chosen_frames(len(checked_video(video)), every)
+    if boxes is not None:
+        checked(boxes, "the boxes", f"boxes {len(video)} 4")
     # of five to eight columns, those that leave the fewest holes in the last row
     columns = len(frames) if len(frames) <= 8 else min((8, 7, 6, 5), key=lambda c: -len(frames) % c)
     rows = -(-len(frames) // columns)
@@ -109,39 +109,31 @@ def plot_film_strip(
         figure, axes = picture_grid(rows, columns, *video.shape[2:], title=title)
         for one in axes.flat[len(frames) :]:
             one.remove()
-        _strip(axes.flat, video, boxes, frames)
+        for one, frame in zip(axes.flat, frames, strict=False):
+            show_picture(one, video[frame])
+            draw_boxes_at(one, boxes, frame)
         for row in range(rows):
             name_frames(axes[row], frames[row * columns : (row + 1) * columns])
     return figure
 
 
-def plot_comparison(
-    uncontrolled: Video, controlled: Video, boxes: Boxes | None = None, every: int | None = None
-) -> Figure:
-    """Two videos from the same picture as aligned film strips, with the same boxes on both.
+def plot_comparison(uncontrolled: Video, controlled: Video, boxes: Boxes | None = None) -> Figure:
+    """Two videos from the same picture as aligned film strips of at most eight frames, with the same boxes on both.
 
     Args:
         uncontrolled: (frames, 3, height, width), 0..1: what the model does by itself.
         controlled: the same shape: what it does along the boxes.
         boxes: (boxes, frames, 4) in pixels of the videos, or None.
-        every: show every n-th frame; None shows at most eight, spread evenly from the first to the last.
 
     Raises:
         InputError: wrong shapes, or videos of different shapes.
     """
     checked_video(uncontrolled, "the uncontrolled video")
     if controlled.shape != uncontrolled.shape:
-        raise InputError(
-            f"The videos have shapes {tuple(uncontrolled.shape)} and {tuple(controlled.shape)}; expected equal ones."
-        )
-    frames = chosen_frames(len(uncontrolled), every)
+        shapes = f"{tuple(uncontrolled.shape)} and {tuple(controlled.shape)}"
+        raise InputError(f"the videos have shapes {shapes}: expected equal ones, so generate both with one setting")
     with styled():
-        figure, axes = picture_grid(2, len(frames), *uncontrolled.shape[2:])
-        for row, video, label in zip(axes, (uncontrolled, controlled), ("uncontrolled", "controlled"), strict=True):
-            _strip(row, video, boxes, frames)
-            row[0].set_ylabel(label)
-        name_frames(axes[0], frames)
-    return figure
+        return frame_rows({"uncontrolled": uncontrolled, "controlled": controlled}, boxes)[0]
 
 
 def plot_tracks(
@@ -160,12 +152,12 @@ def plot_tracks(
     """
     checked(asked, "the asked paths", f"boxes {len(checked_video(video))} 2")
     if not found:
-        raise InputError("There are no found paths to compare with; give at least one, such as {'controlled': points}.")
+        raise InputError("there are no found paths to compare with; give at least one, such as {'controlled': points}")
     for label, points in found.items():
         checked(points, f"the path {label!r}", f"{len(asked)} {len(video)} 2")
     seen = torch.ones(asked.shape[:2], dtype=torch.bool) if visible is None else visible.detach().cpu()
     checked(seen, "visible", f"{len(asked)} {len(video)}")
-    colors = dict(zip(found, color_each(None, len(found)), strict=True))
+    colors = dict(zip(found, color_each(len(found)), strict=True))
     with styled():
         figure, axes = picture_grid(1, 2, *video.shape[2:])
         for one, frame in zip(axes[0], (0, len(video) - 1), strict=True):
@@ -190,14 +182,17 @@ def plot_tracks(
 # --- drawing ---------------------------------------------------------------------------------------------------------
 
 
-def draw_box(axes: Axes, box: Tensor, color: str, width: float = 1.6, linestyle: str | tuple = "-") -> Rectangle:
-    """One box (4,) in the axes' pixels, with a pale casing that shows on any picture."""
+def draw_box(
+    axes: Axes, box: Tensor, color: str, width: float = 1.6, linestyle: str | tuple = "-", casing: float = 1.4
+) -> list[Patch]:
+    """One box (4,) in the axes' pixels, on a pale casing that shows on any picture."""
     x0, y0, x1, y1 = box.tolist()
     # the casing of a dashed line must be solid: two dash patterns of different widths do not line up
-    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=(1, 1, 1, 0.7), linewidth=width + 1.4))
-    return axes.add_patch(
-        Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=color, linewidth=width, linestyle=linestyle)
-    )
+    lines = (((1, 1, 1, 0.7), width + casing, "-"), (color, width, linestyle))
+    return [
+        axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=c, linewidth=w, linestyle=style))
+        for c, w, style in lines
+    ]
 
 
 def draw_path(axes: Axes, centers: Tensor, color: str, dots: bool = True, width: float = 1.8) -> None:
@@ -221,17 +216,59 @@ def _casing(width: float) -> list:
     return [Stroke(linewidth=width + 1.4, foreground=(1, 1, 1, 0.7)), Normal()]
 
 
-def _strip(row: Iterable[Axes], video: Video, boxes: Boxes | None, frames: Sequence[int]) -> None:
+def draw_boxes_at(axes: Axes, boxes: Boxes | None, frame: int) -> None:
+    """All boxes of one frame, each in its colour; what lies outside the picture on the axes is cut off."""
     if boxes is not None:
-        checked(boxes, "the boxes", f"boxes {len(video)} 4")
-    for axes, frame in zip(row, frames, strict=False):
-        show_picture(axes, video[frame])
-        if boxes is not None:
-            draw_boxes_at(axes, boxes, frame)
-            bare(axes, *video.shape[2:])
+        view = axes.get_xlim(), axes.get_ylim()
+        for box, color in zip(boxes[:, frame], color_each(len(boxes)), strict=True):
+            draw_box(axes, box, color)
+        axes.set(xlim=view[0], ylim=view[1])
 
 
-def draw_boxes_at(axes: Axes, boxes: Boxes, frame: int) -> None:
-    """All boxes of one frame, each in its colour."""
-    for box, color in zip(boxes[:, frame], color_each(None, len(boxes)), strict=True):
-        draw_box(axes, box, color, width=1.6)
+def frame_rows(
+    rows: Mapping[str, Tensor], boxes: Boxes | None = None, frames: Sequence[int] | None = None, **colors: object
+) -> tuple[Figure, np.ndarray, AxesImage]:
+    """A row for each label and a column for each frame; every row is stretched to the size of the first.
+
+    Args:
+        rows: videos (frames, 3, h, w), 0..1, or maps (frames, h, w), which are drawn as heat.
+        boxes: (boxes, frames, 4) in pixels of the first row, drawn on every row, or None.
+        frames: those to show; None shows at most eight, spread evenly from the first to the last.
+        colors: of heat, for `imshow`.
+
+    Returns:
+        The figure, its axes (rows, columns), and the last image, to which a colour bar may belong.
+
+    Raises:
+        InputError: wrong shapes, or rows with different numbers of frames.
+    """
+    first = next(iter(rows.values()))
+    count, size = len(first), tuple(first.shape[-2:])
+    for label, row in rows.items():
+        checked(row, f"the row {label!r}", f"{count} h w" if row.ndim == 3 else f"{count} 3 h w")
+    if boxes is not None:
+        checked(boxes, "the boxes", f"boxes {count} 4")
+    frames = chosen_frames(count) if frames is None else frames
+    figure, axes = picture_grid(len(rows), len(frames), *size)
+    for line, (label, row) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(label)
+        for one, frame in zip(line, frames, strict=True):
+            image = show_picture(one, row[frame], size, **colors)
+            draw_boxes_at(one, boxes, frame)
+    name_frames(axes[0], frames)
+    return figure, axes, image
+
+
+def heat_rows(
+    video: Video, maps: Mapping[str, Tensor], boxes: Boxes | None, frames: Sequence[int], **colors: object
+) -> tuple[Figure, np.ndarray, AxesImage]:
+    """As `frame_rows`, with maps (frames, h, w) as heat over the faded video."""
+    for label, one in maps.items():
+        checked(one, f"the map {label!r}", f"{len(video)} h w")
+    faded = 0.5 + 0.5 * video.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    figure, axes, _ = frame_rows(dict.fromkeys(maps, faded), frames=frames)
+    for line, row in zip(axes, maps.values(), strict=True):
+        for one, frame in zip(line, frames, strict=True):
+            heat = show_picture(one, row[frame], video.shape[-2:], **colors)
+            draw_boxes_at(one, boxes, frame)
+    return figure, axes, heat

@@ -21,7 +21,7 @@ def plot_cost(
     """Time above, memory below, a column for each thing that was varied; runs that failed are crosses on the axis.
 
     Args:
-        rows: with "axis", "x", "unit", "seconds", "peak_bytes" and "error", as `evaluation.cost` measures them.
+        rows: with "axis", "x", "unit", "seconds", "peak_bytes" and "error", as `bench.scaling` measures them.
         lines: axis -> quantity -> "at", "slope" and "r2" of the straight line; what is missing is not drawn.
         title: the model and the machine.
 
@@ -39,7 +39,8 @@ def plot_cost(
             mine = [row for row in rows if row["axis"] == name]
             for axes, quantity in zip(grid[:, column], QUANTITIES, strict=True):
                 _panel(axes, mine, quantity, lines.get(name, {}).get(quantity))
-            grid[1, column].set_xlabel(_axis_label(name, str(mine[0]["unit"])))
+            unit = mine[0]["unit"]
+            grid[1, column].set_xlabel(name if name == unit else f"{name}, {unit}")
         for axes, (label, *_) in zip(grid[:, 0], QUANTITIES.values(), strict=True):
             axes.set_ylabel(label)
             low, high = axes.get_ylim()
@@ -60,10 +61,6 @@ def _panel(axes: Axes, rows: Sequence[Mapping], quantity: str, line: Mapping[str
     ends = [0.0, max(x)]
     at, slope = line["at"] / scale, line["slope"] / scale
     axes.plot(ends, [at + slope * end for end in ends], color=color, linewidth=1.2, linestyle=(0, (4, 2.5)))
-    each = ONE.get(str(rows[0]["unit"]), str(rows[0]["unit"]))
+    each = ONE.get(rows[0]["unit"], rows[0]["unit"])
     text = f"{at:.3g} {unit} {'+' if slope >= 0 else '−'} {abs(slope):.3g} {unit} per {each}\nR² = {line['r2']:.3f}"
     axes.annotate(text, (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=7.5)
-
-
-def _axis_label(name: str, unit: str) -> str:
-    return name if name == unit else f"{name}, {unit}"

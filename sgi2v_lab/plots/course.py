@@ -1,4 +1,4 @@
-"""Figures that the course needs: a row of pictures, a number over anything, lengths over a video, a loss landscape."""
+"""A row of pictures, numbers over anything, lengths over a video, the landscape of a loss."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,15 +10,13 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.boxes import draw_boxes_at
+from sgi2v_lab.plots.boxes import draw_boxes_at, heat_rows
 from sgi2v_lab.plots.style import (
     array,
-    bare,
     checked,
     checked_video,
     chosen_frames,
     color_bar,
-    heat_rows,
     mark_place,
     new_figure,
     picture_grid,
@@ -43,7 +41,7 @@ def plot_gallery(pictures: Mapping[str, Image], boxes: Float[Tensor, "boxes 4"] 
         InputError: no pictures, or pictures of different sizes.
     """
     if not pictures:
-        raise InputError("There are no pictures to show; give at least one, such as {'before': picture}.")
+        raise InputError("there are no pictures to show; give at least one, such as {'before': picture}")
     _, height, width = next(iter(pictures.values())).shape
     for name, one in pictures.items():
         checked(one, f"the picture {name!r}", f"3 {height} {width}")
@@ -60,9 +58,7 @@ def plot_gallery(pictures: Mapping[str, Image], boxes: Float[Tensor, "boxes 4"] 
             one.set_visible(True)
             show_picture(one, picture)
             one.set_title(name, fontsize=8)
-            if boxes is not None:
-                draw_boxes_at(one, boxes[:, None], 0)
-                bare(one, height, width)
+            draw_boxes_at(one, None if boxes is None else boxes[:, None], 0)
     return figure
 
 
@@ -88,7 +84,7 @@ def plot_series(
         InputError: no series, or one with another number of values than x.
     """
     if not series:
-        raise InputError("There are no series to plot; give at least one, such as {'aligned': errors}.")
+        raise InputError("there are no series to plot; give at least one, such as {'aligned': errors}")
     words = any(isinstance(place, str) for place in x)
     places = list(range(len(x))) if words else list(x)
     with styled():
@@ -98,7 +94,7 @@ def plot_series(
             values = array(values) if isinstance(values, Tensor) else np.asarray(values, dtype=float)
             if values.shape != (len(x),):
                 raise InputError(
-                    f"The series {label!r} has shape {values.shape}; expected one value for each of {len(x)}."
+                    f"the series {label!r} has shape {values.shape}: expected one value for each of {len(x)}"
                 )
             axes.plot(places, values, label=label, linestyle=LINES[i % len(LINES)], marker="o", markersize=3.5)
         for name, place in (marks or {}).items():
@@ -123,36 +119,30 @@ def plot_magnitudes(
     maps: Mapping[str, Float[Tensor, "frames _ _"]],
     boxes: Boxes | None = None,
     label: str = "length",
-    every: int | None = None,
 ) -> Figure:
     """How large something is at every place of every frame: heat over the faded video, one row per label, one scale.
+
+    At most eight frames are shown, spread evenly from the first to the last.
 
     Args:
         video: (frames, 3, height, width), 0..1.
         maps: per label, values (frames, h, w) of zero or more; sizes may differ from the video's.
         boxes: (boxes, frames, 4) in pixels of the video, or None.
         label: what the values are, for the colour bar.
-        every: show every n-th frame; None shows at most eight, spread evenly from the first to the last.
 
     Raises:
         InputError: no maps, or wrong shapes.
     """
-    count, _, height, width = checked_video(video).shape
+    count = len(checked_video(video))
     if not maps:
-        raise InputError("There are no maps to show; give at least one, such as {'gradient': lengths}.")
-    for name, one in maps.items():
-        checked(one, f"the map {name!r}", f"{count} h w")
+        raise InputError("there are no maps to show; give at least one, such as {'gradient': lengths}")
     if boxes is not None:
         checked(boxes, "the boxes", f"boxes {count} 4")
-    frames = chosen_frames(count, every)
     top = max(one.max().item() for one in maps.values()) or 1.0
     with styled():
         # the colours begin pale, so that what is small lets the picture through
-        figure, axes, heat = heat_rows(video, maps, frames, alpha=0.75, cmap="YlGnBu", norm=Normalize(0, top))
-        for line in axes if boxes is not None else ():
-            for one, frame in zip(line, frames, strict=True):
-                draw_boxes_at(one, boxes, frame)
-                bare(one, height, width)
+        colors = {"alpha": 0.75, "cmap": "YlGnBu", "norm": Normalize(0, top)}
+        figure, axes, heat = heat_rows(video, maps, boxes, chosen_frames(count), **colors)
         color_bar(figure, axes, heat, label).locator = MaxNLocator(3)
     return figure
 
@@ -162,7 +152,6 @@ def plot_landscape(
     x: Sequence[float | int],
     y: Sequence[float | int],
     truth: tuple[float | int, float | int] | None = None,
-    label: str = "loss, as a share of its largest value",
 ) -> Figure:
     """A loss over two shifts, one panel per label, each on a scale of its own; the lowest place is marked.
 
@@ -171,13 +160,12 @@ def plot_landscape(
         x: the columns' places, evenly spaced, rising.
         y: the rows' places, evenly spaced, rising; drawn downwards, as in pictures.
         truth: (x, y) that the lowest place should be near; None marks none.
-        label: what the colour bar shows.
 
     Raises:
         InputError: no values, or wrong shapes.
     """
     if not values:
-        raise InputError("There is no landscape to plot; give at least one, such as {'aligned': losses}.")
+        raise InputError("there is no landscape to plot; give at least one, such as {'aligned': losses}")
     for name, one in values.items():
         checked(one, f"the landscape {name!r}", f"{len(y)} {len(x)}")
     half_x, half_y = (x[-1] - x[0]) / max(1, len(x) - 1) / 2, (y[-1] - y[0]) / max(1, len(y) - 1) / 2
@@ -200,6 +188,7 @@ def plot_landscape(
         axes[0].set_ylabel("shift along y (px)")
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=2)
+        label = "loss, as a share of its largest value"
         bar = figure.colorbar(heat, ax=list(axes), label=label, fraction=0.04, pad=0.02, ticks=(0, 0.5, 1))
         bar.outline.set_visible(False)
     return figure

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.style import array, checked, mark_place, new_figure, one_each, styled
+from sgi2v_lab.plots.style import array, checked, checked_names, mark_place, new_figure, styled
 from sgi2v_lab.shapes import Mask
 
 __all__ = ["plot_gaussian", "plot_loss_terms", "plot_losses", "plot_mask", "plot_spectra"]
@@ -32,9 +32,9 @@ def plot_losses(losses: Sequence[Sequence[float | int]], sigmas: Sequence[float 
         InputError: no losses, a step without any, or not one sigma for each step.
     """
     if not losses or not all(len(step) for step in losses):
-        raise InputError("There are no losses to plot for some control step; give one or more for each step.")
+        raise InputError("there are no losses to plot for some control step; give one or more for each step")
     if sigmas is not None and len(sigmas) != len(losses):
-        raise InputError(f"There are {len(sigmas)} sigmas for {len(losses)} control steps; give one for each.")
+        raise InputError(f"there are {len(sigmas)} sigmas for {len(losses)} control steps; give one for each")
     count = len(losses)
     # viridis without its pale end, which is lost on white
     colors = colormaps["viridis"](np.linspace(0, 0.88, count))
@@ -71,7 +71,7 @@ def plot_loss_terms(terms: Float[Tensor, "boxes frames"], names: Sequence[str] |
         InputError: wrong shape, no boxes, or not one name for each box.
     """
     count, frames = checked(terms, "the terms", "rows frames").shape
-    labels = one_each(names, [f"box {i}" for i in range(count)], count, "names")
+    labels = checked_names(names, [f"box {i}" for i in range(count)])
     values = array(terms)
     top = np.nanmax(values, initial=0.0) or 1.0
     with styled():
@@ -112,7 +112,7 @@ def plot_spectra(
     """
     checked(radii, "radii", "k")
     if not spectra:
-        raise InputError("There are no spectra to plot; give at least one, such as {'before': power}.")
+        raise InputError("there are no spectra to plot; give at least one, such as {'before': power}")
     with styled():
         figure = new_figure(3.2, width=6.0)
         axes = figure.subplots()
@@ -143,9 +143,7 @@ def plot_mask(mask: Mask, cutoff: float | int) -> Figure:
     distance = np.hypot(x[None], y[:, None]).ravel()
     order = distance.argsort()
     with styled():
-        figure = new_figure(2.9, width=7.6)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 1.5))
-        figure.get_layout_engine().set(wspace=0.06)
+        figure, left, right = _map_and_profile()
         half_x, half_y = 1 / width, 1 / height  # a cell's value belongs to its middle
         extent = (-1 - half_x, 1 - half_x, 1 - half_y, -1 - half_y)
         image = left.imshow(array(mask), extent=extent, vmin=0, vmax=1, cmap="gray", aspect="equal")
@@ -174,9 +172,7 @@ def plot_gaussian(weight: Float[Tensor, "h w"]) -> Figure:
     height, width = checked(weight, "the weight", "h w").shape
     values = array(weight)
     with styled():
-        figure = new_figure(2.9, width=7.6)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 1.5))
-        figure.get_layout_engine().set(wspace=0.06)
+        figure, left, right = _map_and_profile()
         image = left.imshow(values, vmin=0, vmax=1, extent=(0, width, height, 0))
         left.set(xlabel="x in latent cells", ylabel="y in latent cells")
         left.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -192,6 +188,12 @@ def plot_gaussian(weight: Float[Tensor, "h w"]) -> Figure:
         right.grid(axis="y")
         right.legend(loc="upper right", title="through the middle")
     return figure
+
+
+def _map_and_profile() -> tuple[Figure, Axes, Axes]:
+    figure = new_figure(2.9, width=7.6)
+    figure.get_layout_engine().set(wspace=0.06)
+    return figure, *figure.subplots(1, 2, width_ratios=(1, 1.5))
 
 
 def _bar_beside(figure: Figure, axes: Axes, image: AxesImage) -> None:

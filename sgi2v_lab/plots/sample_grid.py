@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.boxes import draw_path
-from sgi2v_lab.plots.style import array, checked, chosen_frames, color_each, new_figure, styled
+from sgi2v_lab.plots.boxes import draw_box, draw_path
+from sgi2v_lab.plots.style import WIDTH, array, checked, chosen_frames, color_each, new_figure, styled
 from sgi2v_lab.shapes import Boxes, Image, Video
 
 __all__ = ["Strips", "plot_sample_grid"]
@@ -32,20 +32,16 @@ class Strips:
 def plot_sample_grid(
     rows: Sequence[Sequence[Strips]],
     row_titles: Sequence[str] | None = None,
-    every: int | None = None,
     most: int = 8,
-    width: float | int = 9.0,
-    title: str | None = None,
+    width: float | int = WIDTH,
 ) -> Figure:
     """Scenes in a grid, each with its picture and paths on the left and its film strips on the right.
 
     Args:
         rows: scenes, left to right; rows may be of different lengths, and scenes of different numbers of strips.
         row_titles: a line above each row, or None.
-        every: show every n-th frame; None shows at most `most`, the first and the last among them.
-        most: see `every`.
+        most: frames of each strip, the first and the last among them.
         width: of the figure in inches.
-        title: a line above all.
 
     Raises:
         InputError: no scene at all, one without a video, videos of different sizes, or boxes that do not fit them.
@@ -58,7 +54,7 @@ def plot_sample_grid(
         checked(scene.boxes, "the boxes", f"boxes {shape[0]} 4")
         for label, video in scene.videos.items():
             checked(video, label, f"{shape[0]} 3 {shape[2]} {shape[3]}")
-    frames = chosen_frames(shape[0], every, most)
+    frames = chosen_frames(shape[0], most=most)
     height, wide = shape[2:]
     columns, strips = max(map(len, rows)), max(len(scene.videos) for scene in scenes)
     gap = GAP * wide
@@ -66,12 +62,12 @@ def plot_sample_grid(
     tall = strips * height + (strips - 1) * gap
     broad = tall * wide / height + MARGIN * wide + len(frames) * (wide + gap)
     inch = (width - 0.3 * columns) / columns / broad
-    heading, top = (0.62 if row_titles else 0.27), (0.4 if title else 0.05)
-    total = len(rows) * (tall * inch + heading) + top
+    heading = 0.62 if row_titles else 0.27
+    total = len(rows) * (tall * inch + heading) + 0.05
     with styled():
         figure = new_figure(total, width=width, layout="none")
         for r, row in enumerate(rows):
-            below = total - top - r * (tall * inch + heading) - heading - tall * inch
+            below = total - 0.05 - r * (tall * inch + heading) - heading - tall * inch
             if row_titles:
                 figure.text(
                     0.1 / width, (below + tall * inch + 0.27) / total, row_titles[r], weight="bold", fontsize=9.5
@@ -80,8 +76,6 @@ def plot_sample_grid(
                 left = 0.1 + c * (width / columns)
                 axes = figure.add_axes((left / width, below / total, broad * inch / width, tall * inch / total))
                 _draw_scene(axes, scene, frames, tall, broad)
-        if title:
-            figure.text(0.1 / width, 1 - 0.22 / total, title, fontsize=11, weight="bold")
     return figure
 
 
@@ -91,7 +85,7 @@ def _draw_scene(axes: Axes, scene: Strips, frames: Sequence[int], tall: float, b
     axes.set(xlim=(0, broad), ylim=(tall, 0), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
     axes.set_title(scene.title, fontsize=7.5, loc="left", pad=3)
-    colors = color_each(None, len(scene.boxes))
+    colors = color_each(len(scene.boxes))
     scale = tall / height  # of the large picture, per pixel
     _place(axes, picture, 0, 0, scale)
     for boxes, color in zip(scene.boxes.detach().cpu() * scale, colors, strict=True):
@@ -119,10 +113,7 @@ def _place(axes: Axes, picture: Image, x: float, y: float, scale: float) -> None
 
 
 def _thin_box(axes: Axes, box: Tensor, color: str, inside: tuple[float, ...], linestyle: str | tuple = "-") -> None:
-    """A thin box on a pale casing, cut off where the picture ends."""
-    x0, y0, x1, y1 = box.tolist()
+    """A thin box, cut off where the picture ends."""
     frame = Rectangle(inside[:2], inside[2] - inside[0], inside[3] - inside[1], transform=axes.transData)
-    for edge, width, style in (((1, 1, 1, 0.75), 1.7, "-"), (color, 0.9, linestyle)):
-        patch = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=edge, linewidth=width, linestyle=style)
-        axes.add_patch(patch)
+    for patch in draw_box(axes, box, color, 0.9, linestyle, casing=0.8):
         patch.set_clip_path(frame)

@@ -1,6 +1,6 @@
 """What all figures share: the style sheet, figures without global state, pictures on axes, saving."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import cycle, islice
@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.files import whole_file
-from sgi2v_lab.shapes import Image, Video
+from sgi2v_lab.shapes import Image, Mask, Video
 from sgi2v_lab.video import PALETTE
 
 __all__ = ["STYLE", "WIDTH", "new_figure", "save_figure", "styled"]
@@ -67,9 +66,9 @@ def save_figure(figure: Figure, path: str | Path, dpi: float | int = 150) -> Pat
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
-        raise InputError(f"Cannot save a figure as {path.name!r}; choose a name that ends in {', '.join(FORMATS)}.")
+        raise InputError(f"cannot save a figure as {path.name!r}; choose a name that ends in {', '.join(FORMATS)}")
     if not dpi > 0:
-        raise InputError(f"dpi is {dpi}; expected a positive number such as 150.")
+        raise InputError(f"dpi is {dpi}: expected a positive number such as 150")
     undated = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[path.suffix.lower()]
     with whole_file(path) as temporary, styled():
         figure.savefig(temporary, dpi=dpi, metadata=undated)
@@ -93,40 +92,39 @@ def checked(tensor: Tensor, name: str, shape: str) -> Tensor:
         for size, axis in zip(tensor.shape, axes, strict=False)
     )
     if not fits:
-        raise InputError(f"The shape of {name} is {tuple(tensor.shape)}; expected ({', '.join(axes)}).")
+        raise InputError(f"the shape of {name} is {tuple(tensor.shape)}: expected ({', '.join(axes)})")
     return tensor
 
 
-def one_each(values: Sequence[str] | None, default: Sequence[str], count: int, name: str) -> list[str]:
-    """`values` if there is one for each box, else the default repeated."""
-    if values is not None and len(values) != count:
-        raise InputError(f"There are {len(values)} {name} for {count} boxes; give one for each, or None.")
-    return list(values) if values is not None else list(islice(cycle(default), count))
+def checked_names(names: Sequence[str] | None, default: Sequence[str]) -> Sequence[str]:
+    """The names, if there is one for each box; the default ones for None."""
+    if names is not None and len(names) != len(default):
+        raise InputError(f"there are {len(names)} names for {len(default)} boxes: expected one for each, or None")
+    return default if names is None else names
 
 
-def color_each(colors: Sequence[str] | None, count: int) -> list[str]:
-    """One #RRGGBB for each box."""
-    try:
-        return [to_hex(c) for c in one_each(colors, PALETTE, count, "colours")]
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{error}; name colours like 'red' or '#D55E00'.") from error
+def color_each(count: int) -> list[str]:
+    """One #RRGGBB of the palette for each box."""
+    return list(islice(cycle(PALETTE), count))
 
 
-def chosen_frames(num_frames: int, every: int | None, most: int = 8) -> list[int]:
+def chosen_frames(num_frames: int, every: int | None = None, most: int = 8) -> list[int]:
     """Every `every`-th frame; None takes at most `most`, spread evenly, the first and the last among them."""
     if every is None:
         return sorted({round(i) for i in np.linspace(0, num_frames - 1, min(most, num_frames)).tolist()})
     if every < 1:
-        raise InputError(f"every is {every}; expected 1 for all frames, 2 for every second one, and so on.")
+        raise InputError(f"every is {every}: expected 1 for all frames, 2 for every second one, and so on")
     return list(range(0, num_frames, every))
 
 
-def show_picture(axes: Axes, image: Image, size: tuple[int, int] | None = None) -> AxesImage:
-    """Put a picture on axes in its own pixels (or stretched to `size`, height and width): corner at 0, 0, y down."""
+def show_picture(axes: Axes, image: Image | Mask, size: tuple[int, int] | None = None, **colors: object) -> AxesImage:
+    """Put a picture on axes in its own pixels (or stretched to `size`, height and width): corner at 0, 0, y down.
+
+    A map (h, w) is drawn as heat; `colors` go to `imshow`: opacity, colour map and norm.
+    """
     height, width = size or image.shape[-2:]
-    shown = axes.imshow(array(image.clamp(0, 1)).transpose(1, 2, 0), extent=(0, width, height, 0))
+    pixels = array(image) if image.ndim == 2 else array(image.clamp(0, 1)).transpose(1, 2, 0)
+    shown = axes.imshow(pixels, extent=(0, width, height, 0), **colors if image.ndim == 2 else {})
     bare(axes, height, width)
     return shown
 
@@ -148,26 +146,6 @@ def picture_grid(
     if title:
         figure.suptitle(title)
     return figure, axes
-
-
-def heat_rows(
-    video: Video, maps: Mapping[str, Tensor], frames: Sequence[int], **colors: object
-) -> tuple[Figure, np.ndarray, AxesImage]:
-    """Maps (frames, h, w) as heat over the faded video, one row per label: the figure, its axes, an image for the bar.
-
-    `colors` go to `imshow`: alpha, colour map and norm.
-    """
-    height, width = video.shape[-2:]
-    faded = 0.5 + 0.5 * video.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
-    figure, axes = picture_grid(len(maps), len(frames), height, width)
-    for line, (label, row) in zip(axes, maps.items(), strict=True):
-        line[0].set_ylabel(label)
-        for one, frame in zip(line, frames, strict=True):
-            show_picture(one, faded[frame])
-            heat = one.imshow(array(row[frame]), extent=(0, width, height, 0), **colors)
-            bare(one, height, width)
-    name_frames(axes[0], frames)
-    return figure, axes, heat
 
 
 def color_bar(figure: Figure, axes: np.ndarray, image: AxesImage, label: str) -> Colorbar:

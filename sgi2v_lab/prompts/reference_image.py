@@ -1,7 +1,7 @@
 """Text -> reference image, the stage before an image-to-video model (which reads no text).
 
-Two ways: a small scene language that the toy's world can draw (`draw_prompt`; `prompts.grammar` describes it), and
-any text-to-image diffusion model that the user names (`generate_reference_image`). `reference_image` chooses.
+Two ways: a small scene language that the toy's world can draw (`prompts.grammar` describes it), and any text-to-image
+diffusion model that the user names.
 
     >>> list(prompt_boxes("a red striped circle left of a blue square on grey"))
     ['red striped circle', 'blue square']
@@ -21,12 +21,49 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
 from sgi2v_lab.prompts.grammar import Picture, read_prompt
 from sgi2v_lab.prompts.layout import lay_out
-from sgi2v_lab.shapes import Image
 from sgi2v_lab.toy.world.scenes import COLOURS, Scene, Sprite, render, true_boxes
 
-__all__ = ["draw_prompt", "generate_reference_image", "parse_prompt", "prompt_boxes", "reference_image"]
+__all__ = ["parse_prompt", "prompt_boxes", "reference_image"]
 
 UNREACHABLE = ("Offline", "offline", "LocalEntryNotFound", "ConnectionError", "ConnectError", "Timeout")
+
+
+def reference_image(
+    prompt: str,
+    model: str | os.PathLike = "toy",
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    **options: object,
+) -> PIL.Image.Image:
+    """The reference image of a prompt: drawn from the scene language by "toy", or made by a text-to-image model.
+
+    Of a model, weights are read from safetensors only, and no code of its repository is run. The seed's noise is drawn
+    on the CPU, so it does not depend on the device.
+
+    Args:
+        prompt: For "toy", the scene language; otherwise free text in the model's language.
+        model: "toy", or a model that diffusers knows: a repository on the Hugging Face hub, or a folder.
+        size: A side for "toy" (default 64); width and height, multiples of 8, for a model (default 1024 x 576).
+        seed: For a model only: the toy's drawing is fixed by the prompt.
+        options: For a model only. `device` (default "cpu"); `dtype` of the weights (default float16 on cuda and mps,
+            else float32); `steps` of denoising (default 30); `guidance` scale (default the model's own).
+
+    Raises:
+        InputError: As `parse_prompt`; a size or an option that the choice does not have; weights that cannot be had
+            (offline, gated, no such repository, no safetensors); too little memory; or a picture that the model's
+            safety checker withheld.
+    """
+    if model == "toy":
+        if options:
+            raise InputError(f"the toy's drawing has no {', '.join(options)}; drop it or name a text-to-image model")
+        sides = {*size} if isinstance(size, tuple) else {size or 64}
+        if len(sides) > 1:
+            raise InputError(f"the toy draws squares, not {size[0]}x{size[1]} px; give one side, such as size=64")
+        return to_pil(render(parse_prompt(prompt, num_frames=1), sides.pop())[0])
+    if size is not None:
+        options["size"] = (size, size) if isinstance(size, int) else size
+    return _generated(prompt, os.fspath(model), seed=seed, **options)
+
 
 # --- the scene language ----------------------------------------------------------------------------------------------
 
@@ -82,13 +119,8 @@ def parse_prompt(prompt: str, num_frames: int = 8) -> Scene:
     return _scene(prompt, num_frames)[0]
 
 
-def draw_prompt(prompt: str, size: int = 64) -> Image:
-    """Draw a prompt of the scene language: a picture (3, size, size) in 0..1. Errors as `parse_prompt`."""
-    return render(parse_prompt(prompt, num_frames=1), size)[0]
-
-
 def prompt_boxes(prompt: str, size: int = 64) -> dict[str, Float[Tensor, "4"]]:
-    """Each object's name and its box (x0, y0, x1, y1) in pixels of `draw_prompt(prompt, size)`, to attach paths to.
+    """Each object's name and its box (x0, y0, x1, y1) in pixels of the picture drawn at that size, to attach paths to.
 
     The name is the object's words without its article; a repeated one gets a number. Errors as `parse_prompt`.
     """
@@ -104,38 +136,16 @@ def prompt_boxes(prompt: str, size: int = 64) -> dict[str, Float[Tensor, "4"]]:
 # --- a text-to-image model -------------------------------------------------------------------------------------------
 
 
-def generate_reference_image(
+def _generated(
     prompt: str,
-    model_id: str | os.PathLike,
+    name: str,
     size: tuple[int, int] = (1024, 576),
     seed: int = 0,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
-    *,
     steps: int = 30,
     guidance: float | None = None,
-    revision: str | None = None,
 ) -> PIL.Image.Image:
-    """Make a picture with a text-to-image diffusion model that diffusers knows.
-
-    Weights are read from safetensors only and no code of the repository is run. The seed's noise is drawn on the CPU,
-    so it does not depend on the device.
-
-    Args:
-        prompt: What to show, in the model's language (not this package's scene language).
-        model_id: A repository on the Hugging Face hub, or a folder in diffusers' format.
-        size: Width and height in pixels, multiples of 8.
-        seed: Fixes the starting noise.
-        device: Where to run.
-        dtype: Precision of the weights; None for float16 on cuda and mps, float32 elsewhere.
-        steps: Denoising steps.
-        guidance: Guidance scale; None for the pipeline's own.
-        revision: Branch, tag or commit of a hub repository.
-
-    Raises:
-        InputError: The size is not a multiple of 8, the weights cannot be had (offline, gated, no such repository, no
-            safetensors), the memory does not suffice, or the model's safety checker withheld the picture.
-    """
     width, height = size
     if min(size) < 8 or width % 8 or height % 8:
         near = tuple(max(8, round(s / 8) * 8) for s in size)
@@ -145,9 +155,8 @@ def generate_reference_image(
     device = torch.device(device)
     if dtype is None:
         dtype = torch.float16 if device.type in ("cuda", "mps") else torch.float32
-    name = os.fspath(model_id)
     try:
-        pipeline = _load(name, dtype, revision).to(device)
+        pipeline = _load(name, dtype).to(device)
         pipeline.set_progress_bar_config(disable=True)
         optional = {} if guidance is None else {"guidance_scale": guidance}
         output = pipeline(
@@ -168,7 +177,7 @@ def generate_reference_image(
     return output.images[0]
 
 
-def _load(name: str, dtype: torch.dtype, revision: str | None):
+def _load(name: str, dtype: torch.dtype):
     from diffusers import AutoPipelineForText2Image  # seconds to import, and only this path needs it
 
     local = os.path.isdir(name)
@@ -176,7 +185,7 @@ def _load(name: str, dtype: torch.dtype, revision: str | None):
         raise InputError(f"there is no folder {name!r}; give a diffusers pipeline's folder or a hub name (owner/name)")
     try:
         return AutoPipelineForText2Image.from_pretrained(
-            name, torch_dtype=dtype, use_safetensors=True, trust_remote_code=False, revision=revision
+            name, dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
     except torch.OutOfMemoryError:
         raise
@@ -202,36 +211,3 @@ def _why_not_loaded(name: str, local: bool, error: Exception) -> str:
     if any(sign in told for sign in UNREACHABLE):
         return f"{name!r} is not on this computer and the hub cannot be reached; go online, or give a pipeline's folder"
     return f"{name!r} could not be loaded as a text-to-image pipeline ({first}); check the name or give a folder"
-
-
-def reference_image(
-    prompt: str,
-    model: str | os.PathLike = "toy",
-    size: int | tuple[int, int] | None = None,
-    seed: int = 0,
-    **options: object,
-) -> PIL.Image.Image:
-    """The reference image of a prompt: drawn from the scene language by "toy", or made by a text-to-image model.
-
-    Args:
-        prompt: For "toy", the scene language; otherwise free text.
-        model: "toy", or what `generate_reference_image` takes as `model_id`.
-        size: A side for "toy" (default 64); width and height for a model (default 1024 x 576).
-        seed: For a model only: the toy's drawing is fixed by the prompt.
-        options: For a model only: further arguments of `generate_reference_image`.
-
-    Raises:
-        InputError: As `parse_prompt` and `generate_reference_image`; or a size or option that the choice does not have.
-    """
-    if model == "toy":
-        if options:
-            raise InputError(f"the toy's drawing has no {', '.join(options)}; drop it or name a text-to-image model")
-        side = size or 64
-        if isinstance(side, tuple):
-            if side[0] != side[1]:
-                raise InputError(f"the toy draws squares, not {side[0]}x{side[1]} px; give one side, such as size=64")
-            side = side[0]
-        return to_pil(draw_prompt(prompt, side))
-    if size is not None:
-        options["size"] = (size, size) if isinstance(size, int) else size
-    return generate_reference_image(prompt, model, seed=seed, **options)

@@ -33,15 +33,10 @@ __all__ = ["KeyBox", "Trajectories", "Trajectory", "latent_cells"]
 
 @dataclass(frozen=True)
 class Trajectories:
-    """All trajectories on one picture; `len`, iteration and indexing go over them.
+    """All trajectories on one picture; `len`, iteration and indexing go over them."""
 
-    Attributes:
-        image_size: (width, height) of the picture that the coordinates belong to.
-        trajectories: one per box; may be empty while somebody is still drawing.
-    """
-
-    image_size: tuple[int, int]
-    trajectories: tuple[Trajectory, ...] = ()
+    image_size: tuple[int, int]  # (width, height) of the picture that the coordinates belong to
+    trajectories: tuple[Trajectory, ...] = ()  # one per box; none while somebody is still drawing
 
     def __post_init__(self) -> None:
         """Read the size and freeze the trajectories into a tuple."""
@@ -68,7 +63,7 @@ class Trajectories:
         return cls(image_size, tuple(Trajectory.from_boxes(each, resample=resample) for each in boxes))
 
     def __len__(self) -> int:
-        """How many boxes move or stay."""
+        """The number of boxes, those that stay included."""
         return len(self.trajectories)
 
     def __iter__(self) -> Iterator[Trajectory]:
@@ -84,16 +79,6 @@ class Trajectories:
         if not self.trajectories:
             return torch.zeros(0, num_frames, 4)
         return torch.stack([trajectory.boxes(num_frames) for trajectory in self])
-
-    def with_more(self, *more: Trajectory) -> "Trajectories":
-        """The same with more trajectories at the end."""
-        return replace(self, trajectories=self.trajectories + more)
-
-    def without(self, index: int) -> "Trajectories":
-        """The same with one trajectory fewer."""
-        left = list(self.trajectories)
-        del left[index]
-        return replace(self, trajectories=tuple(left))
 
     def resampled(self) -> "Trajectories":
         """The same motions, allowed at any number of frames."""

@@ -16,7 +16,6 @@ __all__ = [
     "EASINGS",
     "FARTHEST",
     "Box",
-    "Easing",
     "Number",
     "Numbers",
     "Point",
@@ -33,11 +32,10 @@ Number = float | int  # type checkers that are strict at run time do not take 2 
 Point = tuple[Number, Number]
 Box = tuple[Number, Number, Number, Number]
 Numbers = Sequence[Number] | np.ndarray | Tensor  # what a user may write for a point or a box
-Easing = Callable[[np.ndarray], np.ndarray]
 
 FARTHEST = 1e6  # pixels; a coordinate beyond this is a mistake in the file, not a place outside the picture
 
-EASINGS: dict[str, Easing] = {
+EASINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda t: t,
     "ease-in": lambda t: t**2,
     "ease-out": lambda t: 1 - (1 - t) ** 2,
@@ -105,9 +103,7 @@ def read_box(values: object, what: str = "a box") -> Box:
     """Read x0, y0, x1, y1 in pixels; raise InputError, naming `what`, unless x0 < x1 and y0 < y1."""
     x0, y0, x1, y1 = box = numbers(values, 4, what)
     if x1 <= x0 or y1 <= y0:
-        raise InputError(
-            f"{what} is {written(box)}: expected x0 < x1 and y0 < y1, so draw it larger or swap its corners"
-        )
+        raise InputError(f"{what} is {written(box)}: expected x0 < x1 and y0 < y1, so draw it larger or swap corners")
     return box
 
 

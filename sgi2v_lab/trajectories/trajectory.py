@@ -44,17 +44,11 @@ SHORTEST = 1e-6  # of the video: key boxes nearer in time than this count as sim
 @with_config(extra="forbid")  # in a file, a misspelt field is an error
 @dataclass(frozen=True)
 class KeyBox:
-    """Where the box is at one moment.
+    """Where the box is at one moment."""
 
-    Attributes:
-        time: 0 at the first frame, 1 at the last.
-        box: x0, y0, x1, y1 in pixels; x0 < x1 and y0 < y1. May lie partly or wholly outside the picture.
-        easing: how the box travels from here to the next key box; None for the trajectory's own easing.
-    """
-
-    time: Number
-    box: Box
-    easing: str | None = None
+    time: Number  # 0 at the first frame, 1 at the last
+    box: Box  # x0 < x1 and y0 < y1, in pixels; may lie partly or wholly outside the picture
+    easing: str | None = None  # from here to the next key box; None for the trajectory's own
 
     def __post_init__(self) -> None:
         """Read the numbers as floats and refuse what is no box or no time."""
@@ -77,22 +71,14 @@ class Trajectory:
     With a `path`, which takes exactly two key boxes, these say when and how large while the path says where: the box's
     centre takes the same steps as a point that travels along the path with even speed (in the pixels of this picture),
     eased. A path that starts beside the box's centre is shifted to it.
-
-    Attributes:
-        keys: key boxes in order of time, at least one.
-        name: for legends and tables; may be empty.
-        easing: one of `sgi2v_lab.trajectories.geometry.EASINGS`, applied to each stretch between two key boxes.
-        path: corners (x, y) of a drawn line, at least two, or None.
-        colour: "#rrggbb" for drawings, or None.
-        frames: the only frame count that `boxes` accepts, for motion that was given frame by frame; None for any.
     """
 
-    keys: tuple[KeyBox, ...]
-    name: str = ""
-    easing: str = "linear"
-    path: tuple[Point, ...] | None = None
-    colour: str | None = None
-    frames: int | None = None
+    keys: tuple[KeyBox, ...]  # in order of time, at least one
+    name: str = ""  # for legends and tables
+    easing: str = "linear"  # of `geometry.EASINGS`, applied to each stretch between two key boxes
+    path: tuple[Point, ...] | None = None  # corners (x, y) of a drawn line, at least two
+    colour: str | None = None  # "#rrggbb", for drawings
+    frames: int | None = None  # the only frame count that `boxes` accepts, for motion given frame by frame; None: any
 
     def __post_init__(self) -> None:
         """Refuse key boxes out of order, a path too short, an unknown easing and a colour that is none."""
@@ -168,9 +154,7 @@ class Trajectory:
             raise InputError("both to= and by= say where the box goes: expected one of them")
         if isinstance(to, Sequence | np.ndarray | Tensor) and len(to) == 4:
             if scale != 1:
-                raise InputError(
-                    f"to= is a whole box and scale is {scale:g}: expected one of them to give the last size"
-                )
+                raise InputError(f"to= is a whole box and scale is {scale:g}: expected one of them, for the last size")
             last = read_box(to)
             stops.append(centre_of(last))
         elif to is not None:
@@ -206,11 +190,10 @@ class Trajectory:
     ) -> "Trajectory":
         """A box that follows a line drawn by hand, points (n, 2); the other arguments are those of `move`."""
         box = read_box(box)
-        centre = centre_of(box)
         path = tuple(numbers(point, 2, "a path point") for point in polyline)
         if len(path) < 2:
             raise InputError(f"the path has {len(path)} points: expected at least 2")
-        arrival = tuple(c + b - a for c, a, b in zip(centre, path[0], path[-1], strict=True))
+        arrival = tuple(c + b - a for c, a, b in zip(centre_of(box), path[0], path[-1], strict=True))
         keys = (KeyBox(start, box), KeyBox(end, _scaled(box, scale, arrival)))
         return cls(keys, name=name, easing=easing, path=path, colour=colour)
 

@@ -3,7 +3,7 @@
 from sgi2v_lab.video.files import read_video, write_frames, write_video
 from sgi2v_lab.video.frames import as_frames, as_video, enlarge
 from sgi2v_lab.video.overlay import PALETTE, draw_boxes, side_by_side
-from sgi2v_lab.video.show import show_video, to_html
+from sgi2v_lab.video.show import show_video
 
 __all__ = [
     "PALETTE",
@@ -14,7 +14,6 @@ __all__ = [
     "read_video",
     "show_video",
     "side_by_side",
-    "to_html",
     "write_frames",
     "write_video",
 ]

@@ -4,7 +4,6 @@ Nothing is ever half-written: every file (or folder of frames) is made under a t
 and renamed when it is whole.
 """
 
-import math
 import numbers
 import shutil
 from collections.abc import Iterator
@@ -60,7 +59,7 @@ def write_video(
     path = as_path(path)
     suffix = path.suffix.lower()
     if suffix not in ("", *HIGHEST_FPS):
-        raise InputError(f"Cannot write {path.name!r}; expected .mp4, .gif, .webp, or no suffix (a folder of frames).")
+        raise InputError(f"cannot write {path.name!r}: expected .mp4, .gif, .webp, or no suffix (a folder of frames)")
     rate = checked_fps(fps, HIGHEST_FPS.get(suffix, 240))
     frames = enlarge(video, scale, smooth)
     if suffix == "":
@@ -82,11 +81,7 @@ def write_video(
 def encode_mp4(target: Path | BytesIO, frames: Frames, fps: float | int) -> None:
     """H.264, yuv420p, BT.709, as an mp4 with its index in front (when `target` is a file)."""
     height, width = frames.shape[1:3]
-    even = (
-        torch.nn.functional.pad(frames.permute(0, 3, 1, 2).float(), (0, width % 2, 0, height % 2), mode="replicate")
-        .to(torch.uint8)
-        .permute(0, 2, 3, 1)
-    )
+    even = np.pad(frames.numpy(), ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     options = {"movflags": "+faststart"} if isinstance(target, Path) else {}
     where = str(target) if isinstance(target, Path) else target
     with av.open(where, "w", format="mp4", options=options) as container:
@@ -98,8 +93,8 @@ def encode_mp4(target: Path | BytesIO, frames: Frames, fps: float | int) -> None
         stream.codec_context.color_primaries = int(ColorPrimaries.BT709)
         stream.codec_context.color_trc = int(ColorTrc.BT709)
         stream.codec_context.color_range = int(ColorRange.MPEG)
-        for array in even.numpy():
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+        for array in even:
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -117,7 +112,7 @@ def write_frames(folder: str | Path, video: AnyVideo) -> Path:
     if folder.exists() and not (
         folder.is_dir() and all(f.match("frame_*.png") or is_litter(f) for f in folder.iterdir())
     ):
-        raise InputError(f"{str(folder)!r} exists and is not a folder of frames; choose another name.")
+        raise InputError(f"{str(folder)!r} exists and is not a folder of frames; choose another name")
     with whole_file(folder) as temporary:
         temporary.mkdir()
         for i, frame in enumerate(frames.numpy()):
@@ -130,13 +125,8 @@ def write_frames(folder: str | Path, video: AnyVideo) -> Path:
 
 def checked_fps(fps: numbers.Real, highest: int) -> float:
     """The frame rate, or an InputError that says what is wrong with it."""
-    if (
-        isinstance(fps, bool)
-        or not isinstance(fps, numbers.Real)
-        or not math.isfinite(fps)
-        or not 0.1 <= fps <= highest
-    ):
-        raise InputError(f"fps is {fps!r}; expected frames per second, a number from 0.1 to {highest}.")
+    if isinstance(fps, bool) or not isinstance(fps, numbers.Real) or not 0.1 <= fps <= highest:
+        raise InputError(f"fps is {fps!r}: expected frames per second, a number from 0.1 to {highest}")
     return float(fps)
 
 
@@ -162,7 +152,7 @@ def read_video(path: str | Path, max_frames: SupportsIndex | None = None) -> Vid
     """
     path = as_path(path, "a video")
     if not path.exists():
-        raise InputError(f"There is no {str(path)!r}; check the path.")
+        raise InputError(f"there is no {str(path)!r}; check the path")
     if max_frames is not None:
         max_frames = whole_number(max_frames, "max_frames", 1)
     arrays, size = [], 0
@@ -173,16 +163,16 @@ def read_video(path: str | Path, max_frames: SupportsIndex | None = None) -> Vid
             if size > LARGEST:
                 raise InputError(
                     f"{str(path)!r} has more than {len(arrays) - 1} frames of {array.shape[1]} x {array.shape[0]} "
-                    "pixels, which is more than fits; give max_frames, or a shorter or smaller video."
+                    "pixels, which is more than fits; give max_frames, or a shorter or smaller video"
                 )
     except InputError:
         raise
     except (av.FFmpegError, OSError, IndexError, ValueError, SyntaxError) as error:  # PIL raises any on broken files
-        raise InputError(f"Cannot read {str(path)!r} as a video ({error}); give mp4, gif, webp or frames.") from error
+        raise InputError(f"cannot read {str(path)!r} as a video ({error}); give mp4, gif, webp or frames") from error
     sizes = {a.shape for a in arrays}
     if len(sizes) != 1:
         found = f"pictures of {len(sizes)} different sizes" if sizes else "no frames"
-        raise InputError(f"{str(path)!r} holds {found}; a video needs one or more frames of one size.")
+        raise InputError(f"{str(path)!r} holds {found}; a video needs one or more frames of one size")
     height, width, _ = arrays[0].shape
     video = torch.empty(len(arrays), 3, height, width)
     for frame, array in zip(video, arrays, strict=True):  # one at a time: together, three copies would be in memory

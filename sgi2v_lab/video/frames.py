@@ -30,25 +30,25 @@ def as_frames(video: AnyVideo) -> Frames:
     if isinstance(video, list | tuple):
         pictures = [np.array(read_image(picture)) for picture in video]
         if len({picture.shape for picture in pictures}) > 1:
-            raise InputError("The pictures have different sizes; a video needs one or more frames of one size.")
+            raise InputError("the pictures have different sizes; a video needs one or more frames of one size")
         video = torch.from_numpy(np.stack(pictures)) if pictures else torch.zeros(0, 3, 0, 0)
     if isinstance(video, np.ndarray) and video.dtype.kind in "fu":
         video = torch.from_numpy(np.ascontiguousarray(video))
     if not isinstance(video, torch.Tensor) or not (video.is_floating_point() or video.dtype == torch.uint8):
         kind = f"{video.dtype} tensor" if isinstance(video, torch.Tensor) else type(video).__name__
-        raise InputError(f"The video is a {kind}; pass a torch tensor of floats in 0..1 or of bytes (uint8).")
+        raise InputError(f"the video is a {kind}; pass a torch tensor of floats in 0..1 or of bytes (uint8)")
     colours, wanted = -1, "(frames, height, width, 3)"
     if video.is_floating_point():
         colours, wanted = 1, "(frames, 3, height, width)"
     if video.ndim != 4 or video.shape[colours] != 3:
-        raise InputError(f"The video has shape {tuple(video.shape)}; a {video.dtype} video is expected as {wanted}.")
+        raise InputError(f"the video has shape {tuple(video.shape)}; a {video.dtype} video is expected as {wanted}")
     if video.numel() == 0:
-        raise InputError(f"The video is empty, shape {tuple(video.shape)}; it needs at least one frame and one pixel.")
+        raise InputError(f"the video is empty, shape {tuple(video.shape)}; it needs at least one frame and one pixel")
     video = video.detach().cpu()
     if not video.is_floating_point():
         return video
     if not video.isfinite().all():
-        raise InputError("The video holds NaN or infinity; expected floats in 0..1, so look at the step that made it.")
+        raise InputError("the video holds NaN or infinity: expected floats in 0..1, so look at the step that made it")
     return (video.float().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 

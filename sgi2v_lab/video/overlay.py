@@ -1,12 +1,12 @@
 """Draw on videos: boxes with their paths, and several videos next to each other under labels."""
 
 from collections.abc import Sequence
-from itertools import cycle, islice
+from itertools import cycle
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
@@ -21,11 +21,7 @@ FINENESS = 4  # draw this much larger, then shrink: PIL's lines are not antialia
 
 
 def draw_boxes(
-    video: Video | Frames,
-    boxes: Boxes,
-    paths: bool = True,
-    colours: Sequence[str] | None = None,
-    scale: int | None = None,
+    video: Video | Frames, boxes: Boxes, paths: bool = True, scale: int | None = None
 ) -> Float[Tensor, "frames 3 _ _"]:
     """Draw every frame's boxes on it, and the way their centres go from the first frame to the last.
 
@@ -33,47 +29,36 @@ def draw_boxes(
         video: (frames, 3, height, width) floats in 0..1, or (frames, height, width, 3) bytes.
         boxes: (boxes, frames, 4) as x0, y0, x1, y1 in pixels of `video`; what lies outside the picture is cut off.
         paths: draw the paths too, with a dot at the current centre.
-        colours: a name or #RRGGBB per box, repeated if there are fewer; None takes `PALETTE`.
         scale: enlarge by this whole factor before drawing, so that lines on tiny videos stay fine.
 
     Returns:
         (frames, 3, scale * height, scale * width), floats in 0..1.
 
     Raises:
-        InputError: boxes of another shape or number of frames, NaN or infinity in them, an unknown colour.
+        InputError: boxes of another shape or number of frames, or NaN or infinity in them.
     """
     frames = enlarge(video, scale)
-    boxes = checked_boxes(boxes, len(frames)) * (scale or 1)
-    try:
-        chosen = list(islice(cycle(ImageColor.getrgb(c) for c in (colours or PALETTE)), len(boxes)))
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"{error}; name colours like 'red' or '#D55E00'.") from error
+    if boxes.ndim != 3 or boxes.shape[1:] != (len(frames), 4):
+        raise InputError(f"the boxes have shape {tuple(boxes.shape)}: expected (boxes, {len(frames)}, 4)")
+    if not boxes.isfinite().all():
+        raise InputError("the boxes hold NaN or infinity: expected x0, y0, x1, y1 in pixels for every frame")
+    boxes = boxes.detach().cpu().float() * (scale or 1)
     if len(boxes) == 0:
         return as_video(frames)
-    drawn = [_with_boxes(frame, boxes, f, chosen, paths) for f, frame in enumerate(frames.numpy())]
+    drawn = [_with_boxes(frame, boxes, f, paths) for f, frame in enumerate(frames.numpy())]
     return as_video(torch.from_numpy(np.stack(drawn)))
 
 
-def checked_boxes(boxes: Boxes, num_frames: int) -> Boxes:
-    """The boxes, detached on the CPU as floats, or an InputError that says what is wrong with their shape or values."""
-    if boxes.ndim != 3 or boxes.shape[1:] != (num_frames, 4):
-        raise InputError(f"The boxes have shape {tuple(boxes.shape)}; expected (boxes, {num_frames}, 4).")
-    boxes = boxes.detach().cpu().float()
-    if not boxes.isfinite().all():
-        raise InputError("The boxes hold NaN or infinity; give x0, y0, x1, y1 in pixels for every frame.")
-    return boxes
-
-
-def _with_boxes(frame: np.ndarray, boxes: Boxes, now: int, colours: list, paths: bool) -> np.ndarray:
+def _with_boxes(frame: np.ndarray, boxes: Boxes, now: int, paths: bool) -> np.ndarray:
     height, width = frame.shape[:2]
     fine = FINENESS if height * width <= 512 * 512 else 2
     layer = Image.new("RGBA", (width * fine, height * fine))
     draw = ImageDraw.Draw(layer)
     line = max(1.0, min(height, width) / 140) * fine
-    for box, colour in zip((boxes * fine).tolist(), colours, strict=True):
+    for box, colour in zip((boxes * fine).tolist(), cycle(PALETTE), strict=False):
         centres = [((x0 + x1) / 2, (y0 + y1) / 2) for x0, y0, x1, y1 in box]
         # a pale casing under each line keeps it visible on any picture
-        for extra, paint in ((line, (255, 255, 255, 150)), (0, (*colour, 255))):
+        for extra, paint in ((line, (255, 255, 255, 150)), (0, colour)):
             if paths and len(centres) > 1:
                 draw.line(centres, fill=paint, width=round(line + extra), joint="curve")
             x0, y0, x1, y1 = box[now]
@@ -107,13 +92,13 @@ def side_by_side(
         InputError: no videos, videos of different shapes, or not one label each.
     """
     if len(videos) == 0:
-        raise InputError("There are no videos to put side by side; give at least one.")
+        raise InputError("there are no videos to put side by side; give at least one")
     parts = [as_video(enlarge(v, scale)) if boxes is None else draw_boxes(v, boxes, scale=scale) for v in videos]
     shapes = sorted({tuple(p.shape) for p in parts})
     if len(shapes) > 1:
-        raise InputError(f"The videos have shapes {shapes}; give videos with equal frames, height and width.")
+        raise InputError(f"the videos have shapes {shapes}; give videos with equal frames, height and width")
     if labels is not None and len(labels) != len(videos):
-        raise InputError(f"There are {len(labels)} labels for {len(videos)} videos; give one label for each.")
+        raise InputError(f"there are {len(labels)} labels for {len(videos)} videos; give one label for each")
     frames, _, height, width = shapes[0]
     gap = max(4, width // 64)
     if labels is not None:

@@ -1,4 +1,4 @@
-"""Show a video in a notebook: `to_html` makes the page's text, `show_video` hands it to the notebook."""
+"""Show a video in a notebook."""
 
 import base64
 import html
@@ -13,19 +13,21 @@ from sgi2v_lab.video.frames import AnyVideo, as_frames, enlarge
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-__all__ = ["show_video", "to_html"]
+__all__ = ["show_video"]
 
 COMFORTABLE_WIDTH = 384  # pixels; a narrower video is enlarged by the largest whole factor that stays within it
 
 
-def to_html(
+def show_video(
     video: AnyVideo,
     fps: numbers.Real = 7,
     width: SupportsIndex | None = None,
     alt: str | None = None,
     title: str | None = None,
-) -> str:
-    """One HTML element with the whole video inside (mp4 in base64), which starts by itself, silently, and loops.
+) -> "HTML":
+    """The video as a notebook's display object, a cell's last line: it starts by itself, silently, and loops.
+
+    `data` is one HTML element with the whole video inside (mp4 in base64).
 
     Tiny videos are enlarged by a whole factor before they are encoded, so that each pixel stays a crisp square.
 
@@ -39,6 +41,8 @@ def to_html(
     Raises:
         InputError: bad fps or width, or a bad video (see `as_frames`).
     """
+    from IPython.display import HTML  # only notebooks need it
+
     rate = checked_fps(fps, HIGHEST_FPS[".mp4"])
     if width is not None:
         width = whole_number(width, "width", 1)
@@ -50,22 +54,9 @@ def to_html(
     data = base64.b64encode(mp4.getvalue()).decode()
     told = html.escape(alt or title or f"Video of {count} frames, {columns} by {rows} pixels, {rate:g} per second")
     caption = f'<figcaption style="font: 13px sans-serif">{html.escape(title)}</figcaption>' if title else ""
-    return (
+    return HTML(
         '<figure style="display: inline-block; margin: 0">'
         f'<video autoplay loop muted playsinline controls width="{width or large.shape[2]}" aria-label="{told}"'
         ' style="display: block; max-width: 100%; height: auto; image-rendering: pixelated">'
         f'<source type="video/mp4" src="data:video/mp4;base64,{data}">{told}</video>{caption}</figure>'
     )
-
-
-def show_video(
-    video: AnyVideo,
-    fps: numbers.Real = 7,
-    width: SupportsIndex | None = None,
-    alt: str | None = None,
-    title: str | None = None,
-) -> "HTML":
-    """The video as a notebook's display object; leave it as a cell's last line. Arguments and errors as `to_html`."""
-    from IPython.display import HTML  # only notebooks need it
-
-    return HTML(to_html(video, fps=fps, width=width, alt=alt, title=title))

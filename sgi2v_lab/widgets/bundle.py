@@ -1,9 +1,9 @@
 """The widgets' scripts and styles, one text each: no build step, no network.
 
 A widget of anywidget has one ES module, which reaches the browser as text and so cannot import a neighbour by its path.
-The files in `static/` are ordinary ES modules all the same; `script` puts a module behind those that it imports and
-takes the `import` and `export` words of the neighbours away, and what they export by default: the widget is the last
-one. All share one scope then, so no two may define the same name.
+The files in `static/` are ordinary ES modules all the same: `script` puts a module behind those that it imports, and
+removes the words `import` and `export` and the neighbours' default exports. All then share one scope, so no two may
+define the same name.
 """
 
 import re

@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import PIL.Image
@@ -30,7 +29,6 @@ __all__ = [
     "coloured",
     "drawn_boxes",
     "png",
-    "short_name",
     "strip",
 ]
 
@@ -38,22 +36,20 @@ LARGEST = 320  # pixels of width at which a frame is sent to the browser
 
 
 class Explorer(OneAtATime):
-    """A widget that computes on demand: says that it is busy, remembers results, shows errors in place.
-
-    Attributes:
-        busy: what is being computed; empty when nothing is.
-        error: what went wrong with what was last asked for, in a sentence; empty if nothing.
-        failure: the exception behind it, or None.
-    """
+    """A widget that computes on demand: says that it is busy, remembers results, shows errors in place."""
 
     _remembered = 64  # results at most
-    failure: Exception | None = None
-    busy = traitlets.Unicode("").tag(sync=True)
-    error = traitlets.Unicode("").tag(sync=True)
+    _ready = False  # traits that are set while the widget is made should not compute one by one
+    failure: Exception | None = None  # behind the error
+    about = traitlets.Dict(help="the model, the picture's size, the number of frames").tag(sync=True)
+    shown = traitlets.Dict(help="what the pictures belong to").tag(sync=True)
+    busy = traitlets.Unicode("", help="what is being computed").tag(sync=True)
+    error = traitlets.Unicode("", help="what went wrong with what was last asked for").tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         self._results: OrderedDict[Hashable, Any] = OrderedDict()
         super().__init__(**traits)
+        self._ready = True
 
     @contextmanager
     def _working(self, what: str) -> Iterator[None]:
@@ -108,14 +104,9 @@ def coloured(
     return torch.from_numpy(colormaps[colours](scaled.numpy())[..., :3]).permute(0, 3, 1, 2).float()
 
 
-def colour_stops(colours: str, count: int = 11) -> list[str]:
-    """A colour map as #RRGGBB from its low to its high end, for a colour bar."""
-    return [to_hex(colormaps[colours](i / (count - 1))) for i in range(count)]
-
-
-def short_name(model: str) -> str:
-    """A model's name without the folders or the owner in front of it."""
-    return Path(model).name
+def colour_stops(colours: str) -> list[str]:
+    """Eleven colours of a colour map as #RRGGBB, from its low to its high end, for a colour bar."""
+    return [to_hex(colormaps[colours](i / 10)) for i in range(11)]
 
 
 def drawn_boxes(boxes: Boxes | None) -> list[dict]:

@@ -1,5 +1,6 @@
 """FeatureExplorer: features by layer, step and kind as colours, and what they find similar to a point."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,16 +14,7 @@ from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import FEATURE_KINDS, Settings
 from sgi2v_lab.shapes import Features, Image, Latents
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explorer import (
-    LARGEST,
-    Explorer,
-    checked_choice,
-    colour_stops,
-    coloured,
-    drawn_boxes,
-    short_name,
-    strip,
-)
+from sgi2v_lab.widgets.explorer import LARGEST, Explorer, checked_choice, colour_stops, coloured, drawn_boxes, strip
 
 __all__ = ["FeatureExplorer"]
 
@@ -50,9 +42,6 @@ class FeatureExplorer(Explorer):
     _css = style("common.css", "explorer.css", "feature_explorer.css")
     _remembered = 6  # the features of a layer are 165 MB in SVD's last block
 
-    about = traitlets.Dict(help="the model, the picture's size, the number of frames, and whether noise was added").tag(
-        sync=True
-    )
     layers = traitlets.List(help="layers of the model, as (up block, transformer)").tag(sync=True)
     kinds = traitlets.List(list(FEATURE_KINDS), help="kinds of features; see `record_features`").tag(sync=True)
     sigmas = traitlets.List(help="noise level of every step").tag(sync=True)
@@ -66,12 +55,9 @@ class FeatureExplorer(Explorer):
     frame = traitlets.Int(0, help="frame shown large").tag(sync=True)
     left = traitlets.Unicode("self-attention", help="kind of features on the left").tag(sync=True)
     right = traitlets.Unicode("aligned", help="kind of features on the right").tag(sync=True)
-    point = traitlets.List(traitlets.Float(), help="point (x, y) of the first frame to compare with, in pixels").tag(
-        sync=True
-    )
+    point = traitlets.List(traitlets.Float(), help="point (x, y) of the first frame, in pixels").tag(sync=True)
     strength = traitlets.Float(0.7, min=0, max=1, help="opacity of the similarity over the frames").tag(sync=True)
 
-    shown = traitlets.Dict(help="layer, step and kinds that the pictures belong to, and the map's size").tag(sync=True)
     left_png = traitlets.Bytes(help="features as colours, all frames side by side").tag(sync=True)
     right_png = traitlets.Bytes().tag(sync=True)
     left_similar_png = traitlets.Bytes(help="similarity to the point, as colours").tag(sync=True)
@@ -94,7 +80,6 @@ class FeatureExplorer(Explorer):
             self.inspection = inspect_run(model, run)
         else:
             self.inspection = inspect_latents(model, image, latents, settings, seed=seed)
-        self._ready = False  # traits that are set below should not compute one by one
         inspection, (width, height) = self.inspection, self.inspection.picture
         middle = (width / 2, height / 2)
         if inspection.boxes is not None and len(inspection.boxes):
@@ -102,7 +87,7 @@ class FeatureExplorer(Explorer):
             middle = (min(max((x0 + x1) / 2, 0), width - 1), min(max((y0 + y1) / 2, 0), height - 1))
         super().__init__(
             about={
-                "model": short_name(model.name),
+                "model": Path(model.name).name,
                 "width": width,
                 "height": height,
                 "frames": len(inspection.video),
@@ -117,7 +102,6 @@ class FeatureExplorer(Explorer):
             step=min(sum(inspection.settings.control_steps) // 2, len(inspection.sigmas) - 1),
             point=list(middle),
         )
-        self._ready = True
         self._show_features()
 
     @traitlets.validate("layer", "left", "right", "step", "frame")

@@ -1,5 +1,6 @@
 """FrequencyExplorer: which frequencies of the optimised latents are kept, and what becomes of the picture."""
 
+from pathlib import Path
 from typing import Any
 
 import traitlets
@@ -14,15 +15,7 @@ from sgi2v_lab.pipeline import Run
 from sgi2v_lab.sampling import predict_clean_latents
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explorer import (
-    Explorer,
-    checked_choice,
-    colour_stops,
-    coloured,
-    png,
-    short_name,
-    strip,
-)
+from sgi2v_lab.widgets.explorer import Explorer, checked_choice, colour_stops, coloured, png, strip
 
 __all__ = ["FrequencyExplorer"]
 
@@ -52,7 +45,6 @@ class FrequencyExplorer(Explorer):
     _esm = script("frequency_explorer.js")
     _css = style("common.css", "explorer.css", "frequency_explorer.css")
 
-    about = traitlets.Dict(help="the model, the picture's size, the number of frames, what is decoded").tag(sync=True)
     steps = traitlets.List(help="control steps: index and sigma; empty for latents given").tag(sync=True)
     bar = traitlets.List(colour_stops("magma"), help="colours of the change").tag(sync=True)
 
@@ -61,7 +53,6 @@ class FrequencyExplorer(Explorer):
     cutoff = traitlets.Float(0.5, help="cut-off r of the low-pass, 0..1").tag(sync=True)
     order = traitlets.Int(4, help="order of the Butterworth filter, 1..16").tag(sync=True)
 
-    shown = traitlets.Dict(help="step, cut-off and order that the pictures belong to").tag(sync=True)
     mask_png = traitlets.Bytes(help="low-pass on the centred frequency grid").tag(sync=True)
     grid = traitlets.List(help="width and height of the latents").tag(sync=True)
     radii = traitlets.List(help="radii of the spectra's rings; 1 is the Nyquist frequency").tag(sync=True)
@@ -91,7 +82,7 @@ class FrequencyExplorer(Explorer):
     ) -> None:
         if run is None and (before is None or after is None):
             raise InputError("there is nothing to explore; give a run, or latents before and after")
-        self.model, self._inspection, self._ready = model, None, False
+        self.model, self._inspection = model, None
         if run is None:
             self._stages = {0: (before.detach().float().cpu(), after.detach().float().cpu())}
         else:
@@ -105,7 +96,7 @@ class FrequencyExplorer(Explorer):
         filter_latents(*next(iter(self._stages.values())), cutoff, order)  # refuses what cannot be filtered
         super().__init__(
             about={
-                "model": short_name(model.name) if model else "",
+                "model": Path(model.name).name if model else "",
                 "frames": frames,
                 "width": w * (model.vae_factor if model else 1),
                 "height": h * (model.vae_factor if model else 1),
@@ -118,7 +109,6 @@ class FrequencyExplorer(Explorer):
             cutoff=float(cutoff),
             order=order,
         )
-        self._ready = True
         self._show()
 
     @traitlets.validate("step", "frame", "cutoff", "order")

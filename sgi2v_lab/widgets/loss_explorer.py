@@ -1,6 +1,7 @@
 """LossExplorer: how the trajectory loss falls, what it is made of, and where its gradient pulls."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import traitlets
@@ -10,16 +11,7 @@ from sgi2v_lab.models.model import Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explorer import (
-    LARGEST,
-    Explorer,
-    checked_choice,
-    colour_stops,
-    coloured,
-    drawn_boxes,
-    short_name,
-    strip,
-)
+from sgi2v_lab.widgets.explorer import LARGEST, Explorer, checked_choice, colour_stops, coloured, drawn_boxes, strip
 
 __all__ = ["LossExplorer"]
 
@@ -41,7 +33,6 @@ class LossExplorer(Explorer):
     _esm = script("loss_explorer.js")
     _css = style("common.css", "explorer.css", "loss_explorer.css")
 
-    about = traitlets.Dict(help="the model, the picture's size, the number of frames").tag(sync=True)
     steps = traitlets.List(help="control steps: index, sigma, and the loss before each iteration").tag(sync=True)
     bar = traitlets.List(colour_stops("magma"), help="colours of the gradient's length").tag(sync=True)
     boxes = traitlets.List(help="boxes that were asked for, in pixels").tag(sync=True)
@@ -50,12 +41,9 @@ class LossExplorer(Explorer):
 
     step = traitlets.Int(help="control step shown").tag(sync=True)
     iteration = traitlets.Int(0, help="iteration of the optimiser at that step").tag(sync=True)
-    measure = traitlets.Enum(["share", "mean"], "share", help="terms as shares of the loss, or as mean errors").tag(
-        sync=True
-    )
+    measure = traitlets.Enum(["share", "mean"], "share", help="shares of the loss, or mean errors").tag(sync=True)
     strength = traitlets.Float(0.75, min=0, max=1, help="opacity of the gradient over the frames").tag(sync=True)
 
-    shown = traitlets.Dict(help="step, iteration and loss that the pictures belong to").tag(sync=True)
     shares = traitlets.List(help="[box][frame]: part of the loss; None where it does not count").tag(sync=True)
     means = traitlets.List(help="[box][frame]: mean squared error; None where it does not count").tag(sync=True)
     gradient_png = traitlets.Bytes(help="length of the gradient, all frames side by side").tag(sync=True)
@@ -66,10 +54,9 @@ class LossExplorer(Explorer):
         steps = optimized_steps(run)
         self.run, self.model = run, model
         self._weights = loss_weights(run)
-        self._ready = False
         super().__init__(
             about={
-                "model": short_name(run.model),
+                "model": Path(run.model).name,
                 "width": run.settings.width,
                 "height": run.settings.height,
                 "frames": len(run.video),
@@ -81,7 +68,6 @@ class LossExplorer(Explorer):
             step=steps[0],
         )
         self._iterations()  # so that a run which cannot be looked into is refused here
-        self._ready = True
         self._show()
 
     @traitlets.validate("step", "iteration")

@@ -6,27 +6,21 @@ All is judged on the picture as the model sees it; what is wrong with a path is 
 from dataclasses import dataclass
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.diagnosis.path_faults import FULL_SPEED, outside, too_fast, too_small
+from sgi2v_lab.evaluation.diagnosis.path_faults import outside, too_fast, too_small
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
 from sgi2v_lab.trajectories.camera import is_camera
 
-__all__ = ["FULL_SPEED", "Remark", "remarks_on"]
+__all__ = ["Remark", "remarks_on"]
 
 
 @dataclass(frozen=True)
 class Remark:
-    """One sentence about the trajectories.
+    """One sentence about the trajectories."""
 
-    Attributes:
-        kind: "error" (a run would refuse them) or "warning" (it runs, but the box will not do what it seems to).
-        index: of the trajectory that is meant, or None for all.
-        text: what is wrong, where, and what to do.
-    """
-
-    kind: str
-    index: int | None
-    text: str
+    kind: str  # "error": a run would refuse them; "warning": it runs, but the box will not do what it seems to
+    index: int | None  # of the trajectory that is meant; None for all
+    text: str  # what is wrong, where, and what to do
 
 
 def remarks_on(

@@ -1,8 +1,8 @@
 """Changes of a widget in turn, whichever thread they come from.
 
-JupyterLab sends what the browser says to a thread of the kernel's own ("subshell"), so it is heard while a cell runs;
-the Studio's work is in a third thread. Traits are not made for that: two changes at a time leave a widget of which the
-halves do not belong together.
+JupyterLab handles the browser's messages in a thread of their own ("subshell"), so they are heard while a cell runs.
+The Studio works in a third thread. Traits are not made for that: two changes at the same time would leave a widget
+whose halves do not match.
 """
 
 import threading

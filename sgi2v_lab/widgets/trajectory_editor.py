@@ -21,15 +21,14 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import Picture, read_image
 from sgi2v_lab.images.resize import FITS, Fit
 from sgi2v_lab.images.segmentation import object_box
-from sgi2v_lab.trajectories import camera
 from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.camera import CAMERA_MOVES, COLOUR, with_camera
 from sgi2v_lab.trajectories.files import save_trajectories
 from sgi2v_lab.trajectories.geometry import EASINGS
 from sgi2v_lab.trajectories.json_format import from_json, to_json
 from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.video import PALETTE
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, with_camera
 from sgi2v_lab.widgets.exchange import Uploads, from_upload, holds_trajectories, load_onto, to_download
 from sgi2v_lab.widgets.pictures import encoded
 from sgi2v_lab.widgets.remarks import Remark, remarks_on
@@ -44,36 +43,25 @@ LONGEST_HISTORY = 200  # steps that can be undone
 class TrajectoryEditor(OneAtATime):
     """Draw boxes, paths and key boxes on a picture; `trajectories` is always what is drawn, and can be set.
 
-    Attributes:
-        trajectories: the `Trajectories`, in pixels of `image`. Observable: `editor.observe(f, "trajectories")`.
-        num_frames: of the video, at least 2.
-        width: of the video in pixels, as the model makes it.
-        height: of the video in pixels.
-        factor: pixels per latent cell.
-        motion_bucket_id: 0..255, how much motion the model will be asked for.
-        fps: frames per second at which boxes are played, and that the model is told.
-        fit: "stretch", "crop" or "pad", as `generate` will fit the picture.
-        selected: index of the selected trajectory, or -1.
-        frame: the frame shown, 0 to `num_frames` - 1.
-        remarks: what there is to say about the trajectories, see `sgi2v_lab.widgets.remarks`.
+    Every trait can be observed, as in `editor.observe(f, "trajectories")`.
     """
 
     _esm = script("trajectory_editor.js")
     _css = style("common.css", "trajectory_editor.css")
 
-    trajectories = traitlets.Instance(Trajectories)
-    remarks = traitlets.List(traitlets.Instance(Remark)).tag(
+    trajectories = traitlets.Instance(Trajectories)  # in pixels of `image`
+    remarks = traitlets.List(traitlets.Instance(Remark)).tag(  # on the trajectories, see `widgets.remarks`
         sync=True, to_json=lambda remarks, _: [asdict(remark) for remark in remarks]
     )
-    num_frames = traitlets.Int(14, min=2, max=1000).tag(sync=True)
-    width = traitlets.Int(1024, min=16).tag(sync=True)
+    num_frames = traitlets.Int(14, min=2, max=1000).tag(sync=True)  # of the video
+    width = traitlets.Int(1024, min=16).tag(sync=True)  # of the video in pixels, as the model makes it
     height = traitlets.Int(576, min=16).tag(sync=True)
-    factor = traitlets.Int(8, min=1).tag(sync=True)
-    motion_bucket_id = traitlets.Int(127, min=0, max=255).tag(sync=True)
-    fps = traitlets.Int(7, min=1, max=240).tag(sync=True)
-    fit = traitlets.Enum(FITS, "stretch").tag(sync=True)
-    selected = traitlets.Int(-1, min=-1).tag(sync=True)
-    frame = traitlets.Int(0, min=0).tag(sync=True)
+    factor = traitlets.Int(8, min=1).tag(sync=True)  # pixels per latent cell
+    motion_bucket_id = traitlets.Int(127, min=0, max=255).tag(sync=True)  # amount of motion that the model is asked for
+    fps = traitlets.Int(7, min=1, max=240).tag(sync=True)  # at which boxes are played, and that the model is told
+    fit = traitlets.Enum(FITS, "stretch").tag(sync=True)  # how `generate` will fit the picture
+    selected = traitlets.Int(-1, min=-1).tag(sync=True)  # index of the selected trajectory, or -1
+    frame = traitlets.Int(0, min=0).tag(sync=True)  # the one shown
 
     _picture = traitlets.Bytes(b"").tag(sync=True)  # encoded, as shown
     _size = traitlets.Tuple(default_value=EMPTY).tag(sync=True)  # (width, height) of `image` in pixels
@@ -109,7 +97,7 @@ class TrajectoryEditor(OneAtATime):
         self._uploads = Uploads()
         self._reading = self._travelling = False  # a change that comes from the browser, or from undo and redo
         choices = {"easings": list(EASINGS), "palette": list(PALETTE), "camera": list(CAMERA_MOVES)}
-        choices["camera_colour"] = camera.COLOUR
+        choices["camera_colour"] = COLOUR
         selected = traits.pop("selected", -1)
         super().__init__(trajectories=Trajectories(EMPTY), _choices=choices, **traits)
         self.on_msg(self._answer)
@@ -187,15 +175,8 @@ class TrajectoryEditor(OneAtATime):
         self.frame = min(self.frame, self.num_frames - 1)
 
     def _remarks_on(self, trajectories: Trajectories) -> list[Remark]:
-        return remarks_on(
-            trajectories,
-            num_frames=self.num_frames,
-            size=(self.width, self.height),
-            factor=self.factor,
-            motion_bucket_id=self.motion_bucket_id,
-            fps=self.fps,
-            fit=self.fit,
-        )
+        given = {name: getattr(self, name) for name in ("num_frames", "factor", "motion_bucket_id", "fps", "fit")}
+        return remarks_on(trajectories, size=(self.width, self.height), **given)
 
     # --- what the buttons do, for Python too -------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sgi2v_lab.bench import measure
-from sgi2v_lab.bench.measure import count_flops, matmul_rate, measure_peak, seconds
+from sgi2v_lab.bench.measure import count_flops, matmul_rate, measure_peak, once
 
 MEBI = 2**20
 
@@ -46,6 +46,7 @@ def meter(request, monkeypatch):
 # again, and other threads of the process may take some.
 
 
+@pytest.mark.slow
 def test_the_peak_is_what_was_held_at_once(meter):
     for size in (64, 128, 32):  # also a smaller one after a larger one
         with measure_peak("cpu") as peak:
@@ -82,16 +83,28 @@ def test_memory_that_was_freed_before_counts_again(meter):
     assert peak.bytes >= 12 * MEBI
 
 
-def test_seconds_are_the_median_of_calls_that_count(monkeypatch):
+def test_a_device_is_waited_for(monkeypatch):
     calls, now = [], [100.0]
     monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda device: calls.append(device.type))
 
     def takes_time():
-        calls.append(None)
-        now[0] += {1: 20, 3: 15}.get(len(calls), 1)  # the first is to warm up, one other is disturbed
+        calls.append("work")
+        now[0] += 2
 
-    assert seconds(takes_time, repeats=3) == 1
-    assert len(calls) == 4
+    assert once(takes_time, "cuda") == 2
+    assert calls == ["cuda", "work", "cuda"]
+
+
+def test_the_peak_of_a_gpu_is_its_allocators(monkeypatch):
+    for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
+        assert callable(getattr(torch.cuda, name))
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 3 * MEBI)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 10 * MEBI)
+    with measure_peak("cuda") as peak:
+        pass
+    assert (peak.bytes, peak.before, peak.how) == (7 * MEBI, 3 * MEBI, "allocator")
 
 
 def test_operations_are_counted_forwards_backwards_and_without_computing():
@@ -103,6 +116,7 @@ def test_operations_are_counted_forwards_backwards_and_without_computing():
 
 
 def test_the_rate_of_matrix_products(monkeypatch):
-    assert 0 < matmul_rate("cpu", torch.float32, size=256, repeats=3) < 1e15
-    monkeypatch.setattr(measure, "once", lambda _product, _device: 0.5)
-    assert matmul_rate("cpu", torch.float32, size=256, repeats=3) == 2 * 256**3 / 0.5
+    assert 0 < matmul_rate("cpu", torch.float32) < 1e15
+    seconds = iter([9.0, 9.0, 0.5, 0.5, 4.0, 0.5, 0.5])  # the first ones are to warm up, another is disturbed
+    monkeypatch.setattr(measure, "once", lambda _product, _device: next(seconds))
+    assert matmul_rate("cpu", torch.float32) == 2 * 1024**3 / 0.5

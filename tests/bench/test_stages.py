@@ -7,8 +7,8 @@ import torch.nn.functional as F
 
 from sgi2v_lab.bench.measure import count_flops
 from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.reference_recipe import reference_loss, reference_precision, reference_step
-from sgi2v_lab.bench.stages import count_stages, on_meta, one_iteration, reference_iteration, workload
+from sgi2v_lab.bench.reference_recipe import reference_gradient, reference_loss, reference_precision, reference_step
+from sgi2v_lab.bench.stages import count_stages, on_meta, one_iteration, workload
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.loss import trajectory_loss
@@ -26,7 +26,7 @@ def miniature():
 @pytest.fixture(scope="module")
 def reference(miniature):
     with reference_precision(miniature.model):
-        return reference_iteration(miniature)
+        return reference_gradient(miniature)
 
 
 @pytest.mark.parametrize("mode", RECOMPUTE_MODES)
@@ -40,14 +40,16 @@ def test_gradients_are_those_of_the_recipe(mode, miniature, reference):
 def test_the_toys_gradients_are_those_of_the_recipe():
     work = workload(network("toy", "cpu"), boxes=3)
     with reference_precision(work.model):
-        wanted = reference_iteration(work)
+        wanted = reference_gradient(work)
     assert (one_iteration(work, "fast") - wanted).norm() < 1e-5 * wanted.norm()
 
 
-def test_a_whole_control_step_is_that_of_the_reference_iteration(miniature):
+@pytest.mark.slow
+def test_a_whole_control_step_is_that_of_the_reference_gradient(miniature):
     settings = miniature.settings.replace(iterations=2, optimizer="adamw")
     given = (miniature.model, miniature.latents, miniature.sigma, miniature.conditioning, miniature.cells, settings)
-    wanted, done = reference_step(*given), list(control_step(*given))[-1].latents
+    wanted = reference_step(dataclasses.replace(miniature, settings=settings))
+    done = list(control_step(*given))[-1].latents
     moved = wanted - miniature.latents
     # Adam divides by a gradient's size, so where there is next to none its sign is rounding
     assert ((done - wanted).abs() > 0.05 * settings.learning_rate).float().mean() < 0.01
@@ -78,6 +80,7 @@ def test_the_recipes_loss_is_the_loss(cells, sigma):
     assert reference_loss(features, torch.tensor(cells), sigma).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_counts_of_svd_at_full_size(monkeypatch):
     """36.1 TFLOP a forward, 0.745 of it up to the last recorded attention, 0.805 to the end of its block.
 
@@ -119,6 +122,7 @@ def test_counts_of_svd_at_full_size(monkeypatch):
         assert count_flops(to_the_end_of_the_block) / whole == pytest.approx(0.805, abs=0.005)
 
 
+@pytest.mark.slow
 def test_what_is_needless_is_not_counted():
     counts = count_stages(network("miniature", "meta"))
     assert all(count > 0 for count in counts.values())
@@ -133,6 +137,7 @@ def test_what_is_needless_is_not_counted():
     assert counts["video"] > 100 * forward + 80 * counts["control iteration, fast"]
 
 
+@pytest.mark.slow
 def test_counting_leaves_the_model_alone():
     model = tinier_model()
     assert count_stages(model) == count_stages(on_meta(model))

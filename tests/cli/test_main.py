@@ -87,6 +87,7 @@ def other_size():
 # --- generate --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_generate_writes_a_result_that_its_seed_fixes(desk, checkpoint):
     calls = {
         "first": ("picture.png", "--boxes", "boxes.json", "--seed", 1),
@@ -442,6 +443,7 @@ def test_help_is_quick():
     assert "--control-steps" in re.sub(r"\x1b\[[0-9;]*m", "", told) and told.endswith("False\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp932", "ascii"])
 def test_any_terminal_can_be_printed_to(desk, checkpoint, encoding):
     named = desk / "modèle 模型"

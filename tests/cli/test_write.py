@@ -51,7 +51,7 @@ def test_a_run_without_control_has_no_losses_and_no_boxes(tmp_path):
     uncontrolled, controlled = runs()
     write_run(tmp_path, uncontrolled)
     assert {p.name for p in tmp_path.iterdir()} == {"video.mp4", "film_strip.png"}
-    write_run(tmp_path, controlled, controlled.boxes)
+    write_run(tmp_path, controlled)
     assert {p.name for p in tmp_path.iterdir()} == {"video.mp4", "film_strip.png", "trajectories.png", "losses.png"}
     assert run_record(controlled)["losses"] == {"1": [2.0, 1.0], "2": [1.5, 0.5]}
     assert not run_record(uncontrolled)["controlled"]

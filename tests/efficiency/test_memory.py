@@ -86,6 +86,7 @@ def test_out_of_memory_goes_on_from_the_same_step_in_the_next_mode(calls, error,
         assert torch.allclose(step.latents, wanted.latents, rtol=1e-3, atol=1e-3 * wanted.latents.abs().max())
 
 
+@pytest.mark.slow
 def test_it_falls_as_far_as_it_must_and_no_further():
     with cramped({2, 3}), pytest.warns(RuntimeWarning) as said:
         _, mode = run()
@@ -249,6 +250,7 @@ def own_bytes() -> int:
     return held.rss - getattr(held, "shared", 0)  # pages of files come and go as the system likes
 
 
+@pytest.mark.slow
 def test_twelve_runs_in_one_process_take_no_more_memory_than_four():
     """Neither tensors that somebody still holds, nor memory that nobody gives back."""
     boxes = Trajectories((128, 64), (Trajectory.move((16, 8, 48, 40), by=(40, 8)),))

@@ -291,7 +291,7 @@ def test_a_run_is_diagnosed():
     assert {one.kind for one in diagnose(plain).unjudged} >= {"tracking", "follow"}
     drawn = Trajectories((SIDE, SIDE), (Trajectory.from_boxes(boxes[0], resample=True),))
     pans = camera.camera_still((SIDE, SIDE), box_fraction=0.12, avoid=drawn)
-    everything = drawn.with_more(*pans)
+    everything = Trajectories(drawn.image_size, (*drawn, *pans))
     both = run_of(still, everything.boxes(FRAMES))
     judged = JudgedVideo.of_run(both, trajectories=everything)
     assert len(judged.boxes) == 1 and len(judged.camera) == len(pans)
@@ -305,7 +305,7 @@ def test_a_saved_run_is_judged_alike(kind, tmp_path):
     boxes = true_boxes(SCENE, SIDE)
     asked = Trajectories((SIDE, SIDE), (Trajectory.from_boxes(boxes[0], resample=True),))
     run = run_of(video, boxes)
-    write_run(tmp_path, run, boxes, asked)
+    write_run(tmp_path, run, asked)
     to_pil(run.image).save(tmp_path / "image.png")
     write_record(tmp_path, {"command": "generate", **run_record(run)})
     found = diagnose_folder(tmp_path)

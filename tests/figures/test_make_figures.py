@@ -12,7 +12,7 @@ from figures import make_figures as make_figures_module
 from figures.make_figures import draw_features, draw_run, make_figures
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.load import load_model
-from sgi2v_lab.plots.alignment import plot_alignment
+from sgi2v_lab.plots.features import plot_alignment
 from tests.helpers.tiny import HEIGHT, WIDTH, tiny_pipeline
 
 

@@ -44,11 +44,11 @@ def test_whoever_uses_photographs_names_known_ones():
         *cutouts.CUTOUTS.values(),
         *known_motion.PHOTOGRAPHS,
         *sgi2v_lab.widgets.studio.pictures.SAMPLES.values(),
-        demo.DEMO_PHOTOGRAPH.name,
+        demo.PHOTOGRAPH,
     }
     assert used == set(LIBRARY_OF)
 
 
 def test_the_toy_is_examined_on_photographs_that_it_was_not_trained_on():
-    asked = {example.name for example in exam_photographs.PHOTOGRAPHS} | {demo.DEMO_PHOTOGRAPH.name}
+    asked = {example.name for example in exam_photographs.PHOTOGRAPHS} | {demo.PHOTOGRAPH}
     assert not asked & {*scenes.PHOTOGRAPHS, *cutouts.CUTOUTS.values()}

@@ -88,6 +88,7 @@ def in_the_hubs_cache(folder, cache, monkeypatch):
 WHOLE = "diffusion_pytorch_model.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "where"),
     [("fp16", "folder"), ("shards", "folder"), ("fp16 shards", "folder"), ("mixed", "folder"), ("fp16", "cache")],
@@ -296,6 +297,7 @@ def test_a_videos_latents_are_its_frames_scaled():
         assert not latents.requires_grad
 
 
+@pytest.mark.slow
 def test_the_bundled_toy_finds_a_video_again_in_its_latents():
     toy = load_model("toy", device="cpu")
     video = render(sample_scene(HELD_OUT), toy.settings.width)

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.images.read import to_tensor
 from sgi2v_lab.prompts import reference_image as prompt_module
 from sgi2v_lab.prompts.reference_image import (
-    draw_prompt,
-    generate_reference_image,
     parse_prompt,
     prompt_boxes,
     reference_image,
@@ -79,7 +78,7 @@ def test_sizes_order_and_repeated_names_are_told_apart():
 
 def test_the_box_holds_the_object():
     prompt = "a blue square in the bottom left on white"
-    picture = draw_prompt(prompt, 96)
+    picture = to_tensor(reference_image(prompt, size=96))
     x0, y0, x1, y1 = prompt_boxes(prompt, 96)["blue square"].round().int().tolist()
     blue = (picture - torch.tensor(COLOURS["blue"])[:, None, None]).abs().amax(dim=0) < 0.05
     assert picture.shape == (3, 96, 96)
@@ -199,7 +198,7 @@ def test_a_model_folder_makes_pictures(tiny_model):
     assert made[0].size == (64, 32)
     assert np.array_equal(np.asarray(made[0]), np.asarray(made[1]))
     assert not np.array_equal(np.asarray(made[0]), np.asarray(made[2]))
-    other = generate_reference_image("dogs", str(tiny_model), (64, 32), seed=1, steps=2, guidance=2.0)
+    other = reference_image("dogs", str(tiny_model), (64, 32), seed=1, steps=2, guidance=2.0)
     assert not np.array_equal(np.asarray(made[0]), np.asarray(other))
 
 
@@ -209,19 +208,19 @@ def test_pickled_weights_are_refused(tiny_model, tmp_path):
         torch.save({}, weights.with_suffix(".bin"))
         weights.unlink()
     with pytest.raises(InputError, match=r"no complete set of safetensors"):
-        generate_reference_image("a cat", folder, (64, 32), steps=1)
+        reference_image("a cat", folder, (64, 32), steps=1)
 
 
 def test_a_folder_that_is_no_pipeline_is_named(tmp_path):
     with pytest.raises(InputError, match="not a text-to-image pipeline"):
-        generate_reference_image("a cat", tmp_path, (64, 32))
+        reference_image("a cat", tmp_path, (64, 32))
     with pytest.raises(InputError, match="no folder"):
-        generate_reference_image("a cat", tmp_path / "nowhere", (64, 32))
+        reference_image("a cat", tmp_path / "nowhere", (64, 32))
 
 
 def test_a_hub_model_that_is_not_here_is_explained():  # the tests run offline
     with pytest.raises(InputError, match=r"'someone/some-model' is not on this computer.*go online"):
-        generate_reference_image("a cat", "someone/some-model", (64, 32))
+        reference_image("a cat", "someone/some-model", (64, 32))
 
 
 def test_gated_weights_and_missing_memory_are_explained(monkeypatch):
@@ -235,16 +234,16 @@ def test_gated_weights_and_missing_memory_are_explained(monkeypatch):
 
     monkeypatch.setattr(AutoPipelineForText2Image, "from_pretrained", refuse)
     with pytest.raises(InputError, match="gated; accept the licence"):
-        generate_reference_image("a cat", "x/y", (64, 32))
+        reference_image("a cat", "x/y", (64, 32))
 
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(prompt_module, "_load", full)
     with pytest.raises(InputError, match=r"ran out of memory on cpu at 64x32.*smaller"):
-        generate_reference_image("a cat", "x/y", (64, 32))
+        reference_image("a cat", "x/y", (64, 32))
 
 
 def test_sizes_that_no_vae_can_make_are_refused():
     with pytest.raises(InputError, match=r"1000x563.*1000x560"):
-        generate_reference_image("a cat", "x/y", (1000, 563))
+        reference_image("a cat", "x/y", (1000, 563))

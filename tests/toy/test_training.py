@@ -439,7 +439,7 @@ def exported(run, tmp_path_factory) -> tuple[Path, StableVideoDiffusionPipeline]
     export(run, folder, settings={"width": SMALL})
     (folder / "README.md").write_text("a card")
     export(run, folder)
-    pipeline = StableVideoDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return folder, pipeline
 

@@ -31,11 +31,6 @@ def test_none_yet():
     assert Trajectories(SIZE).boxes(8).shape == (0, 8, 4)
 
 
-def test_adding_and_removing():
-    both = Trajectories(SIZE).with_more(BALL, HILL)
-    assert both == Trajectories(SIZE, (BALL, HILL)) and both.without(0) == Trajectories(SIZE, (HILL,))
-
-
 @given(st.lists(moves, min_size=1, max_size=4), st.sampled_from(["stretch", "crop", "pad"]))
 def test_fitting_commutes_with_making_boxes(several, how):
     trajectories = Trajectories(SIZE, tuple(several))

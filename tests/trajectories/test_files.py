@@ -36,7 +36,7 @@ def test_json_file_round_trip(tmp_path):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.integers(1, 25), st.tuples(st.floats(-500, 500), st.floats(-500, 500)))
 def test_npy_round_trip(tmp_path, num_frames, by):
-    trajectories = BOTH.with_more(Trajectory.move((3.3, 4.4, 50.5, 60.6), by=by))
+    trajectories = Trajectories(BOTH.image_size, (*BOTH, Trajectory.move((3.3, 4.4, 50.5, 60.6), by=by)))
     save_trajectories(tmp_path / "t.npy", trajectories, num_frames)
     again = load_trajectories(tmp_path / "t.npy", SIZE)
     assert again.image_size == SIZE
@@ -192,7 +192,7 @@ def test_what_cannot_be_saved_leaves_no_file(tmp_path):
 def test_a_failed_write_keeps_the_old_file(tmp_path):
     save_trajectories(tmp_path / "t.json", BOTH)
     (tmp_path / "taken.json").mkdir()
-    with pytest.raises(InputError, match="Cannot write"):
+    with pytest.raises(InputError, match="cannot write"):
         save_trajectories(tmp_path / "taken.json", BOTH)
     save_trajectories(tmp_path / "t.json", GROWING)
     assert load_trajectories(tmp_path / "t.json") == GROWING

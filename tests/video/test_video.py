@@ -24,7 +24,6 @@ from sgi2v_lab.video import (
     read_video,
     show_video,
     side_by_side,
-    to_html,
     write_frames,
     write_video,
 )
@@ -296,7 +295,7 @@ def test_bad_scale(video, scale, as_a_user):
 
 @pytest.mark.parametrize("fps", [0, -7, float("nan"), float("inf"), 1e6, True, None, "7"])
 def test_bad_fps(tmp_path, video, fps, as_a_user):
-    for call in (lambda: write_video(tmp_path / "clip.mp4", video, fps=fps), lambda: to_html(video, fps=fps)):
+    for call in (lambda: write_video(tmp_path / "clip.mp4", video, fps=fps), lambda: show_video(video, fps=fps)):
         with pytest.raises(InputError, match="fps is"):
             call()
     assert files_in(tmp_path) == []
@@ -343,7 +342,7 @@ def test_places_that_cannot_be_written(tmp_path, video, monkeypatch):
     (tmp_path / "taken.mp4").mkdir()
     (tmp_path / "file").write_text("a file, not a folder")
     for path in (tmp_path / "taken.mp4", tmp_path / "file" / "clip.mp4"):
-        with pytest.raises(InputError, match="Cannot write"):
+        with pytest.raises(InputError, match="cannot write"):
             write_video(path, video[:1])
 
     def refuse(*_):
@@ -377,11 +376,11 @@ def test_interrupted_writing_leaves_the_old_file(tmp_path, video, monkeypatch, s
 
 
 def test_bad_files_to_read(tmp_path):
-    with pytest.raises(InputError, match="There is no"):
+    with pytest.raises(InputError, match="there is no"):
         read_video(tmp_path / "none.mp4")
     for name in ("text.mp4", "text.gif", "text.webp"):
         (tmp_path / name).write_text("not a video")
-        with pytest.raises(InputError, match="Cannot read"):
+        with pytest.raises(InputError, match="cannot read"):
             read_video(tmp_path / name)
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="no frames"):
@@ -424,8 +423,8 @@ def test_boxes_scale_with_the_video(video, scene):
     boxes = true_boxes(scene, 128)
     assert draw_boxes(video, boxes, scale=2).shape == (8, 3, 256, 256)
     grey = torch.full((1, 3, 50, 50), 0.5)
-    drawn = draw_boxes(grey, torch.tensor([[[10.0, 10, 40, 40]]]), paths=False, colours=["#ff0000"], scale=4)
-    assert (drawn[0, 0] - drawn[0, 1])[:, 40].max() > 0.5  # a vertical line at 4 x 10
+    drawn = draw_boxes(grey, torch.tensor([[[10.0, 10, 40, 40]]]), paths=False, scale=4)
+    assert (drawn[0, 0] - drawn[0, 1])[:, 40].max() > 0.4  # a vertical line at 4 x 10
     assert (drawn[0, 0] - drawn[0, 1])[60:100, 60:100].max() < 0.01
 
 
@@ -444,8 +443,6 @@ def test_bad_boxes(video, as_a_user):
             draw_boxes(video, bad)
     with pytest.raises(InputError, match="NaN"):
         draw_boxes(video, torch.full((1, 8, 4), float("nan")))
-    with pytest.raises(InputError, match="colour"):
-        draw_boxes(video, torch.zeros(1, 8, 4), colours=["octarine"])
 
 
 def test_side_by_side_keeps_the_videos_and_adds_labels(video):
@@ -483,7 +480,7 @@ def test_side_by_side_bad_input(video):
 
 
 def test_html_carries_the_whole_video(tmp_path, video):
-    page = to_html(video, fps=5)
+    page = show_video(video, fps=5).data
     for word in ("autoplay", "loop", "muted", "playsinline", "image-rendering: pixelated", 'width="384"'):
         assert word in page
     data = re.search(r'src="data:video/mp4;base64,([A-Za-z0-9+/=]+)"', page).group(1)
@@ -495,16 +492,12 @@ def test_html_carries_the_whole_video(tmp_path, video):
 
 
 def test_html_escapes_its_words(video):
-    page = to_html(video, alt='<script>"', title="a & b", width=200)
+    page = show_video(video, alt='<script>"', title="a & b", width=200).data
     assert "<script>" not in page and "&lt;script&gt;&quot;" in page
     assert "a &amp; b</figcaption>" in page
     assert "<video" in page and 'width="200"' in page
 
 
-def test_show_video_is_a_display_object(video):
-    assert show_video(video, title="t")._repr_html_() == to_html(video, title="t")
-
-
 def test_html_bad_width(video):
     with pytest.raises(InputError, match="width is 0"):
-        to_html(video, width=0)
+        show_video(video, width=0)

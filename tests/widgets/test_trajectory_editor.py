@@ -9,17 +9,18 @@ import torch
 from PIL import Image
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.diagnosis.path_faults import FULL_SPEED
 from sgi2v_lab.images.read import read_image
 from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.camera import CAMERA_MOVES, is_camera, with_camera
 from sgi2v_lab.trajectories.files import load_trajectories
 from sgi2v_lab.trajectories.geometry import EASINGS
 from sgi2v_lab.trajectories.json_format import to_json
 from sgi2v_lab.trajectories.trajectory import Trajectory
 from sgi2v_lab.widgets.bundle import STATIC, script
-from sgi2v_lab.widgets.camera_moves import CAMERA_MOVES, is_camera, with_camera
 from sgi2v_lab.widgets.exchange import Uploads, to_download
 from sgi2v_lab.widgets.pictures import LOSSLESS_UP_TO, encoded
-from sgi2v_lab.widgets.remarks import FULL_SPEED, remarks_on
+from sgi2v_lab.widgets.remarks import remarks_on
 from sgi2v_lab.widgets.trajectory_editor import TrajectoryEditor
 
 SIZE = (320, 192)
@@ -112,7 +113,7 @@ def test_undo_and_redo_walk_the_same_way_back(editor):
 def test_selection_and_frame_stay_within_what_there_is(editor):
     editor.trajectories = BOTH
     editor.selected, editor.frame = 1, 7
-    editor.trajectories = BOTH.without(1)
+    editor.trajectories = Trajectories(BOTH.image_size, BOTH.trajectories[:1])
     editor.num_frames = 5
     assert (editor.selected, editor.frame) == (0, 4)
     assert TrajectoryEditor(picture(), BOTH, selected=1).selected == 1

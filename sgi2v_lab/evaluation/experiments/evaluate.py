@@ -36,7 +36,6 @@ from sgi2v_lab.evaluation.tasks.strips import read_strip
 from sgi2v_lab.files import write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
-from sgi2v_lab.quiet import quiet_libraries
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.video import write_video
 
@@ -250,7 +249,6 @@ class _Source:
     weights: str
 
     def __call__(self) -> Model:
-        quiet_libraries()
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
         model = load_model(self.name, self.device, self.dtype)

@@ -65,7 +65,7 @@ def unpack(checkpoint: Path, run: Path) -> None:
             raise InputError(f"{run} already has a {stage}.pt; give a new folder")
     if not (checkpoint / "model_index.json").is_file():
         raise InputError(f"{checkpoint} is no exported pipeline: it has no model_index.json")
-    pipeline = StableVideoDiffusionPipeline.from_pretrained(checkpoint, torch_dtype=torch.float32)
+    pipeline = StableVideoDiffusionPipeline.from_pretrained(checkpoint, dtype=torch.float32)
     denoiser = Denoiser()
     denoiser.unet.load_state_dict(pipeline.unet.state_dict())
     denoiser.image_encoder.load_state_dict(pipeline.image_encoder.state_dict())

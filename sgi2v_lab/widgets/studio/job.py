@@ -16,13 +16,15 @@ import torch
 import traitlets
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.diagnosis import Diagnosis, JudgedVideo, judge
+from sgi2v_lab.evaluation.diagnosis.finding import Unjudged
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run, generate_steps
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.widgets.threads import TURN
 
-__all__ = ["IDLE", "Background", "Job", "Progress", "Stopped", "plain_sentence"]
+__all__ = ["IDLE", "Background", "Job", "Progress", "Stopped", "diagnosed", "plain_sentence"]
 
 FORWARD, BACKWARD = 1.0, 2.0  # a backward pass costs about two forward ones
 IDLE = {"state": "idle", "stage": "", "step": 0, "steps": 0, "fraction": 0.0, "seconds_left": None}
@@ -46,27 +48,16 @@ class Progress:
 
 @dataclass
 class Job:
-    """One press of the button: a video with control, if there are trajectories, and one without, if asked for.
-
-    Attributes:
-        model: from `load_model`.
-        image: the picture.
-        trajectories: in its pixels; an empty set generates without control only.
-        settings: hyperparameters.
-        seed: random seed, the same for both videos.
-        fit: as in `generate`.
-        uncontrolled: True to make the video without control too; or a `Run` that is still good; or False.
-        tell: is called with every `Progress`, from the thread that runs the job.
-    """
+    """One press of the button: a video with control, if there are trajectories, and one without, if asked for."""
 
     model: Model
     image: PIL.Image.Image
-    trajectories: Trajectories
+    trajectories: Trajectories  # in pixels of the image; none: only without control
     settings: Settings
-    seed: int = 817
-    fit: str = "stretch"
-    uncontrolled: bool | Run = True
-    tell: Callable[[Progress], object] = lambda _: None
+    seed: int = 817  # of both videos
+    fit: str = "stretch"  # as in `generate`
+    uncontrolled: bool | Run = True  # whether to make the video without control too; or a `Run` that is still good
+    tell: Callable[[Progress], object] = lambda _: None  # is called from the thread that runs the job
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
@@ -141,18 +132,23 @@ class Job:
             hook.remove()
 
 
+def diagnosed(job: Job, controlled: Run | None, uncontrolled: Run | None) -> Diagnosis:
+    """Judge what a job made: the video with control beside the one without; or that one, if it is alone."""
+    try:
+        if controlled is None:
+            return judge(JudgedVideo.of_run(uncontrolled, model=job.model))
+        return judge(JudgedVideo.of_run(controlled, uncontrolled, trajectories=job.trajectories, model=job.model))
+    except InputError as error:  # a video is worth keeping even where it cannot be judged
+        return Diagnosis((), (Unjudged("all", str(error)),))
+
+
 class Background(traitlets.HasTraits):
-    """Something that does one thing at a time, in a thread of its own, and says in traits how it goes.
+    """Something that does one thing at a time, in a thread of its own, and says in traits how it goes."""
 
-    Attributes:
-        error: what went wrong, in a sentence; empty if nothing.
-        failure: the exception behind it, or None.
-    """
-
-    error = traitlets.Unicode("").tag(sync=True)
+    error = traitlets.Unicode("").tag(sync=True)  # what went wrong, in a sentence; empty if nothing
     _job = traitlets.Dict(IDLE).tag(sync=True)  # "state" and the fields of `Progress`
 
-    failure: Exception | None = None
+    failure: Exception | None = None  # behind the error
     _thread: threading.Thread | None = None
     _current: Job | None = None
 

@@ -1,6 +1,6 @@
 """The Studio's gallery: runs kept in a folder, with all that is needed to compare them and to open them again.
 
-Each run has a folder of its own, there whole or not at all:
+Each run has a folder of its own, which is complete or not there at all:
 
     run.json            settings, seed, model, losses, ObjMC, seconds, boxes; see `RunRecord`
     picture.png         as the user gave it
@@ -12,16 +12,18 @@ Each run has a folder of its own, there whole or not at all:
 """
 
 import base64
-import json
 import math
 import secrets
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import PIL.Image
+import PIL.ImageOps
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis import Diagnosis
@@ -29,22 +31,22 @@ from sgi2v_lab.evaluation.metrics import objmc
 from sgi2v_lab.files import result_folder, write_record
 from sgi2v_lab.images.read import read_image, to_pil
 from sgi2v_lab.pipeline import Run
+from sgi2v_lab.plots.style import styled
 from sgi2v_lab.settings import Settings, renamed_settings
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories
 from sgi2v_lab.video import write_video
-from sgi2v_lab.widgets.studio.diagnosis import evidence
 
 __all__ = ["Gallery", "RunRecord", "finite"]
 
 COMFORTABLE = 512  # pixels; smaller videos are enlarged by a whole factor that stays within it
 THUMBNAIL = 192  # pixels, its longer side
-KIND = "studio run"
 
 
-@dataclass(frozen=True)
-class RunRecord:
+class RunRecord(BaseModel):
     """What run.json says; plain values."""
+
+    model_config = ConfigDict(frozen=True)
 
     id: str  # the folder's name
     created: str  # ISO 8601, UTC
@@ -55,12 +57,12 @@ class RunRecord:
     picture: tuple[int, int]  # (width, height) in pixels
     boxes: list  # [box][frame] x0, y0, x1, y1 in pixels of the video; empty without control
     colours: list  # of the boxes, None for the palette's
-    losses: dict = field(default_factory=dict)  # control step -> loss before each iteration
-    objmc: dict = field(default_factory=dict)  # "controlled" and "uncontrolled", in pixels of the video
+    losses: dict = {}  # control step -> loss before each iteration
+    objmc: dict = {}  # "controlled" and "uncontrolled", in pixels of the video
     tracker: str = ""  # that ObjMC was measured with
-    diagnosis: dict = field(default_factory=dict)  # as `Diagnosis.to_dict`; empty for runs that were never judged
+    diagnosis: dict = {}  # as `Diagnosis.to_dict`; empty for runs that were never judged
     seconds: float = 0.0  # denoising and the rest, of the video with control if there is one
-    kind: str = KIND
+    kind: Literal["studio run"]
 
     @property
     def last_loss(self) -> float | None:
@@ -89,21 +91,15 @@ class Gallery:
 
     def record(self, run_id: str) -> RunRecord:
         """One run; InputError if there is none of that name, or its run.json is none of this gallery's."""
-        path = self._path(run_id) / "run.json"
         try:
-            read = json.loads(path.read_text(encoding="utf-8"))
-            if read.get("kind") != KIND:
-                raise KeyError("kind")
-            fields = {name: read[name] for name in RunRecord.__dataclass_fields__ if name != "diagnosis"}
-            fields["diagnosis"] = read.get("diagnosis", {})  # runs of earlier versions have none
-            fields["picture"] = tuple(fields["picture"])
-            with suppress(InputError):  # a run with a setting that is gone can be watched, but not opened again
-                fields["settings"] = renamed_settings(fields["settings"])
-            return RunRecord(**fields)
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            record = RunRecord.model_validate_json((self._path(run_id) / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
             raise InputError(
                 f"there is no run {run_id!r} in {self.folder}, or its run.json is damaged; choose another"
             ) from error
+        with suppress(InputError):  # a run with a setting that is gone can be watched, but not opened again
+            return record.model_copy(update={"settings": renamed_settings(record.settings)})
+        return record
 
     def add(
         self,
@@ -152,6 +148,7 @@ class Gallery:
             tracker=next((one.tracker for one in measured.values()), ""),
             diagnosis={} if diagnosis is None else diagnosis.to_dict(),
             seconds=round(sum(run.seconds.values()), 2),
+            kind="studio run",
         )
         with result_folder(self.folder / record.id) as part:
             picture.save(part / "picture.png")
@@ -160,10 +157,12 @@ class Gallery:
             for name, one in made.items():
                 scale = max(1, COMFORTABLE // one.video.shape[-1])
                 write_video(part / f"{name}.mp4", one.video, one.settings.fps, scale=scale, smooth=True)
-            _thumbnail(run).save(part / "thumbnail.jpg", quality=88)
-            for name, content in evidence(diagnosis).items() if diagnosis is not None else ():
+            last = to_pil(run.video[-1].clamp(0, 1))
+            small = PIL.ImageOps.contain(last, (THUMBNAIL, THUMBNAIL), PIL.Image.Resampling.LANCZOS)
+            small.save(part / "thumbnail.jpg", quality=88)
+            for name, content in _evidence(diagnosis).items() if diagnosis is not None else ():
                 (part / name).write_bytes(content)
-            write_record(part, asdict(record))
+            write_record(part, record.model_dump())
         return self.record(record.id)
 
     def videos(self, run_id: str) -> dict[str, bytes]:
@@ -182,14 +181,10 @@ class Gallery:
                 "seed": record.seed,
                 "objects": len(record.boxes),
                 "objmc": record.objmc.get("controlled"),
-                "thumbnail": self.thumbnail(record.id),
+                "thumbnail": _address(self._path(record.id) / "thumbnail.jpg", "jpeg"),
             }
             for record in self.records()
         ]
-
-    def thumbnail(self, run_id: str) -> str:
-        """The thumbnail as an address that a page can show; empty if it is gone."""
-        return _address(self._path(run_id) / "thumbnail.jpg", "jpeg")
 
     def diagnosis(self, run_id: str) -> dict:
         """What went wrong in a run, as `Diagnosis.to_dict`, each finding with its picture's address as "picture".
@@ -218,7 +213,7 @@ class Gallery:
 
     def _path(self, run_id: str) -> Path:
         if not run_id or Path(run_id).name != run_id or run_id in (".", ".."):
-            raise InputError(f"{run_id!r} is no run's name; expected one such as '20250131-120000-000-ab12'")
+            raise InputError(f"{run_id!r} is no run's name: expected one such as '20250131-120000-000-ab12'")
         return self.folder / run_id
 
 
@@ -234,8 +229,14 @@ def _address(picture: Path, kind: str) -> str:
     return f"data:image/{kind};base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
 
 
-def _thumbnail(run: Run) -> PIL.Image.Image:
-    picture = to_pil(run.video[-1].clamp(0, 1))
-    factor = THUMBNAIL / max(picture.size)
-    size = tuple(max(1, round(side * factor)) for side in picture.size)
-    return picture.resize(size, PIL.Image.Resampling.LANCZOS)
+def _evidence(diagnosis: Diagnosis) -> dict[str, bytes]:
+    """The findings' pictures as PNG files, by name: "finding-0.png" belongs to the first finding."""
+    files = {}
+    for index, finding in enumerate(diagnosis):
+        if finding.drawing is None:
+            continue
+        content = BytesIO()
+        with styled():
+            finding.plot().savefig(content, format="png", dpi=110)
+        files[f"finding-{index}.png"] = content.getvalue()
+    return files

@@ -26,9 +26,8 @@ from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.studio.diagnosis import diagnosed
 from sgi2v_lab.widgets.studio.fields import groups, usable_presets
-from sgi2v_lab.widgets.studio.job import Background, Job, Progress, plain_sentence
+from sgi2v_lab.widgets.studio.job import Background, Job, Progress, diagnosed, plain_sentence
 from sgi2v_lab.widgets.studio.pictures import SAMPLES, drawn_scene, sample_picture
 from sgi2v_lab.widgets.studio.runs import Gallery, finite
 from sgi2v_lab.widgets.threads import TURN
@@ -41,25 +40,19 @@ class Studio(Background, TrajectoryEditor):
     """Draw, set, generate, look, compare; everything that `TrajectoryEditor` has, and more.
 
     Attributes:
-        settings: the `Settings` of the next run; can be set.
-        seed: random seed of the next run.
-        compare: whether the next run also makes the video without control.
         model: the loaded `Model`.
-        run: the last `Run` with control, or None. Observable: `studio.observe(f, "run")`.
-        uncontrolled: the last `Run` without control, or None.
         diagnosis: what went wrong in the last run, or None.
         gallery: the `Gallery` of all runs kept.
-        error: what went wrong with the last thing asked for, in a sentence; empty if nothing.
     """
 
     _esm = script("studio.js")
     _css = style("common.css", "trajectory_editor.css", "studio.css", "diagnosis.css")
 
-    settings = traitlets.Instance(Settings)
-    run = traitlets.Instance(Run, allow_none=True)
-    uncontrolled = traitlets.Instance(Run, allow_none=True)
-    seed = traitlets.Int(817, min=0, max=2**53 - 1).tag(sync=True)
-    compare = traitlets.Bool(True).tag(sync=True)
+    settings = traitlets.Instance(Settings)  # of the next run
+    run = traitlets.Instance(Run, allow_none=True)  # the last one with control
+    uncontrolled = traitlets.Instance(Run, allow_none=True)  # the last one without control
+    seed = traitlets.Int(817, min=0, max=2**53 - 1).tag(sync=True)  # of the next run
+    compare = traitlets.Bool(True).tag(sync=True)  # whether the next run also makes the video without control
 
     _values = traitlets.Dict().tag(sync=True)  # the settings, as JSON has them
     _defaults = traitlets.Dict().tag(sync=True)  # the model's
@@ -293,5 +286,5 @@ class Studio(Background, TrajectoryEditor):
     def _send_run(self, run_id: str) -> None:
         record, videos = self.gallery.record(run_id), self.gallery.videos(run_id)
         more = {"last_loss": record.last_loss, "diagnosis": self.gallery.diagnosis(run_id)}
-        about = {**vars(record), **more, "model": Path(record.model).name}
+        about = {**record.model_dump(), **more, "model": Path(record.model).name}
         self.send({"kind": "run", "id": run_id, "record": about, "videos": list(videos)}, list(videos.values()))
