@@ -1,7 +1,6 @@
 """All data sets by name, and what one of them holds."""
 
 import inspect
-from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from sgi2v_lab.evaluation.datasets.masked_videos import Davis, VIPSeg
 from sgi2v_lab.evaluation.datasets.sample import Dataset
 from sgi2v_lab.evaluation.datasets.videos import Kinetics, Videos
 
-__all__ = ["DATASETS", "dataset_card", "describe", "open_dataset"]
+__all__ = ["DATASETS", "dataset_card", "open_dataset"]
 
 DATASETS: dict[str, type[Dataset]] = {
     each.kind: each for each in (Benchmark, Examples, VIPSeg, Davis, Kinetics, AVA, Videos)
@@ -41,29 +40,6 @@ def open_dataset(
 def dataset_card(name: str) -> str:
     """What a data set is, where to get it, under which terms, how its folder looks, and its own options."""
     return inspect.getdoc(_chosen(name)) or ""
-
-
-def describe(dataset: Dataset, most: int | None = None) -> dict[str, object]:
-    """Read a data set through, or its first `most` samples, and count.
-
-    Returns:
-        "samples" and "missing", by its list; "read", of which "usable"; "broken" (name -> what is wrong); and of the
-        usable ones "boxes" and "dropped" (reason -> objects left out).
-    """
-    broken: dict[str, str] = {}
-    dropped: Counter[str] = Counter()
-    names, boxes = dataset.names[:most], 0
-    for name in names:
-        try:
-            sample = dataset.load(name)
-        except InputError as error:
-            broken[name] = str(error)
-            continue
-        boxes += len(sample.trajectories)
-        dropped.update(sample.meta["dropped"])
-    counts = {"samples": len(dataset), "missing": len(dataset.missing), "read": len(names)}
-    found = {"broken": broken, "boxes": boxes, "dropped": dict(dropped)}
-    return {**counts, "usable": len(names) - len(broken), **found}
 
 
 def _chosen(name: str) -> type[Dataset]:

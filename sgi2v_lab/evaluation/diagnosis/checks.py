@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from matplotlib.figure import Figure
 
+from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis.finding import SEVERITIES, SIZE, Finding, Found, Unjudged
-from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
+from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo, by_purpose
 from sgi2v_lab.evaluation.diagnosis.objects import objects
 from sgi2v_lab.evaluation.diagnosis.picture import background, burnt, detail, first_frame, flicker
 from sgi2v_lab.evaluation.diagnosis.recipe import control, layers, loss, paths
@@ -127,4 +128,10 @@ def diagnose(
     Raises:
         InputError: Trajectories or a video of another run.
     """
-    return judge(JudgedVideo.of_run(run, uncontrolled, trajectories=trajectories, model=model))
+    known = {"boxes": run.boxes}
+    if trajectories is not None and run.boxes is not None:
+        if len(trajectories) != len(run.boxes):
+            raise InputError(f"got {len(trajectories)} trajectories for a run with {len(run.boxes)}; give its own")
+        known = by_purpose(trajectories, run.boxes)
+    known |= {"image": run.image, "settings": run.settings, "losses": run.losses, "sigmas": run.sigmas, "model": model}
+    return judge(JudgedVideo(run.video, uncontrolled=None if uncontrolled is None else uncontrolled.video, **known))

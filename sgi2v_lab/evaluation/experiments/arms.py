@@ -5,7 +5,7 @@ from typing import Any
 
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.experiments.grid import Claim, Grid, Variant
+from sgi2v_lab.evaluation.experiments.grid import Claim, Grid
 from sgi2v_lab.evaluation.experiments.plan import TRUTH, Arm, PlannedClaim, PlannedQuestion
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
@@ -40,11 +40,11 @@ def plan_arms(
     questions = []
     for question in grid.questions:
         names = list(dict.fromkeys([*wanted, *question.methods]))
-        variants = grid.variants(question, own)
-        rows = [Variant(METHODS[name].title, "method", variants[0].changes, name) for name in names]
+        base, *others = grid.arms(question, own)
+        rows = [_method(name, base) for name in names]
         if not alone:
-            rows = [row for row in rows if row.method != "sgi2v"] + list(variants)
-        found = [arm for row in rows for arm in _arms_of(row, variants[0], "none" in names)]
+            rows = [*(row for row in rows if row.method != "sgi2v"), base, *others]
+        found = [arm for row in rows for arm in _with_plain(row, base, "none" in names)]
         for arm in found:
             _check(arm, own, model)
             arms.setdefault(arm.label, arm)
@@ -69,16 +69,21 @@ def reference_of(arms: Iterable[Arm]) -> str:
     return methods.get("sgi2v") or (others[-1] if others else methods["none"])
 
 
-def _arms_of(row: Variant, base: Variant, with_plain: bool) -> list[Arm]:
-    """A row's arm; before it, where the row's settings ask for one, its own arm without control."""
-    arms, plain = [], NO_CONTROL if with_plain and row.method != "none" else None
-    shared = {name: value for name, value in row.changes.items() if name not in CONTROL_FIELDS}
-    if plain and (row.dtype or any(base.changes.get(name, row) != value for name, value in shared.items())):
-        plain = f"{NO_CONTROL}, {row.label}"
-        arms.append(Arm(label=plain, group="method", method="none", changes=shared, dtype=row.dtype))
-    source = METHODS[row.method].source if row.group == "method" else None
-    about = {"group": row.group, "method": row.method, "changes": row.changes, "dtype": row.dtype}
-    return [*arms, Arm(label=row.label, source=source, plain=plain, **about)]
+def _method(name: str, base: Arm) -> Arm:
+    method = METHODS[name]
+    return Arm(label=method.title, group="method", method=name, changes=base.changes, source=method.source)
+
+
+def _with_plain(arm: Arm, base: Arm, wanted: bool) -> list[Arm]:
+    """An arm that names its arm without control; before it, where its settings ask for one of its own, that one."""
+    if not wanted or arm.method == "none":
+        return [arm]
+    shared = {name: value for name, value in arm.changes.items() if name not in CONTROL_FIELDS}
+    if arm.dtype or any(base.changes.get(name, arm) != value for name, value in shared.items()):
+        label = f"{NO_CONTROL}, {arm.label}"
+        plain = [Arm(label=label, group="method", method="none", changes=shared, dtype=arm.dtype)]
+        return [*plain, arm.model_copy(update={"plain": label})]
+    return [arm.model_copy(update={"plain": NO_CONTROL})]
 
 
 def _claim(claim: Claim, grid: Grid, own: Settings, labels: Mapping[tuple, str]) -> PlannedClaim:

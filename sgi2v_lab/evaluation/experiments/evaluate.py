@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,15 +19,7 @@ from sgi2v_lab.evaluation.datasets.registry import open_dataset
 from sgi2v_lab.evaluation.datasets.sample import Dataset
 from sgi2v_lab.evaluation.experiments.arms import plan_arms, reference_of
 from sgi2v_lab.evaluation.experiments.grid import BASE, Grid, preset_grid, read_grid
-from sgi2v_lab.evaluation.experiments.plan import (
-    PLAN,
-    TASKS,
-    TRUTH,
-    Arm,
-    Plan,
-    PlannedQuestion,
-    PlannedTask,
-)
+from sgi2v_lab.evaluation.experiments.plan import PLAN, TASKS, TRUTH, Arm, Plan, PlannedQuestion, PlannedTask
 from sgi2v_lab.evaluation.experiments.video_task import VideoTask
 from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, task_key
@@ -46,6 +38,7 @@ with needs("evaluation"):
 __all__ = ["BENCHMARK_CATEGORIES", "evaluate", "fingerprint"]
 
 BENCHMARK_CATEGORIES = ("single", "two", "pinned", "pan")  # those that the toy is made for, with true clips
+TYPED = {"categories": "category", "how": "fit"}  # a data set's options that the command calls otherwise
 
 
 def evaluate(
@@ -111,35 +104,31 @@ def evaluate(
     # a grid may vary the size of the picture
     opened = cache(lambda size, frames: open_dataset(data, folder, size=size, num_frames=frames, **options))
     found = _samples(opened((base.width, base.height), loaded.latent_shape(base)[0]), samples)
-    weights: dict[str, str] = {}
-    pairs: dict[str | None, list[tuple[PlannedTask, VideoTask]]] = {}  # by precision
     models = {arm.dtype: load_model(model, device, arm.dtype) if arm.dtype else loaded for arm in arms}
-    for precision, used in models.items():
-        weights[precision or "default"] = digest = fingerprint(used)
-        pairs[precision] = [
-            pair
-            for arm in arms
-            if arm.dtype == precision
-            for pair in _tasks_of(arm, own, used, opened, _asked_of(arm, questions, found), seeds, digest)
-        ]
+    weights = {precision: fingerprint(used) for precision, used in models.items()}
+    pairs: dict[str | None, list[tuple[PlannedTask, VideoTask]]] = {precision: [] for precision in models}
+    for arm in arms:
+        asked = _asked_of(arm, questions, found)
+        pairs[arm.dtype] += _tasks_of(arm, own, models[arm.dtype], opened, asked, seeds, weights[arm.dtype])
     planned = [task for some in pairs.values() for task, _ in some]
     if not planned:
         raise InputError(f"there is nothing to evaluate: no sample of the data set {data} is asked for")
     given = {"data": data, "folder": folder, "model": model, "methods": None if methods is None else ",".join(methods)}
-    given |= {"grid": grid, "preset": None if grid else preset, "samples": samples, "seeds": seeds, **_typed(options)}
+    given |= {"grid": grid, "preset": None if grid else preset, "samples": samples, "seeds": seeds}
+    given |= {TYPED.get(name, name): value for name, value in options.items()} | {"device": device, "dtype": dtype}
     plan = Plan(
         title=study.title,
         data=data,
         data_source="drawn scenes, held out of all training" if data == "benchmark" else str(folder),
         model=model,
-        weights=weights,
+        weights={precision or "default": digest for precision, digest in weights.items()},
         seeds=seeds,
         base=base.model_dump(mode="json"),
         arms=[arm for arm in arms if any(arm.label == task.arm for task in planned)],
         reference=reference_of(arms),
         questions=questions,
         tasks=planned,
-        command=command_line("evaluate", given | {"device": device, "dtype": dtype, "out": out}, changes),
+        command=command_line("evaluate", given | {"out": out}, changes),
         machine=describe_machine(device),
     )
     write_text(out / PLAN, plan.model_dump_json(indent=1) + "\n")
@@ -147,12 +136,12 @@ def evaluate(
     for precision, used in models.items():
         # sample by sample, so that a run that is stopped early has whole ones
         some = sorted(pairs[precision], key=lambda pair: (order[pair[0].sample], pair[0].seed))
-        source = _Source(model, device, precision or dtype, weights[precision or "default"])
+        source = _Source(model, device, precision or dtype, weights[precision])
         records = run_tasks(
             [task for _, task in some],
             RecordFolder.at(out / TASKS),
             source.weights,
-            partial(_same, used) if workers == 1 and dask is None else source,
+            (lambda used=used: used) if workers == 1 and dask is None else source,
             workers=workers,
             dask=dask,
             progress=progress,
@@ -173,13 +162,12 @@ def _study(grid: str | Path | None, model: Model, preset: str, changes: Mapping[
 
 # --- samples ---------------------------------------------------------------------------------------------------------
 
-
 Samples = dict[str, tuple[str, bool]]  # name: category, and whether there is a true video
 
 
 def _samples(dataset: Dataset, most: int | None) -> Samples:
     """All samples, or the first ones. Damaged ones stay, so that they are reported."""
-    found = {}
+    found: Samples = {}
     for name in dataset.names[:most]:
         try:
             sample = dataset.load(name)
@@ -227,17 +215,7 @@ def _tasks_of(
             yield PlannedTask(key=key, arm=arm.label, sample=sample, category=category, seed=seed), task
 
 
-def _typed(options: Mapping[str, object]) -> dict[str, object]:
-    """The data set's options by their names on the command line."""
-    names = {"categories": "category", "how": "fit"}
-    return {names.get(name, name): value for name, value in options.items()}
-
-
 # --- the model in workers --------------------------------------------------------------------------------------------
-
-
-def _same(model: Model) -> Model:
-    return model
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.tasks.status import Status, status_of
@@ -14,15 +14,11 @@ PLAN, TASKS = "plan.json", "tasks"  # in an evaluation's folder
 TRUTH = "truth"  # the "method" whose videos are the true ones
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Arm(_Part):
+class Arm(BaseModel, frozen=True):
     """A method with its settings: everything that is compared as one."""
 
     label: str
-    group: str  # "method", or the part of a grid that it comes from
+    group: str  # "method"; or of a grid "base", "product", "setting", or the name of the one setting that is varied
     method: str  # a name in METHODS, or TRUTH
     changes: dict[str, Any] = {}  # to the base's settings
     source: str | None = None  # where the method was published
@@ -30,7 +26,7 @@ class Arm(_Part):
     dtype: str | None = None
 
 
-class PlannedClaim(_Part):
+class PlannedClaim(BaseModel, frozen=True):
     """A difference of means over arms that should be in favour of `better`."""
 
     text: str
@@ -39,7 +35,7 @@ class PlannedClaim(_Part):
     worse: list[str]
 
 
-class PlannedQuestion(_Part):
+class PlannedQuestion(BaseModel, frozen=True):
     """A part of a report: a question, and the arms and categories that answer it."""
 
     ask: str
@@ -50,7 +46,7 @@ class PlannedQuestion(_Part):
     claims: list[PlannedClaim]
 
 
-class PlannedTask(_Part):
+class PlannedTask(BaseModel, frozen=True):
     """One video: its record's key, and what it is of."""
 
     key: str
@@ -65,7 +61,7 @@ class PlannedTask(_Part):
         return f"{self.sample}, seed {self.seed}, {self.arm}"
 
 
-class Plan(_Part):
+class Plan(BaseModel, frozen=True):
     """All that is known before the first video is made."""
 
     title: str

@@ -6,7 +6,7 @@ from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.metrics.measured import check_later
 from sgi2v_lab.shapes import Video
 
-__all__ = ["carried_back", "seen_in_both", "temporal_flickering", "warping_error"]
+__all__ = ["temporal_flickering", "warping_error"]
 
 
 def temporal_flickering(video: Video) -> float:
@@ -49,13 +49,13 @@ def warping_error(video: Video) -> float:
     errors = []
     for t in range(len(frames) - 1):
         forth, back = flow.calc(gray[t], gray[t + 1], None), flow.calc(gray[t + 1], gray[t], None)
-        seen = seen_in_both(forth, carried_back(back, forth))
-        difference = np.square(frames[t] - carried_back(frames[t + 1], forth)).mean(axis=-1)
+        seen = _seen_in_both(forth, _carried_back(back, forth))
+        difference = np.square(frames[t] - _carried_back(frames[t + 1], forth)).mean(axis=-1)
         errors.append(float(difference[seen].mean()) if seen.any() else 1.0)
     return float(np.mean(errors))
 
 
-def carried_back(array: np.ndarray, flow: np.ndarray) -> np.ndarray:
+def _carried_back(array: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """What the array holds where the flow leads, (h, w, channels)."""
     with needs("evaluation"):
         import cv2
@@ -63,7 +63,7 @@ def carried_back(array: np.ndarray, flow: np.ndarray) -> np.ndarray:
     return cv2.remap(array, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def seen_in_both(forth: np.ndarray, back: np.ndarray) -> np.ndarray:
+def _seen_in_both(forth: np.ndarray, back: np.ndarray) -> np.ndarray:
     """Pixels (h, w) whose flow leads into the picture and back to where it began."""
     height, width = forth.shape[:2]
     y, x = np.mgrid[:height, :width] + forth.transpose(2, 0, 1)[::-1]

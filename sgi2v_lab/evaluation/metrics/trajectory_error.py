@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo, centres, check_later, grid_points
-from sgi2v_lab.evaluation.trackers.track import PointTracker, Tracks
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks
 from sgi2v_lab.shapes import Video
 
 __all__ = ["ObjMC", "ctd", "epe", "objmc"]
@@ -32,12 +32,6 @@ class ObjMC:
         distance = (tracks.points - centres(given.asked)).norm(dim=-1)
         means = distance.mean().item(), distance.mean(dim=1), distance.mean(dim=0)
         return cls(*means, tracks, tracks.tracker, size, len(given.video))
-
-    def as_dict(self) -> dict[str, object]:
-        """Plain numbers and lists for JSON."""
-        seen = self.tracks.visible.float().mean().item()
-        found = {"objmc": self.value, "per_object": self.per_object.tolist(), "visible": seen, "tracker": self.tracker}
-        return found | {"resolution": list(self.resolution), "frames": self.frames}
 
 
 def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | PointTracker | None = None) -> ObjMC:

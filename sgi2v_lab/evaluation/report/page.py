@@ -1,14 +1,12 @@
 """The report as one HTML page that needs nothing beside it: no network, no script, no other file."""
 
-from dataclasses import dataclass
-
 from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.experiments.plan import PlannedQuestion
-from sgi2v_lab.evaluation.metrics.published import PUBLISHED, TRACKING, ratio
+from sgi2v_lab.evaluation.metrics.published import PUBLISHED
 from sgi2v_lab.evaluation.metrics.registry import SET_METRICS
 from sgi2v_lab.evaluation.report import charts, strips, wording
-from sgi2v_lab.evaluation.report.claims import Claim, judge
-from sgi2v_lab.evaluation.report.sections import SUMMARY, Cell, definitions, figures_of, summary_table
+from sgi2v_lab.evaluation.report.claims import judge
+from sgi2v_lab.evaluation.report.sections import SUMMARY, definitions, figures_of, summary_table
 from sgi2v_lab.evaluation.report.sets import Sets, set_figures
 from sgi2v_lab.evaluation.report.statistics import compare_all
 from sgi2v_lab.evaluation.report.study import MEASURES, Study
@@ -23,17 +21,6 @@ with needs("evaluation"):
 __all__ = ["page"]
 
 DRAWN = ("objmc", "first_frame_psnr", "box_iou")  # of these the means are drawn, and the curves
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A question of the plan with what was found."""
-
-    question: PlannedQuestion
-    claims: list[Claim]
-    table: list[list[Cell]]
-    missing: list[str]  # measures that were asked for and not taken
-    charts: list[charts.Chart]
 
 
 def page(study: Study, sets: Sets, summary: Summary) -> str:
@@ -56,17 +43,20 @@ def page(study: Study, sets: Sets, summary: Summary) -> str:
         charts=[*charts.intervals(study, DRAWN), *charts.curves(study, DRAWN)],
         same=same,
         best_to_worst=best_to_worst,
-        published=[(row, ratio(row)) for row in PUBLISHED],
-        tracking=TRACKING,
+        published=PUBLISHED,
         definitions=definitions(study, sets),
     )
 
 
-def _answer(study: Study, question: PlannedQuestion) -> Answer:
+def _answer(study: Study, question: PlannedQuestion) -> dict[str, object]:
+    """A question of the plan with what was found."""
     part, names = study.part(question.arms, question.categories), question.measures or SUMMARY
     sets = set_figures(part) if {*names} & {*SET_METRICS} else {}
     taken = [name for name in names if name in MEASURES and figures_of(part, name, sets=sets)]
-    drawn = [*charts.intervals(part, taken), *charts.curves(part, taken)]
-    table = summary_table(part, taken, sets, part.categories if len(part.categories) > 1 else [None])
-    missing = [name for name in question.measures if name not in taken]
-    return Answer(question, [judge(part, claim) for claim in question.claims], table, missing, drawn)
+    return {
+        "question": question,
+        "claims": [judge(part, claim) for claim in question.claims],
+        "table": summary_table(part, taken, sets, part.categories if len(part.categories) > 1 else [None]),
+        "missing": [name for name in question.measures if name not in taken],
+        "charts": [*charts.intervals(part, taken), *charts.curves(part, taken)],
+    }

@@ -111,10 +111,9 @@ def results_table(study: Study) -> pyarrow.Table:
     return pyarrow.Table.from_pylist(rows, pyarrow.schema(fields))
 
 
-def write_tables(study: Study, folder: Path) -> tuple[Path, Path]:
-    """Write results.csv and results.parquet, and return their paths. InputError where they cannot be written."""
-    table, paths = results_table(study), (folder / "results.csv", folder / "results.parquet")
-    for path, write in zip(paths, (pyarrow.csv.write_csv, pyarrow.parquet.write_table), strict=True):
-        with whole_file(path) as temporary:
+def write_tables(study: Study, folder: Path) -> None:
+    """Write results.csv and results.parquet. InputError where they cannot be written."""
+    table = results_table(study)
+    for name, write in {"csv": pyarrow.csv.write_csv, "parquet": pyarrow.parquet.write_table}.items():
+        with whole_file(folder / f"results.{name}") as temporary:
             write(table, temporary)
-    return paths

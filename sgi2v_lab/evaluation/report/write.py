@@ -6,9 +6,7 @@ from pathlib import Path
 from sgi2v_lab.evaluation.report.page import page
 from sgi2v_lab.evaluation.report.sets import set_figures
 from sgi2v_lab.evaluation.report.study import read_study
-from sgi2v_lab.evaluation.report.tables import summarize, write_tables
-from sgi2v_lab.evaluation.report.targets import Target
-from sgi2v_lab.evaluation.report.verdict import Verdict
+from sgi2v_lab.evaluation.report.tables import Summary, summarize, write_tables
 from sgi2v_lab.files import write_text
 
 __all__ = ["Report", "write_report"]
@@ -16,17 +14,10 @@ __all__ = ["Report", "write_report"]
 
 @dataclass(frozen=True)
 class Report:
-    """What was written, and what it says first."""
+    """The page that was written, and what summary.json beside it says."""
 
     html: Path
-    csv: Path
-    parquet: Path
-    summary: Path
-    verdict: Verdict
-    targets: list[Target]
-    videos: int
-    failed: int
-    unfinished: int
+    summary: Summary
 
 
 def write_report(folder: str | Path, out: str | Path | None = None, reference: str | None = None) -> Report:
@@ -38,7 +29,6 @@ def write_report(folder: str | Path, out: str | Path | None = None, reference: s
     out = Path(folder if out is None else out)
     sets = set_figures(study)
     said = summarize(study, sets)
-    csv, parquet = write_tables(study, out)
-    summary = write_text(out / "summary.json", said.model_dump_json(indent=1) + "\n")
-    html = write_text(out / "report.html", page(study, sets, said))
-    return Report(html, csv, parquet, summary, said.verdict, said.targets, said.videos, said.failed, said.unfinished)
+    write_tables(study, out)
+    write_text(out / "summary.json", said.model_dump_json(indent=1) + "\n")
+    return Report(write_text(out / "report.html", page(study, sets, said)), said)

@@ -4,6 +4,9 @@ Drawn scenes are those of `sample_scene`, at seeds from `HELD_OUT` on, that sati
 lists these seeds, so that the benchmark never changes; `find_seeds` finds them again.
 
 Photographs show the real world and are in no training set. They have target boxes, but no true video.
+
+The category "training" is not held out, so that settings can be searched without looking at the benchmark. Its scenes
+satisfy the conditions of "single", "two" and "pinned" in turn.
 """
 
 import math
@@ -16,7 +19,7 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.scenes.photographs import PHOTOGRAPHS
-from sgi2v_lab.evaluation.scenes.variations import VARIATIONS, crowd, vary_path
+from sgi2v_lab.evaluation.scenes.variations import PATHS, TRAINING, VARIATIONS, crowd, vary_path
 from sgi2v_lab.images.photographs import read_photograph
 from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.toy.training.data import HELD_OUT
@@ -60,13 +63,6 @@ class BenchmarkScene:
             return f"photo-{PHOTOGRAPHS[self.seed].name}"
         return f"{self.category}-{self.seed}"
 
-    @property
-    def title(self) -> str:
-        """The title under a picture."""
-        if self.category == "photo":
-            return f"{PHOTOGRAPHS[self.seed].shows} ({PHOTOGRAPHS[self.seed].name.replace('_', ' ')})"
-        return f"scene {self.seed}"
-
     def scene(self, num_frames: int) -> Scene | None:
         """The drawn scene; None for photographs."""
         return None if self.category == "photo" else _scene(self.category, self.seed, num_frames)
@@ -74,8 +70,8 @@ class BenchmarkScene:
     def clip(self, size: tuple[int, int], num_frames: int) -> Video | None:
         """The true video, (num_frames, 3, height, width) in 0..1; None for photographs and for invented paths."""
         scene = self.scene(num_frames)
-        drawn = scene is not None and (self.category in CATEGORIES or _count(self.category))
-        return _resized(render(scene, max(size)), size) if drawn else None
+        invented = scene is None or self.category in PATHS
+        return None if invented else _resized(render(scene, max(size)), size)
 
     def first_frame(self, size: tuple[int, int], num_frames: int) -> Image:
         """The picture that the video starts with, (3, height, width) in 0..1."""
@@ -126,7 +122,7 @@ def benchmark_scenes(categories: Iterable[str] | None = None, most: int | None =
     if most is not None and most < 1:
         raise InputError(f"the number of scenes of each category is {most}, but must be at least 1")
     seeds = {name: range(CROWDS) if _count(name) else SEEDS["single"] for name in VARIATIONS}
-    seeds |= {**SEEDS, "photo": range(len(PHOTOGRAPHS))}
+    seeds |= {**SEEDS, "training": TRAINING, "photo": range(len(PHOTOGRAPHS))}
     return tuple(BenchmarkScene(name, seed) for name in known if name in wanted for seed in list(seeds[name])[:most])
 
 
@@ -179,9 +175,9 @@ def _asked(category: str, scene: Scene) -> Boxes:
     if category == "pan":
         return _background_boxes(scene)
     boxes = true_boxes(scene, 1)
-    if category in VARIATIONS:
-        return boxes[:count] if (count := _count(category)) else vary_path(category, boxes)
-    return boxes
+    if category in PATHS:
+        return vary_path(category, boxes)
+    return boxes[: _count(category) or None]
 
 
 def _background_boxes(scene: Scene) -> Boxes:

@@ -11,7 +11,6 @@ write the same record.
 import errno
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.tasks.strips import write_strip
@@ -32,9 +31,8 @@ with needs("evaluation"):
 
 __all__ = ["VERSION", "Found", "Record", "RecordFolder", "State", "task_key"]
 
-VERSION = 3  # of what tasks do; raise it when that changes, so that old results are not used
+VERSION = 4  # of what tasks do; raise it when that changes, so that old results are not used
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-LITTER = re.compile(r"\.?([0-9a-f]{20})(\.lock|\.[0-9a-f]{8}\.(json|png))")
 
 
 class State(StrEnum):
@@ -46,10 +44,8 @@ class State(StrEnum):
     ABSENT = "absent"
 
 
-class Record(BaseModel):
+class Record(BaseModel, frozen=True):
     """What became of a task: a result, or an error."""
-
-    model_config = ConfigDict(frozen=True)
 
     key: str
     version: int = VERSION
@@ -148,24 +144,24 @@ class RecordFolder:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Claim a task for the block; yields False if another process or thread has it."""
+        """Claim a task for the block, and remove what a killed process left of it; False if somebody else has it."""
         lock = FileLock(self.path / f"{key}.lock", timeout=0)
-        held = mine = False
         try:
             lock.acquire()
-            held = mine = True
         except Timeout:
-            pass
+            yield False
+            return
         except NotImplementedError:
-            mine = True
+            pass
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise self._full(error) from error
-            mine = True
         try:
-            yield mine
+            for litter in self.path.glob(f".{key}.*") if lock.is_locked else ():
+                litter.unlink(missing_ok=True)
+            yield True
         finally:
-            if held:
+            if lock.is_locked:
                 with suppress(OSError):  # while it is still held, so that nobody else's is removed
                     (self.path / f"{key}.lock").unlink()
                 lock.release()
@@ -182,13 +178,6 @@ class RecordFolder:
             return not free
 
     def tidy(self) -> None:
-        """Remove what killed processes left behind: temporary files and locks without a holder."""
-        litter: dict[str, list[Path]] = {}
-        for path in self.path.iterdir():
-            if found := LITTER.fullmatch(path.name):
-                litter.setdefault(found[1], []).append(path)
-        for key, paths in litter.items():
-            with self.claim(key) as mine:
-                for path in paths if mine else ():
-                    if path.suffix != ".lock":  # which goes with the claim
-                        path.unlink(missing_ok=True)
+        """Remove what killed processes left behind."""
+        for lock in self.path.glob("*.lock"):
+            self.claimed(lock.stem)

@@ -1,7 +1,7 @@
 """The state of an evaluation, from its files alone: no model is loaded, and a running one is not disturbed."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -25,10 +25,6 @@ class Status:
     seconds_left: float | None  # with as many workers as now; None if no process is running or none is finished
     failures: tuple[str, ...]  # "task: error"
     damages: tuple[str, ...]  # "task: what is wrong"
-
-    def as_dict(self) -> dict[str, object]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def status_of(folder: Path, names: dict[str, str]) -> Status:

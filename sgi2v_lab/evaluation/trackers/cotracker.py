@@ -5,7 +5,6 @@ Its code and weights are not part of this package; their licence, CC-BY-NC 4.0, 
 """
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -14,10 +13,9 @@ from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.trackers.learned import LearnedTracker, existing, first_line
-from sgi2v_lab.evaluation.trackers.tracks import Tracks
 from sgi2v_lab.shapes import Video
 
-__all__ = ["CoTracker", "cotracker3", "load_cotracker"]
+__all__ = ["CoTracker", "load_cotracker"]
 
 REPOSITORY = "facebookresearch/co-tracker"
 ENTRY = "cotracker3_offline"
@@ -85,13 +83,3 @@ def _load_weights(predictor: nn.Module, file: Path) -> None:
         getattr(predictor, "model", predictor).load_state_dict(weights)  # the predictor wraps the network
     except Exception as error:  # a bad file fails in torch in many ways
         raise InputError(f"{file} does not hold CoTracker3's weights ({first_line(error)}); get {WEIGHTS}") from error
-
-
-@cache
-def _from_hub() -> CoTracker:
-    return load_cotracker(device="cuda" if torch.cuda.is_available() else "cpu")
-
-
-def cotracker3(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
-    """CoTracker3 from torch.hub, loaded at the first call; InputError as `load_cotracker`."""
-    return _from_hub()(video, points)

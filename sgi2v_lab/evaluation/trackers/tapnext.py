@@ -6,7 +6,6 @@ weights; `load_tapnext` puts the two together.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -17,10 +16,9 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.trackers.learned import LearnedTracker, existing, first_line
-from sgi2v_lab.evaluation.trackers.tracks import Tracks
 from sgi2v_lab.shapes import Video
 
-__all__ = ["TapNext", "load_tapnext", "tapnext"]
+__all__ = ["TapNext", "load_tapnext"]
 
 CODE = "https://github.com/google-deepmind/tapnet"
 WEIGHTS = "https://storage.googleapis.com/dm-tapnet/tapnext/bootstapnext_ckpt.npz"
@@ -76,13 +74,3 @@ def load_tapnext(checkpoint: str | Path | None = None, device: str | torch.devic
     except Exception as error:  # a bad file fails in numpy or torch in many ways
         raise InputError(f"{file} does not hold TAPNext's weights ({first_line(error)}); get {WEIGHTS}") from error
     return TapNext(module.to(device))
-
-
-@cache
-def _from_cache() -> TapNext:
-    return load_tapnext(device="cuda" if torch.cuda.is_available() else "cpu")
-
-
-def tapnext(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
-    """TAPNext with the weights in torch.hub's folder, loaded at the first call; InputError as `load_tapnext`."""
-    return _from_cache()(video, points)

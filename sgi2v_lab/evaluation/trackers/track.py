@@ -14,6 +14,7 @@ thing that fills little of its box and has the colour of what is behind it.
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -21,15 +22,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.evaluation.trackers.cotracker import cotracker3
-from sgi2v_lab.evaluation.trackers.tapnext import tapnext
+from sgi2v_lab.evaluation.trackers.cotracker import load_cotracker
+from sgi2v_lab.evaluation.trackers.tapnext import load_tapnext
 from sgi2v_lab.evaluation.trackers.template import find_box
-from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks, unit_grid
 from sgi2v_lab.shapes import Video
 
-__all__ = ["TRACKERS", "NamedTracker", "PointTracker", "Tracks", "dis", "get_tracker", "lk", "ncc", "track_boxes"]
+__all__ = ["TRACKERS", "NamedTracker", "dis", "get_tracker", "lk", "loaded_once", "ncc", "track_boxes"]
 
 DEFAULT = "ncc"
+PER_SIDE = 16  # points along each side of a box, and of the picture
 PATCH = 0.09  # half-size of ncc's patch around a point, in picture sides
 ROUND_TRIP = 0.75 / 128  # largest forward-backward error of a good step, in picture sides
 STATIC = 1.5 / 128  # a point that leaves the background by more, in picture sides, belongs to something that moves
@@ -103,6 +105,12 @@ def _chain(video: Video, points: Tensor, step: Step, name: str) -> Tracks:
     return Tracks(torch.from_numpy(np.stack(path, axis=1)) + 0.5, torch.from_numpy(np.stack(seen, axis=1)), name)
 
 
+def loaded_once(load: Callable[..., PointTracker]) -> PointTracker:
+    """A tracker whose network is loaded, with its usual files, at the first call."""
+    loaded = cache(lambda: load(device="cuda" if torch.cuda.is_available() else "cpu"))
+    return lambda video, points: loaded()(video, points)
+
+
 @dataclass(frozen=True)
 class NamedTracker:
     """A tracker, and the licence of the code and weights that it runs."""
@@ -115,8 +123,8 @@ TRACKERS = {
     "ncc": NamedTracker(ncc, "MIT, part of this package"),
     "lk": NamedTracker(lk, "Apache-2.0, OpenCV"),
     "dis": NamedTracker(dis, "Apache-2.0, OpenCV"),
-    "cotracker3": NamedTracker(cotracker3, "CC-BY-NC 4.0, not for commercial use"),
-    "tapnext": NamedTracker(tapnext, "Apache-2.0, weights CC-BY 4.0"),
+    "cotracker3": NamedTracker(loaded_once(load_cotracker), "CC-BY-NC 4.0, not for commercial use"),
+    "tapnext": NamedTracker(loaded_once(load_tapnext), "Apache-2.0, weights CC-BY 4.0"),
 }
 
 
@@ -162,12 +170,12 @@ def _match_boxes(video: Video, boxes: Tensor) -> Tracks:
     return Tracks(torch.stack(paths), torch.stack(seen), "ncc")
 
 
-def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker, per_side: int = 16) -> Tracks:
+def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker) -> Tracks:
     height, width = video.shape[-2:]
     boxes = boxes.detach().float().cpu()
-    in_box = _grid(per_side) * 0.95 + 0.025
+    in_box = unit_grid(PER_SIDE) * 0.95 + 0.025
     inner = boxes[:, None, :2] + in_box * (boxes[:, None, 2:] - boxes[:, None, :2])  # (n, points, 2)
-    outer = _grid(per_side) * torch.tensor([width, height])
+    outer = unit_grid(PER_SIDE) * torch.tensor([width, height])
     covered = ((outer[:, None] > boxes[:, :2]) & (outer[:, None] < boxes[:, 2:])).all(dim=-1).any(dim=-1)
     outer = outer[~covered]
     tracks = follow(video, torch.cat([inner.flatten(0, 1), outer]))
@@ -198,12 +206,6 @@ def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker, pe
                 matrix = _similarity(start, path[:, f], alive[:, f])
                 centers[k, f], scales[k, f] = _apply(matrix, center[None])[0], float(np.hypot(*matrix[:, 0]))
     return Tracks(centers, visible, tracks.tracker, scales)
-
-
-def _grid(per_side: int) -> Tensor:
-    """Points (per_side^2, 2) evenly over the unit square, half a step from its edges."""
-    axis = (torch.arange(per_side) + 0.5) / per_side
-    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1)
 
 
 def _similarity(start: Tensor, end: Tensor, use: Tensor) -> np.ndarray:

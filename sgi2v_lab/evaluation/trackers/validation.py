@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.trackers.track import PointTracker, track_boxes
+from sgi2v_lab.evaluation.trackers.track import track_boxes
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker
 from sgi2v_lab.shapes import Boxes
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes
