@@ -228,9 +228,12 @@ def test_without_a_network_it_says_what_to_do(tmp_path, monkeypatch):
 
 def test_it_is_loaded_once_at_the_first_call():
     loaded = []
-    follow = loaded_once(
-        lambda device: loaded.append(CoTracker(Brightest()).module.to(device)) or CoTracker(loaded[-1])
-    )
+
+    def load(device):
+        loaded.append(device)
+        return CoTracker(Brightest().to(device))
+
+    follow = loaded_once(load)
     assert not loaded
     video, path = dot()
     for _ in range(2):
