@@ -17,6 +17,7 @@ from sgi2v_lab.evaluation.metrics.frechet import toy_features
 from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
 from sgi2v_lab.evaluation.metrics.motion_distance import motion_histograms
 from sgi2v_lab.evaluation.metrics.registry import measure_all
+from sgi2v_lab.evaluation.tasks.strips import strip_of
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
@@ -67,8 +68,8 @@ class VideoTask:
             "changed": sorted(self.changed),
         }
 
-    def run(self, model: Model) -> tuple[dict[str, object], Video]:
-        """Generate and measure."""
+    def run(self, model: Model) -> tuple[dict[str, object], bytes]:
+        """Generate and measure: a `VideoResult` as plain values, and the film strip."""
         sample = self.dataset.load(self.sample)
         seconds = None
         if self.method == TRUTH:
@@ -83,7 +84,7 @@ class VideoTask:
             video, seconds = made.video, sum(made.seconds.values())
         video = as_video(as_frames(video))
         found = _measured(video, sample, seconds, toy=self.dataset.kind == "benchmark")
-        return found.model_dump(mode="json"), video
+        return found.model_dump(mode="json"), strip_of(video)
 
 
 def _measured(video: Video, sample: Sample, seconds: float | None, toy: bool) -> VideoResult:

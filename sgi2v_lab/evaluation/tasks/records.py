@@ -22,9 +22,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.evaluation.tasks.strips import write_strip
-from sgi2v_lab.files import write_text
-from sgi2v_lab.shapes import Video
+from sgi2v_lab.files import whole_file, write_text
 
 with needs("evaluation"):
     from filelock import FileLock, Timeout
@@ -118,16 +116,17 @@ class RecordFolder:
             return f"{name} is gone"
         return None if size in (None, there) else f"{name} has {there} bytes instead of {size}"
 
-    def keep(self, record: Record, video: Video | None = None) -> None:
-        """Write a record, and before it the film strip of its video (frames, 3, h, w) in 0..1, if there is one.
+    def keep(self, record: Record, strip: bytes | None = None) -> None:
+        """Write a record, and before it its film strip, a PNG file, if there is one.
 
         Raises:
             InputError: there is no space, or no permission. Then nothing is half written.
         """
         try:
-            if video is not None:
-                strip = write_strip(self.path / f"{record.key}.png", video)
-                record = record.model_copy(update={"strip": strip.name, "strip_bytes": strip.stat().st_size})
+            if strip is not None:
+                record = record.model_copy(update={"strip": f"{record.key}.png", "strip_bytes": len(strip)})
+                with whole_file(self.path / record.strip) as temporary:
+                    temporary.write_bytes(strip)
             write_text(self.path / f"{record.key}.json", record.model_dump_json(indent=1, exclude_none=True))
         except InputError as error:
             raise (self._full(error.__cause__) if isinstance(error.__cause__, OSError) else error) from error

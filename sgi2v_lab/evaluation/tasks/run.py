@@ -42,8 +42,8 @@ class Task(Protocol):
         """All that the result depends on, as plain values."""
         ...
 
-    def run(self, model: Any) -> tuple[dict[str, object], Any]:
-        """The result as plain values, and a video (frames, 3, h, w) in 0..1 to keep with it, or None."""
+    def run(self, model: Any) -> tuple[dict[str, object], bytes | None]:
+        """The result as plain values, and a film strip to keep with it, or None."""
         ...
 
 
@@ -247,12 +247,12 @@ def _do(job: _Job, model: Any) -> bool:
     """Do a task and write its record; False if another process works on it."""
     with _ONE_AT_A_TIME, job.folder.claim(job.record.key) as mine:
         if mine and job.folder.look(job.record.key).state is not State.FINISHED:
-            video, started = None, time.perf_counter()
+            strip, started = None, time.perf_counter()
             try:
-                result, video = job.task.run(model)
+                result, strip = job.task.run(model)
                 came = {"result": result}
             except Exception as error:  # of any kind: the other tasks are not affected
                 came = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
             came["seconds"] = round(time.perf_counter() - started, 3)
-            job.folder.keep(job.record.model_copy(update=came), video)
+            job.folder.keep(job.record.model_copy(update=came), strip)
     return mine

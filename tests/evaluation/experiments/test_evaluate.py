@@ -17,6 +17,7 @@ from sgi2v_lab.evaluation.experiments.plan import PLAN, TASKS, Plan
 from sgi2v_lab.evaluation.experiments.video_task import VideoResult, VideoTask
 from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.records import RecordFolder
+from sgi2v_lab.evaluation.tasks.strips import read_strip
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.video import read_video
 from tests.helpers.data_sets import DATA_SETS
@@ -144,9 +145,9 @@ def test_a_grid_has_arms_without_control_of_their_own_where_settings_ask_for_it(
     )
     plan = run(tmp_path / "out", grid=tmp_path / "grid.toml")
     arms = {arm.label: arm for arm in plan.arms}
-    assert list(arms) == ["True video", "No control", "base", "cutoff 0", "cutoff 1", "No control, fps 3", "fps 3"]
+    assert list(arms) == ["True video", "No control", "SG-I2V", "cutoff 0", "cutoff 1", "No control, fps 3", "fps 3"]
     assert arms["fps 3"].plain == "No control, fps 3" and arms["cutoff 0"].plain == "No control"
-    assert plan.reference == "base" and plan.title == "Steps"
+    assert plan.reference == "SG-I2V" and plan.title == "Steps"
     (question,) = plan.questions
     assert question.claims[0].better == ["cutoff 1"] and question.claims[0].worse == ["cutoff 0"]
     found = results(tmp_path / "out", plan)
@@ -167,7 +168,7 @@ def test_questions_ask_for_arms_and_scenes_of_their_own(tmp_path, quick):
     pairs = {(task.arm, task.category) for task in plan.tasks}
     assert pairs == {
         *(("True video", name) for name in ("single", "two")),
-        *(("base", name) for name in ("single", "two")),
+        *(("SG-I2V", name) for name in ("single", "two")),
         *(("cutoff 0", "single"), ("No control", "two")),
     }
     assert plan.questions[1].claims[0].worse == ["No control"]
@@ -220,12 +221,17 @@ def test_tasks_are_told_apart_by_what_their_results_depend_on():
     assert first["drag"].identity()["options"] == METHODS["drag"].options
 
 
-def test_the_true_video_is_measured_like_any_other():
+def test_the_true_video_is_measured_like_any_other(tmp_path):
     dataset = open_dataset("benchmark", size=(128, 128), num_frames=8, categories=["single", "pan"], scenes=1)
     for name in dataset.names:
-        found, video = tasks_of(dataset, name)["truth"].run(tinier_model())
+        found, strip = tasks_of(dataset, name)["truth"].run(tinier_model())
         result = VideoResult.model_validate(found)
-        assert torch.allclose(video, dataset.load(name).clip, atol=1 / 255)
+        (tmp_path / "strip.png").write_bytes(strip)
+        assert torch.allclose(read_strip(tmp_path / "strip.png", 8), dataset.load(name).clip, atol=1 / 255)
+        assert {name: len(values) for name, values in result.features.items()} == {
+            "toy_frechet": 32,
+            "motion_distance": 64,
+        }
         assert result.values["objmc"] < 1.5 and result.values["first_frame_psnr"] > 50 and result.seconds is None
         assert result.resolution == (128, 128) and result.frames == 8
         assert result.details["objmc"]["tracker"] == "ncc"
@@ -240,8 +246,8 @@ def test_a_scenes_own_motion_gives_way_to_what_was_asked_for():
     task = tasks_of(dataset, name)["none"]
     asked = VideoTask(dataset, name, task.source, "none", 1, task.settings.replace(fps=3), ("fps",))
     made = VideoTask(dataset, name, task.source, "none", 1, task.settings.replace(fps=3))
-    assert not torch.equal(asked.run(tinier_model())[1], task.run(tinier_model())[1])
-    assert torch.equal(made.run(tinier_model())[1], task.run(tinier_model())[1]), "else the scene's own counts"
+    strips = [each.run(tinier_model())[1] for each in (asked, task, made)]
+    assert strips[0] != strips[1] == strips[2], "else the scene's own counts"
 
 
 def test_damaged_samples_are_reported_and_the_others_made(tmp_path, quick):
