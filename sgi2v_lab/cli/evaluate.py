@@ -216,8 +216,7 @@ def _report(folder: Path, out: Path | None = None, reference: str | None = None)
     """Write the report; print the verdict, the benchmark's targets, what is missing, and the page's path."""
     from sgi2v_lab.evaluation.report import write_report
 
-    report = write_report(folder, out, reference)
-    found = report.summary
+    page, found = write_report(folder, out, reference)
     typer.echo(found.verdict.sentence)
     if found.targets:
         table = Table("target", "", "measured", "95% interval", "met")
@@ -228,7 +227,7 @@ def _report(folder: Path, out: Path | None = None, reference: str | None = None)
         typer.echo(f"sgi2v: {found.failed} videos failed; the report says which", err=True)
     if found.unfinished:
         typer.echo(f"sgi2v: {found.unfinished} videos are not finished; the report covers {found.videos}", err=True)
-    typer.echo(report.html)
+    typer.echo(page)
 
 
 def _lines(found: "Status") -> dict[str, str]:

@@ -71,9 +71,7 @@ def _record(path: Path) -> dict:
         if not isinstance(record["settings"], dict):
             raise TypeError("settings")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is no run's record; give a folder that `sgi2v generate` or the Studio wrote"
-        ) from error
+        raise InputError(f"{path} is no run's record; give a folder of `sgi2v generate` or the Studio") from error
     return record
 
 

@@ -233,10 +233,8 @@ class _Source:
         cv2.setNumThreads(1)
         model = load_model(self.name, self.device, self.dtype)
         if (found := fingerprint(model)) != self.weights:
-            raise InputError(
-                f"a worker's {self.name} has weights {found}, but those asked for are {self.weights}; put the same "
-                "checkpoint in the same place on every machine, and say device and dtype"
-            )
+            todo = "put the same checkpoint in the same place on every machine, and give device and dtype"
+            raise InputError(f"a worker's {self.name} has weights {found} instead of {self.weights}; {todo}")
         return model
 
 

@@ -86,9 +86,8 @@ class Plan(BaseModel, frozen=True):
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is damaged, or from an earlier version"
-            raise InputError(
-                f"{folder} is no folder of an evaluation ({PLAN}: {why}); make one: sgi2v evaluate --out {folder}"
-            ) from error
+            todo = f"make one: sgi2v evaluate --out {folder}"
+            raise InputError(f"{folder} is no folder of an evaluation ({PLAN}: {why}); {todo}") from error
 
     def status(self, folder: str | Path) -> Status:
         """How far the evaluation in a folder is."""

@@ -105,8 +105,6 @@ def background_tracks(given: MeasuredVideo) -> tuple[Float[Tensor, "n 2"], Point
     seen = tracks.visible[free].clone()
     seen[:, 0] = False
     if seen[:, 1:].float().mean() < SEEN:
-        raise InputError(
-            f"{tracks.tracker} could follow none of {int(free.sum())} background points: the background is too plain, "
-            "or nothing of it stays; another tracker may see more"
-        )
+        what = f"{tracks.tracker} could follow none of {int(free.sum())} background points"
+        raise InputError(f"{what}: they are too plain, or nothing of them stays; another tracker may see more")
     return grid[free], tracks.points[free], seen

@@ -4,6 +4,7 @@ import numpy as np
 
 from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.metrics.measured import check_later
+from sgi2v_lab.evaluation.trackers.track import dis_flow
 from sgi2v_lab.shapes import Video
 
 __all__ = ["temporal_flickering", "warping_error"]
@@ -39,16 +40,11 @@ def warping_error(video: Video) -> float:
         InputError: a single frame.
     """
     check_later(video)
-    with needs("evaluation"):
-        import cv2
     frames = video.detach().float().cpu().clamp(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
-    gray = [cv2.cvtColor((frame * 255).round().astype(np.uint8), cv2.COLOR_RGB2GRAY) for frame in frames]
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    if min(gray[0].shape) <= 256:
-        flow.setFinestScale(0)  # small pictures can afford full resolution
+    pictures, flow = (frames * 255).round().astype(np.uint8), dis_flow(min(video.shape[-2:]))
     errors = []
     for t in range(len(frames) - 1):
-        forth, back = flow.calc(gray[t], gray[t + 1], None), flow.calc(gray[t + 1], gray[t], None)
+        forth, back = flow(pictures[t], pictures[t + 1]), flow(pictures[t + 1], pictures[t])
         seen = _seen_in_both(forth, _carried_back(back, forth))
         difference = np.square(frames[t] - _carried_back(frames[t + 1], forth)).mean(axis=-1)
         errors.append(float(difference[seen].mean()) if seen.any() else 1.0)

@@ -69,10 +69,8 @@ def find_network(kind: FeatureNetwork, path: str | Path | None = None) -> Path:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(kind.url.split("?")[0]).name
     file = cached if path is None else Path(path)
     if not file.is_file():
-        raise InputError(
-            f"there is no {str(file)!r}, which holds {kind.name}; download {kind.url} and pass its path as "
-            f"{kind.argument}=, or keep it as {str(cached)!r}"
-        )
+        todo = f"download {kind.url} and pass its path as {kind.argument}=, or keep it as {str(cached)!r}"
+        raise InputError(f"there is no {str(file)!r}, which holds {kind.name}; {todo}")
     return file
 
 
@@ -92,10 +90,8 @@ class _Features(nn.Module):
             line = str(error).strip().splitlines()[-1][:200]  # TorchScript says last what is wrong
             raise InputError(f"the network fails as {kind.name} ({line}); get {kind.url}") from error
         if tuple(found.shape) != (len(pixels), kind.features):
-            raise InputError(
-                f"the network gives {tuple(found.shape)}, but {kind.name} gives ({len(pixels)}, {kind.features}); "
-                f"what it would measure has another name: get {kind.url}"
-            )
+            wanted = f"{kind.name} gives ({len(pixels)}, {kind.features}): get {kind.url}"
+            raise InputError(f"the network gives {tuple(found.shape)}, but {wanted}")
         return found
 
 

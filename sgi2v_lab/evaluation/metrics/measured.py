@@ -85,9 +85,8 @@ class MeasuredVideo:
         start = centres(self.asked)[:, 0]
         inside = ((start >= 0) & (start < torch.tensor([self.video.shape[-1], self.video.shape[-2]]))).all(dim=-1)
         if not inside.all():
-            raise InputError(
-                f"box {int((~inside).nonzero()[0])} has its centre outside the first frame; move it inside"
-            )
+            outside = int((~inside).nonzero()[0])
+            raise InputError(f"box {outside} has its centre outside the first frame; move it inside")
         return get_tracker(self.tracker)(self.video, start)
 
     @cached_property

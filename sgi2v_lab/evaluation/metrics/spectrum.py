@@ -28,9 +28,8 @@ def spectrum_distance(video: Video, reference: Float[Tensor, "n 3 h w"]) -> floa
     rings. InputError: other sizes.
     """
     if video.shape[-2:] != reference.shape[-2:] or 0 in (len(video), len(reference)):
-        raise InputError(
-            f"spectra compare frames of one size, got {tuple(video.shape)} and {tuple(reference.shape)}; resize one"
-        )
+        shapes = f"{tuple(video.shape)} and {tuple(reference.shape)}"
+        raise InputError(f"spectra compare frames of one size, got {shapes}; resize one")
     target = _decibels(reference)
     return torch.stack([(_decibels(f[None]) - target).square().mean().sqrt() for f in video]).mean().item()
 

@@ -99,10 +99,8 @@ def epe(given: MeasuredVideo) -> Found:
         mine = ((points[:, None] > low) & (points[:, None] < high)).all(dim=-1).any(dim=-1)
     there = true.visible[mine, 1:]
     if not there.any():
-        raise InputError(
-            f"{true.tracker} follows none of the {len(there)} grid points in the boxes through the true clip; try "
-            "another tracker or larger boxes"
-        )
+        what = f"{true.tracker} follows none of the {len(there)} grid points in the boxes through the true clip"
+        raise InputError(f"{what}; try another tracker or larger boxes")
     distance = (made.points - true.points).norm(dim=-1)[mine, 1:][there]
     seen = made.visible[mine, 1:][there].float().mean().item()
     details = {"points": len(there), "seen": seen, "tracker": made.tracker}

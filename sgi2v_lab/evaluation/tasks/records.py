@@ -134,10 +134,9 @@ class RecordFolder:
     def _full(self, error: OSError) -> InputError:
         place = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
         free = shutil.disk_usage(place).free / 1e6
-        return InputError(
-            f"{self.path} cannot take another result ({error.strerror or error}; {free:,.1f} MB are free there); make "
-            "room and run the same again: what was finished is kept"
-        )
+        why = f"{error.strerror or error}; {free:,.1f} MB are free there"
+        todo = "make room and run the same again: what was finished is kept"
+        return InputError(f"{self.path} cannot take another result ({why}); {todo}")
 
     # --- claims ------------------------------------------------------------------------------------------------------
 

@@ -112,10 +112,8 @@ def _record_of(folder: RecordFolder, key: str) -> Record:
     until = time.monotonic() + SHARED_PATIENCE
     while (record := folder.look(key).record) is None:
         if time.monotonic() > until:
-            raise InputError(
-                f"a worker has finished {key}, but its result is not in {folder.path}; use a folder that all machines "
-                "share under the same name"
-            )
+            todo = "use a folder that all machines share under the same name"
+            raise InputError(f"a worker has finished {key}, but its result is not in {folder.path}; {todo}")
         time.sleep(LOOK_AGAIN)
     return record
 
@@ -156,9 +154,9 @@ def _in_processes(workers: int, jobs: Jobs) -> Outcomes:
         except BrokenProcessPool as error:  # after which nothing in flight is finished
             lost += 1
             if lost > HOPELESS:
+                todo = "run the same again with fewer workers: what was finished is kept"
                 raise InputError(
-                    "one worker after the other was killed, most often for lack of memory; run the same again with "
-                    "fewer workers: what was finished is kept"
+                    f"one worker after the other was killed, perhaps for lack of memory; {todo}"
                 ) from error
             if not suspects:
                 suspects = [key for key, job in waiting.items() if job.folder.begun(key)]
@@ -195,23 +193,18 @@ def _dask_client(address: str) -> Iterator[Any]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise InputError(
-            f"a Dask cluster ({address}) needs the package distributed; install it: pip install 'sgi2v_lab[cluster]'"
-        ) from error
+        raise InputError("a Dask cluster needs the package distributed: pip install 'sgi2v_lab[cluster]'") from error
     try:
         client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"no Dask scheduler answers at {address!r} ({error}); start one with `dask scheduler`, and give the "
-            "address that it prints, such as tcp://10.0.0.1:8786"
-        ) from error
+        todo = "start one with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786"
+        raise InputError(f"no Dask scheduler answers at {address!r} ({error}); {todo}") from error
     with client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError as error:
-            raise InputError(
-                f"the Dask scheduler at {address} has no worker; start some: dask worker {address} --nthreads 1"
-            ) from error
+            todo = f"start some: dask worker {address} --nthreads 1"
+            raise InputError(f"the Dask scheduler at {address} has no worker; {todo}") from error
         yield client
 
 

@@ -28,7 +28,7 @@ from sgi2v_lab.evaluation.trackers.template import find_box
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks, unit_grid
 from sgi2v_lab.shapes import Video
 
-__all__ = ["TRACKERS", "NamedTracker", "dis", "get_tracker", "lk", "loaded_once", "ncc", "track_boxes"]
+__all__ = ["TRACKERS", "NamedTracker", "dis", "dis_flow", "get_tracker", "lk", "loaded_once", "ncc", "track_boxes"]
 
 DEFAULT = "ncc"
 PER_SIDE = 16  # points along each side of a box, and of the picture
@@ -64,21 +64,28 @@ def dis(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
     with needs("evaluation"):
         import cv2
     side = min(video.shape[-2:])
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    if side <= 256:
-        flow.setFinestScale(0)  # small pictures can afford full resolution
+    flow = dis_flow(side)
 
     def at_points(field: np.ndarray, at: np.ndarray) -> np.ndarray:
         sampled = cv2.remap(field, at[:, None, 0], at[:, None, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return sampled.reshape(-1, 2)
 
     def step(now: np.ndarray, then: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (now, then)]
-        there = at + at_points(flow.calc(*gray, None), at)
-        back = there + at_points(flow.calc(*gray[::-1], None), there)
+        there = at + at_points(flow(now, then), at)
+        back = there + at_points(flow(then, now), there)
         return there, np.linalg.norm(back - at, axis=-1) < 2 * ROUND_TRIP * side
 
     return _chain(video, points, step, "dis")
+
+
+def dis_flow(side: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """DIS optical flow from one RGB picture in bytes to another, whose shorter side this is."""
+    with needs("evaluation"):
+        import cv2
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    if side <= 256:
+        flow.setFinestScale(0)  # small pictures can afford full resolution
+    return lambda *pair: flow.calc(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pair), None)
 
 
 def ncc(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
@@ -156,11 +163,9 @@ def track_boxes(video: Video, boxes: Float[Tensor, "n 4"], tracker: str | PointT
     height, width = video.shape[-2:]
     for k, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
         if not (x0 < min(x1, width) and y0 < min(y1, height) and x1 > 0 and y1 > 0):
-            raise InputError(
-                f"box {k} ({x0:g}, {y0:g}, {x1:g}, {y1:g}) has no part inside the {width}x{height} first frame; "
-                "give x0 < x1 and y0 < y1 in pixels of that frame"
-            )
-    return _match_boxes(video, boxes) if follow is ncc else _track_boxes_by_points(video, boxes, follow)
+            box = f"box {k} ({x0:g}, {y0:g}, {x1:g}, {y1:g})"
+            raise InputError(f"{box} has no part inside the {width}x{height} first frame; give x0 < x1 and y0 < y1")
+    return _match_boxes(video, boxes) if follow is ncc or not len(boxes) else _follow_points(video, boxes, follow)
 
 
 def _match_boxes(video: Video, boxes: Tensor) -> Tracks:
@@ -170,7 +175,7 @@ def _match_boxes(video: Video, boxes: Tensor) -> Tracks:
     return Tracks(torch.stack(paths), torch.stack(seen), "ncc")
 
 
-def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker) -> Tracks:
+def _follow_points(video: Video, boxes: Tensor, follow: PointTracker) -> Tracks:
     height, width = video.shape[-2:]
     boxes = boxes.detach().float().cpu()
     in_box = unit_grid(PER_SIDE) * 0.95 + 0.025
@@ -183,28 +188,23 @@ def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker) ->
     paths, seen = tracks.points.detach().cpu(), tracks.visible.cpu()
 
     background = [_similarity(outer, paths[count:, f], seen[count:, f]) for f in range(len(video))]
-    centers = torch.zeros(len(boxes), len(video), 2)
-    scales = torch.ones(len(boxes), len(video))
-    visible = torch.zeros(len(boxes), len(video), dtype=torch.bool)
-    for k, box in enumerate(boxes):
-        mine = slice(k * len(in_box), (k + 1) * len(in_box))
-        start, path, alive = inner[k], paths[mine], seen[mine]
-        weight = torch.exp(-0.5 * ((in_box - 0.5) / 0.3).pow(2).sum(dim=-1))  # the Gaussian of the loss is similar
+    weight = torch.exp(-0.5 * ((in_box - 0.5) / 0.3).pow(2).sum(dim=-1))  # the Gaussian of the loss is similar
+    found = []
+    each = (part[:count].unflatten(0, (len(boxes), len(in_box))) for part in (paths, seen))
+    for box, start, path, alive in zip(boxes, inner, *each, strict=True):
         carried = torch.stack([_apply(m, start) for m in background], dim=1)  # where the background would have gone
         apart = ((path - carried).norm(dim=-1) * alive).amax(dim=1) > STATIC * min(height, width)
         if (weight * apart).sum() > 0.15 * weight.sum():
             alive = alive & apart[:, None]
         alive = alive & (weight > 0.1)[:, None]
-        center = (box[:2] + box[2:]) / 2
-        for f in range(len(video)):
-            visible[k, f] = f == 0 or int(alive[:, f].sum()) >= 3
-            if not visible[k, f]:
-                centers[k, f], scales[k, f] = centers[k, f - 1], scales[k, f - 1]
-            elif f == 0:
-                centers[k, f] = center
-            else:
-                matrix = _similarity(start, path[:, f], alive[:, f])
-                centers[k, f], scales[k, f] = _apply(matrix, center[None])[0], float(np.hypot(*matrix[:, 0]))
+        visible = alive.sum(dim=0) >= 3
+        moves = [_similarity(start, path[:, f], alive[:, f]) for f in range(len(video))]
+        moves[0], visible[0] = np.eye(2, 3), True
+        last = torch.where(visible, torch.arange(len(video)), 0).cummax(dim=0).values  # frame in which it was last seen
+        center = (box[None, :2] + box[None, 2:]) / 2
+        scale = torch.tensor([np.hypot(*m[:, 0]) for m in moves], dtype=torch.float32)
+        found.append((torch.cat([_apply(m, center) for m in moves])[last], visible, scale[last]))
+    centers, visible, scales = (torch.stack(parts) for parts in zip(*found, strict=True))
     return Tracks(centers, visible, tracks.tracker, scales)
 
 
