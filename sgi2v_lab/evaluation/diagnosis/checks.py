@@ -4,7 +4,7 @@ import base64
 import html
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from matplotlib.figure import Figure
@@ -49,8 +49,8 @@ class Diagnosis:
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON, without pictures."""
         return {
-            "findings": [finding.to_dict() for finding in self.findings],
-            "unjudged": [vars(one).copy() for one in self.unjudged],
+            "findings": [one.to_dict() for one in self.findings],
+            "unjudged": [asdict(one) for one in self.unjudged],
         }
 
     def plot(self) -> Figure:
@@ -111,11 +111,7 @@ def judge(judged: JudgedVideo) -> Diagnosis:
 
 
 def diagnose(
-    run: Run,
-    uncontrolled: Run | None = None,
-    *,
-    trajectories: Trajectories | None = None,
-    model: Model | None = None,
+    run: Run, uncontrolled: Run | None = None, *, trajectories: Trajectories | None = None, model: Model | None = None
 ) -> Diagnosis:
     """Find the problems of a run.
 

@@ -70,10 +70,9 @@ class Finding:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON, without the picture; a number that is not finite becomes None."""
-        names = ("kind", "severity", "sentence", "number", "unit", "advice", "index")
-        numbers = {"value": self.value, "threshold": self.threshold}
-        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-        return {name: getattr(self, name) for name in names} | finite
+        names = ("kind", "severity", "sentence", "number", "unit", "advice", "index", "value", "threshold")
+        found = {name: getattr(self, name) for name in names}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in found.items()}
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def evaluate(
     plan = Plan(
         title=study.title,
         data=data,
-        data_source="drawn scenes, held out of all training" if data == "benchmark" else str(folder),
+        data_source="scenes of the toy's world, and photographs" if data == "benchmark" else str(folder),
         model=model,
         weights={precision or "default": digest for precision, digest in weights.items()},
         seeds=seeds,

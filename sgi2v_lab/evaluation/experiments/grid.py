@@ -37,7 +37,7 @@ import itertools
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,16 +68,13 @@ def _known(changes: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _method(name: str) -> str:
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; expected one of {', '.join(METHODS)}")
-    return name
+def _one_of(names: Collection[str], what: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"unknown {what} {name!r}; expected one of {', '.join(names)}")
+        return name
 
-
-def _preset(name: str) -> str:
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
-    return name
+    return AfterValidator(check)
 
 
 Changes = Annotated[dict[str, Any], AfterValidator(_known)]
@@ -99,7 +96,7 @@ class Question(BaseModel, extra="forbid", frozen=True):
     ask: str = ""
     note: str = ""  # for readers of the report
     categories: list[str] = []
-    methods: list[Annotated[str, AfterValidator(_method)]] = []
+    methods: list[Annotated[str, _one_of(METHODS, "method")]] = []
     measures: list[str] = []  # that the report shows first
     vary: Values = {}
     product: Values = {}
@@ -113,7 +110,7 @@ class Grid(Question):
     name: str = ""  # of the file
     title: str = ""
     label: str = METHODS["sgi2v"].title
-    preset: Annotated[str, AfterValidator(_preset)] = "own"
+    preset: Annotated[str, _one_of(PRESETS, "preset")] = "own"
     base: Changes = {}
     question: list[Question] = []
 

@@ -4,22 +4,8 @@ Each module says what it measures, in which unit, in which direction, and by who
 metrics: `measure` takes those of one video, and the functions of `SET_METRICS` compare sets of clips.
 """
 
-from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr, first_frame_ssim, psnr, ssim
-from sgi2v_lab.evaluation.metrics.measured import Measured, MeasuredVideo
-from sgi2v_lab.evaluation.metrics.registry import METRICS, SET_METRICS, Metric, measure
+from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr, psnr
+from sgi2v_lab.evaluation.metrics.registry import METRICS, SET_METRICS, measure
 from sgi2v_lab.evaluation.metrics.trajectory_error import ObjMC, objmc
 
-__all__ = [
-    "METRICS",
-    "SET_METRICS",
-    "Measured",
-    "MeasuredVideo",
-    "Metric",
-    "ObjMC",
-    "first_frame_psnr",
-    "first_frame_ssim",
-    "measure",
-    "objmc",
-    "psnr",
-    "ssim",
-]
+__all__ = ["METRICS", "SET_METRICS", "ObjMC", "first_frame_psnr", "measure", "objmc", "psnr"]

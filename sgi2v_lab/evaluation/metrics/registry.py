@@ -12,9 +12,8 @@ from sgi2v_lab.evaluation.metrics.frechet import frechet_distance
 from sgi2v_lab.evaluation.metrics.frechet_networks import fid, fvd
 from sgi2v_lab.evaluation.metrics.measured import Found, Measured, MeasuredVideo
 from sgi2v_lab.evaluation.metrics.motion_distance import motion_distance
-from sgi2v_lab.evaluation.metrics.overlap import box_overlap
 from sgi2v_lab.evaluation.metrics.spectrum import spectrum_distance
-from sgi2v_lab.evaluation.metrics.trajectory_error import ObjMC, ctd, epe
+from sgi2v_lab.evaluation.metrics.trajectory_error import ObjMC, box_overlap, ctd, epe
 from sgi2v_lab.shapes import Video
 
 __all__ = ["METRICS", "SET_METRICS", "Metric", "measure", "measure_all"]

@@ -70,8 +70,7 @@ class BenchmarkScene:
     def clip(self, size: tuple[int, int], num_frames: int) -> Video | None:
         """The true video, (num_frames, 3, height, width) in 0..1; None for photographs and for invented paths."""
         scene = self.scene(num_frames)
-        invented = scene is None or self.category in PATHS
-        return None if invented else _resized(render(scene, max(size)), size)
+        return None if scene is None or self.category in PATHS else _resized(render(scene, max(size)), size)
 
     def first_frame(self, size: tuple[int, int], num_frames: int) -> Image:
         """The picture that the video starts with, (3, height, width) in 0..1."""
@@ -86,14 +85,14 @@ class BenchmarkScene:
         """The target boxes, in pixels of the video; for drawn scenes, those of the true video."""
         width, height = size
         if self.category != "photo":
-            boxes = _asked(self.category, self.scene(num_frames)) * torch.tensor([width, height, width, height])
+            boxes = _asked(self.category, self.scene(num_frames)) * torch.tensor(size * 2)
             colour = COLOUR if self.category == "pan" else None
             return Trajectories(size, tuple(Trajectory.from_boxes(box, colour=colour) for box in boxes))
         photograph = PHOTOGRAPHS[self.seed]
         x0, y0, x1, y1 = photograph.crop
         box = (torch.tensor(photograph.box).float() - torch.tensor([x0, y0, x0, y0])).view(2, 2)
         box = (box / torch.tensor([x1 - x0, y1 - y0]) * torch.tensor([width, height])).flatten().tolist()
-        by = (photograph.by[0] * width, photograph.by[1] * height)
+        by = photograph.by[0] * width, photograph.by[1] * height
         return Trajectories(size, (Trajectory.move(box, by=by, name=photograph.shows),))
 
     def motion(self, num_frames: int) -> dict[str, int]:
@@ -152,12 +151,8 @@ def find_seeds(category: str, count: int, start: int | None = None) -> tuple[int
 
 
 def fits(category: str, seed: int, num_frames: int | None = None) -> bool:
-    """Whether a seed's scene satisfies a category's condition, at so many evenly spread moments.
-
-    None is many moments; for hard scenes 8, because those draw the frame in which sprites meet.
-    """
-    if num_frames is None:
-        num_frames = 8 if category == "hard" else MOMENTS
+    """Whether a seed's scene satisfies a category's condition, at so many evenly spread moments, by default many."""
+    num_frames = num_frames or (8 if category == "hard" else MOMENTS)  # a hard scene draws when sprites meet
     return CONDITIONS[category](_scene(category, seed, num_frames))
 
 
@@ -226,9 +221,8 @@ def _in_view(scene: Scene, count: int) -> bool:
     if len(scene.sprites) != count or _pans(scene):
         return False
     boxes = true_boxes(scene, 1)
-    inside = bool(((boxes >= 0) & (boxes <= 1)).all())
-    apart = count == 1 or bool((_overlap(boxes[0], boxes[1]) == 0).all())
-    return inside and apart and _told_from_background(scene)
+    apart = count == 1 or not _overlap(boxes[0], boxes[1]).any()
+    return bool(((boxes >= 0) & (boxes <= 1)).all()) and bool(apart) and _told_from_background(scene)
 
 
 def _told_from_background(scene: Scene) -> bool:
@@ -250,10 +244,10 @@ def _is_single(scene: Scene) -> bool:
 
 
 def _is_two(scene: Scene) -> bool:
-    if not _in_view(scene, 2) or _moves(scene).norm(dim=1).min() < 0.25:
+    if not _in_view(scene, 2):
         return False
-    first, second = _moves(scene)
-    return F.cosine_similarity(first, second, dim=0).item() <= math.cos(math.radians(60))
+    moves = _moves(scene)
+    return bool(moves.norm(dim=1).min() >= 0.25 and F.cosine_similarity(*moves, dim=0) <= math.cos(math.radians(60)))
 
 
 def _is_pinned(scene: Scene) -> bool:

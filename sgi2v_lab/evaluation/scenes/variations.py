@@ -64,12 +64,7 @@ def _fits(boxes: Boxes) -> bool:
 
 
 def vary_path(kind: str, boxes: Boxes) -> Boxes:
-    """Boxes (1, frames, 4) with the first one's size, on another way from the first centre to the last.
-
-    Args:
-        kind: "straight", "curved", "uneven" or "return".
-        boxes: in sides of the picture.
-    """
+    """Boxes (1, frames, 4) of the first one's size, in picture sides, on another one of `PATHS` to the same end."""
     frames = boxes.shape[1]
     half = (boxes[:, :1, 2:] - boxes[:, :1, :2]) / 2
     start, end = ((boxes[:, k, :2] + boxes[:, k, 2:]) / 2 for k in (0, -1))

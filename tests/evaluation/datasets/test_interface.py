@@ -1,5 +1,6 @@
 """What all data sets have in common, the benchmark and the examples."""
 
+import inspect
 import json
 import pickle
 import shutil
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets import DATASETS, dataset_card, open_dataset
+from sgi2v_lab.evaluation.datasets.registry import DATASETS, open_dataset
 from sgi2v_lab.evaluation.scenes.scenes import SEEDS
 from sgi2v_lab.toy.world.scenes import true_boxes
 
@@ -52,7 +53,7 @@ def test_every_data_set_is_used_alike(folders, kind):
 @pytest.mark.parametrize("kind", DATASETS)
 def test_every_data_set_has_a_card(kind):
     assert list(DATASETS) == ["benchmark", "examples", "vipseg", "davis", "kinetics", "ava", "videos"]
-    card = dataset_card(kind)
+    card = inspect.getdoc(DATASETS[kind])
     own = set(DATASETS[kind].__annotations__) - {"kind", "holds", "unused", "margin"}
     assert all(f"    {option}: " in card for option in own), own
     if kind not in ("benchmark", "videos"):

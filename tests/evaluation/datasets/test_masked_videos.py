@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets import open_dataset
+from sgi2v_lab.evaluation.datasets.registry import open_dataset
 from sgi2v_lab.evaluation.trackers.tracks import Tracks
 from tests.helpers.real_clips import CAR, PERSON, SIZE, VIPSEG, pasted, write_pictures, write_text
 

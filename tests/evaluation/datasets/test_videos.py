@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.datasets import open_dataset
+from sgi2v_lab.evaluation.datasets.registry import open_dataset
 from sgi2v_lab.images.read import read_image, to_tensor
 from sgi2v_lab.video import read_video
 from tests.helpers.real_clips import PEOPLE, SIDE, pasted, real_video, write_mp4, write_pictures

@@ -7,7 +7,9 @@ from skimage.metrics import peak_signal_noise_ratio
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import MeasuredVideo, ObjMC, first_frame_psnr, first_frame_ssim, objmc, psnr, ssim
+from sgi2v_lab.evaluation.metrics import ObjMC, objmc
+from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr, first_frame_ssim, psnr, ssim
+from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
 from sgi2v_lab.evaluation.metrics.trajectory_error import ctd, epe
 from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.toy.world.random_scenes import sample_scene

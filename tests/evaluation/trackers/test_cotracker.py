@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import MeasuredVideo, objmc
+from sgi2v_lab.evaluation.metrics import objmc
+from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
 from sgi2v_lab.evaluation.metrics.trajectory_error import ctd
 from sgi2v_lab.evaluation.trackers.cotracker import CoTracker, load_cotracker
 from sgi2v_lab.evaluation.trackers.track import get_tracker, loaded_once, track_boxes
