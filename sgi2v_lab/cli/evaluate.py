@@ -29,7 +29,7 @@ from sgi2v_lab.cli.setting_options import takes_settings
 from sgi2v_lab.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from sgi2v_lab.evaluation.tasks.status import Status
+    from sgi2v_lab.evaluation.experiments.plan import Status
 
 __all__ = ["benchmark", "evaluate", "report", "status"]
 

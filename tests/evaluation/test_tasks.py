@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.experiments.plan import status_of
 from sgi2v_lab.evaluation.tasks import run as run_module
 from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, State
 from sgi2v_lab.evaluation.tasks.run import HOPELESS, run_tasks
-from sgi2v_lab.evaluation.tasks.status import status_of
 from tests.helpers.quick_tasks import WEIGHTS, Deadly, Faulty, Quick, finish, model, no_model, work
 
 ROOT = Path(__file__).parents[2]

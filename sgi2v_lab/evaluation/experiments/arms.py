@@ -21,14 +21,9 @@ def plan_arms(
 ) -> tuple[list[Arm], list[PlannedQuestion]]:
     """The arms of all questions of a grid, equal ones once, and which question asks for which.
 
-    Args:
-        grid: one without a name stands for the methods alone.
-        model: whose layers are checked.
-        own: the model's settings in the grid's preset.
-        methods: names in `METHODS`, beside those that the grid names; None for all where there is no grid.
-
-    Raises:
-        InputError: an unknown method, settings that the model cannot use, or a claim about a setting that is not tried.
+    A grid without a name stands for the methods alone: those named, or all. `own` are the model's settings in the
+    grid's preset. InputError: an unknown method, settings that the model cannot use, or a claim about a setting that is
+    not tried.
     """
     alone = not grid.name
     if methods is None and alone:
@@ -49,16 +44,10 @@ def plan_arms(
             _check(arm, own, model)
             arms.setdefault(arm.label, arm)
         by_settings = {(own.replace(**arm.changes), arm.method, arm.dtype): arm.label for arm in reversed(found)}
-        questions.append(
-            PlannedQuestion(
-                ask=question.ask,
-                note=question.note,
-                arms=list(dict.fromkeys([TRUE_VIDEO.label, *(arm.label for arm in found)])),
-                categories=question.categories,
-                measures=question.measures,
-                claims=[_claim(claim, grid, own, by_settings) for claim in question.claim],
-            )
-        )
+        labels = dict.fromkeys([TRUE_VIDEO.label, *(arm.label for arm in found)])
+        claims = [_claim(claim, grid, own, by_settings) for claim in question.claim]
+        about = question.model_dump(include={"ask", "note", "categories", "measures"})
+        questions.append(PlannedQuestion(**about, arms=list(labels), claims=claims))
     return list(arms.values()), questions
 
 

@@ -6,7 +6,7 @@ where they are asked for. A killed run resumes, `Plan.status` shows the progress
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from sgi2v_lab.evaluation.experiments.arms import plan_arms, reference_of
 from sgi2v_lab.evaluation.experiments.grid import BASE, Grid, preset_grid, read_grid
 from sgi2v_lab.evaluation.experiments.plan import PLAN, TASKS, TRUTH, Arm, Plan, PlannedQuestion, PlannedTask
 from sgi2v_lab.evaluation.experiments.video_task import VideoTask
+from sgi2v_lab.evaluation.scenes.scenes import SCORED
 from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, task_key
 from sgi2v_lab.evaluation.tasks.run import run_tasks
@@ -35,9 +36,8 @@ from sgi2v_lab.video import write_video
 with needs("evaluation"):
     import cv2
 
-__all__ = ["BENCHMARK_CATEGORIES", "evaluate", "fingerprint"]
+__all__ = ["evaluate", "fingerprint"]
 
-BENCHMARK_CATEGORIES = ("single", "two", "pinned", "pan")  # those that the toy is made for, with true clips
 TYPED = {"categories": "category", "how": "fit"}  # a data set's options that the command calls otherwise
 
 
@@ -66,7 +66,7 @@ def evaluate(
     Args:
         out: the folder; what an earlier start finished there is used again.
         data: a name in `DATASETS`.
-        model: as in `load_model`.
+        model: as in `load_model`, like device and dtype.
         folder: of the data set; the benchmark needs none.
         methods: names in `METHODS`; None for all, or with a grid for those that it names.
         grid: settings to try with SG-I2V: a file (see `grid`), the name of one that comes with the package, or
@@ -78,8 +78,8 @@ def evaluate(
         data_options: of the data set, see `open_dataset`; for the benchmark `categories` and `scenes`.
         workers: processes of this machine, of one thread each; 1 works in this process with its threads.
         dask: in place of them, the address of a Dask scheduler. A worker may have its own GPU.
-        device: as in `load_model`.
-        dtype: as in `load_model`.
+        device: where the model runs.
+        dtype: its precision.
         videos: write each video as an MP4, too.
         progress: show a progress bar with the time left.
 
@@ -100,16 +100,20 @@ def evaluate(
     options = dict(data_options or {})
     if data == "benchmark" and not options.get("categories"):
         named = [name for question in questions for name in question.categories]
-        options["categories"] = list(dict.fromkeys(named)) or list(BENCHMARK_CATEGORIES)
+        options["categories"] = list(dict.fromkeys(named)) or list(SCORED)
     # a grid may vary the size of the picture
     opened = cache(lambda size, frames: open_dataset(data, folder, size=size, num_frames=frames, **options))
-    found = _samples(opened((base.width, base.height), loaded.latent_shape(base)[0]), samples)
+
+    def suited(settings: Settings) -> Dataset:
+        return opened((settings.width, settings.height), loaded.latent_shape(settings)[0])
+
+    found = _samples(suited(base), samples)
     models = {arm.dtype: load_model(model, device, arm.dtype) if arm.dtype else loaded for arm in arms}
     weights = {precision: fingerprint(used) for precision, used in models.items()}
     pairs: dict[str | None, list[tuple[PlannedTask, VideoTask]]] = {precision: [] for precision in models}
     for arm in arms:
-        asked = _asked_of(arm, questions, found)
-        pairs[arm.dtype] += _tasks_of(arm, own, models[arm.dtype], opened, asked, seeds, weights[arm.dtype])
+        asked, settings = _asked_of(arm, questions, found), own.replace(**arm.changes)
+        pairs[arm.dtype] += _tasks_of(arm, settings, suited(settings), asked, seeds, weights[arm.dtype])
     planned = [task for some in pairs.values() for task, _ in some]
     if not planned:
         raise InputError(f"there is nothing to evaluate: no sample of the data set {data} is asked for")
@@ -136,17 +140,11 @@ def evaluate(
     for precision, used in models.items():
         # sample by sample, so that a run that is stopped early has whole ones
         some = sorted(pairs[precision], key=lambda pair: (order[pair[0].sample], pair[0].seed))
-        source = _Source(model, device, precision or dtype, weights[precision])
-        records = run_tasks(
-            [task for _, task in some],
-            RecordFolder.at(out / TASKS),
-            source.weights,
-            (lambda used=used: used) if workers == 1 and dask is None else source,
-            workers=workers,
-            dask=dask,
-            progress=progress,
-            label=precision or "evaluation",
-        )
+        load = _Source(model, device, precision or dtype, weights[precision])
+        if workers == 1 and dask is None:
+            load = lambda used=used: used  # noqa: E731
+        where = {"workers": workers, "dask": dask, "progress": progress, "label": precision or "evaluation"}
+        records = run_tasks([x for _, x in some], RecordFolder.at(out / TASKS), weights[precision], load, **where)
         if videos:
             _write_videos(out / "videos", [task for task, _ in some], records, out / TASKS)
     return plan
@@ -197,16 +195,8 @@ def _asked_of(arm: Arm, questions: Iterable[PlannedQuestion], samples: Samples) 
 
 
 def _tasks_of(
-    arm: Arm,
-    own: Settings,
-    model: Model,
-    opened: Callable[[tuple[int, int], int], Dataset],
-    samples: Mapping[str, str],
-    seeds: int,
-    weights: str,
+    arm: Arm, settings: Settings, dataset: Dataset, samples: Mapping[str, str], seeds: int, weights: str
 ) -> Iterator[tuple[PlannedTask, VideoTask]]:
-    settings = own.replace(**arm.changes)
-    dataset = opened((settings.width, settings.height), model.latent_shape(settings)[0])
     for sample, category in samples.items():
         identity = _identity(dataset, sample)
         for seed in range(1, 2 if arm.method == TRUTH else seeds + 1):

@@ -120,14 +120,9 @@ class Grid(Question):
         return self.question or [self]
 
     def arms(self, question: Question, own: Settings) -> tuple[Arm, ...]:
-        """What a question tries on a model: the base, then each row that differs.
+        """What a question tries on a model, whose settings in this preset are `own`: the base, then what differs.
 
-        Args:
-            question: of this grid.
-            own: the model's settings in this grid's preset.
-
-        Raises:
-            InputError: a value that its setting does not take, with its place in the file.
+        InputError: a value that its setting does not take, with its place in the file.
         """
         base = self.changes(BASE, {}, own)
         first = Arm(label=self.label, group=BASE, method="sgi2v", changes=base)

@@ -1,14 +1,31 @@
-"""The plan of an evaluation, plan.json: what is compared, on what, and how. Written before the first task is done."""
+"""The plan of an evaluation, plan.json, which is written before the first task is done; and how far it is.
 
+The state is found from the files alone: no model is loaded, and a running evaluation is not disturbed.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.tasks.status import Status, status_of
+from sgi2v_lab.evaluation.tasks.records import RecordFolder, State
 
-__all__ = ["PLAN", "TASKS", "TRUTH", "Arm", "Plan", "PlannedClaim", "PlannedQuestion", "PlannedTask"]
+__all__ = [
+    "PLAN",
+    "TASKS",
+    "TRUTH",
+    "Arm",
+    "Plan",
+    "PlannedClaim",
+    "PlannedQuestion",
+    "PlannedTask",
+    "Status",
+    "status_of",
+]
 
 PLAN, TASKS = "plan.json", "tasks"  # in an evaluation's folder
 TRUTH = "truth"  # the "method" whose videos are the true ones
@@ -59,6 +76,49 @@ class PlannedTask(BaseModel, frozen=True):
     def name(self) -> str:
         """In messages."""
         return f"{self.sample}, seed {self.seed}, {self.arm}"
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts of tasks by state, the time left, and what failed."""
+
+    tasks: int
+    finished: int
+    failed: int  # the next start tries again
+    in_flight: int  # a process works on them
+    damaged: int  # record or film strip not whole; the next start makes them again
+    left: int  # not started
+    replaced: int  # finished ones that replace a damaged one
+    seconds_per_task: float | None  # None if none is finished
+    seconds_left: float | None  # with as many workers as now; None if no process is running or none is finished
+    failures: list[str]  # "task: error"
+    damages: list[str]  # "task: what is wrong"
+
+
+def status_of(folder: Path, names: dict[str, str]) -> Status:
+    """The state of the tasks in a folder, given their names by key."""
+    records = RecordFolder(folder.absolute())
+    counts, seconds, failures, damages = Counter(), [], [], []
+    for key, name in names.items():
+        found = records.look(key)
+        if found.state is State.FINISHED:
+            counts["finished"] += 1
+            counts["replaced"] += found.record.replaces is not None
+            seconds.append(found.record.seconds)
+        elif records.claimed(key):
+            counts["in_flight"] += 1
+        elif found.state is State.FAILED:
+            counts["failed"] += 1
+            failures.append(f"{name}: {found.record.error}")
+        elif found.state is State.DAMAGED:
+            counts["damaged"] += 1
+            damages.append(f"{name}: {found.why}")
+        else:
+            counts["left"] += 1
+    pace, busy = fmean(seconds) if seconds else None, counts["in_flight"]
+    left = pace * (busy + counts["damaged"] + counts["left"]) / busy if pace is not None and busy else None
+    shown = {name: counts[name] for name in ("finished", "failed", "in_flight", "damaged", "left", "replaced")}
+    return Status(len(names), **shown, seconds_per_task=pace, seconds_left=left, failures=failures, damages=damages)
 
 
 class Plan(BaseModel, frozen=True):

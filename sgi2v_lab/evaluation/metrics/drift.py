@@ -33,8 +33,6 @@ def background_drift(given: MeasuredVideo) -> Found:
     belongs = points[:, None] if given.camera is None else camera_motion(given.camera, points)
     distance = (paths - belongs).norm(dim=-1)[seen]
     details = {
-        "median": distance.median().item(),
-        "p95": distance.quantile(0.95).item(),
         "points": len(points),
         "seen": seen[:, 1:].float().mean().item(),
         "camera": given.camera is not None,

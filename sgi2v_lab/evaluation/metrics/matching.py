@@ -4,8 +4,8 @@ SG-I2V's observation (arXiv 2411.04989, section 3) is that self-attention featur
 frame, while aligned features, which attend to the first frame's keys and values, agree.
 """
 
-from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -56,8 +56,7 @@ def matching_accuracy(features: Features, cells: Int[Tensor, "boxes steps 4"]) -
     return fmean(right), fmean(chance)
 
 
-@dataclass(frozen=True)
-class Matching:
+class Matching(NamedTuple):
     """How well one kind of features matches at one noise level."""
 
     sigma: float

@@ -1,4 +1,6 @@
-"""The report as one HTML page that needs nothing beside it: no network, no script, no other file."""
+"""The report of a folder: one HTML page that needs no network, no script and no other file, and tables beside it."""
+
+from pathlib import Path
 
 from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.experiments.plan import PlannedQuestion
@@ -9,22 +11,38 @@ from sgi2v_lab.evaluation.report.claims import judge
 from sgi2v_lab.evaluation.report.sections import SUMMARY, definitions, figures_of, summary_table
 from sgi2v_lab.evaluation.report.sets import Sets, set_figures
 from sgi2v_lab.evaluation.report.statistics import compare_all
-from sgi2v_lab.evaluation.report.study import MEASURES, Study
-from sgi2v_lab.evaluation.report.tables import Summary
+from sgi2v_lab.evaluation.report.study import MEASURES, Study, read_study
+from sgi2v_lab.evaluation.report.tables import Summary, summarize, write_tables
 from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES
 from sgi2v_lab.evaluation.scenes.variations import VARIATIONS
+from sgi2v_lab.files import write_text
 from sgi2v_lab.video import PALETTE
 
 with needs("evaluation"):
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-__all__ = ["page"]
+__all__ = ["write_report"]
 
 DRAWN = ("objmc", "first_frame_psnr", "box_iou")  # of these the means are drawn, and the curves
 
 
-def page(study: Study, sets: Sets, summary: Summary) -> str:
-    """The page's text."""
+def write_report(
+    folder: str | Path, out: str | Path | None = None, reference: str | None = None
+) -> tuple[Path, Summary]:
+    """Write report.html, results.csv, results.parquet and summary.json to `out`, by default the folder itself.
+
+    Returns the page's path and what summary.json says. InputError as `read_study`, or if `out` cannot be written.
+    """
+    study = read_study(folder, reference)
+    out = Path(folder if out is None else out)
+    sets = set_figures(study)
+    summary = summarize(study, sets)
+    write_tables(study, out)
+    write_text(out / "summary.json", summary.model_dump_json(indent=1) + "\n")
+    return write_text(out / "report.html", _page(study, sets, summary)), summary
+
+
+def _page(study: Study, sets: Sets, summary: Summary) -> str:
     loader = PackageLoader("sgi2v_lab.evaluation", "report")
     kind = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     kind.filters |= {name: getattr(wording, name) for name in ("between", "count", "p_value", "plain_number")}

@@ -7,10 +7,10 @@ from sgi2v_lab.evaluation.report.sets import set_figures
 from sgi2v_lab.evaluation.report.statistics import mean, ratio_to_plain
 from sgi2v_lab.evaluation.report.study import Study
 from sgi2v_lab.evaluation.report.wording import between, plain_number
+from sgi2v_lab.evaluation.scenes.scenes import SCORED
 
-__all__ = ["CONTROL_TARGETS", "SCORED", "Target", "incomplete", "targets"]
+__all__ = ["CONTROL_TARGETS", "Target", "incomplete", "targets"]
 
-SCORED = ("single", "two", "pinned", "pan")  # hard scenes and photographs are reported apart
 CONTROL_TARGETS = {"single": 0.364, "two": 0.5, "pinned": 0.5, "pan": 0.5, "photo": 0.7}  # 0.364 is the paper's ratio
 FRECHET_TARGET, PSNR_TARGET = 1.15, 24.0  # a ratio, dB
 LEAST_SCENES, LEAST_PHOTOGRAPHS = 64, 10

@@ -28,7 +28,7 @@ from sgi2v_lab.toy.world.scenes import SPEED_AT_FULL_BUCKET, Scene, motion_bucke
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.camera import COLOUR, camera_still
 
-__all__ = ["CATEGORIES", "SEEDS", "BenchmarkScene", "benchmark_scenes", "find_seeds", "fits"]
+__all__ = ["CATEGORIES", "SCORED", "SEEDS", "BenchmarkScene", "benchmark_scenes", "find_seeds", "fits"]
 
 CATEGORIES = {
     "single": "one object, moved by a third of the picture or more",
@@ -38,6 +38,7 @@ CATEGORIES = {
     "hard": "things cut out of photographs, covering each other or under a moving camera, in changing light",
     "photo": "an object in a photograph, moved by a quarter",
 }
+SCORED = ("single", "two", "pinned", "pan")  # what the toy is made for; hard scenes and photographs are reported apart
 CROWDS = 32  # scenes of many objects
 MOMENTS = 57  # times at which a condition is checked: all frames of videos of 8, 15 and 29 frames, and between them
 PHOTO_FPS = 7  # SVD's own

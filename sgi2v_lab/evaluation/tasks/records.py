@@ -81,13 +81,8 @@ class RecordFolder:
 
     @classmethod
     def at(cls, path: str | Path) -> "RecordFolder":
-        """The folder of that name, made if needed; InputError if that fails."""
-        folder = cls(Path(path).absolute())
-        try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise folder._full(error) from error
-        return folder
+        """The folder of that name, which is made when it is needed."""
+        return cls(Path(path).absolute())
 
     def look(self, key: str) -> Found:
         """The state of a task, from its files alone."""
