@@ -231,11 +231,9 @@ def _report(folder: Path, out: Path | None = None, reference: str | None = None)
 
 
 def _lines(found: "Status") -> dict[str, str]:
-    done = f"{found.finished} of {found.tasks}"
-    if found.replaced:
-        done += f", of which {found.replaced} in place of a damaged one"
     again = "  (made again at the next start)"
-    lines = {"finished": done, "failed": f"{found.failed}{again if found.failed else ''}"}
+    lines = {"finished": f"{found.finished} of {found.tasks}"}
+    lines["failed"] = f"{found.failed}{again if found.failed else ''}"
     lines |= {"in flight": str(found.in_flight), "left": str(found.left)}
     if found.damaged:
         lines["damaged"] = f"{found.damaged}{again}"

@@ -126,9 +126,8 @@ class VIPSeg(MaskedVideos):
     The protocol is that of DragAnything's released code (Wu et al., ECCV 2024), which SG-I2V follows: the point of each
     object that is farthest from its edge is tracked through the video (there by CoTracker). A box here is the square
     around the largest disc in the object, whose centre is that point, and moves with it; SG-I2V's released code does
-    not show how the paper drew its boxes. The motion comes from `tracks`, or else from `tracker`, run on the clip at
-    the size of the samples, or else from the centre of gravity of the object's mask. Boxes that go far out of the
-    picture are dropped.
+    not show how the paper drew its boxes. The motion comes from `tracks`, from `tracker`, run on the clip at the size
+    of the samples, or else from the object's centre of gravity. Boxes that go far out of the picture are dropped.
 
     Options:
         split: the name of the list, SPLIT.txt.

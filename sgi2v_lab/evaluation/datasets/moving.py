@@ -23,10 +23,7 @@ def moving_boxes(clip: Video, tracker: PointTracker, most: int) -> Boxes:
     centre of a square, which goes where its moving points go: their median shift, frame by frame. Its score is how far
     that is from the background's motion, times the part of its points that agree, at least half. The squares with the
     best scores are taken, without overlap. Where nothing moves against the background, the motion of the picture itself
-    counts, as under a moving camera.
-
-    Raises:
-        InputError: the tracker loses all points, or nothing moves in the clip.
+    counts, as under a moving camera. InputError: the tracker loses all points, or nothing moves in the clip.
     """
     height, width = clip.shape[-2:]
     side, least = SIDE * min(height, width), LEAST * min(height, width)

@@ -7,12 +7,6 @@ made.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "finding": ["Finding"],
-        "judged": ["JudgedVideo"],
-        "checks": ["Diagnosis", "diagnose", "judge"],
-        "saved": ["diagnose_folder"],
-    },
-)
+NAMES = {"finding": ["Finding"], "judged": ["JudgedVideo"], "saved": ["diagnose_folder"]}
+NAMES["checks"] = ["Diagnosis", "diagnose", "judge"]
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=NAMES)

@@ -31,9 +31,6 @@ class JudgedVideo(MeasuredVideo):
         losses: Control step -> loss before each iteration.
         sigmas: Noise level of every step.
         model: The model that made it.
-
-    Raises:
-        InputError: Boxes for another number of frames; a picture, or a video without control, of another size.
     """
 
     names: Sequence[str] = ()
@@ -66,8 +63,7 @@ class JudgedVideo(MeasuredVideo):
     def in_sight(self) -> Float[Tensor, "boxes frames"]:
         """The share of each box asked for that is in the picture and clear of other boxes; the rest may be hidden."""
         low, high = self.boxes.split(2, dim=-1)
-        size = torch.tensor([self.video.shape[-1], self.video.shape[-2]])
-        inside = (high.minimum(size) - low.clamp(min=0)).clamp(min=0).prod(dim=-1)
+        inside = (high.minimum(torch.tensor(self.size)) - low.clamp(min=0)).clamp(min=0).prod(dim=-1)
         overlap = (high[:, None].minimum(high) - low[:, None].maximum(low)).clamp(min=0).prod(dim=-1)
         own = (high - low).prod(dim=-1)
         return ((inside - (overlap.sum(dim=1) - own)) / own).clamp(min=0)

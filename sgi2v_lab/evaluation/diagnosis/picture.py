@@ -8,10 +8,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.diagnosis.finding import Drawing, Finding, Found, Unjudged
+from sgi2v_lab.evaluation.diagnosis.finding import Drawing, Finding, Found, Shown, Unjudged, curve, pictures
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.looks import FAINT, fine_power
-from sgi2v_lab.evaluation.diagnosis.pictures import Shown, curve, pictures
 from sgi2v_lab.evaluation.metrics.drift import background_drift, background_tracks, camera_motion
 from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr
 from sgi2v_lab.evaluation.metrics.flicker import warping_error

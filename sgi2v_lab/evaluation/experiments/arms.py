@@ -41,7 +41,10 @@ def plan_arms(
             rows = [*(row for row in rows if row.method != "sgi2v"), base, *others]
         found = [arm for row in rows for arm in _with_plain(row, base, "none" in names)]
         for arm in found:
-            _check(arm, own, model)
+            try:
+                model.check_layers(own.replace(**arm.changes).layers)
+            except InputError as error:
+                raise InputError(f"setting {arm.label!r} does not suit the model: {error}") from error
             arms.setdefault(arm.label, arm)
         by_settings = {(own.replace(**arm.changes), arm.method, arm.dtype): arm.label for arm in reversed(found)}
         labels = dict.fromkeys([TRUE_VIDEO.label, *(arm.label for arm in found)])
@@ -87,10 +90,3 @@ def _claim(claim: Claim, grid: Grid, own: Settings, labels: Mapping[tuple, str])
         return found
 
     return PlannedClaim(text=claim.text, measure=claim.measure, better=side(claim.better), worse=side(claim.worse))
-
-
-def _check(arm: Arm, own: Settings, model: Model) -> None:
-    try:
-        model.check_layers(own.replace(**arm.changes).layers)
-    except InputError as error:
-        raise InputError(f"setting {arm.label!r} does not suit the model: {error}") from error

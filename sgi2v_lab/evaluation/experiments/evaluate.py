@@ -158,8 +158,6 @@ def _study(grid: str | Path | None, model: Model, preset: str, changes: Mapping[
     return preset_grid(model.presets, model.settings) if str(grid) == "presets" else read_grid(grid)
 
 
-# --- samples ---------------------------------------------------------------------------------------------------------
-
 Samples = dict[str, tuple[str, bool]]  # name: category, and whether there is a true video
 
 
@@ -205,9 +203,6 @@ def _tasks_of(
             yield PlannedTask(key=key, arm=arm.label, sample=sample, category=category, seed=seed), task
 
 
-# --- the model in workers --------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class _Source:
     """How a worker loads its model, and checks that it is the right one."""
@@ -236,9 +231,6 @@ def fingerprint(model: Model) -> str:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:20]
-
-
-# --- videos ----------------------------------------------------------------------------------------------------------
 
 
 def _write_videos(folder: Path, planned: Iterable[PlannedTask], records: Iterable[Record], strips: Path) -> None:

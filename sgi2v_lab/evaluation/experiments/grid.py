@@ -47,6 +47,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.plan import Arm
+from sgi2v_lab.evaluation.tasks.command_line import typed
 from sgi2v_lab.models.presets import PRESETS, Presets
 from sgi2v_lab.settings import Settings
 
@@ -57,9 +58,6 @@ FIELDS = Settings.model_fields
 OPTIONAL = (int | None, float | None)
 SHARES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*-\s*(\d+(?:\.\d+)?)\s*%\s*")
 TIMES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[x×]\s*")
-
-
-# --- what a file holds -----------------------------------------------------------------------------------------------
 
 
 def _known(changes: dict[str, Any]) -> dict[str, Any]:
@@ -170,9 +168,6 @@ class Grid(Question):
             raise InputError(f"{self.name}, {label!r}: {error}") from error
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
 def preset_grid(presets: Presets, own: Settings) -> Grid:
     """A model's presets as a grid around the paper's recipe, without those that equal it."""
     back = {name: getattr(own, name) for name in presets["paper"]}  # presets are changes to the model's own settings
@@ -233,13 +228,4 @@ def _rows(question: Question) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _label(changes: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {_written(value)}" for name, value in changes.items())
-
-
-def _written(value: object) -> str:
-    """A value as people would write it: 5-20 for two steps, (2, 1) + (2, 2) for layers."""
-    if isinstance(value, list | tuple) and value and all(isinstance(each, list | tuple) for each in value):
-        return " + ".join("(" + ", ".join(map(str, each)) + ")" for each in value)
-    if isinstance(value, list | tuple):
-        return "-".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name} {typed(value)}" for name, value in changes.items())

@@ -14,18 +14,7 @@ from pydantic import BaseModel, ValidationError
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.tasks.records import RecordFolder, State
 
-__all__ = [
-    "PLAN",
-    "TASKS",
-    "TRUTH",
-    "Arm",
-    "Plan",
-    "PlannedClaim",
-    "PlannedQuestion",
-    "PlannedTask",
-    "Status",
-    "status_of",
-]
+__all__ = ["PLAN", "TASKS", "TRUTH", "Arm", "Plan", "PlannedClaim", "PlannedQuestion", "PlannedTask", "Status"]
 
 PLAN, TASKS = "plan.json", "tasks"  # in an evaluation's folder
 TRUTH = "truth"  # the "method" whose videos are the true ones
@@ -88,37 +77,35 @@ class Status:
     in_flight: int  # a process works on them
     damaged: int  # record or film strip not whole; the next start makes them again
     left: int  # not started
-    replaced: int  # finished ones that replace a damaged one
     seconds_per_task: float | None  # None if none is finished
     seconds_left: float | None  # with as many workers as now; None if no process is running or none is finished
     failures: list[str]  # "task: error"
     damages: list[str]  # "task: what is wrong"
 
-
-def status_of(folder: Path, names: dict[str, str]) -> Status:
-    """The state of the tasks in a folder, given their names by key."""
-    records = RecordFolder(folder.absolute())
-    counts, seconds, failures, damages = Counter(), [], [], []
-    for key, name in names.items():
-        found = records.look(key)
-        if found.state is State.FINISHED:
-            counts["finished"] += 1
-            counts["replaced"] += found.record.replaces is not None
-            seconds.append(found.record.seconds)
-        elif records.claimed(key):
-            counts["in_flight"] += 1
-        elif found.state is State.FAILED:
-            counts["failed"] += 1
-            failures.append(f"{name}: {found.record.error}")
-        elif found.state is State.DAMAGED:
-            counts["damaged"] += 1
-            damages.append(f"{name}: {found.why}")
-        else:
-            counts["left"] += 1
-    pace, busy = fmean(seconds) if seconds else None, counts["in_flight"]
-    left = pace * (busy + counts["damaged"] + counts["left"]) / busy if pace is not None and busy else None
-    shown = {name: counts[name] for name in ("finished", "failed", "in_flight", "damaged", "left", "replaced")}
-    return Status(len(names), **shown, seconds_per_task=pace, seconds_left=left, failures=failures, damages=damages)
+    @classmethod
+    def of(cls, folder: Path, names: dict[str, str]) -> "Status":
+        """The state of the tasks in a folder, given their names by key."""
+        records = RecordFolder(folder.absolute())
+        counts, seconds, failures, damages = Counter(), [], [], []
+        for key, name in names.items():
+            found = records.look(key)
+            if found.state is State.FINISHED:
+                counts["finished"] += 1
+                seconds.append(found.record.seconds)
+            elif records.claimed(key):
+                counts["in_flight"] += 1
+            elif found.state is State.FAILED:
+                counts["failed"] += 1
+                failures.append(f"{name}: {found.record.error}")
+            elif found.state is State.DAMAGED:
+                counts["damaged"] += 1
+                damages.append(f"{name}: {found.why}")
+            else:
+                counts["left"] += 1
+        pace, busy = fmean(seconds) if seconds else None, counts["in_flight"]
+        left = pace * (busy + counts["damaged"] + counts["left"]) / busy if pace is not None and busy else None
+        shown = {name: counts[name] for name in ("finished", "failed", "in_flight", "damaged", "left")}
+        return cls(len(names), **shown, seconds_per_task=pace, seconds_left=left, failures=failures, damages=damages)
 
 
 class Plan(BaseModel, frozen=True):
@@ -151,4 +138,4 @@ class Plan(BaseModel, frozen=True):
 
     def status(self, folder: str | Path) -> Status:
         """How far the evaluation in a folder is."""
-        return status_of(Path(folder) / TASKS, {task.key: task.name for task in self.tasks})
+        return Status.of(Path(folder) / TASKS, {task.key: task.name for task in self.tasks})

@@ -14,11 +14,8 @@ def temporal_flickering(video: Video) -> float:
     """VBench's temporal flickering (Huang et al. 2024, arXiv 2311.17982), 0..1; higher is better, 1 is a still video.
 
     One less the mean absolute difference of neighbouring frames, for values in 0..1: (255 - MAE) / 255 of bytes. It
-    sees motion as flicker too, for which VBench takes it of videos of static scenes only: compare it between videos
-    with the same motion, or see `warping_error`.
-
-    Raises:
-        InputError: a single frame.
+    sees motion as flicker too, so VBench takes it of videos of static scenes only: compare it between videos with the
+    same motion, or see `warping_error`. InputError: a single frame.
     """
     check_later(video)
     return 1 - video.detach().float().diff(dim=0).abs().mean().item()
@@ -35,9 +32,7 @@ def warping_error(video: Video) -> float:
     Pixels are out of the mask M where flow forth and back disagree (Sundaram et al. 2010), which is where things cover
     one another. The flow is DIS (Kroeger et al. 2016) and not that paper's FlowNet 2, so values compare with one
     another, not with published ones. A pair of frames without a single common pixel counts as wholly different.
-
-    Raises:
-        InputError: a single frame.
+    InputError: a single frame.
     """
     check_later(video)
     frames = video.detach().float().cpu().clamp(0, 1).permute(0, 2, 3, 1).contiguous().numpy()

@@ -32,12 +32,12 @@ class FeatureNetwork:
 
 
 # The TensorFlow Inception of Heusel et al. 2017 as StyleGAN2-ADA ships it, which resizes and scales pictures itself.
-_NVIDIA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
-INCEPTION = FeatureNetwork("Inception v3 (2015-12-05)", _NVIDIA, "inception", features=2048, least_frames=1)
+NVIDIA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
+INCEPTION = FeatureNetwork("Inception v3 (2015-12-05)", NVIDIA, "inception", features=2048, least_frames=1)
 # The I3D of Unterthiner et al. 2018, trained on Kinetics-400, as StyleGAN-V ships it; its features are the 400 logits.
 # It halves time three times and then averages pairs, hence at least nine frames.
-_DROPBOX = "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1"
-I3D = FeatureNetwork("I3D (Kinetics-400)", _DROPBOX, "i3d", features=400, least_frames=9)
+DROPBOX = "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1"
+I3D = FeatureNetwork("I3D (Kinetics-400)", DROPBOX, "i3d", features=400, least_frames=9)
 
 
 def fid(real: Clips, generated: Clips, inception: str | Path | nn.Module | None = None) -> Found:

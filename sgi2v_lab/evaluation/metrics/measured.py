@@ -63,6 +63,11 @@ class MeasuredVideo:
             object.__setattr__(self, name, None if boxes and not len(value) else value.detach().float().cpu())
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.video.shape[-1], self.video.shape[-2]
+
+    @property
     def picture(self) -> Image:
         """The image, or the video's first frame where it is not known."""
         return self.video[0] if self.image is None else self.image
@@ -83,7 +88,7 @@ class MeasuredVideo:
     def centre_tracks(self) -> Tracks:
         """Where the point in the middle of each box asked for goes; InputError if one starts outside the picture."""
         start = centres(self.asked)[:, 0]
-        inside = ((start >= 0) & (start < torch.tensor([self.video.shape[-1], self.video.shape[-2]]))).all(dim=-1)
+        inside = ((start >= 0) & (start < torch.tensor(self.size))).all(dim=-1)
         if not inside.all():
             outside = int((~inside).nonzero()[0])
             raise InputError(f"box {outside} has its centre outside the first frame; move it inside")

@@ -41,14 +41,8 @@ def motion_distance(real: Clips, generated: Clips) -> Found:
 def motion_histograms(paths: Points, height: int) -> Float[Tensor, "64"]:
     """Histograms of the velocities, then of the accelerations, in 2 x 2 cells of the picture and 8 directions.
 
-    Each vector adds log2(1 + length) to its bin; a bin is divided by the number of all vectors in its cell.
-
-    Args:
-        paths: of the points of `grid_points`, in pixels of a picture of this height.
-        height: of the picture.
-
-    Raises:
-        InputError: fewer than three frames.
+    Each vector adds log2(1 + length) to its bin; a bin is divided by the number of all vectors in its cell. The paths
+    are those of `grid_points`, in pixels of a picture of this height. InputError: fewer than three frames.
     """
     if paths.shape[1] < 3:
         raise InputError(f"the clip has {paths.shape[1]} frames; an acceleration needs three")

@@ -110,15 +110,10 @@ SET_METRICS: dict[str, Metric] = {metric.name: metric for metric in _OF_SETS}
 
 
 def measure(video: Video, names: Iterable[str] | None = None, **known: object) -> dict[str, Measured]:
-    """Take the metrics of a video that can be taken, each with what it depends on.
+    """Take some of `METRICS`, by default all, of a video (frames, 3, h, w) in 0..1, each with what it depends on.
 
-    Args:
-        video: (frames, 3, h, w) in 0..1.
-        names: Some of `METRICS`; None for all.
-        known: What else is known: the attributes of `MeasuredVideo`.
-
-    Raises:
-        InputError: An unknown metric or argument; boxes for another number of frames; a picture of another size.
+    What else is known of the video goes by the names of attributes of `MeasuredVideo`. A metric that cannot be taken
+    says why. InputError: an unknown metric or argument; boxes for another number of frames; a picture of another size.
     """
     wanted = list(METRICS if names is None else names)
     if unknown := [name for name in wanted if name not in METRICS]:
@@ -130,7 +125,7 @@ def measure(video: Video, names: Iterable[str] | None = None, **known: object) -
 
 
 def measure_all(given: MeasuredVideo, names: Iterable[str] = METRICS) -> dict[str, Measured]:
-    """Likewise, of a video whose tracks others share."""
+    """Likewise, of a `MeasuredVideo`, whose tracks are there for others too."""
     found = {}
     for name in names:
         if missing := [each for each in METRICS[name].needs if getattr(given, each) is None]:

@@ -29,10 +29,10 @@ class ObjMC:
     @classmethod
     def of(cls, given: MeasuredVideo) -> "ObjMC":
         """ObjMC by the tracks that other metrics share."""
-        tracks, size = given.box_tracks, (given.video.shape[-1], given.video.shape[-2])
+        tracks = given.box_tracks
         distance = (tracks.points - centres(given.asked)).norm(dim=-1)
         means = distance.mean().item(), distance.mean(dim=1), distance.mean(dim=0)
-        return cls(*means, tracks, tracks.tracker, size, len(given.video))
+        return cls(*means, tracks, tracks.tracker, given.size, len(given.video))
 
 
 def objmc(video: Video, boxes: Float[Tensor, "boxes steps 4"], tracker: str | PointTracker | None = None) -> ObjMC:

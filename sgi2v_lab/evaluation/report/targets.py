@@ -49,10 +49,8 @@ def targets(study: Study) -> list[Target]:
     asks = any(question.ask for question in study.plan.questions)
     if asks or study.plan.data != "benchmark" or arm is None or arm.method != "sgi2v" or arm.plain not in study.arms:
         return []
-    found = [
-        Target(f"ObjMC ratio: {name}", limit, True, ratio_to_plain(study, ours, name))
-        for name, limit in CONTROL_TARGETS.items()
-    ]
+    ratios = {name: ratio_to_plain(study, ours, name) for name in CONTROL_TARGETS}
+    found = [Target(f"ObjMC ratio: {name}", CONTROL_TARGETS[name], True, ratio) for name, ratio in ratios.items()]
     scored = study.part([ours, arm.plain], SCORED)
     sets = set_figures(scored).get("toy_frechet")
     found.append(Target("Toy Frechet ratio", FRECHET_TARGET, True, sets.ratios.get(ours) if sets else None))

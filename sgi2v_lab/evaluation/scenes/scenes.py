@@ -47,9 +47,6 @@ CONTRAST = 0.15  # least distance in colour, RGB in 0..1, between a sprite and w
 CORNERS = 3e-5  # least smaller eigenvalue of a background box's structure tensor, in squared colours per pixel
 
 
-# --- one scene -------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class BenchmarkScene:
     """One scene of the benchmark. Sizes are (width, height) of the model's videos; the drawn world is square."""
@@ -106,14 +103,9 @@ class BenchmarkScene:
 
 
 def benchmark_scenes(categories: Iterable[str] | None = None, most: int | None = None) -> tuple[BenchmarkScene, ...]:
-    """The benchmark's scenes, always the same in the same order.
+    """The scenes of some of `CATEGORIES` and `VARIATIONS`, by default the benchmark's; always the same in one order.
 
-    Args:
-        categories: some of `CATEGORIES` and `VARIATIONS`; None for all of `CATEGORIES`.
-        most: at most this many of each category; None for all.
-
-    Raises:
-        InputError: an unknown category, or `most` below 1.
+    There are at most `most` of each category; None for all. InputError: an unknown category, or `most` below 1.
     """
     wanted = tuple(CATEGORIES) if categories is None else tuple(categories)
     known = (*CATEGORIES, *VARIATIONS)

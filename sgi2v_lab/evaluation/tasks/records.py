@@ -1,11 +1,10 @@
 """A folder of finished tasks: one record each, KEY.json, and perhaps its video as a film strip, KEY.png.
 
-The key is a hash of everything that the result depends on. A record is written under a temporary name and renamed, so
-it is whole or absent. It is written last, so a task with a record is complete. Later damage is detected.
+The key is a hash of all that the result depends on. A record is written last, under a temporary name, and renamed: it
+is whole or absent, and a task with a record is complete. Later damage is detected.
 
-A process that works on a task holds a lock on KEY.lock. The system releases the lock when the process ends, however it
-ends. Locks only avoid double work: file systems without them work too, because two processes that do the same task
-write the same record.
+A process that works on a task holds a lock on KEY.lock, which the system releases when the process ends, however it
+ends. Locks only avoid double work: without them, two processes that do the same task write the same record.
 """
 
 import errno
@@ -54,7 +53,6 @@ class Record(BaseModel, frozen=True):
     strip_bytes: int | None = None
     result: dict[str, Any] | None = None
     error: str | None = None
-    replaces: str | None = None  # what was wrong with an earlier record that this one replaces
 
 
 @dataclass(frozen=True)
@@ -132,8 +130,6 @@ class RecordFolder:
         why = f"{error.strerror or error}; {free:,.1f} MB are free there"
         todo = "make room and run the same again: what was finished is kept"
         return InputError(f"{self.path} cannot take another result ({why}); {todo}")
-
-    # --- claims ------------------------------------------------------------------------------------------------------
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:

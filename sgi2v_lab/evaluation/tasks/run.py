@@ -90,9 +90,8 @@ def run_tasks(
     keys = [task_key(task.identity(), weights) for task in tasks]
     todo: dict[str, _Job] = {}
     for key, task in zip(keys, tasks, strict=True):
-        if key not in todo and (found := folder.look(key)).state is not State.FINISHED:
-            record = Record(key=key, task=task.identity(), weights=weights, replaces=found.why)
-            todo[key] = _Job(task, record, folder, load)
+        if key not in todo and folder.look(key).state is not State.FINISHED:
+            todo[key] = _Job(task, Record(key=key, task=task.identity(), weights=weights), folder, load)
     count = len(set(keys))
     bar = tqdm(total=count, initial=count - len(todo), desc=label, disable=not progress, unit="task")
     with bar, _place(workers, dask) if todo else nullcontext() as do_all:

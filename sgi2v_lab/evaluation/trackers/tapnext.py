@@ -1,8 +1,7 @@
 """TAPNext as a point tracker (Zholus et al. 2025, arXiv 2504.05579): free for commercial use, unlike CoTracker.
 
-Its code (Apache-2.0) and weights (CC-BY 4.0) are not part of this package. Install the code by
-`pip install git+https://github.com/google-deepmind/tapnet.git`, which needs torchvision and einops, and download the
-weights; `load_tapnext` puts the two together.
+Its code (Apache-2.0) and weights (CC-BY 4.0) are not part of this package. Install the code, which needs torchvision
+and einops, by `pip install git+https://github.com/google-deepmind/tapnet.git`, and download the weights.
 """
 
 from collections.abc import Sequence

@@ -27,6 +27,7 @@ from sgi2v_lab.evaluation.trackers.tapnext import load_tapnext
 from sgi2v_lab.evaluation.trackers.template import find_box
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks, unit_grid
 from sgi2v_lab.shapes import Video
+from sgi2v_lab.video import as_frames
 
 __all__ = ["TRACKERS", "NamedTracker", "dis", "dis_flow", "get_tracker", "lk", "loaded_once", "ncc", "track_boxes"]
 
@@ -96,8 +97,7 @@ def ncc(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
 
 def _chain(video: Video, points: Tensor, step: Step, name: str) -> Tracks:
     """Carry points from frame to frame. One that fails a step or leaves the picture is lost for good."""
-    frames = (video.detach().float().cpu().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    frames = [np.ascontiguousarray(frame) for frame in frames]
+    frames = as_frames(video).numpy()
     at = points.detach().float().cpu().numpy().astype(np.float32) - 0.5  # OpenCV's origin is the first pixel's centre
     size = np.array([video.shape[-1], video.shape[-2]])
     alive = np.ones(len(at), dtype=bool)
@@ -136,7 +136,7 @@ TRACKERS = {
 
 
 def get_tracker(tracker: str | PointTracker | None) -> PointTracker:
-    """A point tracker from its name (None: the default). Raises InputError for a name that is not in `TRACKERS`."""
+    """A point tracker from its name (None: the default); InputError for a name that is not in `TRACKERS`."""
     if callable(tracker):
         return tracker
     name = DEFAULT if tracker is None else tracker
@@ -157,7 +157,7 @@ def track_boxes(video: Video, boxes: Float[Tensor, "n 4"], tracker: str | PointT
     (RANSAC; the median shift where there are few) takes it, and its size is that transform's scale. An object with no
     speaking points left is not visible. With "ncc" no sizes are tracked.
 
-    Raises InputError for an unknown tracker and for a box that lies outside the first frame.
+    InputError: an unknown tracker, or a box that lies outside the first frame.
     """
     follow = get_tracker(tracker)
     height, width = video.shape[-2:]

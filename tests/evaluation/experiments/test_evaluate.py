@@ -19,6 +19,7 @@ from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.records import RecordFolder
 from sgi2v_lab.evaluation.tasks.strips import read_strip
 from sgi2v_lab.settings import Settings
+from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.video import read_video
 from tests.helpers.data_sets import DATA_SETS
 from tests.helpers.tiny import FRAMES, HEIGHT, TINIER, WIDTH, tinier_model, tinier_pipeline
@@ -177,6 +178,17 @@ def test_questions_ask_for_arms_and_scenes_of_their_own(tmp_path, quick):
         run(tmp_path / "out", grid=tmp_path / "grid.toml")
 
 
+def test_settings_are_searched_on_training_scenes(tmp_path, checkpoint):
+    (tmp_path / "grid.toml").write_text("[product]\ncutoff = [0.25, 0.5]\niterations = [1, 2]\n")
+    words = ["--grid", tmp_path / "grid.toml", "--category", "training", "--scenes", 2, "--model", checkpoint]
+    made = call("evaluate", "--out", tmp_path / "out", *words, "--workers", 1, "--device", "cpu")
+    assert made.exit_code == 0, made.output
+    plan = Plan.read(tmp_path / "out")
+    assert {task.category for task in plan.tasks} == {"training"} and len({task.sample for task in plan.tasks}) == 2
+    assert "SG-I2V" in {arm.label for arm in plan.arms} and "cutoff 0.25, iterations 2" in {a.label for a in plan.arms}
+    assert all(int(task.sample.removeprefix("training-")) < HELD_OUT for task in plan.tasks)
+
+
 def test_precisions_are_compared_with_weights_of_their_own(tmp_path, checkpoint):
     plan = run(tmp_path, model=str(checkpoint), grid="precision", device="cpu")
     assert set(plan.weights) == {"default", "fp32", "bf16"} and len(set(plan.weights.values())) == 2
@@ -191,7 +203,7 @@ def test_what_cannot_be_evaluated_is_refused(tmp_path, quick):
     with pytest.raises(InputError, match="unknown data set 'atlas'"):
         evaluate(tmp_path, "atlas")
     (tmp_path / "grid.toml").write_text("[vary]\nlayers = [[[9, 9]]]\n")
-    with pytest.raises(InputError, match=r"setting 'layers \(9, 9\)' does not suit the model"):
+    with pytest.raises(InputError, match=r"setting 'layers 9,9' does not suit the model"):
         run(tmp_path, grid=tmp_path / "grid.toml")
     with pytest.raises(InputError, match="is no folder of an evaluation"):
         Plan.read(tmp_path)

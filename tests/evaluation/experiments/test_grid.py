@@ -47,8 +47,8 @@ def test_one_thing_is_varied_at_a_time_and_the_base_comes_first(tmp_path):
         "features self-attention": {"iterations": 3, "features": "self-attention"},
         "cutoff 0": {"iterations": 3, "cutoff": 0.0},
         "cutoff 0.25": {"iterations": 3, "cutoff": 0.25},
-        "layers (2, 1)": {"iterations": 3, "layers": ((2, 1),)},
-        "layers (2, 1) + (3, 0)": {"iterations": 3, "layers": ((2, 1), (3, 0))},
+        "layers 2,1": {"iterations": 3, "layers": ((2, 1),)},
+        "layers 2,1 3,0": {"iterations": 3, "layers": ((2, 1), (3, 0))},
     }
 
 
@@ -84,7 +84,7 @@ def test_products_named_settings_and_short_forms(tmp_path):
 def test_json_says_the_same(tmp_path):
     document = {"vary": {"cutoff": [0, 1], "gaussian_sigma": [None]}}
     path = written(tmp_path, json.dumps(document), "grid.json")
-    assert [v.label for v in variants_of(read_grid(path))] == [OURS, "cutoff 0", "cutoff 1", "gaussian_sigma None"]
+    assert [v.label for v in variants_of(read_grid(path))] == [OURS, "cutoff 0", "cutoff 1", "gaussian_sigma none"]
 
 
 def test_the_papers_grid_is_at_hand_and_suits_every_model():
