@@ -109,7 +109,7 @@ def test_a_distance_of_sets_is_to_the_true_videos(tmp_path):
     row = found.of("SG-I2V")[0]
     old = replace(row, result=row.result.model_copy(update={"features": {}}))
     older = replace(found, rows=[old if each is row else each for each in found.rows])
-    assert "single-0, seed 1, SG-I2V was measured without it" in set_figures(older)["toy_frechet"].missing
+    assert "single-0, seed 1, SG-I2V has no features for it" in set_figures(older)["toy_frechet"].missing
 
 
 # --- claims and targets ----------------------------------------------------------------------------------------------

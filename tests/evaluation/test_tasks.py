@@ -247,7 +247,6 @@ def test_a_failing_task_is_recorded_and_tried_again(tmp_path):
     assert finish([Quick(2)], tmp_path)[0].result["square"] == 1004
 
 
-@pytest.mark.slow
 def test_a_worker_that_dies_is_survived_and_what_kills_it_each_time_is_given_up(tmp_path):
     once = str(tmp_path / "once")
     tasks = [Quick(0, seconds=0.2), Deadly(1, once), Deadly(2), *(Quick(n) for n in range(3, 12))]
@@ -257,7 +256,6 @@ def test_a_worker_that_dies_is_survived_and_what_kills_it_each_time_is_given_up(
     assert records[1].result["square"] == 1001
 
 
-@pytest.mark.slow
 def test_where_every_worker_dies_it_stops(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "HOPELESS", 2)
     with pytest.raises(InputError, match="fewer workers"):

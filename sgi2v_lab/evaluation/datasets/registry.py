@@ -1,4 +1,4 @@
-"""All data sets by name, and what one of them holds."""
+"""All data sets by name."""
 
 from dataclasses import fields
 from pathlib import Path

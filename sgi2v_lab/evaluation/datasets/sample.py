@@ -1,4 +1,4 @@
-"""What every data set is: samples of one size and length, listed when it is opened, and read one by one."""
+"""The interface of all data sets: samples of one size and length, listed at once and read one by one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ __all__ = ["Dataset", "Sample"]
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture, the boxes to follow, and what truly happened.
+    """A picture, the boxes to follow, and the true video where there is one.
 
     Attributes:
         name: its name in its data set, in files and in tables.

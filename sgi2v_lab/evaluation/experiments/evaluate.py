@@ -1,4 +1,4 @@
-"""The one runner: every method and setting on every sample of a data set, each video a task with a record.
+"""Run an evaluation: every method and setting on every sample of a data set. Each video is a task with a record.
 
 In the folder, plan.json is written first; tasks/ holds a record and a film strip for each video; videos/ holds MP4s
 where they are asked for. A killed run resumes, `Plan.status` shows the progress, and a report can be written any time.
@@ -64,7 +64,7 @@ def evaluate(
     """Make and measure the videos that are missing.
 
     Args:
-        out: the folder; what an earlier start finished there is used again.
+        out: the folder for results. What an earlier start finished there is used again.
         data: a name in `DATASETS`.
         model: as in `load_model`, like device and dtype.
         folder: of the data set; the benchmark needs none.

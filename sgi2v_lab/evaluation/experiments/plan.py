@@ -63,7 +63,7 @@ class PlannedTask(BaseModel, frozen=True):
 
     @property
     def name(self) -> str:
-        """In messages."""
+        """What messages call it."""
         return f"{self.sample}, seed {self.seed}, {self.arm}"
 
 

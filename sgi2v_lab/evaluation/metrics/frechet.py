@@ -44,7 +44,7 @@ def check_clips(*sets: Clips) -> None:
         raise InputError(f"{counts} clips of shapes {shapes} do not compare; give some (frames, 3, h, w) of one shape")
     for i, clip in enumerate(clips, start=1):
         low, high = clip.aminmax()
-        if not (low >= -0.01 and high <= 1.01):  # so written, NaN fails too
+        if not (low >= -0.01 and high <= 1.01):  # NaN fails this, too
             raise InputError(f"clip {i} has values {low:.3g}..{high:.3g}; expected 0..1: scale or clamp it")
 
 

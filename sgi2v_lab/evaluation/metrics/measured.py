@@ -49,7 +49,7 @@ class MeasuredVideo:
     tracker: str | PointTracker | None = None  # for everything; None: each metric's own
 
     def __post_init__(self) -> None:
-        """Bring everything to the CPU, take no boxes as unknown ones, and check shapes."""
+        """Check shapes, and bring everything to the CPU. An empty set of boxes counts as unknown."""
         frames, shapes = len(self.video), {"image": self.video.shape[1:]}
         shapes |= dict.fromkeys(("reference", "uncontrolled"), self.video.shape)
         for name in (each.name for each in fields(self)):
@@ -81,12 +81,12 @@ class MeasuredVideo:
 
     @cached_property
     def box_tracks(self) -> Tracks:
-        """Where the content of each box asked for goes."""
+        """The tracks of what is in each box asked for."""
         return track_boxes(self.video, self.asked[:, 0], self.tracker)
 
     @cached_property
     def centre_tracks(self) -> Tracks:
-        """Where the point in the middle of each box asked for goes; InputError if one starts outside the picture."""
+        """The tracks of the middle of each box asked for; InputError if one starts outside the picture."""
         start = centres(self.asked)[:, 0]
         inside = ((start >= 0) & (start < torch.tensor(self.size))).all(dim=-1)
         if not inside.all():
@@ -96,12 +96,12 @@ class MeasuredVideo:
 
     @cached_property
     def grid_tracks(self) -> Tracks:
-        """Where the points of `grid_points` go; by default Lucas-Kanade follows them."""
+        """The tracks of `grid_points`, by default by Lucas-Kanade."""
         return get_tracker(self.tracker or "lk")(self.video, grid_points(self.video))
 
     @cached_property
     def reference_tracks(self) -> Tracks:
-        """Where the same points go in the true clip."""
+        """The tracks of the same points in the true clip."""
         return get_tracker(self.tracker or "lk")(self.reference, grid_points(self.video))
 
 

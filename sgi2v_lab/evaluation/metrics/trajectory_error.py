@@ -28,7 +28,7 @@ class ObjMC:
 
     @classmethod
     def of(cls, given: MeasuredVideo) -> "ObjMC":
-        """ObjMC by the tracks that other metrics share."""
+        """ObjMC of a video whose tracks other metrics share."""
         tracks = given.box_tracks
         distance = (tracks.points - centres(given.asked)).norm(dim=-1)
         means = distance.mean().item(), distance.mean(dim=1), distance.mean(dim=0)

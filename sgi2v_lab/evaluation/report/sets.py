@@ -59,7 +59,7 @@ def _distances(study: Study, name: str, real: Sequence[Row], made: Mapping[str, 
     if len({(row.result.resolution, row.result.frames) for row in rows}) > 1:
         raise InputError("the videos are of several sizes, which do not compare")
     if lacking := [row.task.name for row in rows if name not in row.result.features]:
-        raise InputError(f"{lacking[0]} was measured without it, by an earlier version or of two frames only")
+        raise InputError(f"{lacking[0]} has no features for it: an earlier version measured it, or it is too short")
     features = {label: [row.result.features[name] for row in each] for label, each in made.items()}
     tables = {label: torch.tensor(each, dtype=torch.float64) for label, each in features.items()}
     truth = torch.tensor([row.result.features[name] for row in real], dtype=torch.float64)

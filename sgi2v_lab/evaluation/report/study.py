@@ -1,4 +1,4 @@
-"""What the folder of an evaluation holds: its plan, and of each video what was measured or why there is nothing."""
+"""What the folder of an evaluation holds: its plan, and for each video what was measured, or why nothing was."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -39,7 +39,7 @@ class Row:
 
     @property
     def place(self) -> tuple[str, int]:
-        """The sample and the seed: what is the same for all arms."""
+        """The sample and the seed, by which arms are compared."""
         return self.task.sample, self.task.seed
 
     @cached_property
@@ -81,12 +81,12 @@ class Study:
 
     @cached_property
     def measures(self) -> list[Metric]:
-        """Those that were taken of any video."""
+        """The measures that were taken of at least one video."""
         return [measure for name, measure in TAKEN.items() if any(name in row.values for row in self.done)]
 
     @property
     def categories(self) -> list[str]:
-        """Of samples, in order."""
+        """The samples' categories, in order."""
         return list(dict.fromkeys(row.task.category for row in self.rows))
 
     @property

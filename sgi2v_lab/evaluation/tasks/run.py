@@ -125,7 +125,7 @@ Outcomes = Iterator[tuple[str, bool]]  # the key of a task, and whether it has a
 
 @contextmanager
 def _place(workers: int, dask: str | None) -> Iterator[Callable[[Jobs], Outcomes]]:
-    """Lend a function that does jobs: in this process, in others, or on a cluster."""
+    """Give a function that does jobs: in this process, in others, or on a cluster."""
     if dask is not None:
         with _dask_client(dask) as client:
             yield partial(_on_dask, client)
@@ -139,7 +139,7 @@ def _place(workers: int, dask: str | None) -> Iterator[Callable[[Jobs], Outcomes
 
 
 def _in_processes(workers: int, jobs: Jobs) -> Outcomes:
-    """What a killed worker had begun is tried again alone. If that costs a worker too, it is recorded as failed."""
+    """Try what a killed worker had begun again, alone. If that costs a worker too, record it as failed."""
     waiting, suspects, lost = dict(jobs), [], 0
     while waiting:
         some = {suspects[0]: waiting[suspects[0]]} if suspects else dict(waiting)

@@ -1,4 +1,4 @@
-"""What trackers made of a trained network share: the call, the checks, and the messages of a failed load."""
+"""What all trackers that are trained networks share: the call, the checks, and the messages of a failed load."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a point tracker gives, and what it must look like: the interface behind which trackers stand."""
+"""The interface of point trackers: what they take and what they return."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
