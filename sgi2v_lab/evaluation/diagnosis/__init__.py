@@ -7,6 +7,11 @@ made.
 
 import lazy_loader
 
-NAMES = {"finding": ["Finding"], "judged": ["JudgedVideo"], "saved": ["diagnose_folder"]}
-NAMES["checks"] = ["Diagnosis", "diagnose", "judge"]
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=NAMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "checks": ["Diagnosis", "diagnose", "judge"],
+        "judged": ["JudgedVideo"],
+        "saved": ["diagnose_folder"],
+    },
+)

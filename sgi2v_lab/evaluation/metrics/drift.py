@@ -32,13 +32,8 @@ def background_drift(given: MeasuredVideo) -> Found:
     points, paths, seen = background_tracks(given)
     belongs = points[:, None] if given.camera is None else camera_motion(given.camera, points)
     distance = (paths - belongs).norm(dim=-1)[seen]
-    details = {
-        "points": len(points),
-        "seen": seen[:, 1:].float().mean().item(),
-        "camera": given.camera is not None,
-        "tracker": given.grid_tracks.tracker,
-    }
-    return distance.mean().item(), details
+    details = {"points": len(points), "seen": seen[:, 1:].float().mean().item(), "camera": given.camera is not None}
+    return distance.mean().item(), details | {"tracker": given.grid_tracks.tracker}
 
 
 def bg_obj_ctd(given: MeasuredVideo) -> Found:

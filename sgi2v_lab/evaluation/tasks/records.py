@@ -140,10 +140,8 @@ class RecordFolder:
         except Timeout:
             yield False
             return
-        except NotImplementedError:
-            pass
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
+        except (NotImplementedError, OSError) as error:
+            if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
                 raise self._full(error) from error
         try:
             for litter in self.path.glob(f".{key}.*") if lock.is_locked else ():
