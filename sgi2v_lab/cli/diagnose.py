@@ -11,9 +11,10 @@ __all__ = ["diagnose"]
 
 def diagnose(
     folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v generate, sgi2v demo or the Studio.")],
-    out: Annotated[Path | None, typer.Option(help="Also save the evidence as a picture (.png or .pdf).")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the evidence as a picture, .png or .pdf.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Also judge the layers of this model: toy, svd, a folder, ...")
+        str | None,
+        typer.Option(help="Model that made the run, to judge its layers too: toy, svd, a folder or a hub id."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -5,6 +5,7 @@ The first two resume: started again with the same folder, they make only what is
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,14 +28,18 @@ from sgi2v_lab.cli.options import (
 from sgi2v_lab.cli.setting_options import takes_settings
 
 if TYPE_CHECKING:
-    from sgi2v_lab.evaluation.tasks.status import Status
+    from sgi2v_lab.evaluation.experiments.plan import Status
 
 __all__ = ["benchmark", "evaluate", "report", "status"]
 
 SHOWN = 10  # failures, in the terminal; the report lists all
 Category = Annotated[
     list[str] | None,
-    typer.Option(help="Category of the benchmark's scenes: single, two, pinned, pan, hard or photo. Repeatable."),
+    typer.Option(
+        help="Category of scenes. Repeatable. The benchmark's: single, two, pinned, pan, hard, photo. Four objects, of "
+        "which one to four are asked to move: objects-1 to objects-4. Other paths: straight, curved, uneven, return. "
+        "Scenes to search settings on, which are not held out: training."
+    ),
 ]
 Videos = Annotated[bool, typer.Option("--videos", help="Also write each video as an MP4.")]
 
@@ -43,34 +48,51 @@ Videos = Annotated[bool, typer.Option("--videos", help="Also write each video as
 def evaluate(
     out: Out = Path("out/evaluation"),
     data: Annotated[
-        str, typer.Option(help="Data set: benchmark, examples, vipseg, davis, kinetics, ava or videos.")
+        str,
+        typer.Option(
+            help="Data set: benchmark (scenes of the toy's world), examples (in SG-I2V's format), vipseg, davis, "
+            "kinetics, ava or videos (a folder of your own)."
+        ),
     ] = "benchmark",
-    folder: Annotated[Path | None, typer.Option(help="Folder of the data set; the benchmark needs none.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder that holds the data set. The benchmark needs none.")
+    ] = None,
     model: ModelName = "toy",
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Methods, with commas: none, copy_paste, time_to_move, freetraj, drag, sgi2v. "
-            "Default: all, or the grid's."
+            help="Methods to compare, separated by commas: none, copy_paste, time_to_move, freetraj, drag, sgi2v. "
+            "Default: all, or those that the grid names."
         ),
     ] = None,
     grid: Annotated[
         str | None,
-        typer.Option(help="Settings to try: a TOML or JSON file, paper, precision, presets or reviewers."),
+        typer.Option(
+            help="Settings to try with SG-I2V: a TOML or JSON file, or a grid of the package: paper (its ablations), "
+            "reviewers (what they ask), precision, or presets (the model's)."
+        ),
     ] = None,
     preset: Preset = "own",
     category: Category = None,
     scenes: Annotated[
-        int | None, typer.Option(min=1, help="Number of the benchmark's scenes of each category. Default: 8.")
+        int | None, typer.Option(min=1, help="Use at most this many scenes of each category. Default: 8.")
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Number of samples of any data set. Default: all.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Use at most this many samples of the data set. Default: all.")
+    ] = None,
     seeds: Seeds = 1,
-    fit: Annotated[str, typer.Option(help="How pictures become the model's size: stretch, crop or pad.")] = "stretch",
+    fit: Annotated[
+        str, typer.Option(help="How pictures are brought to the model's size: stretch, crop or pad.")
+    ] = "stretch",
     stride: Annotated[
-        int | None, typer.Option(min=1, help="Take every n-th frame of a clip. Default: the data set's own.")
+        int | None, typer.Option(min=1, help="Take every n-th frame of a video. Default: depends on the data set.")
     ] = None,
     tracker: Annotated[
-        str | None, typer.Option(help="Point tracker for clips without boxes, such as lk. Default: the data set's own.")
+        str | None,
+        typer.Option(
+            help="Point tracker that finds what moves in videos without boxes: lk, dis, ncc, cotracker3 or tapnext. "
+            "Default: depends on the data set."
+        ),
     ] = None,
     workers: Workers = None,
     dask: Dask = None,
@@ -149,7 +171,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder for the report. Default: the same folder.")] = None,
     reference: Annotated[
         str | None,
-        typer.Option(help="Setting or method that all others are compared with. Default: SG-I2V, or the grid's base."),
+        typer.Option(help="Setting or method that all others are compared with. Default: SG-I2V."),
     ] = None,
 ) -> None:
     """Write report.html, summary.json, results.csv and results.parquet for an evaluation, finished or not."""
@@ -157,16 +179,16 @@ def report(
 
 
 def status(
-    folder: Annotated[Path, typer.Argument(help="Folder given to --out.")],
+    folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v evaluate or sgi2v benchmark.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show which videos of an evaluation are finished, failed, running and left, and the time left."""
+    """Show how many videos of an evaluation are finished, failed, in flight and left, and the time left."""
     from sgi2v_lab.evaluation.experiments.plan import Plan
 
     plan = Plan.read(folder)
     found = plan.status(folder)
     if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
         return
     table = Table(show_header=False, box=None, title=f"{plan.title} ({folder})", title_justify="left")
     for name, value in _lines(found).items():
@@ -191,7 +213,7 @@ def _report(folder: Path, out: Path | None = None, reference: str | None = None)
     """Write the report; print the verdict, the benchmark's targets, what is missing, and the page's path."""
     from sgi2v_lab.evaluation.report import write_report
 
-    found = write_report(folder, out, reference)
+    page, found = write_report(folder, out, reference)
     typer.echo(found.verdict.sentence)
     if found.targets:
         table = Table("target", "", "measured", "95% interval", "met")
@@ -201,16 +223,14 @@ def _report(folder: Path, out: Path | None = None, reference: str | None = None)
     if found.failed:
         typer.echo(f"sgi2v: {found.failed} videos failed; the report says which", err=True)
     if found.unfinished:
-        typer.echo(f"sgi2v: {found.unfinished} videos are not finished; the report is of {found.videos}", err=True)
-    typer.echo(found.html)
+        typer.echo(f"sgi2v: {found.unfinished} videos are not finished; the report covers {found.videos}", err=True)
+    typer.echo(page)
 
 
 def _lines(found: "Status") -> dict[str, str]:
-    done = f"{found.finished} of {found.tasks}"
-    if found.replaced:
-        done += f", of which {found.replaced} in place of a damaged one"
     again = "  (made again at the next start)"
-    lines = {"finished": done, "failed": f"{found.failed}{again if found.failed else ''}"}
+    lines = {"finished": f"{found.finished} of {found.tasks}"}
+    lines["failed"] = f"{found.failed}{again if found.failed else ''}"
     lines |= {"in flight": str(found.in_flight), "left": str(found.left)}
     if found.damaged:
         lines["damaged"] = f"{found.damaged}{again}"
@@ -219,7 +239,7 @@ def _lines(found: "Status") -> dict[str, str]:
     if found.seconds_left is not None:
         lines["time left"] = _duration(found.seconds_left)
     elif found.finished + found.failed < found.tasks and not found.in_flight:
-        lines["time left"] = "no process is running; start the same command again to go on"
+        lines["time left"] = "unknown, since no process is running; start the same command again to go on"
     return lines
 
 

@@ -16,15 +16,17 @@ __all__ = ["measure"]
 
 def measure(
     video: Annotated[Path, typer.Argument(help="Video to measure: an mp4, a GIF, or a folder of pictures.")],
-    boxes: Annotated[Path, typer.Option(help="Boxes that were asked for: .json or .npy.")],
+    boxes: Annotated[
+        Path, typer.Option(help="File of the boxes that the objects should follow: .json, or SG-I2V's traj.npy.")
+    ],
     image: Annotated[
-        Path | None, typer.Option(help="Picture that the video was made from; by default its first frame.")
+        Path | None, typer.Option(help="Picture that the video was made from. Default: the video's first frame.")
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="True video, of the same size and number of frames.")] = None,
     tracker: Annotated[
-        str | None, typer.Option(help="Tracker: ncc, lk, dis, cotracker3 or tapnext; by default each metric's own.")
+        str | None, typer.Option(help="Tracker: ncc, lk, dis, cotracker3 or tapnext. Default: each metric's own.")
     ] = None,
-    resample: Annotated[bool, typer.Option(help="Use boxes that were made for another number of frames.")] = False,
+    resample: Annotated[bool, typer.Option(help="Allow boxes that were made for another number of frames.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure any video against the boxes that were asked for."""
@@ -52,16 +54,20 @@ def measure(
         known["reference"] = read_video(reference)
     found = take(pixels, tracker=tracker, **known)
     if as_json:
-        records = {name: asdict(one) for name, one in found.items()}
-        for record in records.values():
-            if record["value"] is not None and not math.isfinite(record["value"]):  # JSON has no infinity
-                record |= {"value": None, "reason": "infinite: the pictures are equal"}
+        records = {}
+        for name, one in found.items():
+            metric, record = METRICS[name], asdict(one)
+            record["details"] |= {"definition": metric.source, "resolution": list(size), "frames": len(pixels)}
+            records[name] = record | {"unit": metric.unit, "better": metric.better}
+            if one.value is not None and not math.isfinite(one.value):  # JSON has no infinity
+                records[name] |= {"value": None, "reason": "infinite: the pictures are equal"}
         typer.echo(json.dumps(records, indent=1, ensure_ascii=False))
         return
     table = Table("metric", "value", "unit", "better", "tracker, or why there is no value")
     for name, one in found.items():
-        value = "—" if one.value is None else f"{one.value:.{METRICS[name].digits}f}"
-        table.add_row(METRICS[name].title, value, one.unit, one.better, one.reason or one.details.get("tracker", ""))
+        metric = METRICS[name]
+        value = "—" if one.value is None else f"{one.value:.{metric.digits}f}"
+        table.add_row(metric.title, value, metric.unit, metric.better, one.reason or one.details.get("tracker", ""))
     used = {one.details["tracker"] for one in found.values() if one.details.get("tracker") in TRACKERS}
     licences = "; ".join(f"{name}: {TRACKERS[name].licence}" for name in sorted(used))
     table.title = f"{video.name}, {len(pixels)} frames of {size[0]} × {size[1]} px"

@@ -14,6 +14,7 @@ from sgi2v_lab.cli.write import run_record, write_run
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis import Diagnosis, JudgedVideo, diagnose, diagnose_folder, judge
 from sgi2v_lab.evaluation.diagnosis.finding import SEVERITIES, Finding
+from sgi2v_lab.evaluation.diagnosis.judged import by_purpose
 from sgi2v_lab.evaluation.diagnosis.looks import cut_out, detail_kept
 from sgi2v_lab.evaluation.metrics.measured import centres
 from sgi2v_lab.files import write_record
@@ -293,8 +294,9 @@ def test_a_run_is_diagnosed():
     pans = camera.camera_still((SIDE, SIDE), box_fraction=0.12, avoid=drawn)
     everything = Trajectories(drawn.image_size, (*drawn, *pans))
     both = run_of(still, everything.boxes(FRAMES))
-    judged = JudgedVideo.of_run(both, trajectories=everything)
-    assert len(judged.boxes) == 1 and len(judged.camera) == len(pans)
+    known = by_purpose(everything, both.boxes)
+    assert len(known["boxes"]) == 1 and len(known["camera"]) == len(pans)
+    assert diagnose(both, trajectories=everything).kinds == {"follow"}
     with pytest.raises(InputError, match="1 trajectories for a run with"):
         diagnose(both, trajectories=drawn)
 
@@ -330,7 +332,7 @@ def test_what_does_not_belong_together_is_refused():
     for known, words in (
         ({"boxes": boxes[:, :3]}, "3 frames"),
         ({"boxes": boxes + 500}, "first frame"),
-        ({"uncontrolled": video[:3]}, "without control"),
+        ({"uncontrolled": video[:3]}, "uncontrolled has shape"),
         ({"image": video[0, :, :64]}, "resize"),
     ):
         with pytest.raises(InputError, match=words):

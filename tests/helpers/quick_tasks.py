@@ -78,8 +78,12 @@ def finish(tasks, folder, **options):
 
 
 def main() -> None:
-    """Run so many quick tasks: FOLDER COUNT SECONDS WORKERS."""
-    folder, count, seconds, workers = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+    """Work as the command line says: FOLDER COUNT SECONDS WORKERS."""
+    work(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
+
+
+def work(folder: Path, count: int, seconds: float, workers: int) -> None:
+    """Run so many quick tasks."""
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [Quick(number, str(folder / "log"), seconds) for number in range(count)]
     finish(tasks, folder / "tasks", workers=workers)

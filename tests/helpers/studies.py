@@ -1,5 +1,6 @@
 """Folders as `evaluate` writes them, with figures of our choice: for tests of reports."""
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -7,7 +8,11 @@ import torch
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.evaluation.experiments.plan import PLAN, TASKS, TRUTH, Arm, Plan, PlannedQuestion, PlannedTask
 from sgi2v_lab.evaluation.experiments.video_task import VideoResult
+from sgi2v_lab.evaluation.metrics.frechet import toy_features
+from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
+from sgi2v_lab.evaluation.metrics.motion_distance import motion_histograms
 from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, task_key
+from sgi2v_lab.evaluation.tasks.strips import strip_of
 from sgi2v_lab.files import write_text
 
 WEIGHTS = "0123456789abcdef0123"
@@ -30,13 +35,22 @@ def variant(label, group, **changes):
     return Arm(label=label, group=group, method="sgi2v", changes=changes, plain="No control")
 
 
-def result(values):
+@cache
+def features(video):
+    """What distances of sets are computed from."""
+    paths = MeasuredVideo(video).grid_tracks.points
+    found = {"toy_frechet": toy_features([video])[0], "motion_distance": motion_histograms(paths, video.shape[-2])}
+    return {name: one.tolist() for name, one in found.items()}
+
+
+def result(values, video=GREY):
     """A `VideoResult`: of ObjMC, or of several measures."""
     values = {"objmc": float(values)} if isinstance(values, int | float) else values
     return VideoResult(
         values={name: value for name, value in values.items() if name != "seconds"},
         reasons={} if "background_drift" in values else {"background_drift": "the background is too plain"},
         details={"objmc": {"tracker": "ncc"}},
+        features=features(video),
         seconds=values.get("seconds"),
         resolution=SIZE,
         frames=FRAMES,
@@ -67,8 +81,8 @@ def study(folder, arms, figures, categories=None, missing=(), videos=None, quest
                     records.keep(record.model_copy(update={"error": value}))
                     continue
                 shown = videos[label][place] if videos and label in videos else GREY
-                made = result(value).model_dump(mode="json")
-                records.keep(record.model_copy(update={"result": made}), shown)
+                made = result(value, shown).model_dump(mode="json")
+                records.keep(record.model_copy(update={"result": made}), strip_of(shown))
     plan = Plan(
         **{
             "title": "A <small> study & its figures",

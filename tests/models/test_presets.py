@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.experiments.grid import BASE, preset_grid
+from sgi2v_lab.evaluation.experiments.grid import preset_grid
 from sgi2v_lab.models.load import TOY, load_model
 from sgi2v_lab.models.presets import PRESETS, SVD_PRESETS, fast_precision, read_presets
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
@@ -99,9 +99,9 @@ def test_presets_are_a_grid_around_the_papers_recipe():
     presets = {"own": {}, "fast": {"iterations": 1}, "paper": {"num_inference_steps": 20, "cutoff": 0.5}, "best": {}}
     grid, paper = preset_grid(presets, own), own.replace(num_inference_steps=20, cutoff=0.5)
     assert grid.preset == "paper"
-    found = {variant.label: paper.replace(**variant.changes) for variant in grid.variants(grid, paper)}
+    found = {arm.label: paper.replace(**arm.changes) for arm in grid.arms(grid, paper)}
     assert found == {  # "best" is the same as "own"
-        BASE: paper,
+        "paper": paper,
         "own": own,
         "fast": own.replace(iterations=1),
     }

@@ -1,10 +1,4 @@
 """Data sets for evaluation, all read in the same way: pictures, boxes to follow, and the true video where there is one.
 
-`open_dataset` opens a data set by name, `describe` counts what a folder holds, and `dataset_card` says where to get a
-data set and how its folder should look. Nothing is ever downloaded.
+`registry.open_dataset` opens one by its name. Nothing is ever downloaded.
 """
-
-from sgi2v_lab.evaluation.datasets.registry import DATASETS, dataset_card, describe, open_dataset
-from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-
-__all__ = ["DATASETS", "Dataset", "Sample", "dataset_card", "describe", "open_dataset"]

@@ -1,17 +1,17 @@
 """AVA: people in videos, boxed once a second."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.evaluation.datasets.clips import join_frames, video_frames_at
 from sgi2v_lab.evaluation.datasets.files import VIDEOS, entries, first_folder, list_pictures, read_rows
 from sgi2v_lab.evaluation.datasets.objects import screen
-from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample, check_count
+from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 from sgi2v_lab.images.read import read_image
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.geometry import Box
@@ -59,7 +59,7 @@ class AVA(Dataset):
     offset: float | None = None
 
     def _list(self) -> dict[str, tuple[Path, Stretch] | None]:
-        check_count("seconds", self.seconds)
+        whole_number(self.seconds, "seconds", 1)
         found = entries(first_folder(self.folder, ("videos", "frames"), "the videos"))
         clips = {path.stem: path for path in found if path.is_dir() or path.suffix.lower() in VIDEOS}
         folder = first_folder(self.folder, ("annotations", "."), "the lists")
@@ -91,11 +91,9 @@ class AVA(Dataset):
         for person, boxes in people.items():
             pixels = torch.tensor(boxes, dtype=torch.float64) * torch.tensor(fit.source * 2)
             paths.append(Trajectory.from_boxes(fit.apply(pixels), resample=True, name=f"person {person}"))
-        dropped: Counter[str] = Counter()
-        kept = screen(Trajectories(self.size, tuple(paths)).boxes(self.num_frames), self.size, dropped)
+        kept = screen(Trajectories(self.size, tuple(paths)).boxes(self.num_frames), self.size)
         asked = Trajectories(self.size, tuple(paths[k] for k in kept))
-        visible = torch.ones(len(kept), self.num_frames, dtype=torch.bool)
-        return Sample(name, clip[0], asked, clip, visible, self._meta(path, fit, frames, dropped), self.kind)
+        return Sample(name, clip[0], asked, clip, self.kind)
 
 
 def _read_people(path: Path) -> dict[str, People]:

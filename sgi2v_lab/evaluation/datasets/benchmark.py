@@ -43,8 +43,8 @@ class Benchmark(Dataset):
         first = scene.first_frame(self.size, self.num_frames) if clip is None else clip[0]
         if scene.category == "pan":
             objects = true_boxes(scene.scene(self.num_frames), 1) * torch.tensor(self.size * 2)
-        asked, meta = scene.asked(self.size, self.num_frames), {"source": scene.title, "dropped": {}}
-        return Sample(name, first, asked, clip, None, meta, scene.category, scene.motion(self.num_frames), objects)
+        asked = scene.asked(self.size, self.num_frames)
+        return Sample(name, first, asked, clip, scene.category, scene.motion(self.num_frames), objects)
 
     def _content(self, name: str) -> dict[str, object]:
         scene = self.sources[name]

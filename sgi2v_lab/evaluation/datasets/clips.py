@@ -68,9 +68,6 @@ def join_frames(frames: Iterable[PIL.Image.Image], size: tuple[int, int], how: s
     return torch.stack([to_tensor(picture) for picture, _ in fitted]), fitted[0][1]
 
 
-# --- videos ----------------------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
     if not path.is_file():

@@ -33,12 +33,11 @@ class Examples(Dataset):
         return {path.name: path for path in entries(self.folder) if path.is_dir() and _is_example(path)}
 
     def _read(self, name: str) -> Sample:
-        folder = self.sources[name]
-        picture, trajectories = read_example(folder, resample=True)
+        picture, trajectories = read_example(self.sources[name], resample=True)
         fitted, fit = fit_image(picture, self.size, self.how)
         trajectories = trajectories.fitted(fit)
         trajectories.validate(self.num_frames)
-        return Sample(name, to_tensor(fitted), trajectories, meta=self._meta(folder, fit, [0]), category=self.kind)
+        return Sample(name, to_tensor(fitted), trajectories, category=self.kind)
 
 
 def _is_example(folder: Path) -> bool:

@@ -4,11 +4,11 @@ Hidden files are skipped everywhere; macOS leaves a hidden ._NAME beside many fi
 """
 
 import csv
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import in_order
 
 __all__ = ["ANIMATIONS", "VIDEOS", "entries", "first_folder", "list_pictures", "read_lines", "read_rows"]
 
@@ -19,11 +19,7 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 def entries(folder: Path, pattern: str = "*") -> list[Path]:
     """What a folder holds, without hidden files, in the order of the numbers in the names: 9.jpg before 10.jpg."""
-
-    def by_number(path: Path) -> list[str | int]:  # text and numbers in turn, so like is compared with like
-        return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", path.name))]
-
-    return sorted((path for path in folder.glob(pattern) if not path.name.startswith(".")), key=by_number)
+    return in_order(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def list_pictures(folder: Path) -> list[Path]:

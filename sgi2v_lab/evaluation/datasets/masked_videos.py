@@ -2,21 +2,19 @@
 
 import json
 from abc import abstractmethod
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.clips import read_clip
 from sgi2v_lab.evaluation.datasets.files import first_folder, list_pictures, read_lines
-from sgi2v_lab.evaluation.datasets.moving import follow
-from sgi2v_lab.evaluation.datasets.objects import Masks, fit_masks, keep, largest_disc, read_mask, screen, trace
+from sgi2v_lab.evaluation.datasets.objects import Masks, keep, largest_disc, read_mask, screen, trace
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.images.resize import Fit
@@ -24,8 +22,6 @@ from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 
 __all__ = ["Davis", "VIPSeg"]
-
-Found = tuple[list[int], Boxes, Bool[Tensor, "boxes frames"]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,8 +38,8 @@ class MaskedVideos(Dataset):
         """The folders of all pictures and of all masks, and the list of videos."""
 
     @abstractmethod
-    def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int], dropped: Counter) -> Found:
-        """The objects' numbers, their boxes in pixels of the clip, and where they are visible; masks may be changed."""
+    def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int]) -> tuple[list[int], Boxes]:
+        """The objects' numbers, and their boxes in pixels of the clip; masks may be changed."""
 
     def _list(self) -> dict[str, tuple[Path, Path]]:
         images, masks, path = self._places()
@@ -58,16 +54,12 @@ class MaskedVideos(Dataset):
     def _read(self, name: str) -> Sample:
         images, folder = self.sources[name]
         clip, fit, picked = read_clip(images, self.size, self.how, self.num_frames, self.stride)
-        pictures, dropped = list_pictures(images), Counter()
+        pictures = list_pictures(images)
         masks = np.stack([read_mask(folder / f"{pictures[f].stem}.png", fit.source) for f in picked])
-        ids, boxes, visible = self._follow(name, masks, clip, fit, picked, dropped)
-        kept = screen(boxes, self.size, dropped, self.margin)
-        paths = [Trajectory.from_boxes(boxes[k], name=f"object {ids[k]}") for k in kept]
-        fitted = torch.from_numpy(fit_masks(masks, fit))
-        seen = torch.stack([fitted == ids[k] for k in kept])
-        meta = self._meta(images, fit, picked, dropped) | {"ids": [ids[k] for k in kept]}
-        asked = Trajectories(self.size, tuple(paths))
-        return Sample(name, clip[0], asked, clip, visible[kept], meta, self.kind, masks=seen)
+        ids, boxes = self._follow(name, masks, clip, fit, picked)
+        kept = screen(boxes, self.size, self.margin)
+        paths = tuple(Trajectory.from_boxes(boxes[k], name=f"object {ids[k]}") for k in kept)
+        return Sample(name, clip[0], Trajectories(self.size, paths), clip, self.kind)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,15 +100,14 @@ class Davis(MaskedVideos):
         folders = (f"ImageSets/{self.year or 2017}", f"ImageSets/{images.name}")
         return images, masks, first_folder(self.folder, folders, "lists of videos") / f"{self.split}.txt"
 
-    def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int], dropped: Counter) -> Found:
+    def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int]) -> tuple[list[int], Boxes]:
         # 255 is void in the release of 2017, and the object in that of 2016
         masks[masks == 255] = 0 if (self.folder / "ImageSets" / "2017").is_dir() else 1
         if self.year == 2016:
             masks[masks > 0] = 1
         found = [int(number) for number in np.unique(masks) if number]
-        ids = keep(found, [None if (masks[0] == number).any() else "absent at first" for number in found], dropped)
-        boxes, _, visible = zip(*(trace(masks, number) for number in ids), strict=True)
-        return ids, fit.apply(torch.stack(boxes)), torch.stack(visible)
+        ids = keep(found, [None if (masks[0] == number).any() else "absent at first" for number in found])
+        return ids, fit.apply(torch.stack([trace(masks, number)[0] for number in ids]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,9 +126,8 @@ class VIPSeg(MaskedVideos):
     The protocol is that of DragAnything's released code (Wu et al., ECCV 2024), which SG-I2V follows: the point of each
     object that is farthest from its edge is tracked through the video (there by CoTracker). A box here is the square
     around the largest disc in the object, whose centre is that point, and moves with it; SG-I2V's released code does
-    not show how the paper drew its boxes. The motion comes from `tracks`, or else from `tracker`, run on the clip at
-    the size of the samples, or else from the centre of gravity of the object's mask. Boxes that go far out of the
-    picture are dropped.
+    not show how the paper drew its boxes. The motion comes from `tracks`, from `tracker`, run on the clip at the size
+    of the samples, or else from the object's centre of gravity. Boxes that go far out of the picture are dropped.
 
     Options:
         split: the name of the list, SPLIT.txt.
@@ -160,24 +150,23 @@ class VIPSeg(MaskedVideos):
         lists = [place / f"{self.split}.txt" for place in (self.folder, images.parent, images.parent.parent)]
         return images, masks, next((path for path in lists if path.is_file()), lists[0])
 
-    def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int], dropped: Counter) -> Found:
+    def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int]) -> tuple[list[int], Boxes]:
         # 200 is a slip in some of the set's masks (its repository, issue 1), no object
         found = [int(number) for number in np.unique(masks[0]) if number not in (0, 200)]
-        ids = keep(found, [None if self.stuff or number > 124 else "stuff" for number in found], dropped)
+        ids = keep(found, [None if self.stuff or number > 124 else "stuff" for number in found])
         tracks = {}
         if self.tracks is not None:
             tracks = _read_tracks(Path(self.tracks) / f"{name}.json", picked[-1] + 1)
-            ids = keep(ids, [None if number in tracks else "without track" for number in ids], dropped)
+            ids = keep(ids, [None if number in tracks else "without track" for number in ids])
         discs = torch.tensor([largest_disc(masks[0] == number) for number in ids])
         centers, radius = discs[:, :2], discs[:, 2:]
         if self.tracker is not None:
-            paths, visible = follow(get_tracker(self.tracker), clip, fit.apply(centers))
+            paths = get_tracker(self.tracker)(clip, fit.apply(centers)).points
         else:
-            _, masses, seen = zip(*(trace(masks, number) for number in ids), strict=True)
-            moved = [tracks[number][picked] for number in ids] if tracks else list(masses)
-            paths, visible = fit.apply(torch.stack(moved)), torch.stack(seen)
+            moved = [tracks[number][picked] if tracks else trace(masks, number)[1] for number in ids]
+            paths = fit.apply(torch.stack(moved))
         start = fit.apply(torch.cat([centers - radius, centers + radius], dim=1))
-        return ids, start[:, None] + (paths - paths[:, :1]).repeat(1, 1, 2), visible
+        return ids, start[:, None] + (paths - paths[:, :1]).repeat(1, 1, 2)
 
 
 def _read_tracks(path: Path, frames: int) -> dict[int, Float[Tensor, "_ 2"]]:

@@ -1,14 +1,14 @@
 """Boxes for clips that come without any: what a point tracker sees moving."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.trackers.tracks import PointTracker
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker, unit_grid
 from sgi2v_lab.shapes import Boxes, Video
 
-__all__ = ["follow", "moving_boxes"]
+__all__ = ["moving_boxes"]
 
 PER_SIDE = 24  # points followed along each side of the picture
 SIDE = 0.25  # of the boxes, in shorter sides of the picture
@@ -16,49 +16,28 @@ LEAST = 0.05  # how far a thing must go to count as moving, in shorter sides of 
 AGREE = 0.5  # least part of a box's points that must move together
 
 
-def follow(
-    tracker: PointTracker, clip: Video, points: Float[Tensor, "n 2"]
-) -> tuple[Float[Tensor, "n frames 2"], Bool[Tensor, "n frames"]]:
-    """Where a tracker finds points of the first frame, and where it sees them. InputError if it gives no paths."""
-    found = tracker(clip, points)
-    paths, visible = found.points.detach().float().cpu(), found.visible.detach().bool().cpu()
-    shape = (len(points), len(clip))
-    if tuple(paths.shape) != (*shape, 2) or tuple(visible.shape) != shape or not paths.isfinite().all():
-        given = f"paths of shape {tuple(paths.shape)} and visibility of shape {tuple(visible.shape)}"
-        raise InputError(f"the tracker gave {given}: expected finite {(*shape, 2)} and {shape}, so use another tracker")
-    return paths, visible
-
-
-def moving_boxes(clip: Video, tracker: PointTracker, most: int) -> tuple[Boxes, str]:
-    """Squares on what moves most, and where they go.
+def moving_boxes(clip: Video, tracker: PointTracker, most: int) -> Boxes:
+    """At most `most` squares on what moves most, and where they go, (boxes, frames, 4) in pixels, the best first.
 
     A grid of points is followed; their median is the motion of the background. Each point that moves against it is the
     centre of a square, which goes where its moving points go: their median shift, frame by frame. Its score is how far
     that is from the background's motion, times the part of its points that agree, at least half. The squares with the
     best scores are taken, without overlap. Where nothing moves against the background, the motion of the picture itself
-    counts, as under a moving camera.
-
-    Returns:
-        At most `most` boxes (boxes, frames, 4) in pixels, the best first, and what they move against: "background" or
-        "picture".
-
-    Raises:
-        InputError: the tracker gives something else or loses all points, or nothing moves in the clip.
+    counts, as under a moving camera. InputError: the tracker loses all points, or nothing moves in the clip.
     """
     height, width = clip.shape[-2:]
     side, least = SIDE * min(height, width), LEAST * min(height, width)
     size = torch.tensor([width, height])
-    axis = (torch.arange(PER_SIDE) + 0.5) / PER_SIDE
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1) * size
-    paths, visible = follow(tracker, clip, grid)
-    kept = visible.all(dim=1)
+    grid = unit_grid(PER_SIDE) * size
+    tracks = tracker(clip, grid)
+    kept = tracks.visible.all(dim=1)
     if not kept.any():
         wanted = "some to be followed, so choose fewer frames, a smaller stride or another tracker"
         raise InputError(f"the tracker lost all {len(grid)} points before the end: expected {wanted}")
-    shifts = paths - paths[:, :1]
+    shifts = tracks.points - tracks.points[:, :1]
     background = shifts[kept].median(dim=0).values
     fits = ((grid >= side / 2) & (grid <= size - side / 2)).all(dim=1)  # the square lies wholly in the picture
-    for against, relative in (("background", shifts - background), ("picture", shifts)):
+    for relative in (shifts - background, shifts):
         moves = kept & (_farthest(relative) >= least)
         scored = []
         for center in grid[moves & fits]:
@@ -73,8 +52,7 @@ def moving_boxes(clip: Video, tracker: PointTracker, most: int) -> tuple[Boxes, 
             if len(taken) < most and all((center - other).abs().amax() >= side for other, _ in taken):
                 taken.append((center, path))
         if taken:
-            boxes = [torch.cat([center - side / 2 + path, center + side / 2 + path], dim=1) for center, path in taken]
-            return torch.stack(boxes), against
+            return torch.stack([torch.cat([c - side / 2 + path, c + side / 2 + path], dim=1) for c, path in taken])
     raise InputError(f"nothing moves by {least:.1f} pixels or more in the clip: expected motion, so leave it out")
 
 

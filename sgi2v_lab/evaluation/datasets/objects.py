@@ -14,26 +14,24 @@ from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.shapes import Boxes
 
-__all__ = ["Masks", "fit_masks", "keep", "largest_disc", "read_mask", "screen", "trace"]
+__all__ = ["Masks", "keep", "largest_disc", "read_mask", "screen", "trace"]
 
 Masks = Int32[np.ndarray, "frames h w"]
 LEAST_SIDE = 8  # pixels: one latent cell of Stable Video Diffusion
 
 
-def keep(ids: list[int], reasons: list[str | None], dropped: Counter[str]) -> list[int]:
-    """The objects without a reason to drop them; the others are counted. InputError if none is left."""
-    dropped.update(reason for reason in reasons if reason)
+def keep(ids: list[int], reasons: list[str | None]) -> list[int]:
+    """The objects without a reason to drop them; InputError, with the reasons, if none is left."""
     kept = [number for number, reason in zip(ids, reasons, strict=True) if reason is None]
     if not kept:
-        why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "there was none"
+        why = ", ".join(f"{count} {reason}" for reason, count in sorted(Counter(reasons).items())) or "there was none"
         raise InputError(f"no object is left to follow ({why}): expected at least one, so leave the sample out")
     return kept
 
 
-def screen(boxes: Boxes, size: tuple[int, int], dropped: Counter[str], margin: float | None = None) -> list[int]:
+def screen(boxes: Boxes, size: tuple[int, int], margin: float | None = None) -> list[int]:
     """Which boxes (boxes, frames, 4), in pixels of a picture of `size`, can be controlled and judged.
 
     Dropped are those that are "outside" (the first box's centre is not in the picture), "small" (a side of the first
@@ -46,7 +44,7 @@ def screen(boxes: Boxes, size: tuple[int, int], dropped: Counter[str], margin: f
         far = margin is not None and bool(out.max() > margin)
         small = bool((box[0, 2:] - box[0, :2]).min() < LEAST_SIDE)
         reasons.append("outside" if out[0] > 0 else "small" if small else "far outside" if far else None)
-    return keep(list(range(len(boxes))), reasons, dropped)
+    return keep(list(range(len(boxes))), reasons)
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
@@ -63,41 +61,25 @@ def read_mask(path: Path, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
     if mode in ("RGB", "RGBA") or values.shape[1::-1] != tuple(size):
         found = f"{values.shape[1]} x {values.shape[0]} pixels in mode {mode}"
         raise InputError(f"the mask {path} has {found}: expected a number for each pixel of its picture, {size}")
-    return (values[..., 0] if values.ndim == 3 else values).astype(
-        np.int32
-    )  # a few of DAVIS 2016 have an alpha channel
+    numbers = values[..., 0] if values.ndim == 3 else values  # a few of DAVIS 2016 have an alpha channel
+    return numbers.astype(np.int32)
 
 
-def fit_masks(masks: Masks, fit: Fit) -> Int32[np.ndarray, "frames _ _"]:
-    """Resize masks as pictures are, by taking the number at each target pixel's centre; 0 in the bars of a pad."""
-    columns, rows = (
-        np.floor((np.arange(target) + 0.5 - shift) / scale).astype(int)
-        for target, scale, shift in zip(fit.target, fit.scale, fit.shift, strict=True)
-    )
-    width, height = fit.source
-    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
-    return masks[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)] * inside.astype(np.int32)
+def trace(masks: Masks, number: int) -> tuple[Float[Tensor, "frames 4"], Float[Tensor, "frames 2"]]:
+    """An object's tight box and centre of gravity in each frame; in the first it must be visible.
 
-
-def trace(
-    masks: Masks, number: int
-) -> tuple[Float[Tensor, "frames 4"], Float[Tensor, "frames 2"], Bool[Tensor, "frames"]]:
-    """An object's tight box and centre of gravity in each frame, and where it is visible; in the first it must be.
-
-    Where it is hidden, box and centre stay where it was last seen.
+    Where it is hidden, both stay where it was last seen.
     """
     places: list[tuple[float, ...]] = []
-    visible = []
     for mask in masks:
         rows, columns = np.nonzero(mask == number)
-        visible.append(len(rows) > 0)
-        if visible[-1]:
+        if len(rows):
             center = columns.mean() + 0.5, rows.mean() + 0.5
             places.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, *center))
         else:
             places.append(places[-1])
     found = torch.tensor(places, dtype=torch.float32)
-    return found[:, :4], found[:, 4:], torch.tensor(visible)
+    return found[:, :4], found[:, 4:]
 
 
 def largest_disc(inside: Bool[np.ndarray, "h w"]) -> tuple[float, float, float]:

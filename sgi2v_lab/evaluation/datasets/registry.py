@@ -1,7 +1,5 @@
-"""All data sets by name, and what one of them holds."""
+"""All data sets by name."""
 
-import inspect
-from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from sgi2v_lab.evaluation.datasets.masked_videos import Davis, VIPSeg
 from sgi2v_lab.evaluation.datasets.sample import Dataset
 from sgi2v_lab.evaluation.datasets.videos import Kinetics, Videos
 
-__all__ = ["DATASETS", "dataset_card", "describe", "open_dataset"]
+__all__ = ["DATASETS", "open_dataset"]
 
 DATASETS: dict[str, type[Dataset]] = {
     each.kind: each for each in (Benchmark, Examples, VIPSeg, Davis, Kinetics, AVA, Videos)
@@ -26,47 +24,16 @@ def open_dataset(
     """Open a data set: its lists are read now, its samples one by one later.
 
     Only "benchmark" takes no folder. Samples have `size` (width, height) and `num_frames` frames. Other options are
-    `how`, `stride` and `tracker` (see `Dataset`), and the data set's own (see `dataset_card`).
+    `how`, `stride` and `tracker` (see `Dataset`), and the data set's own: `help(DATASETS["davis"])` tells them, where
+    to get it, under which terms, and how its folder should look.
 
     Raises:
         InputError: an unknown name or option, or a folder that does not hold the data set.
     """
-    chosen = _chosen(name)
+    if name not in DATASETS:
+        raise InputError(f"unknown data set {name!r}: expected one of {', '.join(DATASETS)}")
+    chosen = DATASETS[name]
     known = [option.name for option in fields(chosen) if option.init]
     if unknown := [option for option in options if option not in known]:
         raise InputError(f"the data set {name!r} has no option {unknown[0]!r}: expected some of {', '.join(known)}")
     return chosen(folder=folder, size=size, num_frames=num_frames, **options)
-
-
-def dataset_card(name: str) -> str:
-    """What a data set is, where to get it, under which terms, how its folder looks, and its own options."""
-    return inspect.getdoc(_chosen(name)) or ""
-
-
-def describe(dataset: Dataset, most: int | None = None) -> dict[str, object]:
-    """Read a data set through, or its first `most` samples, and count.
-
-    Returns:
-        "samples" and "missing", by its list; "read", of which "usable"; "broken" (name -> what is wrong); and of the
-        usable ones "boxes" and "dropped" (reason -> objects left out).
-    """
-    broken: dict[str, str] = {}
-    dropped: Counter[str] = Counter()
-    names, boxes = dataset.names[:most], 0
-    for name in names:
-        try:
-            sample = dataset.load(name)
-        except InputError as error:
-            broken[name] = str(error)
-            continue
-        boxes += len(sample.trajectories)
-        dropped.update(sample.meta["dropped"])
-    counts = {"samples": len(dataset), "missing": len(dataset.missing), "read": len(names)}
-    found = {"broken": broken, "boxes": boxes, "dropped": dict(dropped)}
-    return {**counts, "usable": len(names) - len(broken), **found}
-
-
-def _chosen(name: str) -> type[Dataset]:
-    if name not in DATASETS:
-        raise InputError(f"unknown data set {name!r}: expected one of {', '.join(DATASETS)}")
-    return DATASETS[name]

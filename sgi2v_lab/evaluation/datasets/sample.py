@@ -1,61 +1,50 @@
-"""What every data set is: samples of one size and length, listed when it is opened, and read one by one."""
+"""The interface of all data sets: samples of one size and length, listed at once and read one by one."""
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jaxtyping import Bool
-from torch import Tensor
-
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker
-from sgi2v_lab.images.resize import FITS, Fit, check_size
+from sgi2v_lab.images.resize import FITS, check_size
 from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.video import as_frames
 
-__all__ = ["Dataset", "Sample", "check_count"]
+__all__ = ["Dataset", "Sample"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture, the boxes to follow, and what truly happened.
+    """A picture, the boxes to follow, and the true video where there is one.
 
     Attributes:
         name: its name in its data set, in files and in tables.
         first_frame: (3, height, width), values 0..1.
         trajectories: the boxes to follow, in pixels of `first_frame`; `trajectories.boxes(num_frames)` gives them.
         clip: the true video (num_frames, 3, height, width), which begins with `first_frame`; None if there is none.
-        visible: False where an object is hidden; its box then stays where it was last seen. None if unknown.
-        meta: where it comes from, as plain values: "source", "source_size", "frames" (which of the source were taken,
-            by number or second), "dropped" (reason -> objects left out), and more by data set.
         category: its group in a report.
         motion: the settings `fps` and `motion_bucket_id` that say how fast things move; empty if unknown.
         objects: boxes (objects, num_frames, 4) in pixels of what is not background, where the trajectories do not say
             it: in a camera pan they lie on the background.
-        masks: of the objects that the trajectories follow; None if unknown.
     """
 
     name: str
     first_frame: Image
     trajectories: Trajectories
     clip: Video | None = None
-    visible: Bool[Tensor, "boxes frames"] | None = None
-    meta: dict[str, object] = field(default_factory=dict)
     category: str = ""
     motion: dict[str, int] = field(default_factory=dict)
     objects: Boxes | None = None
-    masks: Bool[Tensor, "boxes frames height width"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset(ABC):
-    """Samples by name or place, `len`, and iteration, which stops at the first damaged sample.
+    """Samples by name, `len`, and iteration, which stops at the first damaged sample.
 
     Attributes:
         folder: where the data set lies; None for the benchmark, which is drawn.
@@ -91,8 +80,8 @@ class Dataset(ABC):
                 raise InputError(f"the folder of {self.kind!r} is {self.folder}: expected a folder of {self.holds}")
             object.__setattr__(self, "folder", Path(self.folder))
         object.__setattr__(self, "size", check_size(self.size, "the size of the samples"))
-        check_count("num_frames", self.num_frames, least=2)
-        check_count("stride", 1 if self.stride is None else self.stride)
+        whole_number(self.num_frames, "num_frames", 2)
+        whole_number(1 if self.stride is None else self.stride, "stride", 1)
         if self.how not in FITS:
             raise InputError(f"unknown way to fit a picture {self.how!r}: expected one of {', '.join(FITS)}")
         get_tracker(self.tracker)
@@ -121,7 +110,7 @@ class Dataset(ABC):
 
     def load(self, name: str) -> Sample:
         """Read one sample by its name. InputError if there is none, or if it is damaged."""
-        if name not in self:
+        if name not in self.names:
             some = ", ".join(self.names[:3])
             raise InputError(f"{self.kind!r} has no sample {name!r}: expected one of its {len(self)}, such as {some}")
         try:
@@ -135,42 +124,17 @@ class Dataset(ABC):
         return common | self._content(name)
 
     def _content(self, name: str) -> dict[str, object]:
-        """A hash of pictures in 8 bits, boxes in hundredths of a pixel, visibility and masks."""
+        """A hash of pictures in 8 bits, and of boxes in hundredths of a pixel."""
         sample = self.load(name)
         video = sample.first_frame[None] if sample.clip is None else sample.clip  # a clip begins with the first frame
         boxes = (sample.trajectories.boxes(self.num_frames).double() * 100).round().long()
         digest = sha256()
-        for part in (as_frames(video), boxes, sample.visible, sample.masks):
-            if part is not None:
-                digest.update(repr(tuple(part.shape)).encode() + part.numpy().tobytes())
+        for part in (as_frames(video), boxes):
+            digest.update(repr(tuple(part.shape)).encode() + part.numpy().tobytes())
         return {"content": digest.hexdigest()[:16]}
 
-    def _meta(self, source: Path, fit: Fit, frames: list, dropped: Counter | None = None) -> dict[str, object]:
-        origin = {"source": str(source), "source_size": list(fit.source), "frames": frames}
-        return {**origin, "dropped": dict(dropped or {})}
-
     def __len__(self) -> int:
-        """How many samples there are."""
         return len(self.names)
 
     def __iter__(self) -> Iterator[Sample]:
-        """The samples in order, each read when it is asked for."""
         return (self.load(name) for name in self.names)
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is a sample of that name."""
-        return self.sources.get(name) is not None
-
-    def __getitem__(self, which: str | int) -> Sample:
-        """One sample, by its name or its place. InputError as for `load`."""
-        if isinstance(which, int):
-            if not -len(self) <= which < len(self):
-                raise InputError(f"{self.kind!r} has no sample {which}: expected a place below {len(self)}")
-            which = self.names[which]
-        return self.load(which)
-
-
-def check_count(option: str, value: int, least: int = 1) -> None:
-    """Refuse a value that is not a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{option} is {value!r}: expected a whole number of at least {least}")

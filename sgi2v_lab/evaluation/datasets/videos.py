@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.evaluation.datasets.clips import read_clip
 from sgi2v_lab.evaluation.datasets.files import ANIMATIONS, VIDEOS, entries, first_folder, list_pictures, read_rows
 from sgi2v_lab.evaluation.datasets.moving import moving_boxes
-from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample, check_count
+from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
 from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories
@@ -44,7 +42,7 @@ class Videos(Dataset):
     most: int = 3
 
     def _list(self) -> dict[str, Path | None]:
-        check_count("most", self.most)
+        whole_number(self.most, "most", 1)
         clips: dict[str, Path | None] = {}
         for path in self._clips():
             name = path.name if path.is_dir() else path.stem
@@ -59,18 +57,15 @@ class Videos(Dataset):
 
     def _read(self, name: str) -> Sample:
         path = self.sources[name]
-        clip, fit, picked = read_clip(path, self.size, self.how, self.num_frames, self.stride)
-        meta = self._meta(path, fit, picked)
+        clip, fit, _ = read_clip(path, self.size, self.how, self.num_frames, self.stride)
         files = (path.with_name(f"{name}{suffix}") for suffix in (".json", ".npy"))
         if file := next((file for file in files if file.is_file()), None):
-            trajectories, visible = load_trajectories(file, fit.source, resample=True).fitted(fit), None
+            trajectories = load_trajectories(file, fit.source, resample=True).fitted(fit)
             trajectories.validate(self.num_frames)
-            meta["trajectories"] = str(file)
         else:
-            boxes, meta["moves_against"] = moving_boxes(clip, get_tracker(self.tracker or "lk"), self.most)
+            boxes = moving_boxes(clip, get_tracker(self.tracker or "lk"), self.most)
             trajectories = Trajectories.from_boxes(self.size, boxes)
-            visible = torch.ones(boxes.shape[:2], dtype=torch.bool)
-        return Sample(name, clip[0], trajectories, clip, visible, meta, self.kind)
+        return Sample(name, clip[0], trajectories, clip, self.kind)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

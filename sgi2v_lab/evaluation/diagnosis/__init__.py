@@ -10,9 +10,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "finding": ["Finding"],
-        "judged": ["JudgedVideo"],
         "checks": ["Diagnosis", "diagnose", "judge"],
+        "judged": ["JudgedVideo"],
         "saved": ["diagnose_folder"],
     },
 )

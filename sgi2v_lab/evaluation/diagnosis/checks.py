@@ -4,13 +4,14 @@ import base64
 import html
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from matplotlib.figure import Figure
 
+from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis.finding import SEVERITIES, SIZE, Finding, Found, Unjudged
-from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
+from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo, by_purpose
 from sgi2v_lab.evaluation.diagnosis.objects import objects
 from sgi2v_lab.evaluation.diagnosis.picture import background, burnt, detail, first_frame, flicker
 from sgi2v_lab.evaluation.diagnosis.recipe import control, layers, loss, paths
@@ -48,8 +49,8 @@ class Diagnosis:
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON, without pictures."""
         return {
-            "findings": [finding.to_dict() for finding in self.findings],
-            "unjudged": [vars(one).copy() for one in self.unjudged],
+            "findings": [one.to_dict() for one in self.findings],
+            "unjudged": [asdict(one) for one in self.unjudged],
         }
 
     def plot(self) -> Figure:
@@ -110,11 +111,7 @@ def judge(judged: JudgedVideo) -> Diagnosis:
 
 
 def diagnose(
-    run: Run,
-    uncontrolled: Run | None = None,
-    *,
-    trajectories: Trajectories | None = None,
-    model: Model | None = None,
+    run: Run, uncontrolled: Run | None = None, *, trajectories: Trajectories | None = None, model: Model | None = None
 ) -> Diagnosis:
     """Find the problems of a run.
 
@@ -127,4 +124,10 @@ def diagnose(
     Raises:
         InputError: Trajectories or a video of another run.
     """
-    return judge(JudgedVideo.of_run(run, uncontrolled, trajectories=trajectories, model=model))
+    known = {"boxes": run.boxes}
+    if trajectories is not None and run.boxes is not None:
+        if len(trajectories) != len(run.boxes):
+            raise InputError(f"got {len(trajectories)} trajectories for a run with {len(run.boxes)}; give its own")
+        known = by_purpose(trajectories, run.boxes)
+    known |= {"image": run.image, "settings": run.settings, "losses": run.losses, "sigmas": run.sigmas, "model": model}
+    return judge(JudgedVideo(run.video, uncontrolled=None if uncontrolled is None else uncontrolled.video, **known))

@@ -1,17 +1,22 @@
 """One problem of a video: what it is, how severe, the evidence, and advice."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jaxtyping import Float
 from matplotlib.figure import Figure, FigureBase
+from torch import Tensor
 
-from sgi2v_lab.plots.style import new_figure, styled
+from sgi2v_lab.plots.boxes import draw_box, draw_path
+from sgi2v_lab.plots.style import array, new_figure, show_picture, styled
+from sgi2v_lab.shapes import Image
 
-__all__ = ["SEVERITIES", "Drawing", "Finding", "Found", "Unjudged"]
+__all__ = ["ASKED", "FOUND", "SEVERITIES", "Drawing", "Finding", "Found", "Shown", "Unjudged", "curve", "pictures"]
 
 SEVERITIES = ("severe", "moderate", "hint")  # worst first
 FAR = 1.75  # times its threshold, a value is severe
+ASKED, FOUND = "#111111", "#D55E00"  # colours of what was asked for, and of what was found
 SIZE = (4.6, 1.9)  # of the evidence, in inches
 
 Drawing = Callable[[FigureBase], None]  # draws evidence into a figure, or into a part of one
@@ -70,10 +75,9 @@ class Finding:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON, without the picture; a number that is not finite becomes None."""
-        names = ("kind", "severity", "sentence", "number", "unit", "advice", "index")
-        numbers = {"value": self.value, "threshold": self.threshold}
-        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-        return {name: getattr(self, name) for name in names} | finite
+        names = ("kind", "severity", "sentence", "number", "unit", "advice", "index", "value", "threshold")
+        found = {name: getattr(self, name) for name in names}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in found.items()}
 
 
 @dataclass(frozen=True)
@@ -85,3 +89,46 @@ class Unjudged:
 
 
 Found = Iterator[Finding | Unjudged]  # what a check yields
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture (3, h, w) with boxes (4,) and paths (frames, 2), each with its colour, and arrows (starts and ends)."""
+
+    picture: Image
+    boxes: Sequence[tuple[Tensor, str]] = ()
+    paths: Sequence[tuple[Tensor, str]] = ()
+    arrows: Float[Tensor, "n 2 2"] | None = None
+
+
+def pictures(shown: Mapping[str, Shown], note: str = "") -> Drawing:
+    """Pictures side by side, each below its title, with a note on the colours below."""
+
+    def draw(figure: FigureBase) -> None:
+        for axes, (title, one) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
+            show_picture(axes, one.picture)
+            axes.set_title(title, fontsize=8)
+            for box, color in one.boxes:
+                draw_box(axes, box, color)
+            for path, color in one.paths:
+                draw_path(axes, path, color)
+            if one.arrows is not None:
+                start, way = array(one.arrows[:, 0]).T, array(one.arrows[:, 1] - one.arrows[:, 0]).T
+                options = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008, "headwidth": 4}
+                axes.quiver(*start, *way, color=FOUND, edgecolor="white", linewidth=0.4, **options)
+        figure.supxlabel(note, fontsize=7.5, color="#555555")
+
+    return draw
+
+
+def curve(values: Sequence[float], label: str, limit: float, x: Sequence[float], x_label: str = "frame") -> Drawing:
+    """Numbers over `x`, with the limit as a dashed line."""
+
+    def draw(figure: FigureBase) -> None:
+        axes = figure.subplots()
+        axes.plot(x, values, marker="o", ms=3)
+        axes.axhline(limit, color="#777777", linestyle=(0, (4, 3)), linewidth=1)
+        axes.set(xlabel=x_label, ylabel=label)
+        axes.tick_params(labelsize=7.5)
+
+    return draw

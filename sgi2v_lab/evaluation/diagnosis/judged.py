@@ -8,10 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo, centres
 from sgi2v_lab.models.model import Model
-from sgi2v_lab.pipeline import Run
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Points
 from sgi2v_lab.trajectories.boxes import Trajectories
@@ -33,9 +31,6 @@ class JudgedVideo(MeasuredVideo):
         losses: Control step -> loss before each iteration.
         sigmas: Noise level of every step.
         model: The model that made it.
-
-    Raises:
-        InputError: Boxes for another number of frames; a picture, or a video without control, of another size.
     """
 
     names: Sequence[str] = ()
@@ -44,45 +39,6 @@ class JudgedVideo(MeasuredVideo):
     losses: Mapping[int, Sequence[float]] = field(default_factory=dict)
     sigmas: Sequence[float] = ()
     model: Model | None = None
-
-    def __post_init__(self) -> None:
-        """Bring all tensors to the CPU and check them."""
-        for name in ("video", "image", "uncontrolled"):
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, value.detach().float().cpu())
-        for name in ("boxes", "camera"):
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, value.detach().float().cpu() if len(value) else None)
-        super().__post_init__()
-        if self.uncontrolled is not None and self.uncontrolled.shape != self.video.shape:
-            shapes = [tuple(video.shape) for video in (self.uncontrolled, self.video)]
-            raise InputError("the video without control has shape {}, expected {}: give one like it".format(*shapes))
-
-    @classmethod
-    def of_run(
-        cls,
-        run: Run,
-        uncontrolled: Run | None = None,
-        *,
-        trajectories: Trajectories | None = None,
-        model: Model | None = None,
-    ) -> "JudgedVideo":
-        """A run from `generate`, as it is judged; see `diagnose` for the arguments."""
-        known = {"boxes": run.boxes}
-        if trajectories is not None and run.boxes is not None:
-            if len(trajectories) != len(run.boxes):
-                raise InputError(f"got {len(trajectories)} trajectories for a run with {len(run.boxes)}; give its own")
-            known = by_purpose(trajectories, run.boxes)
-        return cls(
-            run.video,
-            image=run.image,
-            uncontrolled=None if uncontrolled is None else uncontrolled.video,
-            settings=run.settings,
-            losses=run.losses,
-            sigmas=run.sigmas,
-            model=model,
-            **known,
-        )
 
     @property
     def side(self) -> int:
@@ -107,8 +63,7 @@ class JudgedVideo(MeasuredVideo):
     def in_sight(self) -> Float[Tensor, "boxes frames"]:
         """The share of each box asked for that is in the picture and clear of other boxes; the rest may be hidden."""
         low, high = self.boxes.split(2, dim=-1)
-        size = torch.tensor([self.video.shape[-1], self.video.shape[-2]])
-        inside = (high.minimum(size) - low.clamp(min=0)).clamp(min=0).prod(dim=-1)
+        inside = (high.minimum(torch.tensor(self.size)) - low.clamp(min=0)).clamp(min=0).prod(dim=-1)
         overlap = (high[:, None].minimum(high) - low[:, None].maximum(low)).clamp(min=0).prod(dim=-1)
         own = (high - low).prod(dim=-1)
         return ((inside - (overlap.sum(dim=1) - own)) / own).clamp(min=0)

@@ -21,16 +21,10 @@ FAINT = 2e-5  # variance of values in 0..1; fine detail with less cannot be seen
 def cut_out(
     video: Video, box: Float[Tensor, "frames 4"], centers: Float[Tensor, "frames 2"]
 ) -> tuple[Float[Tensor, "frames 3 h w"], Float[Tensor, "h w"]]:
-    """Cut an object out of every frame.
+    """Cut an object out of every frame where it was found (x, y), in the size of the box asked for, all in pixels.
 
-    Args:
-        video: (frames, 3, height, width) in 0..1.
-        box: The object's box as asked for, in pixels: the cut-outs have its size.
-        centers: Where the object was found (frames, 2), in pixels.
-
-    Returns:
-        The cut-outs (frames, 3, h, w), and the weight (h, w) of each pixel: high where it shows the object, low where
-        it shows what is behind.
+    Returns the cut-outs, and the weight of each pixel: high where it shows the object, low where it shows what is
+    behind.
     """
     half = (box[:, 2:] - box[:, :2]) / 2
     columns, rows = (2 * half[0]).round().clamp(min=3).int().tolist()

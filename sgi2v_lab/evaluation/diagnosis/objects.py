@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import torch
 
-from sgi2v_lab.evaluation.diagnosis.finding import Drawing, Finding, Found, Unjudged
+from sgi2v_lab.evaluation.diagnosis.finding import ASKED, FOUND, Drawing, Finding, Found, Shown, Unjudged, pictures
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.looks import color_distance, cut_out, detail_kept
 from sgi2v_lab.evaluation.diagnosis.picture import detail_gained
-from sgi2v_lab.evaluation.diagnosis.pictures import ASKED, FOUND, Shown, pictures
 from sgi2v_lab.evaluation.metrics.registry import measure
 from sgi2v_lab.shapes import Video
 

@@ -5,7 +5,7 @@ diagnosis reports them for objects that have another finding.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -23,8 +23,7 @@ FULL_SPEED = 0.75
 HIDDEN = 0.05  # of a first box
 
 
-@dataclass(frozen=True)
-class PathFault:
+class PathFault(NamedTuple):
     """A fault of one box's path: `what` continues a sentence that begins with the box's name; `advice` is a sentence.
 
     `value` is what was measured, `threshold` its limit, both in `unit`.
@@ -38,7 +37,7 @@ class PathFault:
 
     @property
     def text(self) -> str:
-        """Fault and advice, to continue a sentence that begins with the box's name."""
+        """Fault and advice, to continue the same sentence."""
         return f"{self.what}. {self.advice}"
 
 

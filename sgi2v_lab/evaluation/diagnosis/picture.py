@@ -8,15 +8,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.diagnosis.finding import Drawing, Finding, Found, Unjudged
+from sgi2v_lab.evaluation.diagnosis.finding import Drawing, Finding, Found, Shown, Unjudged, curve, pictures
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.looks import FAINT, fine_power
-from sgi2v_lab.evaluation.diagnosis.pictures import Shown, curve, pictures
-from sgi2v_lab.evaluation.metrics.drift import background_drift, background_points, camera_motion
+from sgi2v_lab.evaluation.metrics.drift import background_drift, background_tracks, camera_motion
 from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr
 from sgi2v_lab.evaluation.metrics.flicker import warping_error
 from sgi2v_lab.evaluation.metrics.registry import measure
-from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.shapes import Image
 
 __all__ = ["background", "burnt", "detail", "detail_gained", "first_frame", "flicker"]
@@ -121,10 +119,9 @@ def background(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     limit = DRIFT * judged.side
     if value <= limit:
         return
-    points = background_points(judged.video, judged.boxes)
-    tracks = get_tracker(judged.tracker or "lk")(judged.video, points)
+    points, paths, seen = background_tracks(judged)
     belongs = points[:, None] if judged.camera is None else camera_motion(judged.camera, points)
-    ways = (tracks.points - belongs) * tracks.visible[..., None]
+    ways = (paths - belongs) * seen[..., None]
     partner = _partner(judged, ways.mean(dim=0))
     what = "moves" if partner is None else f"is dragged along with {partner}"
     sentence = f"The background {what}: it is {value:.1f} px from where it belongs on average."
@@ -134,7 +131,7 @@ def background(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
         if own > limit:
             sentence += f" Without control it moves {own:.1f} px, so the model moves its camera by itself."
             advice = "Add camera boxes that hold it (camera_still), or lower the motion bucket."
-    arrows = torch.stack([belongs[:, -1], tracks.points[:, -1]], dim=1)[tracks.visible[:, -1]]
+    arrows = torch.stack([belongs[:, -1], paths[:, -1]], dim=1)[seen[:, -1]]
     shown = {"first frame": Shown(judged.video[0]), "last frame": Shown(judged.video[-1], arrows=arrows)}
     drawing = pictures(shown, "from where it belongs to where it is")
     yield Finding("background", sentence, value, limit, "px", advice, drawing=drawing)

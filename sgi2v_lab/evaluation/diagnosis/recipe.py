@@ -3,11 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from sgi2v_lab.evaluation.diagnosis.finding import Finding, Found, Unjudged
+from sgi2v_lab.evaluation.diagnosis.finding import Finding, Found, Unjudged, curve
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo
 from sgi2v_lab.evaluation.diagnosis.objects import both_paths
 from sgi2v_lab.evaluation.diagnosis.path_faults import outside, too_fast, too_small
-from sgi2v_lab.evaluation.diagnosis.pictures import curve
 from sgi2v_lab.images.resize import Fit
 
 __all__ = ["control", "layers", "loss", "paths"]
@@ -18,7 +17,7 @@ NOISY = 1.0  # noise level; below it the noise is weaker than the latents (varia
 
 def paths(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     """Paths that leave the picture, are too small or too fast, of objects that have another finding."""
-    size = (judged.video.shape[-1], judged.video.shape[-2])
+    size = judged.size
     for k in sorted({finding.index for finding in found if finding.index is not None}):
         box = judged.boxes[k : k + 1]
         faults = [*outside(box, Fit.plan(size, size, "stretch")), *too_small(box, judged.cell)]

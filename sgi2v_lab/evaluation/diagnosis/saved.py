@@ -39,7 +39,7 @@ def diagnose_folder(folder: str | os.PathLike, model: Model | None = None) -> Di
     folder = Path(folder)
     record = _record(folder / "run.json")
     settings = Settings(**renamed_settings(record["settings"]))
-    size = (settings.width, settings.height)
+    size = settings.width, settings.height
     controlled, plain = _first(folder, CONTROLLED), _first(folder, UNCONTROLLED)
     if controlled is None and plain is None:
         raise InputError(f"{folder} holds neither {CONTROLLED[0]} nor {UNCONTROLLED[0]}; give the folder of a run")
@@ -71,9 +71,7 @@ def _record(path: Path) -> dict:
         if not isinstance(record["settings"], dict):
             raise TypeError("settings")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is no run's record; give a folder that `sgi2v generate` or the Studio wrote"
-        ) from error
+        raise InputError(f"{path} is no run's record; give a folder of `sgi2v generate` or the Studio") from error
     return record
 
 

@@ -1,1 +1,1 @@
-"""Experiments: tasks, and what is concluded from many of them."""
+"""Experiments: from a grid of settings and a data set to tasks and their results."""

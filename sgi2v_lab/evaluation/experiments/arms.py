@@ -5,7 +5,7 @@ from typing import Any
 
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.experiments.grid import Claim, Grid, Variant
+from sgi2v_lab.evaluation.experiments.grid import Claim, Grid
 from sgi2v_lab.evaluation.experiments.plan import TRUTH, Arm, PlannedClaim, PlannedQuestion
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import CONTROL_FIELDS, Settings
@@ -21,14 +21,9 @@ def plan_arms(
 ) -> tuple[list[Arm], list[PlannedQuestion]]:
     """The arms of all questions of a grid, equal ones once, and which question asks for which.
 
-    Args:
-        grid: one without a name stands for the methods alone.
-        model: whose layers are checked.
-        own: the model's settings in the grid's preset.
-        methods: names in `METHODS`, beside those that the grid names; None for all where there is no grid.
-
-    Raises:
-        InputError: an unknown method, settings that the model cannot use, or a claim about a setting that is not tried.
+    A grid without a name stands for the methods alone: those named, or all. `own` are the model's settings in the
+    grid's preset. InputError: an unknown method, settings that the model cannot use, or a claim about a setting that is
+    not tried.
     """
     alone = not grid.name
     if methods is None and alone:
@@ -40,25 +35,22 @@ def plan_arms(
     questions = []
     for question in grid.questions:
         names = list(dict.fromkeys([*wanted, *question.methods]))
-        variants = grid.variants(question, own)
-        rows = [Variant(METHODS[name].title, "method", variants[0].changes, name) for name in names]
+        base, *others = grid.arms(question, own)
+        rows = [_method(name, base) for name in names]
         if not alone:
-            rows = [row for row in rows if row.method != "sgi2v"] + list(variants)
-        found = [arm for row in rows for arm in _arms_of(row, variants[0], "none" in names)]
+            rows = [*(row for row in rows if row.method != "sgi2v"), base, *others]
+        found = [arm for row in rows for arm in _with_plain(row, base, "none" in names)]
         for arm in found:
-            _check(arm, own, model)
+            try:
+                model.check_layers(own.replace(**arm.changes).layers)
+            except InputError as error:
+                raise InputError(f"setting {arm.label!r} does not suit the model: {error}") from error
             arms.setdefault(arm.label, arm)
         by_settings = {(own.replace(**arm.changes), arm.method, arm.dtype): arm.label for arm in reversed(found)}
-        questions.append(
-            PlannedQuestion(
-                ask=question.ask,
-                note=question.note,
-                arms=list(dict.fromkeys([TRUE_VIDEO.label, *(arm.label for arm in found)])),
-                categories=question.categories,
-                measures=question.measures,
-                claims=[_claim(claim, grid, own, by_settings) for claim in question.claim],
-            )
-        )
+        labels = dict.fromkeys([TRUE_VIDEO.label, *(arm.label for arm in found)])
+        claims = [_claim(claim, grid, own, by_settings) for claim in question.claim]
+        about = question.model_dump(include={"ask", "note", "categories", "measures"})
+        questions.append(PlannedQuestion(**about, arms=list(labels), claims=claims))
     return list(arms.values()), questions
 
 
@@ -69,16 +61,21 @@ def reference_of(arms: Iterable[Arm]) -> str:
     return methods.get("sgi2v") or (others[-1] if others else methods["none"])
 
 
-def _arms_of(row: Variant, base: Variant, with_plain: bool) -> list[Arm]:
-    """A row's arm; before it, where the row's settings ask for one, its own arm without control."""
-    arms, plain = [], NO_CONTROL if with_plain and row.method != "none" else None
-    shared = {name: value for name, value in row.changes.items() if name not in CONTROL_FIELDS}
-    if plain and (row.dtype or any(base.changes.get(name, row) != value for name, value in shared.items())):
-        plain = f"{NO_CONTROL}, {row.label}"
-        arms.append(Arm(label=plain, group="method", method="none", changes=shared, dtype=row.dtype))
-    source = METHODS[row.method].source if row.group == "method" else None
-    about = {"group": row.group, "method": row.method, "changes": row.changes, "dtype": row.dtype}
-    return [*arms, Arm(label=row.label, source=source, plain=plain, **about)]
+def _method(name: str, base: Arm) -> Arm:
+    method = METHODS[name]
+    return Arm(label=method.title, group="method", method=name, changes=base.changes, source=method.source)
+
+
+def _with_plain(arm: Arm, base: Arm, wanted: bool) -> list[Arm]:
+    """An arm that names its arm without control; before it, where its settings ask for one of its own, that one."""
+    if not wanted or arm.method == "none":
+        return [arm]
+    shared = {name: value for name, value in arm.changes.items() if name not in CONTROL_FIELDS}
+    if arm.dtype or any(base.changes.get(name, arm) != value for name, value in shared.items()):
+        label = f"{NO_CONTROL}, {arm.label}"
+        plain = [Arm(label=label, group="method", method="none", changes=shared, dtype=arm.dtype)]
+        return [*plain, arm.model_copy(update={"plain": label})]
+    return [arm.model_copy(update={"plain": NO_CONTROL})]
 
 
 def _claim(claim: Claim, grid: Grid, own: Settings, labels: Mapping[tuple, str]) -> PlannedClaim:
@@ -93,10 +90,3 @@ def _claim(claim: Claim, grid: Grid, own: Settings, labels: Mapping[tuple, str])
         return found
 
     return PlannedClaim(text=claim.text, measure=claim.measure, better=side(claim.better), worse=side(claim.worse))
-
-
-def _check(arm: Arm, own: Settings, model: Model) -> None:
-    try:
-        model.check_layers(own.replace(**arm.changes).layers)
-    except InputError as error:
-        raise InputError(f"setting {arm.label!r} does not suit the model: {error}") from error

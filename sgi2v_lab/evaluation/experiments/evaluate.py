@@ -1,4 +1,4 @@
-"""The one runner: every method and setting on every sample of a data set, each video a task with a record.
+"""Run an evaluation: every method and setting on every sample of a data set. Each video is a task with a record.
 
 In the folder, plan.json is written first; tasks/ holds a record and a film strip for each video; videos/ holds MP4s
 where they are asked for. A killed run resumes, `Plan.status` shows the progress, and a report can be written any time.
@@ -6,9 +6,9 @@ where they are asked for. A killed run resumes, `Plan.status` shows the progress
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,16 +19,9 @@ from sgi2v_lab.evaluation.datasets.registry import open_dataset
 from sgi2v_lab.evaluation.datasets.sample import Dataset
 from sgi2v_lab.evaluation.experiments.arms import plan_arms, reference_of
 from sgi2v_lab.evaluation.experiments.grid import BASE, Grid, preset_grid, read_grid
-from sgi2v_lab.evaluation.experiments.plan import (
-    PLAN,
-    TASKS,
-    TRUTH,
-    Arm,
-    Plan,
-    PlannedQuestion,
-    PlannedTask,
-)
+from sgi2v_lab.evaluation.experiments.plan import PLAN, TASKS, TRUTH, Arm, Plan, PlannedQuestion, PlannedTask
 from sgi2v_lab.evaluation.experiments.video_task import VideoTask
+from sgi2v_lab.evaluation.scenes.scenes import SCORED
 from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, task_key
 from sgi2v_lab.evaluation.tasks.run import run_tasks
@@ -42,9 +35,9 @@ from sgi2v_lab.video import write_video
 with needs("evaluation"):
     import cv2
 
-__all__ = ["BENCHMARK_CATEGORIES", "evaluate", "fingerprint"]
+__all__ = ["evaluate", "fingerprint"]
 
-BENCHMARK_CATEGORIES = ("single", "two", "pinned", "pan")  # those that the toy is made for, with true clips
+TYPED = {"categories": "category", "how": "fit"}  # a data set's options that the command calls otherwise
 
 
 def evaluate(
@@ -70,9 +63,9 @@ def evaluate(
     """Make and measure the videos that are missing.
 
     Args:
-        out: the folder; what an earlier start finished there is used again.
+        out: the folder for results. What an earlier start finished there is used again.
         data: a name in `DATASETS`.
-        model: as in `load_model`.
+        model: as in `load_model`, like device and dtype.
         folder: of the data set; the benchmark needs none.
         methods: names in `METHODS`; None for all, or with a grid for those that it names.
         grid: settings to try with SG-I2V: a file (see `grid`), the name of one that comes with the package, or
@@ -84,8 +77,8 @@ def evaluate(
         data_options: of the data set, see `open_dataset`; for the benchmark `categories` and `scenes`.
         workers: processes of this machine, of one thread each; 1 works in this process with its threads.
         dask: in place of them, the address of a Dask scheduler. A worker may have its own GPU.
-        device: as in `load_model`.
-        dtype: as in `load_model`.
+        device: where the model runs.
+        dtype: its precision.
         videos: write each video as an MP4, too.
         progress: show a progress bar with the time left.
 
@@ -106,39 +99,39 @@ def evaluate(
     options = dict(data_options or {})
     if data == "benchmark" and not options.get("categories"):
         named = [name for question in questions for name in question.categories]
-        options["categories"] = list(dict.fromkeys(named)) or list(BENCHMARK_CATEGORIES)
+        options["categories"] = list(dict.fromkeys(named)) or list(SCORED)
     # a grid may vary the size of the picture
     opened = cache(lambda size, frames: open_dataset(data, folder, size=size, num_frames=frames, **options))
-    found = _samples(opened((base.width, base.height), loaded.latent_shape(base)[0]), samples)
-    weights: dict[str, str] = {}
-    pairs: dict[str | None, list[tuple[PlannedTask, VideoTask]]] = {}  # by precision
+
+    def suited(settings: Settings) -> Dataset:
+        return opened((settings.width, settings.height), loaded.latent_shape(settings)[0])
+
+    found = _samples(suited(base), samples)
     models = {arm.dtype: load_model(model, device, arm.dtype) if arm.dtype else loaded for arm in arms}
-    for precision, used in models.items():
-        weights[precision or "default"] = digest = fingerprint(used)
-        pairs[precision] = [
-            pair
-            for arm in arms
-            if arm.dtype == precision
-            for pair in _tasks_of(arm, own, used, opened, _asked_of(arm, questions, found), seeds, digest)
-        ]
+    weights = {precision: fingerprint(used) for precision, used in models.items()}
+    pairs: dict[str | None, list[tuple[PlannedTask, VideoTask]]] = {precision: [] for precision in models}
+    for arm in arms:
+        asked, settings = _asked_of(arm, questions, found), own.replace(**arm.changes)
+        pairs[arm.dtype] += _tasks_of(arm, settings, suited(settings), asked, seeds, weights[arm.dtype])
     planned = [task for some in pairs.values() for task, _ in some]
     if not planned:
         raise InputError(f"there is nothing to evaluate: no sample of the data set {data} is asked for")
     given = {"data": data, "folder": folder, "model": model, "methods": None if methods is None else ",".join(methods)}
-    given |= {"grid": grid, "preset": None if grid else preset, "samples": samples, "seeds": seeds, **_typed(options)}
+    given |= {"grid": grid, "preset": None if grid else preset, "samples": samples, "seeds": seeds}
+    given |= {TYPED.get(name, name): value for name, value in options.items()} | {"device": device, "dtype": dtype}
     plan = Plan(
         title=study.title,
         data=data,
-        data_source="drawn scenes, held out of all training" if data == "benchmark" else str(folder),
+        data_source="scenes of the toy's world, and photographs" if data == "benchmark" else str(folder),
         model=model,
-        weights=weights,
+        weights={precision or "default": digest for precision, digest in weights.items()},
         seeds=seeds,
         base=base.model_dump(mode="json"),
         arms=[arm for arm in arms if any(arm.label == task.arm for task in planned)],
         reference=reference_of(arms),
         questions=questions,
         tasks=planned,
-        command=command_line("evaluate", given | {"device": device, "dtype": dtype, "out": out}, changes),
+        command=command_line("evaluate", given | {"out": out}, changes),
         machine=describe_machine(device),
     )
     write_text(out / PLAN, plan.model_dump_json(indent=1) + "\n")
@@ -146,17 +139,11 @@ def evaluate(
     for precision, used in models.items():
         # sample by sample, so that a run that is stopped early has whole ones
         some = sorted(pairs[precision], key=lambda pair: (order[pair[0].sample], pair[0].seed))
-        source = _Source(model, device, precision or dtype, weights[precision or "default"])
-        records = run_tasks(
-            [task for _, task in some],
-            RecordFolder.at(out / TASKS),
-            source.weights,
-            partial(_same, used) if workers == 1 and dask is None else source,
-            workers=workers,
-            dask=dask,
-            progress=progress,
-            label=precision or "evaluation",
-        )
+        load = _Source(model, device, precision or dtype, weights[precision])
+        if workers == 1 and dask is None:
+            load = lambda used=used: used  # noqa: E731
+        where = {"workers": workers, "dask": dask, "progress": progress, "label": precision or "evaluation"}
+        records = run_tasks([x for _, x in some], RecordFolder.at(out / TASKS), weights[precision], load, **where)
         if videos:
             _write_videos(out / "videos", [task for task, _ in some], records, out / TASKS)
     return plan
@@ -170,15 +157,12 @@ def _study(grid: str | Path | None, model: Model, preset: str, changes: Mapping[
     return preset_grid(model.presets, model.settings) if str(grid) == "presets" else read_grid(grid)
 
 
-# --- samples ---------------------------------------------------------------------------------------------------------
-
-
 Samples = dict[str, tuple[str, bool]]  # name: category, and whether there is a true video
 
 
 def _samples(dataset: Dataset, most: int | None) -> Samples:
     """All samples, or the first ones. Damaged ones stay, so that they are reported."""
-    found = {}
+    found: Samples = {}
     for name in dataset.names[:most]:
         try:
             sample = dataset.load(name)
@@ -208,35 +192,14 @@ def _asked_of(arm: Arm, questions: Iterable[PlannedQuestion], samples: Samples) 
 
 
 def _tasks_of(
-    arm: Arm,
-    own: Settings,
-    model: Model,
-    opened: Callable[[tuple[int, int], int], Dataset],
-    samples: Mapping[str, str],
-    seeds: int,
-    weights: str,
+    arm: Arm, settings: Settings, dataset: Dataset, samples: Mapping[str, str], seeds: int, weights: str
 ) -> Iterator[tuple[PlannedTask, VideoTask]]:
-    settings = own.replace(**arm.changes)
-    dataset = opened((settings.width, settings.height), model.latent_shape(settings)[0])
     for sample, category in samples.items():
         identity = _identity(dataset, sample)
         for seed in range(1, 2 if arm.method == TRUTH else seeds + 1):
             task = VideoTask(dataset, sample, identity, arm.method, seed, settings, tuple(arm.changes))
             key = task_key(task.identity(), weights)
             yield PlannedTask(key=key, arm=arm.label, sample=sample, category=category, seed=seed), task
-
-
-def _typed(options: Mapping[str, object]) -> dict[str, object]:
-    """The data set's options by their names on the command line."""
-    names = {"categories": "category", "how": "fit"}
-    return {names.get(name, name): value for name, value in options.items()}
-
-
-# --- the model in workers --------------------------------------------------------------------------------------------
-
-
-def _same(model: Model) -> Model:
-    return model
 
 
 @dataclass(frozen=True)
@@ -253,10 +216,8 @@ class _Source:
         cv2.setNumThreads(1)
         model = load_model(self.name, self.device, self.dtype)
         if (found := fingerprint(model)) != self.weights:
-            raise InputError(
-                f"a worker's {self.name} has weights {found}, but those asked for are {self.weights}; put the same "
-                "checkpoint in the same place on every machine, and say device and dtype"
-            )
+            todo = "put the same checkpoint in the same place on every machine, and give device and dtype"
+            raise InputError(f"a worker's {self.name} has weights {found} instead of {self.weights}; {todo}")
         return model
 
 
@@ -268,9 +229,6 @@ def fingerprint(model: Model) -> str:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:20]
-
-
-# --- videos ----------------------------------------------------------------------------------------------------------
 
 
 def _write_videos(folder: Path, planned: Iterable[PlannedTask], records: Iterable[Record], strips: Path) -> None:

@@ -1,6 +1,7 @@
 """Grids as data: a TOML or JSON file that says which settings are tried, and what is asked of them.
 
     title = "Which features?"      # optional; the report's title
+    label = "SG-I2V"               # optional; what reports call the base
     preset = "paper"               # optional; one of the model's presets, to which everything below is a change
     categories = ["single"]        # optional; of the benchmark's scenes
     methods = ["none"]             # optional; other methods to compare with, with the base's settings
@@ -24,7 +25,7 @@
 
     [[claim]]                      # optional; the report says whether it holds
     text = "Aligned features give better control than self-attention features."
-    better = { features = "aligned" }      # changes to the base, or a list of them, whose mean is taken
+    better = { features = "aligned" }      # changes to the base; the mean is taken over a list of them
     worse = { features = "self-attention" }
     measure = "objmc"              # optional
 
@@ -36,29 +37,27 @@ import itertools
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.experiments.plan import Arm
+from sgi2v_lab.evaluation.tasks.command_line import typed
 from sgi2v_lab.models.presets import PRESETS, Presets
 from sgi2v_lab.settings import Settings
 
-__all__ = ["BASE", "Claim", "Grid", "Question", "Variant", "grids", "preset_grid", "read_grid"]
+__all__ = ["BASE", "Claim", "Grid", "Question", "grids", "preset_grid", "read_grid"]
 
-BASE = "base"
+BASE = "base"  # the group of the settings that all others are changes to
 FIELDS = Settings.model_fields
 OPTIONAL = (int | None, float | None)
 SHARES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*-\s*(\d+(?:\.\d+)?)\s*%\s*")
 TIMES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[x×]\s*")
-
-
-# --- what a file holds -----------------------------------------------------------------------------------------------
 
 
 def _known(changes: dict[str, Any]) -> dict[str, Any]:
@@ -67,26 +66,21 @@ def _known(changes: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _method(name: str) -> str:
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; expected one of {', '.join(METHODS)}")
-    return name
+def _one_of(names: Collection[str], what: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"unknown {what} {name!r}; expected one of {', '.join(names)}")
+        return name
 
-
-def _preset(name: str) -> str:
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
-    return name
+    return AfterValidator(check)
 
 
 Changes = Annotated[dict[str, Any], AfterValidator(_known)]
 Values = Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], AfterValidator(_known)]
 
 
-class Claim(BaseModel):
+class Claim(BaseModel, extra="forbid", frozen=True):
     """A difference that should be in favour of one side: between two settings, or two means over several."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str
     better: Changes | list[Changes]
@@ -94,15 +88,13 @@ class Claim(BaseModel):
     measure: str = "objmc"
 
 
-class Question(BaseModel):
+class Question(BaseModel, extra="forbid", frozen=True):
     """One study: which settings and methods are tried on which scenes, and what is claimed of them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ask: str = ""
     note: str = ""  # for readers of the report
     categories: list[str] = []
-    methods: list[Annotated[str, AfterValidator(_method)]] = []
+    methods: list[Annotated[str, _one_of(METHODS, "method")]] = []
     measures: list[str] = []  # that the report shows first
     vary: Values = {}
     product: Values = {}
@@ -115,8 +107,8 @@ class Grid(Question):
 
     name: str = ""  # of the file
     title: str = ""
-    description: str = ""
-    preset: Annotated[str, AfterValidator(_preset)] = "own"
+    label: str = METHODS["sgi2v"].title
+    preset: Annotated[str, _one_of(PRESETS, "preset")] = "own"
     base: Changes = {}
     question: list[Question] = []
 
@@ -125,23 +117,19 @@ class Grid(Question):
         """The studies; the file itself where it has no [[question]]."""
         return self.question or [self]
 
-    def variants(self, question: Question, own: Settings) -> tuple["Variant", ...]:
-        """What a question tries on a model: the base, then each row that differs.
+    def arms(self, question: Question, own: Settings) -> tuple[Arm, ...]:
+        """What a question tries on a model, whose settings in this preset are `own`: the base, then what differs.
 
-        Args:
-            question: of this grid.
-            own: the model's settings in this grid's preset.
-
-        Raises:
-            InputError: a value that its setting does not take, with its place in the file.
+        InputError: a value that its setting does not take, with its place in the file.
         """
         base = self.changes(BASE, {}, own)
-        found = {(own.replace(**base), "sgi2v", None): Variant(BASE, BASE, base)}
+        first = Arm(label=self.label, group=BASE, method="sgi2v", changes=base)
+        found = {(own.replace(**base), "sgi2v", None): first}
         for label, group, row in _rows(question):
             method, dtype = row.get("method", "sgi2v"), row.get("dtype")
             changes = self.changes(label, row, own)
             key = (self._replaced(label, own, changes), method, dtype)
-            found.setdefault(key, Variant(label, group, changes, method, dtype))
+            found.setdefault(key, Arm(label=label, group=group, method=method, changes=changes, dtype=dtype))
         return tuple(found.values())
 
     def changes(self, label: str, row: Mapping[str, Any], own: Settings) -> dict[str, object]:
@@ -180,25 +168,11 @@ class Grid(Question):
             raise InputError(f"{self.name}, {label!r}: {error}") from error
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One choice of settings: its name, the part of the file that it comes from, and what it changes of the model's."""
-
-    label: str
-    group: str  # "base", a setting's name for those varied alone, "product" or "setting"
-    changes: dict[str, object]
-    method: str = "sgi2v"
-    dtype: str | None = None
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
 def preset_grid(presets: Presets, own: Settings) -> Grid:
-    """A model's presets as a grid around the paper's recipe; those that are the same as it are left out."""
+    """A model's presets as a grid around the paper's recipe, without those that equal it."""
     back = {name: getattr(own, name) for name in presets["paper"]}  # presets are changes to the model's own settings
     rows = [{"label": name} | back | dict(changes) for name, changes in presets.items() if name != "paper"]
-    return Grid(name="presets", title="The presets", preset="paper", setting=rows, methods=["none"])
+    return Grid(name="presets", title="The presets", label="paper", preset="paper", setting=rows, methods=["none"])
 
 
 def grids() -> dict[str, Path]:
@@ -228,7 +202,7 @@ def read_grid(path: str | Path) -> Grid:
         raise InputError(f"{path.name}: {_first(error)}") from error
     for question in grid.questions:
         labels = [label for label, _, _ in _rows(question)]
-        if taken := [label for label in labels if label == BASE or labels.count(label) > 1]:
+        if taken := [label for label in labels if label == grid.label or labels.count(label) > 1]:
             raise InputError(f"{path.name}: two settings are called {taken[0]!r}; give each a label of its own")
     return grid
 
@@ -254,13 +228,4 @@ def _rows(question: Question) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _label(changes: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {_written(value)}" for name, value in changes.items())
-
-
-def _written(value: object) -> str:
-    """A value as people would write it: 5-20 for two steps, (2, 1) + (2, 2) for layers."""
-    if isinstance(value, list | tuple) and value and all(isinstance(each, list | tuple) for each in value):
-        return " + ".join("(" + ", ".join(map(str, each)) + ")" for each in value)
-    if isinstance(value, list | tuple):
-        return "-".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name} {typed(value)}" for name, value in changes.items())

@@ -1,28 +1,30 @@
-"""The plan of an evaluation, plan.json: what is compared, on what, and how. Written before the first task is done."""
+"""The plan of an evaluation, plan.json, which is written before the first task is done; and how far it is.
 
+The state is found from the files alone: no model is loaded, and a running evaluation is not disturbed.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.tasks.status import Status, status_of
+from sgi2v_lab.evaluation.tasks.records import RecordFolder, State
 
-__all__ = ["PLAN", "TASKS", "TRUTH", "Arm", "Plan", "PlannedClaim", "PlannedQuestion", "PlannedTask"]
+__all__ = ["PLAN", "TASKS", "TRUTH", "Arm", "Plan", "PlannedClaim", "PlannedQuestion", "PlannedTask", "Status"]
 
 PLAN, TASKS = "plan.json", "tasks"  # in an evaluation's folder
 TRUTH = "truth"  # the "method" whose videos are the true ones
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Arm(_Part):
+class Arm(BaseModel, frozen=True):
     """A method with its settings: everything that is compared as one."""
 
     label: str
-    group: str  # "method", or the part of a grid that it comes from
+    group: str  # "method"; or of a grid "base", "product", "setting", or the name of the one setting that is varied
     method: str  # a name in METHODS, or TRUTH
     changes: dict[str, Any] = {}  # to the base's settings
     source: str | None = None  # where the method was published
@@ -30,7 +32,7 @@ class Arm(_Part):
     dtype: str | None = None
 
 
-class PlannedClaim(_Part):
+class PlannedClaim(BaseModel, frozen=True):
     """A difference of means over arms that should be in favour of `better`."""
 
     text: str
@@ -39,7 +41,7 @@ class PlannedClaim(_Part):
     worse: list[str]
 
 
-class PlannedQuestion(_Part):
+class PlannedQuestion(BaseModel, frozen=True):
     """A part of a report: a question, and the arms and categories that answer it."""
 
     ask: str
@@ -50,7 +52,7 @@ class PlannedQuestion(_Part):
     claims: list[PlannedClaim]
 
 
-class PlannedTask(_Part):
+class PlannedTask(BaseModel, frozen=True):
     """One video: its record's key, and what it is of."""
 
     key: str
@@ -61,11 +63,52 @@ class PlannedTask(_Part):
 
     @property
     def name(self) -> str:
-        """In messages."""
+        """What messages call it."""
         return f"{self.sample}, seed {self.seed}, {self.arm}"
 
 
-class Plan(_Part):
+@dataclass(frozen=True)
+class Status:
+    """Counts of tasks by state, the time left, and what failed."""
+
+    tasks: int
+    finished: int
+    failed: int  # the next start tries again
+    in_flight: int  # a process works on them
+    damaged: int  # record or film strip not whole; the next start makes them again
+    left: int  # not started
+    seconds_per_task: float | None  # None if none is finished
+    seconds_left: float | None  # with as many workers as now; None if no process is running or none is finished
+    failures: list[str]  # "task: error"
+    damages: list[str]  # "task: what is wrong"
+
+    @classmethod
+    def of(cls, folder: Path, names: dict[str, str]) -> "Status":
+        """The state of the tasks in a folder, given their names by key."""
+        records = RecordFolder(folder.absolute())
+        counts, seconds, failures, damages = Counter(), [], [], []
+        for key, name in names.items():
+            found = records.look(key)
+            if found.state is State.FINISHED:
+                counts["finished"] += 1
+                seconds.append(found.record.seconds)
+            elif records.claimed(key):
+                counts["in_flight"] += 1
+            elif found.state is State.FAILED:
+                counts["failed"] += 1
+                failures.append(f"{name}: {found.record.error}")
+            elif found.state is State.DAMAGED:
+                counts["damaged"] += 1
+                damages.append(f"{name}: {found.why}")
+            else:
+                counts["left"] += 1
+        pace, busy = fmean(seconds) if seconds else None, counts["in_flight"]
+        left = pace * (busy + counts["damaged"] + counts["left"]) / busy if pace is not None and busy else None
+        shown = {name: counts[name] for name in ("finished", "failed", "in_flight", "damaged", "left")}
+        return cls(len(names), **shown, seconds_per_task=pace, seconds_left=left, failures=failures, damages=damages)
+
+
+class Plan(BaseModel, frozen=True):
     """All that is known before the first video is made."""
 
     title: str
@@ -90,10 +133,9 @@ class Plan(_Part):
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is damaged, or from an earlier version"
-            raise InputError(
-                f"{folder} is no folder of an evaluation ({PLAN}: {why}); make one: sgi2v evaluate --out {folder}"
-            ) from error
+            todo = f"make one: sgi2v evaluate --out {folder}"
+            raise InputError(f"{folder} is no folder of an evaluation ({PLAN}: {why}); {todo}") from error
 
     def status(self, folder: str | Path) -> Status:
         """How far the evaluation in a folder is."""
-        return status_of(Path(folder) / TASKS, {task.key: task.name for task in self.tasks})
+        return Status.of(Path(folder) / TASKS, {task.key: task.name for task in self.tasks})

@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo, centres, check_boxes, check_later, grid_points
-from sgi2v_lab.shapes import Boxes, Points, Video
+from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo, centres, check_later, grid_points
+from sgi2v_lab.shapes import Boxes, Points
 
-__all__ = ["background_drift", "background_points", "bg_obj_ctd", "camera_motion"]
+__all__ = ["background_drift", "background_tracks", "bg_obj_ctd", "camera_motion"]
 
 MARGIN = 1 / 32  # of the picture's shorter side, kept clear around every box
 WINDOW = 7  # pixels kept clear at least: half of Lucas-Kanade's window, or background points follow the object's edge
@@ -29,20 +29,11 @@ def background_drift(given: MeasuredVideo) -> Found:
 
     InputError: one frame only, no place outside the boxes, or a background in which no point can be followed.
     """
-    points, paths, seen = _background(given)
-    belongs = points[:, None]
-    if given.camera is not None:
-        belongs = camera_motion(check_boxes(given.video, given.camera, "the camera's move"), points)
+    points, paths, seen = background_tracks(given)
+    belongs = points[:, None] if given.camera is None else camera_motion(given.camera, points)
     distance = (paths - belongs).norm(dim=-1)[seen]
-    details = {
-        "median": distance.median().item(),
-        "p95": distance.quantile(0.95).item(),
-        "points": len(points),
-        "seen": seen[:, 1:].float().mean().item(),
-        "camera": given.camera is not None,
-        "tracker": given.grid_tracks.tracker,
-    }
-    return distance.mean().item(), details
+    details = {"points": len(points), "seen": seen[:, 1:].float().mean().item(), "camera": given.camera is not None}
+    return distance.mean().item(), details | {"tracker": given.grid_tracks.tracker}
 
 
 def bg_obj_ctd(given: MeasuredVideo) -> Found:
@@ -69,7 +60,7 @@ def bg_obj_ctd(given: MeasuredVideo) -> Found:
     moving = ways.norm(dim=-1).amax(dim=1) >= MOVES
     if not moving.any():
         raise InputError("no box is asked to move, so nothing can drag the background along")
-    points, paths, seen = _background(given)
+    points, paths, seen = background_tracks(given)
     tracks = given.box_tracks
     went = (tracks.points - tracks.points[:, :1])[moving]
     distance = (paths - points[:, None] - went[:, None]).norm(dim=-1)  # (objects, points, frames)
@@ -90,31 +81,23 @@ def camera_motion(camera: Boxes, points: Float[Tensor, "n 2"]) -> Float[Tensor, 
     return middle + scale[:, None] * (points[:, None] - middle[0])
 
 
-def background_points(video: Video, boxes: Float[Tensor, "boxes steps 4"] | None) -> Float[Tensor, "n 2"]:
-    """Points (n, 2) of the grid that lie outside every box in every frame; InputError where there is none."""
-    return grid_points(video)[_free(video, boxes)]
+def background_tracks(given: MeasuredVideo) -> tuple[Float[Tensor, "n 2"], Points, Bool[Tensor, "n frames"]]:
+    """Background points, their tracks, and where these are seen after the first frame.
 
-
-def _free(video: Video, boxes: Float[Tensor, "boxes steps 4"] | None) -> Bool[Tensor, "n"]:
-    grid, margin = grid_points(video), max(WINDOW, MARGIN * min(video.shape[-2:]))
-    if boxes is None or len(boxes) == 0:
-        return grid[:, 0] >= 0
-    low, high = check_boxes(video, boxes, "the background").flatten(0, 1).split(2, dim=1)
-    covered = ((grid[:, None] > low - margin) & (grid[:, None] < high + margin)).all(dim=-1).any(dim=-1)
-    if covered.all():
-        raise InputError("the boxes cover the whole picture, so there is no background to follow; leave some out")
-    return ~covered
-
-
-def _background(given: MeasuredVideo) -> tuple[Float[Tensor, "n 2"], Points, Bool[Tensor, "n frames"]]:
-    """Background points, their tracks, and where these are seen after the first frame."""
+    InputError as `background_drift`.
+    """
     check_later(given.video)
-    free, tracks = _free(given.video, given.boxes if given.objects is None else given.objects), given.grid_tracks
+    grid, margin = grid_points(given.video), max(WINDOW, MARGIN * min(given.video.shape[-2:]))
+    free, boxes = grid[:, 0] >= 0, given.boxes if given.objects is None else given.objects
+    if boxes is not None:
+        low, high = boxes.flatten(0, 1).split(2, dim=1)
+        free = ~((grid[:, None] > low - margin) & (grid[:, None] < high + margin)).all(dim=-1).any(dim=-1)
+        if not free.any():
+            raise InputError("the boxes cover the whole picture, so there is no background to follow; leave some out")
+    tracks = given.grid_tracks
     seen = tracks.visible[free].clone()
     seen[:, 0] = False
     if seen[:, 1:].float().mean() < SEEN:
-        raise InputError(
-            f"{tracks.tracker} could follow none of {int(free.sum())} background points: the background is too plain, "
-            "or nothing of it stays; another tracker may see more"
-        )
-    return grid_points(given.video)[free], tracks.points[free], seen
+        what = f"{tracks.tracker} could follow none of {int(free.sum())} background points"
+        raise InputError(f"{what}: they are too plain, or nothing of them stays; another tracker may see more")
+    return grid[free], tracks.points[free], seen

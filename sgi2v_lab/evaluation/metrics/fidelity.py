@@ -13,6 +13,7 @@ from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.metrics.first_frame import psnr, ssim
 from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo
 from sgi2v_lab.shapes import Image, Video
+from sgi2v_lab.video import as_frames
 
 __all__ = ["copies_left", "crops", "fidelity", "fidelity_ssim"]
 
@@ -61,9 +62,8 @@ def copies_left(given: MeasuredVideo) -> Found:
     the objects look like their background.
     """
     boxes, values = given.asked, [torch.zeros(0)]
-    edge = torch.tensor([given.video.shape[-1], given.video.shape[-2]])
     for first in boxes[:, 0]:
-        low, high = first[:2].clamp(min=0), torch.minimum(first[2:], edge)
+        low, high = first[:2].clamp(min=0), torch.minimum(first[2:], torch.tensor(given.size))
         common = torch.minimum(boxes[..., 2:], high) - torch.maximum(boxes[..., :2], low)
         left = common.clamp(min=0).prod(dim=-1).amax(dim=0) < GONE * (high - low).clamp(min=0).prod()
         if not left.any():
@@ -105,7 +105,7 @@ def _object_crops(given: MeasuredVideo) -> list[tuple[Tensor, Tensor]]:
     """For each object its crop from the picture (1, 3, h, w), and those from later frames."""
     found = []
     for box in given.asked:
-        inside = ((box[:, :2] > -1e-3) & (box[:, 2:] < torch.tensor(given.video.shape[:-3:-1]) + 1e-3)).all(dim=-1)
+        inside = ((box[:, :2] > -1e-3) & (box[:, 2:] < torch.tensor(given.size) + 1e-3)).all(dim=-1)
         later = inside & (torch.arange(len(box)) > 0)
         if inside[0] and later.any():
             size = _size(box[0])
@@ -122,5 +122,5 @@ def _painted_over(picture: Image, box: Float[Tensor, "4"]) -> Image:
     x0, y0, x1, y1 = box.round().int().tolist()
     mask = torch.zeros(picture.shape[-2:], dtype=torch.uint8)
     mask[y0:y1, x0:x1] = 1
-    pixels = (picture.detach().float().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    pixels = as_frames(picture[None])[0].numpy()
     return torch.from_numpy(cv2.inpaint(pixels, mask.numpy(), 3, cv2.INPAINT_TELEA)).permute(2, 0, 1).float() / 255

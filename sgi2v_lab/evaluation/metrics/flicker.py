@@ -4,20 +4,18 @@ import numpy as np
 
 from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.metrics.measured import check_later
+from sgi2v_lab.evaluation.trackers.track import dis_flow
 from sgi2v_lab.shapes import Video
 
-__all__ = ["carried_back", "seen_in_both", "temporal_flickering", "warping_error"]
+__all__ = ["temporal_flickering", "warping_error"]
 
 
 def temporal_flickering(video: Video) -> float:
     """VBench's temporal flickering (Huang et al. 2024, arXiv 2311.17982), 0..1; higher is better, 1 is a still video.
 
     One less the mean absolute difference of neighbouring frames, for values in 0..1: (255 - MAE) / 255 of bytes. It
-    sees motion as flicker too, for which VBench takes it of videos of static scenes only: compare it between videos
-    with the same motion, or see `warping_error`.
-
-    Raises:
-        InputError: a single frame.
+    sees motion as flicker too, so VBench takes it of videos of static scenes only: compare it between videos with the
+    same motion, or see `warping_error`. InputError: a single frame.
     """
     check_later(video)
     return 1 - video.detach().float().diff(dim=0).abs().mean().item()
@@ -34,28 +32,21 @@ def warping_error(video: Video) -> float:
     Pixels are out of the mask M where flow forth and back disagree (Sundaram et al. 2010), which is where things cover
     one another. The flow is DIS (Kroeger et al. 2016) and not that paper's FlowNet 2, so values compare with one
     another, not with published ones. A pair of frames without a single common pixel counts as wholly different.
-
-    Raises:
-        InputError: a single frame.
+    InputError: a single frame.
     """
     check_later(video)
-    with needs("evaluation"):
-        import cv2
     frames = video.detach().float().cpu().clamp(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
-    gray = [cv2.cvtColor((frame * 255).round().astype(np.uint8), cv2.COLOR_RGB2GRAY) for frame in frames]
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    if min(gray[0].shape) <= 256:
-        flow.setFinestScale(0)  # small pictures can afford full resolution
+    pictures, flow = (frames * 255).round().astype(np.uint8), dis_flow(min(video.shape[-2:]))
     errors = []
     for t in range(len(frames) - 1):
-        forth, back = flow.calc(gray[t], gray[t + 1], None), flow.calc(gray[t + 1], gray[t], None)
-        seen = seen_in_both(forth, carried_back(back, forth))
-        difference = np.square(frames[t] - carried_back(frames[t + 1], forth)).mean(axis=-1)
+        forth, back = flow(pictures[t], pictures[t + 1]), flow(pictures[t + 1], pictures[t])
+        seen = _seen_in_both(forth, _carried_back(back, forth))
+        difference = np.square(frames[t] - _carried_back(frames[t + 1], forth)).mean(axis=-1)
         errors.append(float(difference[seen].mean()) if seen.any() else 1.0)
     return float(np.mean(errors))
 
 
-def carried_back(array: np.ndarray, flow: np.ndarray) -> np.ndarray:
+def _carried_back(array: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """What the array holds where the flow leads, (h, w, channels)."""
     with needs("evaluation"):
         import cv2
@@ -63,7 +54,7 @@ def carried_back(array: np.ndarray, flow: np.ndarray) -> np.ndarray:
     return cv2.remap(array, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def seen_in_both(forth: np.ndarray, back: np.ndarray) -> np.ndarray:
+def _seen_in_both(forth: np.ndarray, back: np.ndarray) -> np.ndarray:
     """Pixels (h, w) whose flow leads into the picture and back to where it began."""
     height, width = forth.shape[:2]
     y, x = np.mgrid[:height, :width] + forth.transpose(2, 0, 1)[::-1]

@@ -4,8 +4,7 @@ It is made like FVD (Unterthiner et al. 2018), but by a small network that was t
 (`clip_network`). So its values compare with nobody else's, and it is not FVD.
 """
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from statistics import NormalDist
 
 import torch
@@ -13,23 +12,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.toy.training.clip_network import load_clip_network, to_network_pixels
+from sgi2v_lab.evaluation.metrics.intervals import LEVEL, Interval
+from sgi2v_lab.toy.training.clip_network import FEATURES, load_clip_network, to_network_pixels
 
-__all__ = [
-    "FrechetRatio",
-    "check_clips",
-    "frechet_distance",
-    "frechet_ratio_interval",
-    "squared_frechet",
-    "toy_features",
-]
+__all__ = ["Clips", "check_clips", "frechet_distance", "frechet_ratio", "squared_frechet", "toy_features"]
 
 Clips = Sequence[Float[Tensor, "_ 3 _ _"]] | Float[Tensor, "_ _ 3 _ _"]
-Table = Float[Tensor, "_ _"]  # features that were computed already: (clips, features)
+Table = Float[Tensor, "clips features"]
+DRAWS = 1000
 
 
 @torch.no_grad()
-def toy_features(clips: Clips) -> Float[Tensor, "clips features"]:
+def toy_features(clips: Clips) -> Table:
     """The features of each clip (clips, 32), on the CPU; over true clips they are white: mean 0, variance 1.
 
     Clips (frames, 3, h, w) in 0..1 may have any number of frames and any size, but compare only equal ones: the network
@@ -50,11 +44,11 @@ def check_clips(*sets: Clips) -> None:
         raise InputError(f"{counts} clips of shapes {shapes} do not compare; give some (frames, 3, h, w) of one shape")
     for i, clip in enumerate(clips, start=1):
         low, high = clip.aminmax()
-        if not (low >= -0.01 and high <= 1.01):  # so written, NaN fails too
+        if not (low >= -0.01 and high <= 1.01):  # NaN fails this, too
             raise InputError(f"clip {i} has values {low:.3g}..{high:.3g}; expected 0..1: scale or clamp it")
 
 
-def frechet_distance(real: Clips | Table, generated: Clips | Table, features: Callable = toy_features) -> float:
+def frechet_distance(real: Clips, generated: Clips) -> float:
     """The toy Frechet distance between true and generated clips: 0 for equal sets, and lower is better.
 
     Each set is taken for a Gaussian in the space of features, with mean m and covariance S; the distance is the
@@ -74,101 +68,49 @@ def frechet_distance(real: Clips | Table, generated: Clips | Table, features: Ca
     each, 11 with 64 and 5 with 128 (mean of 20 divisions of 256 held-out scenes). Compare equal numbers, and take the
     same scenes for both sets: then clips that are right in everything are at 0, and smaller differences show.
 
-    Either set is clips (frames, 3, h, w) in 0..1, in any order, or their features (clips, features). InputError: fewer
-    clips in a set than features, different features, features that are not finite, or as `check_clips`.
+    Either set is clips (frames, 3, h, w) in 0..1, in any order. InputError: fewer clips in a set than the 32 features,
+    or as `check_clips`.
     """
-    a, b = _tables(features, real=real, generated=generated)
-    return squared_frechet(a, b).item()
+    check_clips(real, generated)
+    for name, clips in {"real": real, "generated": generated}.items():
+        if len(clips) < FEATURES:
+            raise InputError(f"{name} holds {len(clips)} clips; expected at least as many as features, {FEATURES}")
+    return squared_frechet(toy_features(real).double(), toy_features(generated).double()).item()
 
 
-@dataclass(frozen=True)
-class FrechetRatio:
-    """What `frechet_ratio_interval` found: a ratio of two toy Frechet distances, and its confidence interval."""
-
-    ratio: float
-    low: float
-    high: float
-    level: float  # of the interval, such as 0.95
-    distance: float
-    baseline_distance: float
-    clips: int
-
-
-def frechet_ratio_interval(
-    real: Clips | Table,
-    generated: Clips | Table,
-    baseline: Clips | Table,
-    *,
-    scenes: Sequence[Hashable] | None = None,
-    features: Callable = toy_features,
-    draws: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> FrechetRatio:
+def frechet_ratio(real: Table, generated: Table, baseline: Table, scenes: Sequence[Hashable]) -> Interval | None:
     """How much nearer to the true clips one set is than another: d(real, generated) / d(real, baseline).
 
-    The three sets belong to the same scenes in the same order. The bootstrap (Efron and Tibshirani 1993, chapter 12)
-    draws scenes with all their clips. The interval is that of a normal distribution around the logarithm of the ratio,
-    as wide as the draws scatter. Their percentiles would be off: a draw repeats scenes, which makes every distance
-    larger, as if there were fewer clips. What few clips add to both distances pulls the ratio towards 1.
+    The bootstrap (Efron and Tibshirani 1993, chapter 12) draws scenes with all their clips. The interval is that of a
+    normal distribution around the logarithm of the ratio, as wide as the draws scatter. Their percentiles would be off:
+    a draw repeats scenes, which makes every distance larger, as if there were fewer clips. What few clips add to both
+    distances pulls the ratio towards 1.
 
     Args:
-        real: True clips, or their features.
-        generated: As many clips of the same scenes, such as those made with control.
-        baseline: As many clips of the same scenes, such as those made without.
-        scenes: The scene of each clip, where a scene has several (its true clip repeated); None if each has its own.
-        features: Clips -> (clips, features).
-        draws: How often scenes are drawn, at least 100.
-        level: The interval's confidence, between 0 and 1.
-        seed: Fixes the draws.
+        real: features of true clips, in float64.
+        generated: of clips of the same scenes in the same order, such as those made with control.
+        baseline: likewise, such as those made without.
+        scenes: the scene of each clip; a scene with several clips has its true clip repeated.
 
-    Raises:
-        InputError: Sets of different lengths, a baseline equal to the true clips, bad `draws` or `level`, or as
-            `frechet_distance`.
+    Returns:
+        None for a single scene, or a baseline that is no different from the true clips.
     """
-    if draws < 100 or not 0 < level < 1:
-        raise InputError(f"draws={draws}, level={level}; expected at least 100 draws and a level between 0 and 1")
-    truth, ours, theirs = tables = _tables(features, real=real, generated=generated, baseline=baseline)
-    clips = len(truth)
-    scenes = range(clips) if scenes is None else scenes
-    lengths = [len(each) for each in (*tables, scenes)]
-    if len(set(lengths)) > 1:
-        raise InputError(f"the sets and scenes hold {lengths} clips; expected one of each for every clip, in order")
     names = {scene: i for i, scene in enumerate(dict.fromkeys(scenes))}
     if len(names) < 2:
-        raise InputError("all clips are of one scene, so nothing says how scenes differ; give clips of more")
-    picks = torch.randint(len(names), (draws, len(names)), generator=torch.Generator().manual_seed(seed))
-    times = torch.zeros(draws, len(names), dtype=truth.dtype).scatter_add_(1, picks, torch.ones_like(picks).double())
+        return None
+    picks = torch.randint(len(names), (DRAWS, len(names)), generator=torch.Generator().manual_seed(0))
+    times = torch.zeros(DRAWS, len(names), dtype=real.dtype).scatter_add_(1, picks, torch.ones_like(picks).double())
     weights = times[:, [names[scene] for scene in scenes]]  # how often each clip is in each draw
-    weights = torch.cat([torch.ones(1, clips, dtype=truth.dtype), weights])  # first the sets as they are
+    weights = torch.cat([torch.ones(1, len(real), dtype=real.dtype), weights])  # first the sets as they are
     over, under = (
-        torch.cat([squared_frechet(truth, made, some) for some in weights.split(100)]) for made in (ours, theirs)
+        torch.cat([squared_frechet(real, made, some) for some in weights.split(100)]) for made in (generated, baseline)
     )
     if under[0] < 1e-9:
-        raise InputError("the baseline is no different from the true clips, so there is no ratio to it; give another")
+        return None
     logs = (over / under.clamp(min=1e-12)).clamp(min=1e-12).log()
-    half = NormalDist().inv_cdf((1 + level) / 2) * logs[1:].std()
+    half = NormalDist().inv_cdf((1 + LEVEL) / 2) * logs[1:].std()
     low, ratio, high = (torch.stack([-half, half.new_zeros(()), half]) + logs[0]).exp().tolist()
-    return FrechetRatio(ratio, low, high, level, over[0].item(), under[0].item(), clips)
-
-
-def _tables(features: Callable, **sets: Clips | Table) -> list[Tensor]:
-    """Features of each set as float64, checked. Clips must have one shape over all sets."""
-    known = {name for name, clips in sets.items() if isinstance(clips, Tensor) and clips.ndim == 2}
-    if len(known) < len(sets):
-        check_clips(*(clips for name, clips in sets.items() if name not in known))
-    tables = []
-    for name, clips in sets.items():
-        table = (clips if name in known else features(clips)).detach().cpu().double()
-        count, width = table.shape
-        if count < width:
-            raise InputError(f"{name} holds {count} clips; expected at least as many as features, {width}: give more")
-        if not table.isfinite().all():
-            raise InputError(f"the features of {name} are not all finite; look for NaN in the clips")
-        tables.append(table)
-    if len({table.shape[1] for table in tables}) > 1:
-        raise InputError("the sets have different numbers of features; expected the same network's for all")
-    return tables
+    return Interval(ratio, low, high, len(names))
 
 
 def squared_frechet(

@@ -32,12 +32,12 @@ class FeatureNetwork:
 
 
 # The TensorFlow Inception of Heusel et al. 2017 as StyleGAN2-ADA ships it, which resizes and scales pictures itself.
-_NVIDIA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
-INCEPTION = FeatureNetwork("Inception v3 (2015-12-05)", _NVIDIA, "inception", features=2048, least_frames=1)
+NVIDIA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
+INCEPTION = FeatureNetwork("Inception v3 (2015-12-05)", NVIDIA, "inception", features=2048, least_frames=1)
 # The I3D of Unterthiner et al. 2018, trained on Kinetics-400, as StyleGAN-V ships it; its features are the 400 logits.
 # It halves time three times and then averages pairs, hence at least nine frames.
-_DROPBOX = "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1"
-I3D = FeatureNetwork("I3D (Kinetics-400)", _DROPBOX, "i3d", features=400, least_frames=9)
+DROPBOX = "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1"
+I3D = FeatureNetwork("I3D (Kinetics-400)", DROPBOX, "i3d", features=400, least_frames=9)
 
 
 def fid(real: Clips, generated: Clips, inception: str | Path | nn.Module | None = None) -> Found:
@@ -69,10 +69,8 @@ def find_network(kind: FeatureNetwork, path: str | Path | None = None) -> Path:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(kind.url.split("?")[0]).name
     file = cached if path is None else Path(path)
     if not file.is_file():
-        raise InputError(
-            f"there is no {str(file)!r}, which holds {kind.name}; download {kind.url} and pass its path as "
-            f"{kind.argument}=, or keep it as {str(cached)!r}"
-        )
+        todo = f"download {kind.url} and pass its path as {kind.argument}=, or keep it as {str(cached)!r}"
+        raise InputError(f"there is no {str(file)!r}, which holds {kind.name}; {todo}")
     return file
 
 
@@ -92,10 +90,8 @@ class _Features(nn.Module):
             line = str(error).strip().splitlines()[-1][:200]  # TorchScript says last what is wrong
             raise InputError(f"the network fails as {kind.name} ({line}); get {kind.url}") from error
         if tuple(found.shape) != (len(pixels), kind.features):
-            raise InputError(
-                f"the network gives {tuple(found.shape)}, but {kind.name} gives ({len(pixels)}, {kind.features}); "
-                f"what it would measure has another name: get {kind.url}"
-            )
+            wanted = f"{kind.name} gives ({len(pixels)}, {kind.features}): get {kind.url}"
+            raise InputError(f"the network gives {tuple(found.shape)}, but {wanted}")
         return found
 
 

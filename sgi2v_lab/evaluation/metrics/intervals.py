@@ -6,13 +6,13 @@ nothing about other scenes. With fewer than about ten scenes the intervals are t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["Interval", "difference_of_means", "mean_of", "ratio_of_means"]
+__all__ = ["LEVEL", "Interval", "difference_of_means", "mean_of", "ratio_of_means"]
 
 DRAWS = 4000
 LEVEL = 0.95
@@ -27,10 +27,6 @@ class Interval:
     low: float | None
     high: float | None
     scenes: int
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def mean_of(values: Sequence[float]) -> Interval:

@@ -4,8 +4,8 @@ SG-I2V's observation (arXiv 2411.04989, section 3) is that self-attention featur
 frame, while aligned features, which attend to the first frame's keys and values, agree.
 """
 
-from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -37,9 +37,7 @@ def matching_accuracy(features: Features, cells: Int[Tensor, "boxes steps 4"]) -
     """
     frames, _, h, w = features.shape
     if cells.shape[1] != frames:
-        raise InputError(
-            f"the boxes are for {cells.shape[1]} frames, but there are features of {frames}; give one each"
-        )
+        raise InputError(f"the boxes are for {cells.shape[1]} frames, but the features for {frames}; give one each")
     directions = F.normalize(features.float(), dim=1).flatten(2)  # (frames, channels, h * w)
     inside = torch.zeros(len(cells), frames, h, w, dtype=torch.bool)
     for k, box in enumerate(cells.tolist()):
@@ -58,8 +56,7 @@ def matching_accuracy(features: Features, cells: Int[Tensor, "boxes steps 4"]) -
     return fmean(right), fmean(chance)
 
 
-@dataclass(frozen=True)
-class Matching:
+class Matching(NamedTuple):
     """How well one kind of features matches at one noise level."""
 
     sigma: float
@@ -71,12 +68,7 @@ class Matching:
 def match_scene(model: Model, scene: BenchmarkScene, step: int, kind: str, settings: Settings) -> Matching:
     """Noise a scene's true clip to the level of one denoising step, and match its features across frames.
 
-    Args:
-        model: from `load_model`.
-        scene: one that has a true clip.
-        step: of the schedule, from 0.
-        kind: of features, as in `record_features`.
-        settings: whose layers, size and schedule count.
+    The step counts from 0, the kind is one of `record_features`, and of the settings layers, size and schedule count.
     """
     size = (settings.width, settings.height)
     frames, _, h, w = model.latent_shape(settings)

@@ -1,6 +1,6 @@
 """A video with what is known of it. Each tracker runs once, and all metrics share its tracks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import torch
@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.trackers.track import PointTracker, Tracks, get_tracker, track_boxes
+from sgi2v_lab.evaluation.trackers.track import get_tracker, track_boxes
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks, unit_grid
 from sgi2v_lab.shapes import Boxes, Image, Points, Video
 
-__all__ = ["PER_SIDE", "Found", "Measured", "MeasuredVideo", "centres", "check_boxes", "check_later", "grid_points"]
+__all__ = ["PER_SIDE", "Found", "Measured", "MeasuredVideo", "centres", "check_later", "grid_points"]
 
 PER_SIDE = 16  # points of the grid along each side of the picture
 
@@ -20,15 +21,12 @@ Found = tuple[float, dict[str, object]]  # a metric's value, and what it depends
 
 @dataclass(frozen=True)
 class Measured:
-    """The value of a metric, or the reason why there is none, and in plain numbers and lists what it depends on.
+    """The value of a metric, or the reason why there is none.
 
-    `details` has `resolution` (width, height), `frames`, `definition` (the source), and where they apply `tracker`,
-    `per_object` and others.
+    `details` has in plain numbers and lists what the value depends on, such as `tracker` and `per_object`.
     """
 
     value: float | None
-    unit: str
-    better: str  # "lower" or "higher"
     reason: str | None = None
     details: dict[str, object] = field(default_factory=dict)
 
@@ -51,19 +49,23 @@ class MeasuredVideo:
     tracker: str | PointTracker | None = None  # for everything; None: each metric's own
 
     def __post_init__(self) -> None:
-        for name in ("video", "image", "boxes", "objects", "camera", "reference"):
-            if getattr(self, name) is not None:  # metrics and trackers work on the CPU
-                object.__setattr__(self, name, getattr(self, name).cpu())
-        for name in ("boxes", "objects", "camera"):
-            boxes = getattr(self, name)
-            if boxes is not None and len(boxes):  # each metric says for itself whether it needs one
-                check_boxes(self.video, boxes, name)
-        for name, shape in (("image", self.video.shape[1:]), ("reference", self.video.shape)):
-            other = getattr(self, name)
-            if other is not None and other.shape != shape:
-                raise InputError(
-                    f"the {name} has shape {tuple(other.shape)}; expected {tuple(shape)}: resize or cut it"
-                )
+        """Check shapes, and bring everything to the CPU. An empty set of boxes counts as unknown."""
+        frames, shapes = len(self.video), {"image": self.video.shape[1:]}
+        shapes |= dict.fromkeys(("reference", "uncontrolled"), self.video.shape)
+        for name in (each.name for each in fields(self)):
+            value, boxes = getattr(self, name), name in ("boxes", "objects", "camera")
+            if not isinstance(value, Tensor):
+                continue
+            if boxes and value.shape[1] != frames:
+                raise InputError(f"{name}: {value.shape[1]} frames but the video has {frames}; give one box per frame")
+            if value.shape != (wanted := shapes.get(name, value.shape)):
+                raise InputError(f"{name} has shape {tuple(value.shape)}; expected {tuple(wanted)}: resize or cut it")
+            object.__setattr__(self, name, None if boxes and not len(value) else value.detach().float().cpu())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.video.shape[-1], self.video.shape[-2]
 
     @property
     def picture(self) -> Image:
@@ -73,44 +75,34 @@ class MeasuredVideo:
     @cached_property
     def asked(self) -> Boxes:
         """The boxes asked for; InputError if there is none."""
-        return check_boxes(self.video, self.boxes, "this metric")
+        if self.boxes is None:
+            raise InputError("this metric needs at least one box, got none; give boxes of shape (boxes, frames, 4)")
+        return self.boxes
 
     @cached_property
     def box_tracks(self) -> Tracks:
-        """Where the content of each box asked for goes."""
+        """The tracks of what is in each box asked for."""
         return track_boxes(self.video, self.asked[:, 0], self.tracker)
 
     @cached_property
     def centre_tracks(self) -> Tracks:
-        """Where the point in the middle of each box asked for goes; InputError if one starts outside the picture."""
+        """The tracks of the middle of each box asked for; InputError if one starts outside the picture."""
         start = centres(self.asked)[:, 0]
-        inside = ((start >= 0) & (start < torch.tensor([self.video.shape[-1], self.video.shape[-2]]))).all(dim=-1)
+        inside = ((start >= 0) & (start < torch.tensor(self.size))).all(dim=-1)
         if not inside.all():
-            raise InputError(
-                f"box {int((~inside).nonzero()[0])} has its centre outside the first frame; move it inside"
-            )
+            outside = int((~inside).nonzero()[0])
+            raise InputError(f"box {outside} has its centre outside the first frame; move it inside")
         return get_tracker(self.tracker)(self.video, start)
 
     @cached_property
     def grid_tracks(self) -> Tracks:
-        """Where the points of `grid_points` go; by default Lucas-Kanade follows them."""
+        """The tracks of `grid_points`, by default by Lucas-Kanade."""
         return get_tracker(self.tracker or "lk")(self.video, grid_points(self.video))
 
     @cached_property
     def reference_tracks(self) -> Tracks:
-        """Where the same points go in the true clip."""
+        """The tracks of the same points in the true clip."""
         return get_tracker(self.tracker or "lk")(self.reference, grid_points(self.video))
-
-
-def check_boxes(video: Video, boxes: Float[Tensor, "boxes steps 4"], name: str) -> Boxes:
-    """The boxes as floats on the CPU; InputError where there is none, or not one for each frame of the video."""
-    if len(boxes) == 0:
-        raise InputError(f"{name} needs at least one box, got none; give boxes of shape (boxes, frames, 4)")
-    if boxes.shape[1] != len(video):
-        raise InputError(
-            f"the boxes are for {boxes.shape[1]} frames but the video has {len(video)}; give one per frame"
-        )
-    return boxes.detach().float().cpu()
 
 
 def check_later(video: Video) -> None:
@@ -128,6 +120,4 @@ def centres(boxes: Boxes) -> Points:
 
 def grid_points(video: Video) -> Float[Tensor, "n 2"]:
     """A uniform grid of 16 x 16 points (x, y) in pixels, half a step from the picture's edges."""
-    axis = (torch.arange(PER_SIDE) + 0.5) / PER_SIDE
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1)
-    return grid * torch.tensor([video.shape[-1], video.shape[-2]])
+    return unit_grid(PER_SIDE) * torch.tensor([video.shape[-1], video.shape[-2]])

@@ -1,10 +1,7 @@
-"""All metrics by name, each with everything that is said of it, and the calls that take them."""
+"""All metrics by name, each with what the reports say of it, and the call that takes those of a video."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from pathlib import Path
-
-from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.drift import background_drift, bg_obj_ctd
@@ -15,24 +12,11 @@ from sgi2v_lab.evaluation.metrics.frechet import frechet_distance
 from sgi2v_lab.evaluation.metrics.frechet_networks import fid, fvd
 from sgi2v_lab.evaluation.metrics.measured import Found, Measured, MeasuredVideo
 from sgi2v_lab.evaluation.metrics.motion_distance import motion_distance
-from sgi2v_lab.evaluation.metrics.overlap import box_overlap
 from sgi2v_lab.evaluation.metrics.spectrum import spectrum_distance
-from sgi2v_lab.evaluation.metrics.trajectory_error import ObjMC, ctd, epe
-from sgi2v_lab.evaluation.trackers.track import PointTracker
+from sgi2v_lab.evaluation.metrics.trajectory_error import ObjMC, box_overlap, ctd, epe
 from sgi2v_lab.shapes import Video
 
-__all__ = ["METRICS", "SET_METRICS", "MeasuredSets", "Metric", "measure", "measure_sets"]
-
-
-@dataclass(frozen=True)
-class MeasuredSets:
-    """True and generated clips (frames, 3, h, w) in 0..1; networks as files or modules, None: in torch.hub's folder."""
-
-    real: Sequence[Tensor] | Tensor
-    generated: Sequence[Tensor] | Tensor
-    inception: str | Path | nn.Module | None = None
-    i3d: str | Path | nn.Module | None = None
-    tracker: str | PointTracker | None = None
+__all__ = ["METRICS", "SET_METRICS", "Metric", "measure", "measure_all"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +29,7 @@ class Metric:
     better: str  # "lower" or "higher"
     digits: int  # after the point
     needs: tuple[str, ...]  # what must be known of a video, by the names of `MeasuredVideo`
-    function: Callable[[MeasuredVideo], Found] | Callable[[MeasuredSets], Found]
+    function: Callable[..., Found] | None  # of a `MeasuredVideo`, or of true and generated clips
     source: str
     meaning: str
 
@@ -60,8 +44,9 @@ class Metric:
 
 
 def _objmc(given: MeasuredVideo) -> Found:
-    details = ObjMC.of(given).as_dict()
-    return details.pop("objmc"), details
+    found = ObjMC.of(given)
+    seen = found.tracks.visible.float().mean().item()
+    return found.value, {"per_object": found.per_object.tolist(), "visible": seen, "tracker": found.tracker}
 
 
 def _spectrum(given: MeasuredVideo) -> Found:
@@ -109,14 +94,14 @@ _OF_A_VIDEO = (  # in the order of a report's columns
 )
 _OF_SETS = (
     Metric("toy_frechet", "Toy Frechet distance", "", "lower", 1, (),
-           lambda s: (frechet_distance(s.real, s.generated), {"network": "toy"}), "this package, after FVD",
+           lambda real, made: (frechet_distance(real, made), {"network": "toy"}), "this package, after FVD",
            "Frechet distance between true and generated clips, by a network that knows the toy's world"),
-    Metric("motion_distance", "Motion distance", "", "lower", 3, (),
-           lambda s: motion_distance(s.real, s.generated, s.tracker or "lk"), "after FVMD 2024, arXiv 2407.16124",
+    Metric("motion_distance", "Motion distance", "", "lower", 3, (), motion_distance,
+           "after FVMD 2024, arXiv 2407.16124",
            "Frechet distance between histograms of the velocities and accelerations of tracked points"),
-    Metric("fid", "FID", "", "lower", 1, (), lambda s: fid(s.real, s.generated, s.inception), "Heusel et al. 2017",
+    Metric("fid", "FID", "", "lower", 1, (), fid, "Heusel et al. 2017",
            "Frechet distance between true and generated frames, by the Inception network"),
-    Metric("fvd", "FVD", "", "lower", 1, (), lambda s: fvd(s.real, s.generated, s.i3d), "Unterthiner et al. 2018",
+    Metric("fvd", "FVD", "", "lower", 1, (), fvd, "Unterthiner et al. 2018",
            "Frechet distance between true and generated clips, by the I3D network"),
 )
 # fmt: on
@@ -125,51 +110,31 @@ SET_METRICS: dict[str, Metric] = {metric.name: metric for metric in _OF_SETS}
 
 
 def measure(video: Video, names: Iterable[str] | None = None, **known: object) -> dict[str, Measured]:
-    """Take the metrics of a video that can be taken, each with what it depends on.
+    """Take some of `METRICS`, by default all, of a video (frames, 3, h, w) in 0..1, each with what it depends on.
 
-    Args:
-        video: (frames, 3, h, w) in 0..1.
-        names: Some of `METRICS`; None for all.
-        known: What else is known: the attributes of `MeasuredVideo`.
-
-    Raises:
-        InputError: An unknown metric or argument; boxes for another number of frames; a picture of another size.
+    What else is known of the video goes by the names of attributes of `MeasuredVideo`. A metric that cannot be taken
+    says why. InputError: an unknown metric or argument; boxes for another number of frames; a picture of another size.
     """
-    return _measured(METRICS, names, MeasuredVideo, {"video": video}, known)
-
-
-def measure_sets(
-    real: Sequence[Tensor] | Tensor,
-    generated: Sequence[Tensor] | Tensor,
-    names: Iterable[str] | None = None,
-    **known: object,
-) -> dict[str, Measured]:
-    """Likewise the `SET_METRICS`, which compare generated clips with true ones; `known`: inception, i3d, tracker."""
-    return _measured(SET_METRICS, names, MeasuredSets, {"real": real, "generated": generated}, known)
-
-
-def _measured(metrics: dict[str, Metric], names: Iterable[str] | None, kind: type, clips: dict, known: dict) -> dict:
-    wanted = list(metrics if names is None else names)
-    if unknown := [name for name in wanted if name not in metrics]:
-        raise InputError(f"unknown metric {unknown[0]!r}; choose some of {', '.join(metrics)}")
-    offered = [field.name for field in fields(kind) if field.name not in clips]
+    wanted = list(METRICS if names is None else names)
+    if unknown := [name for name in wanted if name not in METRICS]:
+        raise InputError(f"unknown metric {unknown[0]!r}; choose some of {', '.join(METRICS)}")
+    offered = [field.name for field in fields(MeasuredVideo) if field.name != "video"]
     if unknown := [name for name in known if name not in offered]:
         raise InputError(f"unknown argument {unknown[0]!r}; expected some of {', '.join(offered)}")
-    subject = kind(**clips, **known)
-    return {name: _taken(metrics[name], subject) for name in wanted}
+    return measure_all(MeasuredVideo(video, **known), wanted)
 
 
-def _taken(metric: Metric, subject: MeasuredVideo | MeasuredSets) -> Measured:
-    value, reason, details = None, None, {}
-    if missing := [name for name in metric.needs if getattr(subject, name) is None]:
-        reason = f"not known: {', '.join(missing)}"
-    else:
+def measure_all(given: MeasuredVideo, names: Iterable[str] = METRICS) -> dict[str, Measured]:
+    """Likewise, of a `MeasuredVideo`, whose tracks are there for others too."""
+    found = {}
+    for name in names:
+        if missing := [each for each in METRICS[name].needs if getattr(given, each) is None]:
+            found[name] = Measured(None, f"not known: {', '.join(missing)}")
+            continue
         try:
-            value, details = metric.function(subject)
+            value, details = METRICS[name].function(given)
         except InputError as error:
-            reason = str(error)
-    clip = subject.video if isinstance(subject, MeasuredVideo) else next(iter(subject.generated), None)
-    facts = {"definition": metric.source}
-    if clip is not None:
-        facts |= {"resolution": [clip.shape[-1], clip.shape[-2]], "frames": len(clip)}
-    return Measured(value, metric.unit, metric.better, reason, facts | details)
+            found[name] = Measured(None, str(error))
+        else:
+            found[name] = Measured(value, details=details)
+    return found

@@ -8,13 +8,13 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import radial_spectrum
 from sgi2v_lab.shapes import Video
 
-__all__ = ["decibels", "spectrum_distance"]
+__all__ = ["spectrum_distance"]
 
 BINS = 16
 QUANTUM = (1 / 255) ** 2 / 12  # power of the noise that eight bits make: what is less cannot be seen
 
 
-def spectrum_distance(video: Video, reference: Float[Tensor, "n 3 h w"], bins: int = BINS) -> float:
+def spectrum_distance(video: Video, reference: Float[Tensor, "n 3 h w"]) -> float:
     """Root mean square difference in dB of the radial power spectra, 0 and more; lower is better.
 
     The log-spectral distance of speech processing (Gray and Markel 1976), of the spectra of pictures averaged over
@@ -28,16 +28,15 @@ def spectrum_distance(video: Video, reference: Float[Tensor, "n 3 h w"], bins: i
     rings. InputError: other sizes.
     """
     if video.shape[-2:] != reference.shape[-2:] or 0 in (len(video), len(reference)):
-        raise InputError(
-            f"spectra compare frames of one size, got {tuple(video.shape)} and {tuple(reference.shape)}; resize one"
-        )
-    target = decibels(reference, bins)
-    return torch.stack([(decibels(f[None], bins) - target).square().mean().sqrt() for f in video]).mean().item()
+        shapes = f"{tuple(video.shape)} and {tuple(reference.shape)}"
+        raise InputError(f"spectra compare frames of one size, got {shapes}; resize one")
+    target = _decibels(reference)
+    return torch.stack([(_decibels(f[None]) - target).square().mean().sqrt() for f in video]).mean().item()
 
 
-def decibels(frames: Float[Tensor, "n 3 h w"], bins: int = BINS) -> Float[Tensor, "rings"]:
-    """The mean power of frames in rings of equal width up to Nyquist, in dB, as `spectrum_distance` compares it."""
+def _decibels(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "rings"]:
+    """The mean power of frames in rings of equal width up to Nyquist, in dB."""
     frames = frames.detach().float().cpu()
     rows, columns = (torch.hann_window(n, periodic=False) for n in frames.shape[-2:])
     faded = (frames - frames.mean(dim=(-2, -1), keepdim=True)) * torch.outer(rows, columns)
-    return 10 * radial_spectrum(faded, bins)[1].clamp(min=QUANTUM).log10()
+    return 10 * radial_spectrum(faded, BINS)[1].clamp(min=QUANTUM).log10()

@@ -6,6 +6,6 @@
 `strips` and `page` make the page; `tables` writes the numbers; `figures` draws for documents.
 """
 
-from sgi2v_lab.evaluation.report.write import write_report
+from sgi2v_lab.evaluation.report.page import write_report
 
 __all__ = ["write_report"]

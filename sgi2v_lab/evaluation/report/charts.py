@@ -1,4 +1,4 @@
-"""A report's charts as SVG pictures inside the page; its style sheet turns them dark where the page is."""
+"""A report's charts as SVG pictures inside the page, whose style sheet adapts them to dark mode."""
 
 import base64
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ LOGARITHMIC = 4.0  # from this ratio of the largest to the smallest on, an axis 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing as a data URI, and what it says to those who cannot see it."""
+    """A chart as a data URI, and its caption."""
 
     uri: str
     caption: str

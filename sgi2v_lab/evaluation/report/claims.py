@@ -1,7 +1,6 @@
 """Claims: differences of means that should be in favour of one side, each judged by its interval."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from statistics import fmean
 
 from sgi2v_lab.evaluation.experiments.plan import PlannedClaim
@@ -12,8 +11,7 @@ from sgi2v_lab.evaluation.report.wording import between, count, listed, number, 
 __all__ = ["Claim", "claims_of", "judge"]
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(PlannedClaim):
     """A claim, and what was found.
 
     The gain is the difference of the two sides' means over the samples that both have, positive where the claimed side
@@ -21,10 +19,6 @@ class Claim:
     contains 0, the claim is "undecided".
     """
 
-    text: str
-    measure: str
-    better: list[str]  # labels of the side that should be better
-    worse: list[str]
     gain: Interval | None  # None where no sample has both sides
 
     @property
@@ -64,7 +58,7 @@ def judge(study: Study, claim: PlannedClaim) -> Claim:
     if common:
         pairs = [[side[sample] for sample in common] for side in (better, worse)]
         gain = difference_of_means(*(pairs if TAKEN[claim.measure].better == "higher" else pairs[::-1]))
-    return Claim(claim.text, claim.measure, claim.better, claim.worse, gain)
+    return Claim(**claim.model_dump(), gain=gain)
 
 
 def _side(study: Study, labels: Iterable[str], measure: str) -> dict[str, float]:

@@ -4,7 +4,6 @@ import torch
 from matplotlib.figure import Figure
 
 from sgi2v_lab.evaluation.experiments.grid import BASE
-from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.report.statistics import ratio_to_plain
 from sgi2v_lab.evaluation.report.strips import ranked
 from sgi2v_lab.evaluation.report.study import Row, Study
@@ -20,15 +19,15 @@ WIDE = 4.7  # inches for each sample
 
 
 def plot_scores(study: Study) -> Figure:
-    """ObjMC with control to without, and the toy Frechet distance likewise, with intervals, against the targets.
+    """ObjMC with control to without, and the toy Frechet distance likewise, against the targets.
 
     InputError where no sample has both.
     """
     found = {name: ratio_to_plain(study, study.reference, name) for name in study.categories}
     limits = CONTROL_TARGETS if study.plan.data == "benchmark" else {}
-    control = [_bar(name, one, target=limits.get(name)) for name, one in found.items() if one]
-    quality = [each for each in targets(study) if each.found and "Frechet" in each.name]
-    bars = [_bar("all scored scenes", each.found, target=each.target) for each in quality]
+    control = [Bar(name, x.value, x.low, x.high, limits.get(name)) for name, x in found.items() if x]
+    quality = [(each.found, each.target) for each in targets(study) if each.found and "Frechet" in each.name]
+    bars = [Bar("all scored scenes", x.value, x.low, x.high, target) for x, target in quality]
     panels = {"Distance from the path (ObjMC)": control, "Toy Frechet distance to the true clips": bars}
     return plot_bars(panels, f"with control / without; {study.conditions}", "lower is better")
 
@@ -45,7 +44,8 @@ def plot_claims(study: Study) -> Figure:
             title = f"{question.ask} ({group})" if question.ask else group.replace("_", " ").capitalize()
             shown = {label: arm for label, arm in part.arms.items() if arm.group in (BASE, group)}
             ratios = {label: found for label in shown if (found := ratio_to_plain(part, label))}
-            panels[title] = [_bar(x, found, marked=shown[x].group == BASE) for x, found in ratios.items()]
+            bars = {label: (x.value, x.low, x.high, None, shown[label].group == BASE) for label, x in ratios.items()}
+            panels[title] = [Bar(label, *bar) for label, bar in bars.items()]
     return plot_bars(panels, f"ObjMC with control / without; {study.conditions}", "lower is better")
 
 
@@ -69,7 +69,3 @@ def _strips(study: Study, rank: str, row: Row) -> Strips:
     before = [f"{each.values['objmc']:.1f} → " for each in plain if "objmc" in each.values]
     title = f"{rank}, {row.task.sample}: {''.join(before)}{row.values['objmc']:.1f} px"
     return Strips(title, torch.tensor(row.result.boxes), videos)
-
-
-def _bar(label: str, found: Interval, target: float | None = None, marked: bool = False) -> Bar:
-    return Bar(label, found.value, found.low, found.high, target, marked)

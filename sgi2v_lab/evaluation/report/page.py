@@ -1,43 +1,48 @@
-"""The report as one HTML page that needs nothing beside it: no network, no script, no other file."""
+"""The report of a folder: one HTML page that needs no network, no script and no other file, and tables beside it."""
 
-from dataclasses import dataclass
+from pathlib import Path
 
 from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.experiments.plan import PlannedQuestion
-from sgi2v_lab.evaluation.metrics.published import PUBLISHED, TRACKING, ratio
+from sgi2v_lab.evaluation.metrics.published import PUBLISHED
 from sgi2v_lab.evaluation.metrics.registry import SET_METRICS
 from sgi2v_lab.evaluation.report import charts, strips, wording
-from sgi2v_lab.evaluation.report.claims import Claim, judge
-from sgi2v_lab.evaluation.report.sections import SUMMARY, Cell, definitions, figures_of, summary_table
+from sgi2v_lab.evaluation.report.claims import judge
+from sgi2v_lab.evaluation.report.sections import SUMMARY, definitions, figures_of, summary_table
 from sgi2v_lab.evaluation.report.sets import Sets, set_figures
 from sgi2v_lab.evaluation.report.statistics import compare_all
-from sgi2v_lab.evaluation.report.study import MEASURES, Study
-from sgi2v_lab.evaluation.report.tables import Summary
+from sgi2v_lab.evaluation.report.study import MEASURES, Study, read_study
+from sgi2v_lab.evaluation.report.tables import Summary, summarize, write_tables
 from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES
 from sgi2v_lab.evaluation.scenes.variations import VARIATIONS
+from sgi2v_lab.files import write_text
 from sgi2v_lab.video import PALETTE
 
 with needs("evaluation"):
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-__all__ = ["page"]
+__all__ = ["write_report"]
 
 DRAWN = ("objmc", "first_frame_psnr", "box_iou")  # of these the means are drawn, and the curves
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A question of the plan with what was found."""
+def write_report(
+    folder: str | Path, out: str | Path | None = None, reference: str | None = None
+) -> tuple[Path, Summary]:
+    """Write report.html, results.csv, results.parquet and summary.json to `out`, by default the folder itself.
 
-    question: PlannedQuestion
-    claims: list[Claim]
-    table: list[list[Cell]]
-    missing: list[str]  # measures that were asked for and not taken
-    charts: list[charts.Chart]
+    Returns the page's path and what summary.json says. InputError as `read_study`, or if `out` cannot be written.
+    """
+    study = read_study(folder, reference)
+    out = Path(folder if out is None else out)
+    sets = set_figures(study)
+    summary = summarize(study, sets)
+    write_tables(study, out)
+    write_text(out / "summary.json", summary.model_dump_json(indent=1) + "\n")
+    return write_text(out / "report.html", _page(study, sets, summary)), summary
 
 
-def page(study: Study, sets: Sets, summary: Summary) -> str:
-    """The page's text."""
+def _page(study: Study, sets: Sets, summary: Summary) -> str:
     loader = PackageLoader("sgi2v_lab.evaluation", "report")
     kind = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     kind.filters |= {name: getattr(wording, name) for name in ("between", "count", "p_value", "plain_number")}
@@ -56,17 +61,20 @@ def page(study: Study, sets: Sets, summary: Summary) -> str:
         charts=[*charts.intervals(study, DRAWN), *charts.curves(study, DRAWN)],
         same=same,
         best_to_worst=best_to_worst,
-        published=[(row, ratio(row)) for row in PUBLISHED],
-        tracking=TRACKING,
+        published=PUBLISHED,
         definitions=definitions(study, sets),
     )
 
 
-def _answer(study: Study, question: PlannedQuestion) -> Answer:
+def _answer(study: Study, question: PlannedQuestion) -> dict[str, object]:
+    """A question of the plan with what was found."""
     part, names = study.part(question.arms, question.categories), question.measures or SUMMARY
     sets = set_figures(part) if {*names} & {*SET_METRICS} else {}
     taken = [name for name in names if name in MEASURES and figures_of(part, name, sets=sets)]
-    drawn = [*charts.intervals(part, taken), *charts.curves(part, taken)]
-    table = summary_table(part, taken, sets, part.categories if len(part.categories) > 1 else [None])
-    missing = [name for name in question.measures if name not in taken]
-    return Answer(question, [judge(part, claim) for claim in question.claims], table, missing, drawn)
+    return {
+        "question": question,
+        "claims": [judge(part, claim) for claim in question.claims],
+        "table": summary_table(part, taken, sets, part.categories if len(part.categories) > 1 else [None]),
+        "missing": [name for name in question.measures if name not in taken],
+        "charts": [*charts.intervals(part, taken), *charts.curves(part, taken)],
+    }

@@ -1,4 +1,4 @@
-"""The parts of a report's page that are made of figures: its tables of means, and its definitions."""
+"""The tables of means of a report's page, and its definitions of the measures."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ ARROWS = {"lower": "↓", "higher": "↑"}
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell, with smaller lines below it, and whether it is to be marked as the best."""
+    """A cell of a table: its text, smaller lines below it, and whether it is marked as the best."""
 
     text: str
     below: str = ""
@@ -27,7 +27,7 @@ class Cell:
 
 
 def figures_of(study: Study, name: str, category: str | None = None, sets: Sets | None = None) -> dict[str, Interval]:
-    """A measure of each arm and of the true video, by label; those of which it was not taken are left out."""
+    """A measure of each arm and of the true video, by label. Arms of which it was not taken are left out."""
     if sets and name in sets:
         return {label: Interval(x, None, None, sets[name].clips) for label, x in sets[name].distances.items()}
     if name == "ratio":
@@ -40,9 +40,9 @@ def figures_of(study: Study, name: str, category: str | None = None, sets: Sets 
 def summary_table(
     study: Study, names: Iterable[str], sets: Sets, categories: Sequence[str | None] = (None,)
 ) -> list[list[Cell]]:
-    """A head, and a row for each arm and the true video; a column for each measure and category, None for all.
+    """A header, then a row for each arm and the true video; a column for each measure and category, None for all.
 
-    Measures that were not taken are left out; there is no table where none is left.
+    Measures that were not taken are left out. The table is empty if none is left.
     """
     rows = {arm.label: [row for each in categories for row in study.of(arm.label, each)] for arm in study.plan.arms}
     lines = {}

@@ -1,4 +1,4 @@
-"""What the folder of an evaluation holds: its plan, and of each video what was measured or why there is nothing."""
+"""What the folder of an evaluation holds: its plan, and for each video what was measured, or why nothing was."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,21 +11,16 @@ from statistics import fmean
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.plan import TASKS, TRUTH, Arm, Plan, PlannedTask
 from sgi2v_lab.evaluation.experiments.video_task import VideoResult
-from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo
 from sgi2v_lab.evaluation.metrics.registry import METRICS, SET_METRICS, Metric
 from sgi2v_lab.evaluation.tasks.records import RecordFolder, State
 
 __all__ = ["MEASURES", "TAKEN", "Row", "Study", "by_sample", "read_study"]
 
 
-def _of_more(given: MeasuredVideo) -> Found:
-    raise InputError("this is no metric of a single video: the report takes it from the records")
-
-
 # fmt: off
-TIME = Metric("seconds", "Time", "s", "lower", 1, (), _of_more, "this package",
+TIME = Metric("seconds", "Time", "s", "lower", 1, (), None, "this package",
               "time to make one video, on this machine, whatever else it did")
-RATIO = Metric("ratio", "ObjMC ratio", "", "lower", 2, (), _of_more, "SG-I2V 2025, table 1",
+RATIO = Metric("ratio", "ObjMC ratio", "", "lower", 2, (), None, "SG-I2V 2025, table 1",
                "mean ObjMC divided by that of the same samples without control")
 # fmt: on
 TAKEN = METRICS | {"seconds": TIME}  # of single videos
@@ -44,7 +39,7 @@ class Row:
 
     @property
     def place(self) -> tuple[str, int]:
-        """The sample and the seed: what is the same for all arms."""
+        """The sample and the seed, by which arms are compared."""
         return self.task.sample, self.task.seed
 
     @cached_property
@@ -86,12 +81,12 @@ class Study:
 
     @cached_property
     def measures(self) -> list[Metric]:
-        """Those that were taken of any video."""
+        """The measures that were taken of at least one video."""
         return [measure for name, measure in TAKEN.items() if any(name in row.values for row in self.done)]
 
     @property
     def categories(self) -> list[str]:
-        """Of samples, in order."""
+        """The samples' categories, in order."""
         return list(dict.fromkeys(row.task.category for row in self.rows))
 
     @property

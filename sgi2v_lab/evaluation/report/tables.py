@@ -25,9 +25,9 @@ __all__ = ["ArmSummary", "Summary", "results_table", "summarize", "write_tables"
 class ArmSummary(BaseModel):
     """One arm's figures by names in `MEASURES`: means over samples, ratio to no control, distances of the set."""
 
-    figures: dict[str, Interval]
-    by_category: dict[str, dict[str, Interval]]
-    set_ratios: dict[str, Interval]  # of the set's distances to those of the arm's own no control
+    figures: dict[str, Interval] = {}
+    by_category: dict[str, dict[str, Interval]] = {}
+    set_ratios: dict[str, Interval] = {}  # of the set's distances to those of the arm's own no control
 
 
 class Summary(BaseModel):
@@ -51,21 +51,16 @@ class Summary(BaseModel):
 
 def summarize(study: Study, sets: Sets) -> Summary:
     """All that the report says, as numbers."""
-
-    def figures(label: str, category: str | None = None) -> dict[str, Interval]:
-        return {name: each[label] for name, each in found[category].items() if label in each}
-
     claims, goals = claims_of(study), targets(study)
-    found = {c: {n: figures_of(study, n, c, None if c else sets) for n in MEASURES} for c in (None, *study.categories)}
-    ratios = {label: {n: x.ratios[label] for n, x in sets.items() if label in x.ratios} for label in study.arms}
-    arms = {
-        arm.label: ArmSummary(
-            figures=figures(arm.label),
-            by_category={name: figures(arm.label, name) for name in study.categories},
-            set_ratios=ratios.get(arm.label, {}),
-        )
-        for arm in study.plan.arms
-    }
+    arms = {arm.label: ArmSummary() for arm in study.plan.arms}
+    for category in (None, *study.categories):
+        for name in MEASURES:
+            for label, found in figures_of(study, name, category, None if category else sets).items():
+                arm = arms[label]
+                (arm.by_category.setdefault(category, {}) if category else arm.figures)[name] = found
+    for name, each in sets.items():
+        for label, ratio in each.ratios.items():
+            arms[label].set_ratios[name] = ratio
     return Summary(
         **study.plan.model_dump(include={"title", "data", "model", "weights"}),
         conditions=study.conditions,
@@ -111,10 +106,9 @@ def results_table(study: Study) -> pyarrow.Table:
     return pyarrow.Table.from_pylist(rows, pyarrow.schema(fields))
 
 
-def write_tables(study: Study, folder: Path) -> tuple[Path, Path]:
-    """Write results.csv and results.parquet, and return their paths. InputError where they cannot be written."""
-    table, paths = results_table(study), (folder / "results.csv", folder / "results.parquet")
-    for path, write in zip(paths, (pyarrow.csv.write_csv, pyarrow.parquet.write_table), strict=True):
-        with whole_file(path) as temporary:
+def write_tables(study: Study, folder: Path) -> None:
+    """Write results.csv and results.parquet. InputError where they cannot be written."""
+    table = results_table(study)
+    for name, write in {"csv": pyarrow.csv.write_csv, "parquet": pyarrow.parquet.write_table}.items():
+        with whole_file(folder / f"results.{name}") as temporary:
             write(table, temporary)
-    return paths

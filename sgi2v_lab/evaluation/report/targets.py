@@ -7,10 +7,10 @@ from sgi2v_lab.evaluation.report.sets import set_figures
 from sgi2v_lab.evaluation.report.statistics import mean, ratio_to_plain
 from sgi2v_lab.evaluation.report.study import Study
 from sgi2v_lab.evaluation.report.wording import between, plain_number
+from sgi2v_lab.evaluation.scenes.scenes import SCORED
 
-__all__ = ["CONTROL_TARGETS", "SCORED", "Target", "incomplete", "targets"]
+__all__ = ["CONTROL_TARGETS", "Target", "incomplete", "targets"]
 
-SCORED = ("single", "two", "pinned", "pan")  # hard scenes and photographs are reported apart
 CONTROL_TARGETS = {"single": 0.364, "two": 0.5, "pinned": 0.5, "pan": 0.5, "photo": 0.7}  # 0.364 is the paper's ratio
 FRECHET_TARGET, PSNR_TARGET = 1.15, 24.0  # a ratio, dB
 LEAST_SCENES, LEAST_PHOTOGRAPHS = 64, 10
@@ -49,10 +49,8 @@ def targets(study: Study) -> list[Target]:
     asks = any(question.ask for question in study.plan.questions)
     if asks or study.plan.data != "benchmark" or arm is None or arm.method != "sgi2v" or arm.plain not in study.arms:
         return []
-    found = [
-        Target(f"ObjMC ratio: {name}", limit, True, ratio_to_plain(study, ours, name))
-        for name, limit in CONTROL_TARGETS.items()
-    ]
+    ratios = {name: ratio_to_plain(study, ours, name) for name in CONTROL_TARGETS}
+    found = [Target(f"ObjMC ratio: {name}", CONTROL_TARGETS[name], True, ratio) for name, ratio in ratios.items()]
     scored = study.part([ours, arm.plain], SCORED)
     sets = set_figures(scored).get("toy_frechet")
     found.append(Target("Toy Frechet ratio", FRECHET_TARGET, True, sets.ratios.get(ours) if sets else None))

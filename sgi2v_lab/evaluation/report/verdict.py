@@ -1,4 +1,4 @@
-"""Who wins, and why: sentences made from the figures, so that they change with them."""
+"""Who wins, and why: sentences computed from the figures."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Numbers of a report as they are written: with sensible digits, their units and their intervals."""
+"""How a report writes numbers: with sensible digits, units and intervals."""
 
 import re
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ def number(value: float, measure: str) -> str:
 
 
 def between(interval: Interval, digits: int, signed: bool = False) -> str:
-    """The ends of an interval; nothing where it has none, as of one sample."""
+    """The ends of an interval; empty where there is none, as for one sample."""
     if interval.low is None or interval.high is None:
         return ""
     return f"{plain_number(interval.low, digits, signed)} to {plain_number(interval.high, digits, signed)}"
 
 
 def p_value(p: float) -> str:
-    """A p value with two digits, or below what is worth telling."""
+    """A p value with two digits; below 0.0001, only that it is."""
     return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
 
 

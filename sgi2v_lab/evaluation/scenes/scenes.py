@@ -4,6 +4,9 @@ Drawn scenes are those of `sample_scene`, at seeds from `HELD_OUT` on, that sati
 lists these seeds, so that the benchmark never changes; `find_seeds` finds them again.
 
 Photographs show the real world and are in no training set. They have target boxes, but no true video.
+
+The category "training" is not held out, so that settings can be searched without looking at the benchmark. Its scenes
+satisfy the conditions of "single", "two" and "pinned" in turn.
 """
 
 import math
@@ -16,7 +19,7 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.scenes.photographs import PHOTOGRAPHS
-from sgi2v_lab.evaluation.scenes.variations import VARIATIONS, crowd, vary_path
+from sgi2v_lab.evaluation.scenes.variations import PATHS, TRAINING, VARIATIONS, crowd, vary_path
 from sgi2v_lab.images.photographs import read_photograph
 from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.toy.training.data import HELD_OUT
@@ -25,7 +28,7 @@ from sgi2v_lab.toy.world.scenes import SPEED_AT_FULL_BUCKET, Scene, motion_bucke
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.camera import COLOUR, camera_still
 
-__all__ = ["CATEGORIES", "SEEDS", "BenchmarkScene", "benchmark_scenes", "find_seeds", "fits"]
+__all__ = ["CATEGORIES", "SCORED", "SEEDS", "BenchmarkScene", "benchmark_scenes", "find_seeds", "fits"]
 
 CATEGORIES = {
     "single": "one object, moved by a third of the picture or more",
@@ -35,15 +38,13 @@ CATEGORIES = {
     "hard": "things cut out of photographs, covering each other or under a moving camera, in changing light",
     "photo": "an object in a photograph, moved by a quarter",
 }
+SCORED = ("single", "two", "pinned", "pan")  # what the toy is made for; hard scenes and photographs are reported apart
 CROWDS = 32  # scenes of many objects
 MOMENTS = 57  # times at which a condition is checked: all frames of videos of 8, 15 and 29 frames, and between them
 PHOTO_FPS = 7  # SVD's own
 LOOK = 64  # pixels of the picture in which the background is judged
 CONTRAST = 0.15  # least distance in colour, RGB in 0..1, between a sprite and what it covers, averaged over its box
 CORNERS = 3e-5  # least smaller eigenvalue of a background box's structure tensor, in squared colours per pixel
-
-
-# --- one scene -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,6 @@ class BenchmarkScene:
             return f"photo-{PHOTOGRAPHS[self.seed].name}"
         return f"{self.category}-{self.seed}"
 
-    @property
-    def title(self) -> str:
-        """The title under a picture."""
-        if self.category == "photo":
-            return f"{PHOTOGRAPHS[self.seed].shows} ({PHOTOGRAPHS[self.seed].name.replace('_', ' ')})"
-        return f"scene {self.seed}"
-
     def scene(self, num_frames: int) -> Scene | None:
         """The drawn scene; None for photographs."""
         return None if self.category == "photo" else _scene(self.category, self.seed, num_frames)
@@ -74,8 +68,7 @@ class BenchmarkScene:
     def clip(self, size: tuple[int, int], num_frames: int) -> Video | None:
         """The true video, (num_frames, 3, height, width) in 0..1; None for photographs and for invented paths."""
         scene = self.scene(num_frames)
-        drawn = scene is not None and (self.category in CATEGORIES or _count(self.category))
-        return _resized(render(scene, max(size)), size) if drawn else None
+        return None if scene is None or self.category in PATHS else _resized(render(scene, max(size)), size)
 
     def first_frame(self, size: tuple[int, int], num_frames: int) -> Image:
         """The picture that the video starts with, (3, height, width) in 0..1."""
@@ -90,14 +83,14 @@ class BenchmarkScene:
         """The target boxes, in pixels of the video; for drawn scenes, those of the true video."""
         width, height = size
         if self.category != "photo":
-            boxes = _asked(self.category, self.scene(num_frames)) * torch.tensor([width, height, width, height])
+            boxes = _asked(self.category, self.scene(num_frames)) * torch.tensor(size * 2)
             colour = COLOUR if self.category == "pan" else None
             return Trajectories(size, tuple(Trajectory.from_boxes(box, colour=colour) for box in boxes))
         photograph = PHOTOGRAPHS[self.seed]
         x0, y0, x1, y1 = photograph.crop
         box = (torch.tensor(photograph.box).float() - torch.tensor([x0, y0, x0, y0])).view(2, 2)
         box = (box / torch.tensor([x1 - x0, y1 - y0]) * torch.tensor([width, height])).flatten().tolist()
-        by = (photograph.by[0] * width, photograph.by[1] * height)
+        by = photograph.by[0] * width, photograph.by[1] * height
         return Trajectories(size, (Trajectory.move(box, by=by, name=photograph.shows),))
 
     def motion(self, num_frames: int) -> dict[str, int]:
@@ -110,14 +103,9 @@ class BenchmarkScene:
 
 
 def benchmark_scenes(categories: Iterable[str] | None = None, most: int | None = None) -> tuple[BenchmarkScene, ...]:
-    """The benchmark's scenes, always the same in the same order.
+    """The scenes of some of `CATEGORIES` and `VARIATIONS`, by default the benchmark's; always the same in one order.
 
-    Args:
-        categories: some of `CATEGORIES` and `VARIATIONS`; None for all of `CATEGORIES`.
-        most: at most this many of each category; None for all.
-
-    Raises:
-        InputError: an unknown category, or `most` below 1.
+    There are at most `most` of each category; None for all. InputError: an unknown category, or `most` below 1.
     """
     wanted = tuple(CATEGORIES) if categories is None else tuple(categories)
     known = (*CATEGORIES, *VARIATIONS)
@@ -126,7 +114,7 @@ def benchmark_scenes(categories: Iterable[str] | None = None, most: int | None =
     if most is not None and most < 1:
         raise InputError(f"the number of scenes of each category is {most}, but must be at least 1")
     seeds = {name: range(CROWDS) if _count(name) else SEEDS["single"] for name in VARIATIONS}
-    seeds |= {**SEEDS, "photo": range(len(PHOTOGRAPHS))}
+    seeds |= {**SEEDS, "training": TRAINING, "photo": range(len(PHOTOGRAPHS))}
     return tuple(BenchmarkScene(name, seed) for name in known if name in wanted for seed in list(seeds[name])[:most])
 
 
@@ -156,12 +144,8 @@ def find_seeds(category: str, count: int, start: int | None = None) -> tuple[int
 
 
 def fits(category: str, seed: int, num_frames: int | None = None) -> bool:
-    """Whether a seed's scene satisfies a category's condition, at so many evenly spread moments.
-
-    None is many moments; for hard scenes 8, because those draw the frame in which sprites meet.
-    """
-    if num_frames is None:
-        num_frames = 8 if category == "hard" else MOMENTS
+    """Whether a seed's scene satisfies a category's condition, at so many evenly spread moments, by default many."""
+    num_frames = num_frames or (8 if category == "hard" else MOMENTS)  # a hard scene draws when sprites meet
     return CONDITIONS[category](_scene(category, seed, num_frames))
 
 
@@ -179,9 +163,9 @@ def _asked(category: str, scene: Scene) -> Boxes:
     if category == "pan":
         return _background_boxes(scene)
     boxes = true_boxes(scene, 1)
-    if category in VARIATIONS:
-        return boxes[:count] if (count := _count(category)) else vary_path(category, boxes)
-    return boxes
+    if category in PATHS:
+        return vary_path(category, boxes)
+    return boxes[: _count(category) or None]
 
 
 def _background_boxes(scene: Scene) -> Boxes:
@@ -230,9 +214,8 @@ def _in_view(scene: Scene, count: int) -> bool:
     if len(scene.sprites) != count or _pans(scene):
         return False
     boxes = true_boxes(scene, 1)
-    inside = bool(((boxes >= 0) & (boxes <= 1)).all())
-    apart = count == 1 or bool((_overlap(boxes[0], boxes[1]) == 0).all())
-    return inside and apart and _told_from_background(scene)
+    apart = count == 1 or not _overlap(boxes[0], boxes[1]).any()
+    return bool(((boxes >= 0) & (boxes <= 1)).all()) and bool(apart) and _told_from_background(scene)
 
 
 def _told_from_background(scene: Scene) -> bool:
@@ -254,10 +237,10 @@ def _is_single(scene: Scene) -> bool:
 
 
 def _is_two(scene: Scene) -> bool:
-    if not _in_view(scene, 2) or _moves(scene).norm(dim=1).min() < 0.25:
+    if not _in_view(scene, 2):
         return False
-    first, second = _moves(scene)
-    return F.cosine_similarity(first, second, dim=0).item() <= math.cos(math.radians(60))
+    moves = _moves(scene)
+    return bool(moves.norm(dim=1).min() >= 0.25 and F.cosine_similarity(*moves, dim=0) <= math.cos(math.radians(60)))
 
 
 def _is_pinned(scene: Scene) -> bool:

@@ -1,7 +1,7 @@
-"""Scenes and paths that answer single questions: many objects, curved paths, changing speed.
+"""Categories of scenes that are no part of the benchmark's score: for single questions, and to search settings on.
 
-They are no part of the benchmark's score. Curved and uneven paths are asked of scenes with one object, so their true
-videos, which are straight or bent as they were drawn, do not show what is asked.
+Curved and uneven paths are asked of scenes with one object, so their true videos, which are straight or bent as they
+were drawn, do not show what is asked.
 """
 
 import math
@@ -15,16 +15,23 @@ from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import Scene, true_boxes
 
-__all__ = ["MANY", "VARIATIONS", "crowd", "vary_path"]
+__all__ = ["MANY", "PATHS", "TRAINING", "VARIATIONS", "crowd", "vary_path"]
 
 MANY = 4  # objects in a crowd
-VARIATIONS = {
-    **{f"objects-{n}": f"{MANY} objects in the picture, {n} of them asked to move" for n in range(1, MANY + 1)},
+PATHS = {
     "straight": "one object, asked to move evenly along a straight line",
     "curved": "the same picture and end, along a half circle",
     "uneven": "the same picture and line, waiting for half of the time",
     "return": "the same picture, half-way there and back",
 }
+VARIATIONS = {
+    **{f"objects-{n}": f"{MANY} objects in the picture, {n} of them asked to move" for n in range(1, MANY + 1)},
+    **PATHS,
+    "training": "one object, two, and one of two pinned, in turn; scenes that the toy may have been trained on",
+}
+# The first seeds from 0 on that are as the benchmark's "single", "two" and "pinned" (`scenes.find_seeds`), in turn.
+TRAINING = (20, 2849, 697, 93, 3287, 2786, 124, 3328, 7188, 128, 10462, 7850)
+TRAINING += (141, 10588, 8570, 152, 17149, 9337, 237, 18277, 10537, 253, 21416, 11090)
 FIRST = HELD_OUT + 10_000_000  # far from the benchmark's seeds
 SMALLER = 0.62  # size of a crowd's objects: four of the usual size hardly fit
 LEAST_MOVE = 0.2  # picture sides that each object of a crowd travels
@@ -57,12 +64,7 @@ def _fits(boxes: Boxes) -> bool:
 
 
 def vary_path(kind: str, boxes: Boxes) -> Boxes:
-    """Boxes (1, frames, 4) with the first one's size, on another way from the first centre to the last.
-
-    Args:
-        kind: "straight", "curved", "uneven" or "return".
-        boxes: in sides of the picture.
-    """
+    """Boxes (1, frames, 4) of the first one's size, in picture sides, on another one of `PATHS` to the same end."""
     frames = boxes.shape[1]
     half = (boxes[:, :1, 2:] - boxes[:, :1, :2]) / 2
     start, end = ((boxes[:, k, :2] + boxes[:, k, 2:]) / 2 for k in (0, -1))

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 
-__all__ = ["command_line"]
+__all__ = ["command_line", "typed"]
 
 
 def command_line(command: str, options: Mapping[str, object], changes: Mapping[str, object] | None = None) -> str:
@@ -20,7 +20,7 @@ def command_line(command: str, options: Mapping[str, object], changes: Mapping[s
             words += [_flag(name), str(one)]
     for name, value in (changes or {}).items():
         words += [f"--no-{_flag(name)[2:]}"] if value is False else [_flag(name)]
-        words += [] if isinstance(value, bool) else [_typed(value)]
+        words += [] if isinstance(value, bool) else [typed(value)]
     return shlex.join(words)
 
 
@@ -28,7 +28,7 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _typed(value: object) -> str:
+def typed(value: object) -> str:
     """A setting's value as it is typed: 5-20 for two steps, "2,1 2,2" for layers."""
     if value is None:
         return "none"

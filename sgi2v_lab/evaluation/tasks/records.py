@@ -1,17 +1,15 @@
 """A folder of finished tasks: one record each, KEY.json, and perhaps its video as a film strip, KEY.png.
 
-The key is a hash of everything that the result depends on. A record is written under a temporary name and renamed, so
-it is whole or absent. It is written last, so a task with a record is complete. Later damage is detected.
+The key is a hash of all that the result depends on. A record is written last, under a temporary name, and renamed: it
+is whole or absent, and a task with a record is complete. Later damage is detected.
 
-A process that works on a task holds a lock on KEY.lock. The system releases the lock when the process ends, however it
-ends. Locks only avoid double work: file systems without them work too, because two processes that do the same task
-write the same record.
+A process that works on a task holds a lock on KEY.lock, which the system releases when the process ends, however it
+ends. Locks only avoid double work: without them, two processes that do the same task write the same record.
 """
 
 import errno
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,21 +18,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.evaluation.tasks.strips import write_strip
-from sgi2v_lab.files import write_text
-from sgi2v_lab.shapes import Video
+from sgi2v_lab.files import whole_file, write_text
 
 with needs("evaluation"):
     from filelock import FileLock, Timeout
 
 __all__ = ["VERSION", "Found", "Record", "RecordFolder", "State", "task_key"]
 
-VERSION = 3  # of what tasks do; raise it when that changes, so that old results are not used
+VERSION = 4  # of what tasks do; raise it when that changes, so that old results are not used
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-LITTER = re.compile(r"\.?([0-9a-f]{20})(\.lock|\.[0-9a-f]{8}\.(json|png))")
 
 
 class State(StrEnum):
@@ -46,10 +41,8 @@ class State(StrEnum):
     ABSENT = "absent"
 
 
-class Record(BaseModel):
+class Record(BaseModel, frozen=True):
     """What became of a task: a result, or an error."""
-
-    model_config = ConfigDict(frozen=True)
 
     key: str
     version: int = VERSION
@@ -60,7 +53,6 @@ class Record(BaseModel):
     strip_bytes: int | None = None
     result: dict[str, Any] | None = None
     error: str | None = None
-    replaces: str | None = None  # what was wrong with an earlier record that this one replaces
 
 
 @dataclass(frozen=True)
@@ -87,13 +79,8 @@ class RecordFolder:
 
     @classmethod
     def at(cls, path: str | Path) -> "RecordFolder":
-        """The folder of that name, made if needed; InputError if that fails."""
-        folder = cls(Path(path).absolute())
-        try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise folder._full(error) from error
-        return folder
+        """The folder of that name, which is made when it is needed."""
+        return cls(Path(path).absolute())
 
     def look(self, key: str) -> Found:
         """The state of a task, from its files alone."""
@@ -122,16 +109,17 @@ class RecordFolder:
             return f"{name} is gone"
         return None if size in (None, there) else f"{name} has {there} bytes instead of {size}"
 
-    def keep(self, record: Record, video: Video | None = None) -> None:
-        """Write a record, and before it the film strip of its video (frames, 3, h, w) in 0..1, if there is one.
+    def keep(self, record: Record, strip: bytes | None = None) -> None:
+        """Write a record, and before it its film strip, a PNG file, if there is one.
 
         Raises:
             InputError: there is no space, or no permission. Then nothing is half written.
         """
         try:
-            if video is not None:
-                strip = write_strip(self.path / f"{record.key}.png", video)
-                record = record.model_copy(update={"strip": strip.name, "strip_bytes": strip.stat().st_size})
+            if strip is not None:
+                record = record.model_copy(update={"strip": f"{record.key}.png", "strip_bytes": len(strip)})
+                with whole_file(self.path / record.strip) as temporary:
+                    temporary.write_bytes(strip)
             write_text(self.path / f"{record.key}.json", record.model_dump_json(indent=1, exclude_none=True))
         except InputError as error:
             raise (self._full(error.__cause__) if isinstance(error.__cause__, OSError) else error) from error
@@ -139,33 +127,28 @@ class RecordFolder:
     def _full(self, error: OSError) -> InputError:
         place = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
         free = shutil.disk_usage(place).free / 1e6
-        return InputError(
-            f"{self.path} cannot take another result ({error.strerror or error}; {free:,.1f} MB are free there); make "
-            "room and run the same again: what was finished is kept"
-        )
-
-    # --- claims ------------------------------------------------------------------------------------------------------
+        why = f"{error.strerror or error}; {free:,.1f} MB are free there"
+        todo = "make room and run the same again: what was finished is kept"
+        return InputError(f"{self.path} cannot take another result ({why}); {todo}")
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Claim a task for the block; yields False if another process or thread has it."""
+        """Claim a task for the block, and remove what a killed process left of it; False if somebody else has it."""
         lock = FileLock(self.path / f"{key}.lock", timeout=0)
-        held = mine = False
         try:
             lock.acquire()
-            held = mine = True
         except Timeout:
-            pass
-        except NotImplementedError:
-            mine = True
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
+            yield False
+            return
+        except (NotImplementedError, OSError) as error:
+            if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
                 raise self._full(error) from error
-            mine = True
         try:
-            yield mine
+            for litter in self.path.glob(f".{key}.*") if lock.is_locked else ():
+                litter.unlink(missing_ok=True)
+            yield True
         finally:
-            if held:
+            if lock.is_locked:
                 with suppress(OSError):  # while it is still held, so that nobody else's is removed
                     (self.path / f"{key}.lock").unlink()
                 lock.release()
@@ -182,13 +165,6 @@ class RecordFolder:
             return not free
 
     def tidy(self) -> None:
-        """Remove what killed processes left behind: temporary files and locks without a holder."""
-        litter: dict[str, list[Path]] = {}
-        for path in self.path.iterdir():
-            if found := LITTER.fullmatch(path.name):
-                litter.setdefault(found[1], []).append(path)
-        for key, paths in litter.items():
-            with self.claim(key) as mine:
-                for path in paths if mine else ():
-                    if path.suffix != ".lock":  # which goes with the claim
-                        path.unlink(missing_ok=True)
+        """Remove what killed processes left behind."""
+        for lock in self.path.glob("*.lock"):
+            self.claimed(lock.stem)

@@ -27,7 +27,7 @@ from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, State, task
 
 __all__ = ["Task", "run_tasks"]
 
-KILLED = "its worker was killed twice, the second time with no other task beside it; perhaps memory is short"
+KILLED = "its worker was killed each time; perhaps memory is short"
 HOPELESS = 4  # losses of workers one after the other, with nothing finished between
 LOOK_AGAIN = 0.2  # seconds between checks of a task that another run works on
 PATIENCE = 30  # seconds for a Dask scheduler to answer, and to have a worker
@@ -42,8 +42,8 @@ class Task(Protocol):
         """All that the result depends on, as plain values."""
         ...
 
-    def run(self, model: Any) -> tuple[dict[str, object], Any]:
-        """The result as plain values, and a video (frames, 3, h, w) in 0..1 to keep with it, or None."""
+    def run(self, model: Any) -> tuple[dict[str, object], bytes | None]:
+        """The result as plain values, and a film strip to keep with it, or None."""
         ...
 
 
@@ -53,12 +53,6 @@ class _Job:
     record: Record  # without a result
     folder: RecordFolder
     load: Callable[[], Any]  # gives the model
-    seen: int | None  # the stamp of the record that is to be replaced
-
-    def done_by_another(self) -> bool:
-        """Whether another run has written a new record."""
-        found = self.folder.look(self.record.key)
-        return found.state in (State.FINISHED, State.FAILED) and found.stamp != self.seen
 
 
 def run_tasks(
@@ -96,24 +90,31 @@ def run_tasks(
     keys = [task_key(task.identity(), weights) for task in tasks]
     todo: dict[str, _Job] = {}
     for key, task in zip(keys, tasks, strict=True):
-        if key in todo or (found := folder.look(key)).state is State.FINISHED:
-            continue
-        record = Record(key=key, task=task.identity(), weights=weights, replaces=found.why)
-        todo[key] = _Job(task, record, folder, load, found.stamp)
+        if key not in todo and folder.look(key).state is not State.FINISHED:
+            todo[key] = _Job(task, Record(key=key, task=task.identity(), weights=weights), folder, load)
     count = len(set(keys))
     bar = tqdm(total=count, initial=count - len(todo), desc=label, disable=not progress, unit="task")
     with bar, _place(workers, dask) if todo else nullcontext() as do_all:
         while todo:
-            busy: dict[str, _Job] = {}
-            for key, done in _each(todo, folder, do_all):
-                if not done:
-                    busy[key] = todo[key]
-                    continue
-                _wait_for_record(folder, key)
-                bar.update()
-            todo = _left_by_others(busy)
-            bar.update(len(busy) - len(todo))
-    return [folder.look(key).record for key in keys]
+            for key, done in do_all(dict(todo)):
+                if done:
+                    _record_of(folder, key)
+                    del todo[key]
+                    bar.update()
+            if todo:  # another run works on these; if it dies, they are done here
+                time.sleep(LOOK_AGAIN)
+    return [_record_of(folder, key) for key in keys]
+
+
+def _record_of(folder: RecordFolder, key: str) -> Record:
+    """The record of a task that is done; another machine's files may appear late."""
+    until = time.monotonic() + SHARED_PATIENCE
+    while (record := folder.look(key).record) is None:
+        if time.monotonic() > until:
+            todo = "use a folder that all machines share under the same name"
+            raise InputError(f"a worker has finished {key}, but its result is not in {folder.path}; {todo}")
+        time.sleep(LOOK_AGAIN)
+    return record
 
 
 # --- where work is done ----------------------------------------------------------------------------------------------
@@ -122,47 +123,9 @@ Jobs = Mapping[str, _Job]
 Outcomes = Iterator[tuple[str, bool]]  # the key of a task, and whether it has a record now
 
 
-class _WorkerLost(Exception):
-    """A worker was killed, and jobs are not done; `begun` are those that may be the reason."""
-
-    def __init__(self, begun: list[str]):
-        self.begun = begun
-
-
-def _each(jobs: Jobs, folder: RecordFolder, do_all: Callable[[Jobs], Outcomes]) -> Outcomes:
-    """Do each job, and yield outcomes as they come.
-
-    What a killed worker had begun is tried again alone. A job that then costs its worker too is recorded as failed.
-    """
-    waiting, suspects, in_a_row = dict(jobs), [], 0
-    while waiting:
-        some = {suspects[0]: waiting[suspects[0]]} if suspects else dict(waiting)
-        try:
-            for key, done in do_all(some):
-                in_a_row = 0
-                del waiting[key]
-                yield key, done
-        except _WorkerLost as lost:
-            in_a_row += 1
-            if in_a_row > HOPELESS:
-                raise InputError(
-                    "one worker after the other was killed, most often for lack of memory; run the same again with "
-                    "fewer workers: what was finished is kept"
-                ) from lost
-            if suspects:
-                key = suspects[0]
-                folder.keep(waiting.pop(key).record.model_copy(update={"error": KILLED}))
-                yield key, True
-                suspects = suspects[1:]
-            else:
-                suspects = lost.begun
-        else:
-            suspects = suspects[1:]
-
-
 @contextmanager
 def _place(workers: int, dask: str | None) -> Iterator[Callable[[Jobs], Outcomes]]:
-    """Lend a function that does jobs: in this process, in others, or on a cluster."""
+    """Give a function that does jobs: in this process, in others, or on a cluster."""
     if dask is not None:
         with _dask_client(dask) as client:
             yield partial(_on_dask, client)
@@ -176,28 +139,44 @@ def _place(workers: int, dask: str | None) -> Iterator[Callable[[Jobs], Outcomes
 
 
 def _in_processes(workers: int, jobs: Jobs) -> Outcomes:
-    parallel = Parallel(workers, return_as="generator_unordered", batch_size=1, pre_dispatch=workers)
-    try:
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            yield from parallel(delayed(_do_there)(job, os.getpid()) for job in jobs.values())
-    except BrokenProcessPool as error:  # after which nothing in flight is finished
-        raise _WorkerLost([key for key, job in jobs.items() if job.folder.begun(key)]) from error
+    """Try what a killed worker had begun again, alone. If that costs a worker too, record it as failed."""
+    waiting, suspects, lost = dict(jobs), [], 0
+    while waiting:
+        some = {suspects[0]: waiting[suspects[0]]} if suspects else dict(waiting)
+        parallel = Parallel(workers, return_as="generator_unordered", batch_size=1, pre_dispatch=workers)
+        try:
+            with parallel_config(backend="loky", inner_max_num_threads=1):
+                for key, done in parallel(delayed(_do_there)(job, os.getpid()) for job in some.values()):
+                    lost = 0
+                    del waiting[key]
+                    yield key, done
+        except BrokenProcessPool as error:  # after which nothing in flight is finished
+            lost += 1
+            if lost > HOPELESS:
+                todo = "run the same again with fewer workers: what was finished is kept"
+                raise InputError(
+                    f"one worker after the other was killed, perhaps for lack of memory; {todo}"
+                ) from error
+            if not suspects:
+                suspects = [key for key, job in waiting.items() if job.folder.begun(key)]
+                continue
+            yield _given_up(waiting.pop(suspects[0]))
+        suspects = suspects[1:]
 
 
 def _on_dask(client: Any, jobs: Jobs) -> Outcomes:
     # joblib's Dask backend waits for ever when Dask gives a task up
     from distributed import KilledWorker, as_completed
 
-    futures = {client.submit(_do_there, job, pure=False): key for key, job in jobs.items()}
-    lost = []
+    futures = {client.submit(_do_there, job, pure=False): job for job in jobs.values()}
     for future in as_completed(futures):
-        error = future.exception()
-        if isinstance(error, KilledWorker):
-            lost.append(futures[future])
-        else:
-            yield future.result()
-    if lost:
-        raise _WorkerLost(lost)
+        lost = isinstance(future.exception(), KilledWorker)
+        yield _given_up(futures[future]) if lost else future.result()
+
+
+def _given_up(job: _Job) -> tuple[str, bool]:
+    job.folder.keep(job.record.model_copy(update={"error": KILLED}))
+    return job.record.key, True
 
 
 @contextmanager
@@ -213,23 +192,18 @@ def _dask_client(address: str) -> Iterator[Any]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise InputError(
-            f"a Dask cluster ({address}) needs the package distributed; install it: pip install 'sgi2v_lab[cluster]'"
-        ) from error
+        raise InputError("a Dask cluster needs the package distributed: pip install 'sgi2v_lab[cluster]'") from error
     try:
         client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"no Dask scheduler answers at {address!r} ({error}); start one with `dask scheduler`, and give the "
-            "address that it prints, such as tcp://10.0.0.1:8786"
-        ) from error
+        todo = "start one with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786"
+        raise InputError(f"no Dask scheduler answers at {address!r} ({error}); {todo}") from error
     with client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError as error:
-            raise InputError(
-                f"the Dask scheduler at {address} has no worker; start some: dask worker {address} --nthreads 1"
-            ) from error
+            todo = f"start some: dask worker {address} --nthreads 1"
+            raise InputError(f"the Dask scheduler at {address} has no worker; {todo}") from error
         yield client
 
 
@@ -264,42 +238,13 @@ def _do_there(job: _Job, parent: int | None = None) -> tuple[str, bool]:
 def _do(job: _Job, model: Any) -> bool:
     """Do a task and write its record; False if another process works on it."""
     with _ONE_AT_A_TIME, job.folder.claim(job.record.key) as mine:
-        if not mine:
-            return False
-        if job.done_by_another():
-            return True
-        came: dict[str, object] = {}
-        video, started = None, time.perf_counter()
-        try:
-            came["result"], video = job.task.run(model)
-        except Exception as error:  # of any kind: the other tasks are not affected
-            came["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        came["seconds"] = round(time.perf_counter() - started, 3)
-        job.folder.keep(job.record.model_copy(update=came), video)
-    return True
-
-
-def _wait_for_record(folder: RecordFolder, key: str) -> None:
-    """Wait for the record of a task that a worker has just done; another machine's files may appear late."""
-    until = time.monotonic() + SHARED_PATIENCE
-    while folder.look(key).state not in (State.FINISHED, State.FAILED):
-        if time.monotonic() > until:
-            raise InputError(
-                f"a worker has finished {key}, but its result is not in {folder.path}; use a folder that all machines "
-                "share under the same name"
-            )
-        time.sleep(LOOK_AGAIN)
-
-
-def _left_by_others(busy: dict[str, _Job]) -> dict[str, _Job]:
-    """Wait for tasks that other runs work on, and return those that they gave up without a record."""
-    left: dict[str, _Job] = {}
-    waiting = dict(busy)
-    while waiting and not left:
-        time.sleep(LOOK_AGAIN)
-        for key, job in busy.items():
-            if key in waiting and not job.folder.claimed(key):
-                del waiting[key]
-                if not job.done_by_another():
-                    left[key] = job
-    return left | waiting
+        if mine and job.folder.look(job.record.key).state is not State.FINISHED:
+            strip, started = None, time.perf_counter()
+            try:
+                result, strip = job.task.run(model)
+                came = {"result": result}
+            except Exception as error:  # of any kind: the other tasks are not affected
+                came = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+            came["seconds"] = round(time.perf_counter() - started, 3)
+            job.folder.keep(job.record.model_copy(update=came), strip)
+    return mine

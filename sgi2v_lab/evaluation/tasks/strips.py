@@ -1,5 +1,6 @@
 """Film strips: a video as one PNG, its frames side by side, 8 bits and without loss."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -7,19 +8,17 @@ import PIL.Image
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.files import whole_file
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.video import as_frames, as_video
 
-__all__ = ["read_strip", "write_strip"]
+__all__ = ["read_strip", "strip_of"]
 
 
-def write_strip(path: Path, video: Video) -> Path:
-    """Write the frames (frames, 3, h, w) side by side as one PNG, 8 bits and without loss."""
-    frames = as_frames(video).numpy()
-    with whole_file(path) as temporary:
-        PIL.Image.fromarray(np.concatenate(list(frames), axis=1)).save(temporary)
-    return path
+def strip_of(video: Video) -> bytes:
+    """The frames (frames, 3, h, w) side by side, as the content of a PNG file."""
+    content = BytesIO()
+    PIL.Image.fromarray(np.concatenate(list(as_frames(video).numpy()), axis=1)).save(content, "PNG")
+    return content.getvalue()
 
 
 def read_strip(path: Path, num_frames: int) -> Video:

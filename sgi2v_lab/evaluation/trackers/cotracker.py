@@ -5,19 +5,17 @@ Its code and weights are not part of this package; their licence, CC-BY-NC 4.0, 
 """
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.trackers.learned import LearnedTracker, existing, first_line
-from sgi2v_lab.evaluation.trackers.tracks import Tracks
 from sgi2v_lab.shapes import Video
 
-__all__ = ["CoTracker", "cotracker3", "load_cotracker"]
+__all__ = ["CoTracker", "load_cotracker"]
 
 REPOSITORY = "facebookresearch/co-tracker"
 ENTRY = "cotracker3_offline"
@@ -74,24 +72,11 @@ def load_cotracker(
     except (OSError, RuntimeError, ImportError) as error:  # a failed download is an OSError
         raise InputError(f"cannot load CoTracker3 from {where} ({first_line(error)}); {HELP}") from error
     if file is not None:
-        _load_weights(predictor, file)
+        try:
+            weights = torch.load(file, map_location="cpu", weights_only=True)
+            weights = weights.get("model", weights)  # as training writes it
+            getattr(predictor, "model", predictor).load_state_dict(weights)  # the predictor wraps the network
+        except Exception as error:  # a bad file fails in torch in many ways
+            why = f"does not hold CoTracker3's weights ({first_line(error)})"
+            raise InputError(f"{file} {why}; get {WEIGHTS}") from error
     return CoTracker(predictor.to(device))
-
-
-def _load_weights(predictor: nn.Module, file: Path) -> None:
-    try:
-        weights = torch.load(file, map_location="cpu", weights_only=True)
-        weights = weights.get("model", weights)  # as training writes it
-        getattr(predictor, "model", predictor).load_state_dict(weights)  # the predictor wraps the network
-    except Exception as error:  # a bad file fails in torch in many ways
-        raise InputError(f"{file} does not hold CoTracker3's weights ({first_line(error)}); get {WEIGHTS}") from error
-
-
-@cache
-def _from_hub() -> CoTracker:
-    return load_cotracker(device="cuda" if torch.cuda.is_available() else "cpu")
-
-
-def cotracker3(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
-    """CoTracker3 from torch.hub, loaded at the first call; InputError as `load_cotracker`."""
-    return _from_hub()(video, points)

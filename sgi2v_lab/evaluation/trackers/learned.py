@@ -1,4 +1,4 @@
-"""What trackers made of a trained network share: the call, the checks, and the messages of a failed load."""
+"""What all trackers that are trained networks share: the call, the checks, and the messages of a failed load."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -51,10 +51,8 @@ class LearnedTracker(ABC):
         shapes = [tuple(each.shape) if isinstance(each, Tensor) else None for each in found]
         wanted = (1, frames, count, 2), (1, frames, count)
         if shapes[:1] != [wanted[0]] or shapes[self.seen_at : self.seen_at + 1] not in ([wanted[1]], [(*wanted[1], 1)]):
-            raise InputError(
-                f"the tracker's module returned shapes {shapes}; expected tracks {wanted[0]} and visibility {wanted[1]}"
-                f" as {self.name} gives: wrap it so that it does"
-            )
+            expected = f"expected tracks {wanted[0]} and visibility {wanted[1]} as {self.name} gives"
+            raise InputError(f"the tracker's module returned shapes {shapes}; {expected}: wrap it so that it does")
         visible = found[self.seen_at].reshape(frames, count).cpu()
         visible = visible if visible.dtype == torch.bool else visible > self.threshold
         places = self.place(found[0][0].float().cpu(), video)

@@ -1,12 +1,10 @@
 """TAPNext as a point tracker (Zholus et al. 2025, arXiv 2504.05579): free for commercial use, unlike CoTracker.
 
-Its code (Apache-2.0) and weights (CC-BY 4.0) are not part of this package. Install the code by
-`pip install git+https://github.com/google-deepmind/tapnet.git`, which needs torchvision and einops, and download the
-weights; `load_tapnext` puts the two together.
+Its code (Apache-2.0) and weights (CC-BY 4.0) are not part of this package. Install the code, which needs torchvision
+and einops, by `pip install git+https://github.com/google-deepmind/tapnet.git`, and download the weights.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -17,10 +15,9 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.trackers.learned import LearnedTracker, existing, first_line
-from sgi2v_lab.evaluation.trackers.tracks import Tracks
 from sgi2v_lab.shapes import Video
 
-__all__ = ["TapNext", "load_tapnext", "tapnext"]
+__all__ = ["TapNext", "load_tapnext"]
 
 CODE = "https://github.com/google-deepmind/tapnet"
 WEIGHTS = "https://storage.googleapis.com/dm-tapnet/tapnext/bootstapnext_ckpt.npz"
@@ -76,13 +73,3 @@ def load_tapnext(checkpoint: str | Path | None = None, device: str | torch.devic
     except Exception as error:  # a bad file fails in numpy or torch in many ways
         raise InputError(f"{file} does not hold TAPNext's weights ({first_line(error)}); get {WEIGHTS}") from error
     return TapNext(module.to(device))
-
-
-@cache
-def _from_cache() -> TapNext:
-    return load_tapnext(device="cuda" if torch.cuda.is_available() else "cpu")
-
-
-def tapnext(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
-    """TAPNext with the weights in torch.hub's folder, loaded at the first call; InputError as `load_tapnext`."""
-    return _from_cache()(video, points)

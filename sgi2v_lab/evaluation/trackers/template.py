@@ -101,18 +101,12 @@ def _scores(clip: Tensor, template: Tensor, weight: Tensor, pad: int) -> Tensor:
     return score.masked_fill(mass < INSIDE * weight.sum(), -math.inf)
 
 
-def _corners(scores: Tensor, pad: int) -> tuple[Tensor, Tensor]:
-    """The columns x and rows y (h, w) at which the template's corner lies for each score."""
-    y, x = torch.meshgrid(*(torch.arange(s, dtype=torch.float32) - pad for s in scores.shape[1:]), indexing="ij")
-    return x, y
-
-
 def _follow(clip, template, weight, corner: tuple[int, int], reach: float) -> tuple[Tensor, Tensor]:
     """Shifts (frames, 2) from the first frame, and whether the match was good enough to be the object."""
     pad = max(template.shape[-2:])
     scores = _scores(clip, template, weight, pad)
-    x, y = _corners(scores, pad)
-    x, y = x - corner[0], y - corner[1]
+    axes = (torch.arange(n, dtype=torch.float32) - pad - at for n, at in zip(scores.shape[:0:-1], corner, strict=True))
+    x, y = torch.meshgrid(*axes, indexing="xy")  # how far the template is shifted at each score
     last, step, missed = torch.zeros(2), torch.zeros(2), 0
     shifts, seen = [torch.zeros(2)], [True]
     for score in scores[1:]:

@@ -14,6 +14,7 @@ thing that fills little of its box and has the colour of what is behind it.
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -21,15 +22,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.evaluation.trackers.cotracker import cotracker3
-from sgi2v_lab.evaluation.trackers.tapnext import tapnext
+from sgi2v_lab.evaluation.trackers.cotracker import load_cotracker
+from sgi2v_lab.evaluation.trackers.tapnext import load_tapnext
 from sgi2v_lab.evaluation.trackers.template import find_box
-from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks, unit_grid
 from sgi2v_lab.shapes import Video
+from sgi2v_lab.video import as_frames
 
-__all__ = ["TRACKERS", "NamedTracker", "PointTracker", "Tracks", "dis", "get_tracker", "lk", "ncc", "track_boxes"]
+__all__ = ["TRACKERS", "NamedTracker", "dis", "dis_flow", "get_tracker", "lk", "loaded_once", "ncc", "track_boxes"]
 
 DEFAULT = "ncc"
+PER_SIDE = 16  # points along each side of a box, and of the picture
 PATCH = 0.09  # half-size of ncc's patch around a point, in picture sides
 ROUND_TRIP = 0.75 / 128  # largest forward-backward error of a good step, in picture sides
 STATIC = 1.5 / 128  # a point that leaves the background by more, in picture sides, belongs to something that moves
@@ -62,21 +65,28 @@ def dis(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
     with needs("evaluation"):
         import cv2
     side = min(video.shape[-2:])
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    if side <= 256:
-        flow.setFinestScale(0)  # small pictures can afford full resolution
+    flow = dis_flow(side)
 
     def at_points(field: np.ndarray, at: np.ndarray) -> np.ndarray:
         sampled = cv2.remap(field, at[:, None, 0], at[:, None, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return sampled.reshape(-1, 2)
 
     def step(now: np.ndarray, then: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (now, then)]
-        there = at + at_points(flow.calc(*gray, None), at)
-        back = there + at_points(flow.calc(*gray[::-1], None), there)
+        there = at + at_points(flow(now, then), at)
+        back = there + at_points(flow(then, now), there)
         return there, np.linalg.norm(back - at, axis=-1) < 2 * ROUND_TRIP * side
 
     return _chain(video, points, step, "dis")
+
+
+def dis_flow(side: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """DIS optical flow from one RGB picture in bytes to another, whose shorter side this is."""
+    with needs("evaluation"):
+        import cv2
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    if side <= 256:
+        flow.setFinestScale(0)  # small pictures can afford full resolution
+    return lambda *pair: flow.calc(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pair), None)
 
 
 def ncc(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
@@ -87,8 +97,7 @@ def ncc(video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
 
 def _chain(video: Video, points: Tensor, step: Step, name: str) -> Tracks:
     """Carry points from frame to frame. One that fails a step or leaves the picture is lost for good."""
-    frames = (video.detach().float().cpu().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    frames = [np.ascontiguousarray(frame) for frame in frames]
+    frames = as_frames(video).numpy()
     at = points.detach().float().cpu().numpy().astype(np.float32) - 0.5  # OpenCV's origin is the first pixel's centre
     size = np.array([video.shape[-1], video.shape[-2]])
     alive = np.ones(len(at), dtype=bool)
@@ -103,6 +112,12 @@ def _chain(video: Video, points: Tensor, step: Step, name: str) -> Tracks:
     return Tracks(torch.from_numpy(np.stack(path, axis=1)) + 0.5, torch.from_numpy(np.stack(seen, axis=1)), name)
 
 
+def loaded_once(load: Callable[..., PointTracker]) -> PointTracker:
+    """A tracker whose network is loaded, with its usual files, at the first call."""
+    loaded = cache(lambda: load(device="cuda" if torch.cuda.is_available() else "cpu"))
+    return lambda video, points: loaded()(video, points)
+
+
 @dataclass(frozen=True)
 class NamedTracker:
     """A tracker, and the licence of the code and weights that it runs."""
@@ -115,13 +130,13 @@ TRACKERS = {
     "ncc": NamedTracker(ncc, "MIT, part of this package"),
     "lk": NamedTracker(lk, "Apache-2.0, OpenCV"),
     "dis": NamedTracker(dis, "Apache-2.0, OpenCV"),
-    "cotracker3": NamedTracker(cotracker3, "CC-BY-NC 4.0, not for commercial use"),
-    "tapnext": NamedTracker(tapnext, "Apache-2.0, weights CC-BY 4.0"),
+    "cotracker3": NamedTracker(loaded_once(load_cotracker), "CC-BY-NC 4.0, not for commercial use"),
+    "tapnext": NamedTracker(loaded_once(load_tapnext), "Apache-2.0, weights CC-BY 4.0"),
 }
 
 
 def get_tracker(tracker: str | PointTracker | None) -> PointTracker:
-    """A point tracker from its name (None: the default). Raises InputError for a name that is not in `TRACKERS`."""
+    """A point tracker from its name (None: the default); InputError for a name that is not in `TRACKERS`."""
     if callable(tracker):
         return tracker
     name = DEFAULT if tracker is None else tracker
@@ -142,17 +157,15 @@ def track_boxes(video: Video, boxes: Float[Tensor, "n 4"], tracker: str | PointT
     (RANSAC; the median shift where there are few) takes it, and its size is that transform's scale. An object with no
     speaking points left is not visible. With "ncc" no sizes are tracked.
 
-    Raises InputError for an unknown tracker and for a box that lies outside the first frame.
+    InputError: an unknown tracker, or a box that lies outside the first frame.
     """
     follow = get_tracker(tracker)
     height, width = video.shape[-2:]
     for k, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
         if not (x0 < min(x1, width) and y0 < min(y1, height) and x1 > 0 and y1 > 0):
-            raise InputError(
-                f"box {k} ({x0:g}, {y0:g}, {x1:g}, {y1:g}) has no part inside the {width}x{height} first frame; "
-                "give x0 < x1 and y0 < y1 in pixels of that frame"
-            )
-    return _match_boxes(video, boxes) if follow is ncc else _track_boxes_by_points(video, boxes, follow)
+            box = f"box {k} ({x0:g}, {y0:g}, {x1:g}, {y1:g})"
+            raise InputError(f"{box} has no part inside the {width}x{height} first frame; give x0 < x1 and y0 < y1")
+    return _match_boxes(video, boxes) if follow is ncc or not len(boxes) else _follow_points(video, boxes, follow)
 
 
 def _match_boxes(video: Video, boxes: Tensor) -> Tracks:
@@ -162,12 +175,12 @@ def _match_boxes(video: Video, boxes: Tensor) -> Tracks:
     return Tracks(torch.stack(paths), torch.stack(seen), "ncc")
 
 
-def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker, per_side: int = 16) -> Tracks:
+def _follow_points(video: Video, boxes: Tensor, follow: PointTracker) -> Tracks:
     height, width = video.shape[-2:]
     boxes = boxes.detach().float().cpu()
-    in_box = _grid(per_side) * 0.95 + 0.025
+    in_box = unit_grid(PER_SIDE) * 0.95 + 0.025
     inner = boxes[:, None, :2] + in_box * (boxes[:, None, 2:] - boxes[:, None, :2])  # (n, points, 2)
-    outer = _grid(per_side) * torch.tensor([width, height])
+    outer = unit_grid(PER_SIDE) * torch.tensor([width, height])
     covered = ((outer[:, None] > boxes[:, :2]) & (outer[:, None] < boxes[:, 2:])).all(dim=-1).any(dim=-1)
     outer = outer[~covered]
     tracks = follow(video, torch.cat([inner.flatten(0, 1), outer]))
@@ -175,35 +188,24 @@ def _track_boxes_by_points(video: Video, boxes: Tensor, follow: PointTracker, pe
     paths, seen = tracks.points.detach().cpu(), tracks.visible.cpu()
 
     background = [_similarity(outer, paths[count:, f], seen[count:, f]) for f in range(len(video))]
-    centers = torch.zeros(len(boxes), len(video), 2)
-    scales = torch.ones(len(boxes), len(video))
-    visible = torch.zeros(len(boxes), len(video), dtype=torch.bool)
-    for k, box in enumerate(boxes):
-        mine = slice(k * len(in_box), (k + 1) * len(in_box))
-        start, path, alive = inner[k], paths[mine], seen[mine]
-        weight = torch.exp(-0.5 * ((in_box - 0.5) / 0.3).pow(2).sum(dim=-1))  # the Gaussian of the loss is similar
+    weight = torch.exp(-0.5 * ((in_box - 0.5) / 0.3).pow(2).sum(dim=-1))  # the Gaussian of the loss is similar
+    found = []
+    each = (part[:count].unflatten(0, (len(boxes), len(in_box))) for part in (paths, seen))
+    for box, start, path, alive in zip(boxes, inner, *each, strict=True):
         carried = torch.stack([_apply(m, start) for m in background], dim=1)  # where the background would have gone
         apart = ((path - carried).norm(dim=-1) * alive).amax(dim=1) > STATIC * min(height, width)
         if (weight * apart).sum() > 0.15 * weight.sum():
             alive = alive & apart[:, None]
         alive = alive & (weight > 0.1)[:, None]
-        center = (box[:2] + box[2:]) / 2
-        for f in range(len(video)):
-            visible[k, f] = f == 0 or int(alive[:, f].sum()) >= 3
-            if not visible[k, f]:
-                centers[k, f], scales[k, f] = centers[k, f - 1], scales[k, f - 1]
-            elif f == 0:
-                centers[k, f] = center
-            else:
-                matrix = _similarity(start, path[:, f], alive[:, f])
-                centers[k, f], scales[k, f] = _apply(matrix, center[None])[0], float(np.hypot(*matrix[:, 0]))
+        visible = alive.sum(dim=0) >= 3
+        moves = [_similarity(start, path[:, f], alive[:, f]) for f in range(len(video))]
+        moves[0], visible[0] = np.eye(2, 3), True
+        last = torch.where(visible, torch.arange(len(video)), 0).cummax(dim=0).values  # frame in which it was last seen
+        center = (box[None, :2] + box[None, 2:]) / 2
+        scale = torch.tensor([np.hypot(*m[:, 0]) for m in moves], dtype=torch.float32)
+        found.append((torch.cat([_apply(m, center) for m in moves])[last], visible, scale[last]))
+    centers, visible, scales = (torch.stack(parts) for parts in zip(*found, strict=True))
     return Tracks(centers, visible, tracks.tracker, scales)
-
-
-def _grid(per_side: int) -> Tensor:
-    """Points (per_side^2, 2) evenly over the unit square, half a step from its edges."""
-    axis = (torch.arange(per_side) + 0.5) / per_side
-    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1)
 
 
 def _similarity(start: Tensor, end: Tensor, use: Tensor) -> np.ndarray:

@@ -1,14 +1,15 @@
-"""What a point tracker gives, and what it must look like: the interface behind which trackers stand."""
+"""The interface of point trackers: what they take and what they return."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sgi2v_lab.shapes import Points, Video
 
-__all__ = ["PointTracker", "Tracks"]
+__all__ = ["PointTracker", "Tracks", "unit_grid"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,9 @@ class PointTracker(Protocol):
     def __call__(self, video: Video, points: Float[Tensor, "n 2"]) -> Tracks:
         """Return one path per point."""
         ...
+
+
+def unit_grid(per_side: int) -> Float[Tensor, "n 2"]:
+    """Points (per_side^2, 2), each (x, y), evenly over the unit square, half a step from its edges."""
+    axis = (torch.arange(per_side) + 0.5) / per_side
+    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).flatten(0, 1)

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.trackers.track import PointTracker, track_boxes
+from sgi2v_lab.evaluation.trackers.track import track_boxes
+from sgi2v_lab.evaluation.trackers.tracks import PointTracker
 from sgi2v_lab.shapes import Boxes
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes
@@ -19,8 +20,7 @@ def validate_tracker(tracker: str | PointTracker | None, seeds: Iterable[int], s
     """Errors of a tracker in pixels, over the later frames of random scenes of size x size pixels, one per seed.
 
     A position counts where the truth can be seen: the sprite's centre is in the picture, and boxes drawn later cover
-    less than half of its box. It counts whatever the tracker says: where the tracker has lost the sprite, its last
-    known position (or its guess) counts.
+    less than half of its box. Where the tracker has lost the sprite, its last known position (or its guess) counts.
 
     Args:
         tracker: A name in `trackers.track.TRACKERS`, or a `PointTracker`; None for the default.
@@ -38,18 +38,20 @@ def validate_tracker(tracker: str | PointTracker | None, seeds: Iterable[int], s
     for seed in seeds:
         scene = sample_scene(seed)
         boxes = true_boxes(scene, size)
+        if not len(boxes):
+            continue
         tracks = track_boxes(render(scene, size), boxes[:, 0], tracker)
         name = tracks.tracker
         centres = (boxes[..., :2] + boxes[..., 2:]) / 2
         inside = ((centres > 0) & (centres < size)).all(dim=-1)
-        free = torch.stack([_covered(boxes, k) for k in range(len(boxes))]) < 0.5 if len(boxes) else inside
+        free = torch.stack([_covered(boxes, k) for k in range(len(boxes))]) < 0.5
         objects += len(boxes)
         errors.append((tracks.points - centres).norm(dim=-1)[:, 1:].flatten())
         said.append(tracks.visible[:, 1:].flatten())
         true.append((inside & free)[:, 1:].flatten())
     there = torch.cat(true) if true else torch.zeros(0)
     if not there.any():
-        raise InputError(f"no sprite can be seen in these {len(said)} scenes; give more seeds")
+        raise InputError("no sprite can be seen in these scenes; give more seeds")
     seen, error = torch.cat(said), torch.cat(errors)[there]
     figures = {
         "median": error.median(),

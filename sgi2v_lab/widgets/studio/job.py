@@ -16,7 +16,7 @@ import torch
 import traitlets
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.diagnosis import Diagnosis, JudgedVideo, judge
+from sgi2v_lab.evaluation.diagnosis import Diagnosis, diagnose
 from sgi2v_lab.evaluation.diagnosis.finding import Unjudged
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run, generate_steps
@@ -136,8 +136,8 @@ def diagnosed(job: Job, controlled: Run | None, uncontrolled: Run | None) -> Dia
     """Judge what a job made: the video with control beside the one without; or that one, if it is alone."""
     try:
         if controlled is None:
-            return judge(JudgedVideo.of_run(uncontrolled, model=job.model))
-        return judge(JudgedVideo.of_run(controlled, uncontrolled, trajectories=job.trajectories, model=job.model))
+            return diagnose(uncontrolled, model=job.model)
+        return diagnose(controlled, uncontrolled, trajectories=job.trajectories, model=job.model)
     except InputError as error:  # a video is worth keeping even where it cannot be judged
         return Diagnosis((), (Unjudged("all", str(error)),))
 

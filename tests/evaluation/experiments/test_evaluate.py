@@ -17,7 +17,9 @@ from sgi2v_lab.evaluation.experiments.plan import PLAN, TASKS, Plan
 from sgi2v_lab.evaluation.experiments.video_task import VideoResult, VideoTask
 from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.records import RecordFolder
+from sgi2v_lab.evaluation.tasks.strips import read_strip
 from sgi2v_lab.settings import Settings
+from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.video import read_video
 from tests.helpers.data_sets import DATA_SETS
 from tests.helpers.tiny import FRAMES, HEIGHT, TINIER, WIDTH, tinier_model, tinier_pipeline
@@ -122,6 +124,7 @@ def test_every_data_set_is_evaluated_by_the_same_command(tmp_path, quick, name):
     assert (out / "report.html").stat().st_size > 10_000 and str(folder) in plan.command
 
 
+@pytest.mark.slow
 def test_workers_give_what_one_process_gives(tmp_path, checkpoint):
     plans = [
         run(tmp_path / str(n), model=str(checkpoint), methods=["none", "sgi2v"], device="cpu", workers=n)
@@ -144,9 +147,9 @@ def test_a_grid_has_arms_without_control_of_their_own_where_settings_ask_for_it(
     )
     plan = run(tmp_path / "out", grid=tmp_path / "grid.toml")
     arms = {arm.label: arm for arm in plan.arms}
-    assert list(arms) == ["True video", "No control", "base", "cutoff 0", "cutoff 1", "No control, fps 3", "fps 3"]
+    assert list(arms) == ["True video", "No control", "SG-I2V", "cutoff 0", "cutoff 1", "No control, fps 3", "fps 3"]
     assert arms["fps 3"].plain == "No control, fps 3" and arms["cutoff 0"].plain == "No control"
-    assert plan.reference == "base" and plan.title == "Steps"
+    assert plan.reference == "SG-I2V" and plan.title == "Steps"
     (question,) = plan.questions
     assert question.claims[0].better == ["cutoff 1"] and question.claims[0].worse == ["cutoff 0"]
     found = results(tmp_path / "out", plan)
@@ -167,13 +170,24 @@ def test_questions_ask_for_arms_and_scenes_of_their_own(tmp_path, quick):
     pairs = {(task.arm, task.category) for task in plan.tasks}
     assert pairs == {
         *(("True video", name) for name in ("single", "two")),
-        *(("base", name) for name in ("single", "two")),
+        *(("SG-I2V", name) for name in ("single", "two")),
         *(("cutoff 0", "single"), ("No control", "two")),
     }
     assert plan.questions[1].claims[0].worse == ["No control"]
     (tmp_path / "grid.toml").write_text('[[claim]]\ntext = "So."\nbetter = {}\nworse = { cutoff = 0 }\n')
     with pytest.raises(InputError, match=r"claim 'So.': no setting \{'cutoff': 0\} is tried; add it"):
         run(tmp_path / "out", grid=tmp_path / "grid.toml")
+
+
+def test_settings_are_searched_on_training_scenes(tmp_path, checkpoint):
+    (tmp_path / "grid.toml").write_text("[product]\ncutoff = [0.25]\niterations = [1, 2]\n")
+    words = ["--grid", tmp_path / "grid.toml", "--category", "training", "--scenes", 2, "--model", checkpoint]
+    made = call("evaluate", "--out", tmp_path / "out", *words, "--workers", 1, "--device", "cpu")
+    assert made.exit_code == 0, made.output
+    plan = Plan.read(tmp_path / "out")
+    assert {task.category for task in plan.tasks} == {"training"} and len({task.sample for task in plan.tasks}) == 2
+    assert "SG-I2V" in {arm.label for arm in plan.arms} and "cutoff 0.25, iterations 2" in {a.label for a in plan.arms}
+    assert all(int(task.sample.removeprefix("training-")) < HELD_OUT for task in plan.tasks)
 
 
 def test_precisions_are_compared_with_weights_of_their_own(tmp_path, checkpoint):
@@ -190,7 +204,7 @@ def test_what_cannot_be_evaluated_is_refused(tmp_path, quick):
     with pytest.raises(InputError, match="unknown data set 'atlas'"):
         evaluate(tmp_path, "atlas")
     (tmp_path / "grid.toml").write_text("[vary]\nlayers = [[[9, 9]]]\n")
-    with pytest.raises(InputError, match=r"setting 'layers \(9, 9\)' does not suit the model"):
+    with pytest.raises(InputError, match=r"setting 'layers 9,9' does not suit the model"):
         run(tmp_path, grid=tmp_path / "grid.toml")
     with pytest.raises(InputError, match="is no folder of an evaluation"):
         Plan.read(tmp_path)
@@ -220,12 +234,17 @@ def test_tasks_are_told_apart_by_what_their_results_depend_on():
     assert first["drag"].identity()["options"] == METHODS["drag"].options
 
 
-def test_the_true_video_is_measured_like_any_other():
+def test_the_true_video_is_measured_like_any_other(tmp_path):
     dataset = open_dataset("benchmark", size=(128, 128), num_frames=8, categories=["single", "pan"], scenes=1)
     for name in dataset.names:
-        found, video = tasks_of(dataset, name)["truth"].run(tinier_model())
+        found, strip = tasks_of(dataset, name)["truth"].run(tinier_model())
         result = VideoResult.model_validate(found)
-        assert torch.allclose(video, dataset.load(name).clip, atol=1 / 255)
+        (tmp_path / "strip.png").write_bytes(strip)
+        assert torch.allclose(read_strip(tmp_path / "strip.png", 8), dataset.load(name).clip, atol=1 / 255)
+        assert {name: len(values) for name, values in result.features.items()} == {
+            "toy_frechet": 32,
+            "motion_distance": 64,
+        }
         assert result.values["objmc"] < 1.5 and result.values["first_frame_psnr"] > 50 and result.seconds is None
         assert result.resolution == (128, 128) and result.frames == 8
         assert result.details["objmc"]["tracker"] == "ncc"
@@ -240,8 +259,8 @@ def test_a_scenes_own_motion_gives_way_to_what_was_asked_for():
     task = tasks_of(dataset, name)["none"]
     asked = VideoTask(dataset, name, task.source, "none", 1, task.settings.replace(fps=3), ("fps",))
     made = VideoTask(dataset, name, task.source, "none", 1, task.settings.replace(fps=3))
-    assert not torch.equal(asked.run(tinier_model())[1], task.run(tinier_model())[1])
-    assert torch.equal(made.run(tinier_model())[1], task.run(tinier_model())[1]), "else the scene's own counts"
+    strips = [each.run(tinier_model())[1] for each in (asked, task, made)]
+    assert strips[0] != strips[1] == strips[2], "else the scene's own counts"
 
 
 def test_damaged_samples_are_reported_and_the_others_made(tmp_path, quick):

@@ -11,6 +11,7 @@ from sgi2v_lab.models.load import MODELS
 from sgi2v_lab.models.presets import read_presets
 from sgi2v_lab.settings import Settings
 
+OURS = "SG-I2V"
 OWN = Settings(num_inference_steps=20, control_steps=(2, 7), learning_rate=0.03)
 
 
@@ -25,7 +26,7 @@ def variants(tmp_path, text, own=OWN):
 
 
 def variants_of(grid, own=OWN):
-    return [variant for question in grid.questions for variant in grid.variants(question, own)]
+    return [variant for question in grid.questions for variant in grid.arms(question, own)]
 
 
 def test_one_thing_is_varied_at_a_time_and_the_base_comes_first(tmp_path):
@@ -42,12 +43,12 @@ def test_one_thing_is_varied_at_a_time_and_the_base_comes_first(tmp_path):
         """,
     )
     assert found == {
-        BASE: {"iterations": 3},
+        OURS: {"iterations": 3},
         "features self-attention": {"iterations": 3, "features": "self-attention"},
         "cutoff 0": {"iterations": 3, "cutoff": 0.0},
         "cutoff 0.25": {"iterations": 3, "cutoff": 0.25},
-        "layers (2, 1)": {"iterations": 3, "layers": ((2, 1),)},
-        "layers (2, 1) + (3, 0)": {"iterations": 3, "layers": ((2, 1), (3, 0))},
+        "layers 2,1": {"iterations": 3, "layers": ((2, 1),)},
+        "layers 2,1 3,0": {"iterations": 3, "layers": ((2, 1), (3, 0))},
     }
 
 
@@ -68,7 +69,7 @@ def test_products_named_settings_and_short_forms(tmp_path):
         """,
     )
     assert set(found) == {
-        BASE,
+        OURS,
         "cutoff 0.25, learning_rate 1x",
         "cutoff 0.25, learning_rate 0.5x",
         "cutoff 0.5, learning_rate 0.5x",
@@ -83,7 +84,7 @@ def test_products_named_settings_and_short_forms(tmp_path):
 def test_json_says_the_same(tmp_path):
     document = {"vary": {"cutoff": [0, 1], "gaussian_sigma": [None]}}
     path = written(tmp_path, json.dumps(document), "grid.json")
-    assert [v.label for v in variants_of(read_grid(path))] == [BASE, "cutoff 0", "cutoff 1", "gaussian_sigma None"]
+    assert [v.label for v in variants_of(read_grid(path))] == [OURS, "cutoff 0", "cutoff 1", "gaussian_sigma none"]
 
 
 def test_the_papers_grid_is_at_hand_and_suits_every_model():
@@ -120,7 +121,7 @@ def test_the_papers_grid_is_at_hand_and_suits_every_model():
         ("title = 3", "title: Input should be a valid string; it is 3"),
         ("[setting]\ncutoff = 0", "setting: Input should be a valid list"),
         ("setting = [3]", "setting.0: Input should be a valid dictionary; it is 3"),
-        ("[[setting]]\nlabel = 'base'\ncutoff = 0", "two settings are called 'base'"),
+        ("[[setting]]\nlabel = 'SG-I2V'\ncutoff = 0", "two settings are called 'SG-I2V'"),
         ("[[setting]]\nlabel = 'a'\n[[setting]]\nlabel = 'a'\ncutoff = 0", "two settings are called 'a'"),
         ("[base]\ngaussian_sigma = 'none'\n[vary]\ngaussian_sigma = ['2x']", "the base has none to multiply"),
         ("[[claim]]\ntext = 'so'\nbetter = {}", "claim.0.worse: Field required"),
@@ -168,10 +169,10 @@ def test_questions_have_settings_methods_and_claims_of_their_own(tmp_path):
         )
     )
     first, second = grid.questions
-    assert [v.label for v in grid.variants(first, OWN)] == [BASE, "cutoff 0", "cutoff 1"]
+    assert [v.label for v in grid.arms(first, OWN)] == [OURS, "cutoff 0", "cutoff 1"]
     assert first.claim[0].worse == [{"cutoff": 0}, {}]
-    assert [(v.label, v.method, v.dtype) for v in grid.variants(second, OWN)] == [
-        (BASE, "sgi2v", None),
+    assert [(v.label, v.method, v.dtype) for v in grid.arms(second, OWN)] == [
+        (OURS, "sgi2v", None),
         ("dragged", "drag", None),
         ("dtype bf16", "sgi2v", "bf16"),
     ]

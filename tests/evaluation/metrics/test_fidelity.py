@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import MeasuredVideo
 from sgi2v_lab.evaluation.metrics.fidelity import copies_left, crops, fidelity, fidelity_ssim
+from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
 from tests.helpers.known_motion import _photograph
 
 FRAMES, SIDE = 5, 64

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.intervals import difference_of_means, mean_of, ratio_of_means
+from sgi2v_lab.evaluation.metrics.intervals import Interval, difference_of_means, mean_of, ratio_of_means
 
 
 def test_the_ratio_of_means_and_its_interval():
@@ -30,7 +30,7 @@ def test_an_interval_covers_what_resampled_means_cover():
 def test_exact_proportion_has_no_spread_and_one_scene_no_interval():
     exact = ratio_of_means([1.0, 2.0, 5.0], [2.0, 4.0, 10.0])
     assert (exact.low, exact.value, exact.high) == pytest.approx((0.5, 0.5, 0.5))
-    assert difference_of_means([3.0, 4.0], [1.0, 2.0]).as_dict() == {"value": 2, "low": 2, "high": 2, "scenes": 2}
+    assert difference_of_means([3.0, 4.0], [1.0, 2.0]) == Interval(2, 2, 2, 2)
     assert mean_of([3.0]).low is None
     with pytest.raises(InputError, match="no scenes"):
         mean_of([])

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import MeasuredVideo
 from sgi2v_lab.evaluation.metrics.drift import background_drift, bg_obj_ctd, camera_motion
-from sgi2v_lab.evaluation.metrics.overlap import box_iou, box_overlap
+from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
+from sgi2v_lab.evaluation.metrics.trajectory_error import box_iou, box_overlap
 from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.camera import camera_pan, camera_zoom

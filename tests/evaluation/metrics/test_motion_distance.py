@@ -4,22 +4,18 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.metrics.measured import grid_points
 from sgi2v_lab.evaluation.metrics.motion_distance import motion_distance, motion_histograms
-from sgi2v_lab.evaluation.trackers.tracks import Tracks
 from tests.helpers.known_motion import imposed_clip
 
 
-def moving(path):
-    """A tracker for which every point takes the same path of displacements."""
-    path = torch.tensor(path, dtype=torch.float32)
-    return lambda video, points: Tracks(
-        points[:, None] + path, torch.ones(len(points), len(path), dtype=torch.bool), "all"
-    )
+def moving(path, side):
+    """Every point of the grid takes the same path of displacements."""
+    return grid_points(torch.zeros(1, 3, side, side))[:, None] + torch.tensor(path, dtype=torch.float32)
 
 
 def test_histograms_count_lengths_by_direction():
-    clip = torch.zeros(3, 3, 256, 256)
-    found = motion_histograms(clip, moving([(0, 0), (3, 0), (3, 7)]))
+    found = motion_histograms(moving([(0, 0), (3, 0), (3, 7)], 256), 256)
     velocities, accelerations = found.view(2, 4, 8)
     # +x is the middle of the circle of directions from -pi to pi, +y a quarter further; two vectors for each point
     expected = torch.zeros(8)
@@ -31,12 +27,11 @@ def test_histograms_count_lengths_by_direction():
 def test_lengths_are_in_pixels_of_one_picture_size():
     path = [(0, 0), (4, 0), (8, 4)]
     half = [(x / 2, y / 2) for x, y in path]
-    large = motion_histograms(torch.zeros(3, 3, 256, 256), moving(path))
-    assert torch.allclose(large, motion_histograms(torch.zeros(3, 3, 128, 128), moving(half)))
+    assert torch.allclose(motion_histograms(moving(path, 256), 256), motion_histograms(moving(half, 128), 128))
 
 
 def test_still_clips_have_no_motion():
-    assert motion_histograms(torch.rand(1, 3, 64, 64).repeat(4, 1, 1, 1)).max() < 0.01
+    assert motion_histograms(moving([(0, 0)] * 4, 64), 64).max() == 0
 
 
 def test_equal_sets_are_at_zero_and_still_or_jumping_ones_are_not():

@@ -8,7 +8,9 @@ from skimage.metrics import peak_signal_noise_ratio
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import MeasuredVideo, ObjMC, first_frame_psnr, first_frame_ssim, objmc, psnr, ssim
+from sgi2v_lab.evaluation.metrics import ObjMC, objmc
+from sgi2v_lab.evaluation.metrics.first_frame import first_frame_psnr, first_frame_ssim, psnr, ssim
+from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
 from sgi2v_lab.evaluation.metrics.trajectory_error import ctd, epe
 from sgi2v_lab.evaluation.scenes.scenes import benchmark_scenes
 from sgi2v_lab.toy.world.random_scenes import sample_scene
@@ -30,7 +32,7 @@ def _clips():
 @pytest.fixture(scope="module")
 def benchmark():
     """The true clips of some of the benchmark's scenes, 128 px, with what was asked for."""
-    scenes = benchmark_scenes(("single", "two", "pinned", "pan"), most=3)
+    scenes = benchmark_scenes(("single", "two", "pinned", "pan"), most=2)
     size = (128, 128)
     return {scene.name: (scene.clip(size, 8), scene.asked(size, 8).boxes(8)) for scene in scenes}
 
@@ -38,9 +40,9 @@ def benchmark():
 @pytest.mark.parametrize("tracker", ["ncc", "lk"])
 def test_objmc_of_a_perfect_video_is_below_one_pixel(benchmark, tracker):
     values = [objmc(video, boxes, tracker).value for video, boxes in benchmark.values()]
-    assert len(values) == 12
+    assert len(values) == 8
     assert median(values) < 1
-    assert sum(value < 1 for value in values) >= 10
+    assert sum(value < 1 for value in values) >= 7
 
 
 @pytest.mark.parametrize("tracker", ["ncc", "lk"])

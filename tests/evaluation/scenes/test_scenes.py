@@ -6,7 +6,7 @@ import torch
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.scenes.photographs import PHOTOGRAPHS
 from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, SEEDS, benchmark_scenes, find_seeds, fits
-from sgi2v_lab.evaluation.scenes.variations import MANY, VARIATIONS
+from sgi2v_lab.evaluation.scenes.variations import MANY, TRAINING, VARIATIONS
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.scenes import true_boxes
 
@@ -111,3 +111,18 @@ def test_invented_paths_share_their_ends_and_have_no_true_video():
         assert torch.allclose(home, home.flip(0), atol=1e-3) and torch.allclose(home[4], line[4], atol=1e-3)
         assert straight.clip(SIZE, 3) is None
     assert {name for name in VARIATIONS} & set(CATEGORIES) == set()
+
+
+def test_training_scenes_are_as_the_benchmarks_and_not_held_out():
+    scenes = benchmark_scenes(["training"])
+    assert [scene.seed for scene in scenes] == list(TRAINING) and len({scene.name for scene in scenes}) == 24
+    assert all(0 <= scene.seed < HELD_OUT for scene in scenes) and "training" not in CATEGORIES
+    for place, scene in enumerate(scenes):
+        category = ("single", "two", "pinned")[place % 3]
+        assert fits(category, scene.seed), "as the benchmark's, by the same rules"
+        boxes = scene.asked(SIZE, 3).boxes(3)
+        assert len(boxes) == (1 if category == "single" else 2)
+        if place < 3:
+            assert find_seeds(category, 1, 0 if category == "single" else scene.seed) == (scene.seed,)
+            assert torch.allclose(boxes, true_boxes(scene.scene(3), 1) * torch.tensor(SIZE * 2), atol=1e-3)
+            assert scene.clip(SIZE, 3).shape == (3, 3, HEIGHT, WIDTH)

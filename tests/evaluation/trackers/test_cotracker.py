@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics import MeasuredVideo, objmc
+from sgi2v_lab.evaluation.metrics import objmc
+from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
 from sgi2v_lab.evaluation.metrics.trajectory_error import ctd
-from sgi2v_lab.evaluation.trackers import cotracker as module
-from sgi2v_lab.evaluation.trackers.cotracker import CoTracker, cotracker3, load_cotracker
-from sgi2v_lab.evaluation.trackers.track import TRACKERS, get_tracker, track_boxes
+from sgi2v_lab.evaluation.trackers.cotracker import CoTracker, load_cotracker
+from sgi2v_lab.evaluation.trackers.track import get_tracker, loaded_once, track_boxes
 from tests.helpers.known_motion import imposed_clip
 
 SIZE = 32
@@ -223,18 +223,20 @@ def test_missing_dependencies_and_broken_repositories_are_named(repository):
 
 def test_without_a_network_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    module._from_hub.cache_clear()
     with pytest.raises(InputError, match=r"without a network, clone https://github.com/.*checkpoint=FILE"):
         get_tracker("cotracker3")(torch.zeros(2, 3, 8, 8), torch.zeros(1, 2))
 
 
-def test_by_its_name_it_is_loaded_once(monkeypatch):
+def test_it_is_loaded_once_at_the_first_call():
     loaded = []
-    monkeypatch.setattr(module, "load_cotracker", lambda **_: loaded.append(CoTracker(Brightest())) or loaded[-1])
-    module._from_hub.cache_clear()
+
+    def load(device):
+        loaded.append(device)
+        return CoTracker(Brightest().to(device))
+
+    follow = loaded_once(load)
+    assert not loaded
     video, path = dot()
-    assert TRACKERS["cotracker3"].follow is cotracker3
     for _ in range(2):
-        assert torch.equal(get_tracker("cotracker3")(video, path[:1]).points[0], path)
+        assert torch.equal(follow(video, path[:1]).points[0], path)
     assert len(loaded) == 1
-    module._from_hub.cache_clear()

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.trackers import tapnext as module
-from sgi2v_lab.evaluation.trackers.tapnext import TapNext, load_tapnext, tapnext
-from sgi2v_lab.evaluation.trackers.track import TRACKERS, get_tracker
+from sgi2v_lab.evaluation.trackers.tapnext import TapNext, load_tapnext
+from sgi2v_lab.evaluation.trackers.track import loaded_once
 
 # As tapnet/tapnext/tapnext_torch.py: pixels in -1..1 with the channels last, (frame, y, x) in, (y, x) out.
 TRACKER = """
@@ -55,7 +54,6 @@ def package(tmp_path, monkeypatch):
     yield tmp_path
     for name in [name for name in sys.modules if name.split(".")[0] == "tapnet"]:
         del sys.modules[name]
-    module._from_cache.cache_clear()
 
 
 def weights(folder, step=(1.0, 4.0)):
@@ -97,11 +95,11 @@ def test_weights_of_both_formats_load(package):
     assert found.points[0, 1].tolist() == [5, 7]
 
 
-def test_by_its_name_it_is_loaded_once_from_torchs_cache(package):
+def test_it_is_loaded_once_from_torchs_cache(package):
     file = weights(package / "hub" / "checkpoints")
-    assert TRACKERS["tapnext"].follow is tapnext
+    follow = loaded_once(load_tapnext)
     for _ in range(2):
-        found = get_tracker("tapnext")(torch.zeros(2, 3, 256, 256), torch.tensor([[5.0, 5.0]]))
+        found = follow(torch.zeros(2, 3, 256, 256), torch.tensor([[5.0, 5.0]]))
         assert found.points[0, 1].tolist() == [9, 6]
         file.unlink(missing_ok=True)
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.trackers.track import TRACKERS, Tracks, dis, get_tracker, lk, ncc, track_boxes
+from sgi2v_lab.evaluation.trackers.track import TRACKERS, dis, get_tracker, lk, ncc, track_boxes
+from sgi2v_lab.evaluation.trackers.tracks import Tracks
 from sgi2v_lab.toy.world.scenes import COLOURS, Scene, Sprite, render, true_boxes
 from tests.helpers.known_motion import imposed_clip, photograph_clip
 

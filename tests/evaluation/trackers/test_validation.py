@@ -61,5 +61,5 @@ def test_the_default_is_accurate():
 
 
 def test_scenes_without_sprites_are_refused():
-    with pytest.raises(InputError, match="no sprite can be seen in these 0 scenes"):
+    with pytest.raises(InputError, match="no sprite can be seen"):
         validate_tracker(None, [])
