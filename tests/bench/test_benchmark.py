@@ -32,6 +32,7 @@ def tiny(monkeypatch):
         monkeypatch.setattr(report, counter.__name__, once)
 
 
+@pytest.mark.slow
 def test_the_record_says_what_was_measured_and_can_be_written(tiny):
     told = []
     record = bench("tiny", device="cpu", repeats=1, changes=QUICK, tell=told.append)
@@ -87,6 +88,7 @@ def test_bad_input():
         bench("huge")
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_the_figures(tiny, tmp_path):
     from sgi2v_lab.cli.main import app
 
@@ -100,6 +102,7 @@ def test_the_command_prints_a_table_and_writes_the_figures(tiny, tmp_path):
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_a_network_is_counted_without_being_computed(tiny):
     record = count("tiny", changes=QUICK)
     ways = record["control_step"]
@@ -114,6 +117,7 @@ def test_a_network_is_counted_without_being_computed(tiny):
         count("miniature", boxes=0)
 
 
+@pytest.mark.slow
 def test_the_command_only_counts_if_asked(tiny, monkeypatch):
     from sgi2v_lab.cli.main import app
 

@@ -15,12 +15,14 @@ def checks():
     return list(check_gpu("cpu"))
 
 
+@pytest.mark.slow
 def test_on_a_cpu_it_says_what_it_skips(checks):
     assert [check.state for check in checks] == ["passed"] * 4 + ["skipped"] * 2
     assert checks[2].found.startswith("losses differ by 0.0e+00")
     assert checks[3].found == "the same to the bit"
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_report(checks, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "check_gpu", lambda *_: iter(checks))
     told = CliRunner().invoke(app, ["check-gpu", "--device", "cpu", "--out", str(tmp_path / "report.json")])

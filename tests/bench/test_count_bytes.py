@@ -58,6 +58,7 @@ def test_what_a_backward_pass_needs_is_kept():
     assert 12 * KIBI < count_bytes(lambda: work(True)) <= 24 * KIBI
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", RECOMPUTE_MODES)
 def test_what_is_counted_on_meta_is_what_pytorchs_allocator_hands_out(mode):
     work = workload(network("toy", "cpu"), boxes=2)
@@ -72,6 +73,7 @@ def test_what_is_counted_on_meta_is_what_pytorchs_allocator_hands_out(mode):
     assert count_bytes(lambda: one_iteration(weightless, mode)) == pytest.approx(highest, rel=0.05)
 
 
+@pytest.mark.slow
 def test_svd_at_full_size_fits_into_16_gigabytes():
     """By its count, in the mode "full" and with three frames decoded at a time; the reference recipe does not."""
     model = network("svd", "meta", "fp16")

@@ -99,6 +99,7 @@ def test_a_scene_can_be_a_held_out_seed():
     assert torch.allclose(boxes[0, -1] - boxes[0, 0], torch.tensor([25.6, 0.0, 25.6, 0.0]), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_bundled_toy_follows_the_demos_path():
     """The promise of the demo: control at least halves the distance from the path asked for."""
     toy = load_model("toy", device="cpu")

@@ -39,6 +39,7 @@ def test_drawing(checkpoint, tmp_path):
     assert all(shows_something(tmp_path / name) for name in drawn)
 
 
+@pytest.mark.slow
 def test_all_figures(checkpoint, tmp_path, monkeypatch):
     def demo(out, *, model, progress):
         out.mkdir()

@@ -82,7 +82,8 @@ def test_the_unet_of_a_single_file_is_put_into_another(tmp_path, make):
         for parameter in other.parameters():
             parameter += 1
     put_unet(other, tmp_path / "svd.safetensors")
-    assert all(torch.equal(value, other.state_dict()[key]) for key, value in unet.state_dict().items())
+    put = other.state_dict()
+    assert all(torch.equal(value, put[key]) for key, value in unet.state_dict().items())
 
 
 def test_names_of_the_released_files():
@@ -116,5 +117,5 @@ def test_a_model_is_named_with_its_single_file(tmp_path, monkeypatch):
         for parameter in pipeline.unet.parameters():
             parameter += 0.5
     save_file(original(pipeline.unet), "tuned.safetensors")
-    model = load_model("base+tuned.safetensors", device="cpu")
-    assert all(torch.equal(value, model.unet.state_dict()[key]) for key, value in pipeline.unet.state_dict().items())
+    loaded = load_model("base+tuned.safetensors", device="cpu").unet.state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in pipeline.unet.state_dict().items())
