@@ -335,6 +335,7 @@ def test_a_later_first_step_begins_at_its_own_noise_level():
 # --- on the bundled model --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TOY.is_dir(), reason="the toy's trained checkpoint is not in this folder")
 def test_time_to_move_moves_things_on_the_toy():
     toy = load_model("toy", device="cpu")

@@ -34,6 +34,7 @@ def test_one_thing_at_a_time_is_varied():
     )
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_written_and_used_again(tmp_path, monkeypatch):
     report = measure_cost(tmp_path, tiny_model(), ("boxes", "iterations"), progress=False)
     assert [(row["axis"], row["x"]) for row in report["rows"]] == [
@@ -60,6 +61,7 @@ def test_what_is_measured_is_written_and_used_again(tmp_path, monkeypatch):
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_recorded_and_tried_again(tmp_path, monkeypatch):
     real = cost._one
 

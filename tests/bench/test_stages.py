@@ -29,6 +29,7 @@ def reference(miniature):
         return reference_iteration(miniature)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", RECOMPUTE_MODES)
 def test_gradients_are_those_of_the_recipe(mode, miniature, reference):
     gradient = one_iteration(miniature, mode)
@@ -44,6 +45,7 @@ def test_the_toys_gradients_are_those_of_the_recipe():
     assert (one_iteration(work, "fast") - wanted).norm() < 1e-5 * wanted.norm()
 
 
+@pytest.mark.slow
 def test_a_whole_control_step_is_that_of_the_reference_iteration(miniature):
     settings = miniature.settings.replace(iterations=2, optimizer="adamw")
     given = (miniature.model, miniature.latents, miniature.sigma, miniature.conditioning, miniature.cells, settings)
@@ -78,6 +80,7 @@ def test_the_recipes_loss_is_the_loss(cells, sigma):
     assert reference_loss(features, torch.tensor(cells), sigma).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_counts_of_svd_at_full_size(monkeypatch):
     """36.1 TFLOP a forward, 0.745 of it up to the last recorded attention, 0.805 to the end of its block.
 

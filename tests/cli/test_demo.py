@@ -36,6 +36,7 @@ def made(checkpoint, tmp_path_factory):
     return out, demo(out, model=checkpoint, seed=3, device="cpu", progress=False, tell=told.append), told
 
 
+@pytest.mark.slow
 def test_everything_is_written(made):
     out, _, told = made
     for name in [*VIDEOS, *(f"photo/{name}" for name in VIDEOS)]:
@@ -47,11 +48,13 @@ def test_everything_is_written(made):
     assert [p.name for p in out.parent.iterdir()] == ["demo"]
 
 
+@pytest.mark.slow
 def test_videos_are_enlarged_for_viewing(made):
     assert read_video(made[0] / "video.mp4").shape[-2:] == (512, 512)
     assert read_video(made[0] / "comparison.mp4").shape[-1] > 1024
 
 
+@pytest.mark.slow
 def test_the_record_says_how_it_was_made(made):
     out, returned, _ = made
     record = json.loads((out / "run.json").read_text())

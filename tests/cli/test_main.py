@@ -87,6 +87,7 @@ def other_size():
 # --- generate --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_generate_writes_a_result_that_its_seed_fixes(desk, checkpoint):
     calls = {
         "first": ("picture.png", "--boxes", "boxes.json", "--seed", 1),

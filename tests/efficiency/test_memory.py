@@ -253,6 +253,7 @@ def own_bytes() -> int:
     return held.rss - getattr(held, "shared", 0)  # pages of files come and go as the system likes
 
 
+@pytest.mark.slow
 def test_twelve_runs_in_one_process_take_no_more_memory_than_four():
     """Neither tensors that somebody still holds, nor memory that nobody gives back."""
     boxes = Trajectories((128, 64), (Trajectory.move((16, 8, 48, 40), by=(40, 8)),))

@@ -30,6 +30,7 @@ def shows_something(path):
         return np.asarray(picture.convert("RGB")).std() > 10
 
 
+@pytest.mark.slow
 def test_drawing(checkpoint, tmp_path):
     model = load_model(str(checkpoint), "cpu")
     draw_features(tmp_path, model)

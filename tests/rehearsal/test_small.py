@@ -8,8 +8,12 @@ from sgi2v_lab.efficiency.memory import MEMORY_MODES
 from tests.rehearsal.calls import CALLS, NEEDS_RUN, ON_THE_CPU
 from tests.rehearsal.conftest import boxes, on_device, parts
 
+SLOW = ("evaluate", "generate", "load")
 
-@pytest.mark.parametrize("name", CALLS)
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CALLS]
+)
 def test_a_public_call_on_a_device(name, small, device, run, tmp_path, note):
     names, call = CALLS[name]
     call(small, run if name in NEEDS_RUN else tmp_path)
@@ -21,6 +25,7 @@ def test_no_public_name_is_left_out():
     assert {*sg.__all__} - covered - {*ON_THE_CPU} == set()
 
 
+@pytest.mark.slow
 def test_a_run_falls_back_where_the_device_is_full(small, note):
     """Until the capacity suffices; the weights are on the device again at the end."""
     trajectories = boxes(small.settings.width, small.settings.height)

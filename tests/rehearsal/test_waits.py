@@ -12,6 +12,7 @@ from tests.rehearsal.conftest import boxes, given, on_device
 from tests.rehearsal.device import aten
 
 
+@pytest.mark.slow
 def test_no_iteration_waits_for_the_device(small, device):
     work = workload(small, boxes=2)
     for changes, waits in (({}, 0), ({"optimizer": "sgd", "features": "block"}, 0), ({"early_stop": 0.5}, 1)):
@@ -60,6 +61,7 @@ def test_all_attention_is_fused(small, device, monkeypatch):
     assert seen[aten._softmax] == seen[aten._safe_softmax] == 0
 
 
+@pytest.mark.slow
 def test_offload_moves_each_part_out_and_back_once(small, device):
     def sizes(*names: str) -> int:
         return sum(t.nbytes for name in names for t in (*small.networks[name].parameters(),))
