@@ -33,7 +33,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durat
 check: style ## install everything, check style and types, run the quick tests
 	$(PYTEST) -m 'not slow and not browser and not notebook'
 
-test: style ## the same with all tests: browser, notebooks, and what takes tens of seconds
+test: style ## the same with all tests: browser, notebooks, and what takes more than a few seconds
 	$(PYTEST)
 
 coverage: style ## all tests, and which lines they never reach; half as long again

@@ -1,7 +1,9 @@
 """What holds for every test: shapes are checked at run time, nothing reaches the network, examples are repeatable."""
 
+import gc
 import os
 import sys
+from collections import defaultdict
 from itertools import groupby
 
 # Before torch and the hub's client are imported; programs that a test starts inherit both.
@@ -11,7 +13,6 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import socket
 from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
 from beartype import BeartypeConf, beartype
@@ -39,19 +40,20 @@ settings.load_profile("quick")
 LONG = ("notebook", "browser", "slow")
 
 
-# Files whose tests take tens of seconds in all: `make check` leaves them to `make test`.
-SLOW = ("bench", "evaluation", "figures", "baselines", "cli/test_demo", "efficiency/test_memory", "toy/test_training")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow files; those with long tests come first, so that two processes end at about the same time."""
-    slow = tuple(str(Path(__file__).parent / name) for name in SLOW)
-    for item in items:
-        if str(item.path).startswith(slow):
-            item.add_marker(pytest.mark.slow)
+    """Files with long tests come first, so that two processes end at about the same time."""
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
     files.sort(key=lambda tests: not any(item.get_closest_marker(mark) for item in tests for mark in LONG))
     items[:] = [item for tests in files for item in tests]
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from what was imported: it would walk over a million objects again and again.
+
+    That took a third of the tests' time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -67,6 +69,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
     config.option.loadscopereorder = False  # in the order above, not by the number of tests
     return OneNotebookAtATime(config, log)
+
+
+# --- what tests tell beside their outcome -----------------------------------------------------------------------------
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests gave to `record_property(heading, line)`, whichever process they ran in."""
+    sections = defaultdict(dict)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport) and report.when == "call":
+                for heading, line in report.user_properties:
+                    sections[heading][line] = None
+    for heading, lines in sections.items():
+        terminalreporter.section(heading)
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 # --- the network -----------------------------------------------------------------------------------------------------

@@ -143,6 +143,7 @@ def test_the_optimisation_is_computed_again_where_the_trace_kept_only_latents():
             assert torch.allclose(mine.gradient, truth.gradient, rtol=1e-2, atol=1e-3 * truth.gradient.abs().max())
 
 
+@pytest.mark.slow
 def test_what_is_computed_again_ends_where_the_run_did_and_in_its_precision():
     settings = SETTINGS.replace(early_stop=0.9, iterations=6, precision="bf16")
     run = generate(tiny_model(), picture(), ASKED, settings, seed=3, trace=["latents"], progress=False)

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from sgi2v_lab.bench.measure import count_flops
 from sgi2v_lab.bench.networks import network
 from sgi2v_lab.bench.reference_recipe import reference_gradient, reference_loss, reference_precision, reference_step
-from sgi2v_lab.bench.stages import count_stages, on_meta, one_iteration, workload
+from sgi2v_lab.bench.stages import count_stages, one_iteration, workload
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.loss import trajectory_loss
 from sgi2v_lab.sampling import control_step
-from tests.helpers.tiny import tinier_model
+from tests.helpers.remembered_shapes import RememberedShapes
 
 TERA = 1e12
 
@@ -29,6 +29,7 @@ def reference(miniature):
         return reference_gradient(miniature)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", RECOMPUTE_MODES)
 def test_gradients_are_those_of_the_recipe(mode, miniature, reference):
     gradient = one_iteration(miniature, mode)
@@ -123,8 +124,12 @@ def test_counts_of_svd_at_full_size(monkeypatch):
 
 
 @pytest.mark.slow
-def test_what_is_needless_is_not_counted():
-    counts = count_stages(network("miniature", "meta"))
+def test_what_is_needless_is_not_counted_and_counting_leaves_the_model_alone(miniature):
+    model = miniature.model
+    with RememberedShapes():
+        counts = count_stages(model)
+    assert model.device.type == "cpu"
+    assert {weight.device.type for weight in model.unet.parameters()} == {"cpu"}
     assert all(count > 0 for count in counts.values())
     forward = counts["forward"]
     assert counts["denoising step"] == 2 * forward
@@ -135,14 +140,6 @@ def test_what_is_needless_is_not_counted():
     )
     assert counts["control iteration, selective"] < 0.86 * counts["control iteration, reference"]
     assert counts["video"] > 100 * forward + 80 * counts["control iteration, fast"]
-
-
-@pytest.mark.slow
-def test_counting_leaves_the_model_alone():
-    model = tinier_model()
-    assert count_stages(model) == count_stages(on_meta(model))
-    assert model.device.type == "cpu"
-    assert {weight.device.type for weight in model.unet.parameters()} == {"cpu"}
 
 
 def test_unknown_networks():

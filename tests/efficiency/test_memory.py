@@ -70,9 +70,13 @@ def undisturbed():
 
 # the UNet is called once in step 0, twice and once in step 1, and once in step 2
 @pytest.mark.parametrize(
-    "error", [FULL_GPU, FULL_MAC, FULL_COMPUTER, MemoryError("no more")], ids=["gpu", "mac", "computer", "python"]
+    ("calls", "error"),
+    [
+        *(({call}, FULL_GPU) for call in (1, 2, 3, 4)),
+        *(({2}, error) for error in (FULL_MAC, FULL_COMPUTER, MemoryError("no more"))),
+    ],
+    ids=["step 0", "first iteration", "second iteration", "after control", "mac", "computer", "python"],
 )
-@pytest.mark.parametrize("calls", [{2}, {3}, {4}, {1}])
 def test_out_of_memory_goes_on_from_the_same_step_in_the_next_mode(calls, error, undisturbed):
     said = re.escape(str(error).splitlines()[0][:30])
     with cramped(calls, error) as made, pytest.warns(RuntimeWarning, match=f"{said}.*same step.*'selective'"):

@@ -30,6 +30,7 @@ def shows_something(path):
         return np.asarray(picture.convert("RGB")).std() > 10
 
 
+@pytest.mark.slow
 def test_drawing(checkpoint, tmp_path):
     model = load_model(str(checkpoint), "cpu")
     draw_features(tmp_path, model)
@@ -39,6 +40,7 @@ def test_drawing(checkpoint, tmp_path):
     assert all(shows_something(tmp_path / name) for name in drawn)
 
 
+@pytest.mark.slow
 def test_all_figures(checkpoint, tmp_path, monkeypatch):
     def demo(out, *, model, progress):
         out.mkdir()

@@ -154,7 +154,8 @@ def changed(pipeline):
 
 
 def same(a, b) -> bool:
-    return all(torch.equal(value, b.state_dict()[key]) for key, value in a.state_dict().items())
+    there = b.state_dict()
+    return all(torch.equal(value, there[key]) for key, value in a.state_dict().items())
 
 
 @pytest.mark.parametrize("make", [tiny_pipeline, tinier_pipeline])
@@ -241,5 +242,5 @@ def test_a_model_is_named_with_its_single_file(tmp_path, monkeypatch):
         for parameter in pipeline.unet.parameters():
             parameter += 0.5
     save_file(original(pipeline.unet), "tuned.safetensors")
-    model = load_model("base+tuned.safetensors", device="cpu")
-    assert all(torch.equal(value, model.unet.state_dict()[key]) for key, value in pipeline.unet.state_dict().items())
+    loaded = load_model("base+tuned.safetensors", device="cpu").unet.state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in pipeline.unet.state_dict().items())

@@ -1,5 +1,6 @@
-"""Networks without weights on a device that is not there, and what the rehearsals covered, said at their end."""
+"""Networks without weights on a device that is not there, and what the rehearsals covered, listed at their end."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,16 +15,11 @@ from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from tests.helpers.tiny import TINIER, tinier_pipeline
 from tests.rehearsal.device import Device
 
-COVERED: list[str] = []
-TABLE: list[str] = []
 
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    if COVERED:
-        terminalreporter.section("rehearsed on a device that is not there")
-        terminalreporter.write_line(", ".join(dict.fromkeys(COVERED)))
-    for line in TABLE:
-        terminalreporter.write_line(line)
+@pytest.fixture
+def note(record_property) -> Callable[..., None]:
+    """Takes names of what a test rehearsed; all are listed when the tests have ended."""
+    return lambda *names: record_property("rehearsed on a device that is not there", ", ".join(names))
 
 
 def boxes(width: int, height: int) -> Trajectories:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import EulerDiscreteScheduler
@@ -22,6 +23,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 import sgi2v_lab.efficiency.memory
 from sgi2v_lab.bench.count_bytes import _fused_attention
+from tests.helpers.remembered_shapes import shaped
 
 __all__ = ["Device", "Mismatch"]
 
@@ -125,7 +127,7 @@ class Device(TorchDispatchMode):
                 if there.type == "cpu" or not kwargs.get("non_blocking"):
                     self._wait()
                 if there.type == "cpu":
-                    return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
+                    return _zeros(args[0].shape, kwargs.get("dtype") or args[0].dtype)
             elif kwargs.get("dtype") not in (None, args[0].dtype):
                 self.casts[_place()] += 1
         elif kind is aten.copy_ and args[0].device != args[1].device:
@@ -136,7 +138,7 @@ class Device(TorchDispatchMode):
             self._check(operation, tensors, args)
             if kind in INDEXING:
                 args = tree_map_only(Tensor, lambda t: t.to("meta"), args)
-        result = tree_map_only(Tensor, self._alive, operation(*args, **kwargs))
+        result = tree_map_only(Tensor, self._alive, shaped(operation, args, kwargs))
         if kind is aten.any:
             result.asks_for_any = True
         return result
@@ -157,6 +159,11 @@ class Device(TorchDispatchMode):
 
     def _wait(self) -> None:
         self.waits[_place()] += 1
+
+
+def _zeros(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Zeros that take no memory before they are written: weights that are moved out are 4 GB."""
+    return torch.from_numpy(np.zeros(shape.numel() * dtype.itemsize, np.uint8)).view(dtype).view(shape)
 
 
 _set_timesteps_there = EulerDiscreteScheduler.set_timesteps

@@ -53,6 +53,7 @@ def test_a_part_not_brought_back(small, device, monkeypatch):
         part.to("meta")
 
 
+@pytest.mark.slow
 def test_a_double_move(small, device, monkeypatch):
     offload = Memory._offload_unused
 

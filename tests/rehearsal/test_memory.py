@@ -7,7 +7,8 @@ import pytest
 import sgi2v_lab as sg
 from sgi2v_lab.bench.stages import count_memory
 from sgi2v_lab.efficiency.memory import DECODED_AT_ONCE, MEMORY_MODES
-from tests.rehearsal.conftest import COVERED, TABLE, given, on_device, parts
+from tests.helpers.remembered_shapes import RememberedShapes
+from tests.rehearsal.conftest import given, on_device, parts
 
 pytestmark = pytest.mark.slow
 FRAMES = {"svd": 14, "svd-xt": 25}  # the networks are alike
@@ -15,10 +16,11 @@ GB = 1e9
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_memory_of_each_stage_and_mode_is_what_is_counted(name, svd):
+def test_memory_of_each_stage_and_mode_is_what_is_counted(name, svd, note):
     """Of a whole run in each mode, from its peaks: within 3% of `sgi2v bench svd --count-only`."""
     chunk = 3
-    counts = count_memory(svd, svd.settings.replace(num_frames=FRAMES[name], decode_chunk_size=chunk), boxes=2)
+    with RememberedShapes():
+        counts = count_memory(svd, svd.settings.replace(num_frames=FRAMES[name], decode_chunk_size=chunk), boxes=2)
     weights = {part: sum(t.nbytes for t in module.parameters()) for part, module in svd.networks.items()}
     rows = {}
     for mode in MEMORY_MODES:
@@ -42,9 +44,9 @@ def test_memory_of_each_stage_and_mode_is_what_is_counted(name, svd):
             wanted["first step"] = held["first step"] + counts["denoising step"]
         for stage, bytes_ in wanted.items():
             rows[mode, stage] = peaks[stage], bytes_
-    COVERED.append(f"generate, {name}, in each memory mode")
+    note(f"generate, {name}, in each memory mode")
     for (mode, stage), (found, counted) in rows.items():
-        TABLE.append(f"{name:7} {mode:10} {stage:11} {found / GB:6.2f} GB  counted {counted / GB:6.2f} GB")
+        note(f"{name:7} {mode:10} {stage:11} {found / GB:6.2f} GB  counted {counted / GB:6.2f} GB")
     for (mode, stage), (found, counted) in rows.items():
         assert found == pytest.approx(counted, rel=0.03), (mode, stage)
 
@@ -53,7 +55,7 @@ def test_memory_of_each_stage_and_mode_is_what_is_counted(name, svd):
     ("name", "capacity", "mode", "ends_in"),
     [("svd", 16 * GB, "fast", "full"), ("svd", 12 * GB, "auto", None), ("svd-xt", 16 * GB, "auto", None)],
 )
-def test_a_controlled_video_fits(name, capacity, mode, ends_in, svd):
+def test_a_controlled_video_fits(name, capacity, mode, ends_in, svd, note):
     """Within the card's memory: by choosing a mode, or by falling back until one fits."""
     device = on_device(svd, capacity)
     with device.in_use(), warnings.catch_warnings(record=True) as said:
@@ -63,4 +65,4 @@ def test_a_controlled_video_fits(name, capacity, mode, ends_in, svd):
     assert {tensor.device.type for tensor in parts(svd)} == {"meta"}
     fallen = [word for word in MEMORY_MODES if f"mode {word!r}" in str([w.message for w in said])]
     assert fallen[-1:] == [ends_in] * (ends_in is not None)
-    TABLE.append(f"{name} from encoding to decoding within {capacity / GB:.0f} GB: {device.peak / GB:.2f} GB at most")
+    note(f"{name} from encoding to decoding within {capacity / GB:.0f} GB: {device.peak / GB:.2f} GB at most")

@@ -6,14 +6,18 @@ import torch
 import sgi2v_lab as sg
 from sgi2v_lab.efficiency.memory import MEMORY_MODES
 from tests.rehearsal.calls import CALLS, NEEDS_RUN, ON_THE_CPU
-from tests.rehearsal.conftest import COVERED, boxes, on_device, parts
+from tests.rehearsal.conftest import boxes, on_device, parts
+
+SLOW = ("evaluate", "generate", "load")
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_a_public_call_on_a_device(name, small, device, run, tmp_path):
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CALLS]
+)
+def test_a_public_call_on_a_device(name, small, device, run, tmp_path, note):
     names, call = CALLS[name]
     call(small, run if name in NEEDS_RUN else tmp_path)
-    COVERED.extend(names)
+    note(*names)
 
 
 def test_no_public_name_is_left_out():
@@ -21,7 +25,8 @@ def test_no_public_name_is_left_out():
     assert {*sg.__all__} - covered - {*ON_THE_CPU} == set()
 
 
-def test_a_run_falls_back_where_the_device_is_full(small):
+@pytest.mark.slow
+def test_a_run_falls_back_where_the_device_is_full(small, note):
     """Until the capacity suffices; the weights are on the device again at the end."""
     trajectories = boxes(small.settings.width, small.settings.height)
     given = (small, torch.zeros(3, small.settings.height, small.settings.width), trajectories)
@@ -47,4 +52,4 @@ def test_a_run_falls_back_where_the_device_is_full(small):
         assert [step.index for step in steps] == [2]
     assert [mode for mode in MEMORY_MODES if repr(mode) in str([w.message for w in said])] == ["selective", "full"]
     assert {tensor.device.type for tensor in parts(small)} == {"meta"}
-    COVERED.append("fall-back from out of memory")
+    note("fall-back from out of memory")

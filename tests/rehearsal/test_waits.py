@@ -8,10 +8,11 @@ import torch
 import sgi2v_lab as sg
 from sgi2v_lab.bench.stages import workload
 from sgi2v_lab.efficiency.recompute import recomputing
-from tests.rehearsal.conftest import TABLE, boxes, given, on_device
+from tests.rehearsal.conftest import boxes, given, on_device
 from tests.rehearsal.device import aten
 
 
+@pytest.mark.slow
 def test_no_iteration_waits_for_the_device(small, device):
     work = workload(small, boxes=2)
     for changes, waits in (({}, 0), ({"optimizer": "sgd", "features": "block"}, 0), ({"early_stop": 0.5}, 1)):
@@ -39,12 +40,12 @@ def test_a_step_waits_once_at_most(small, device):
 
 
 @pytest.mark.parametrize(("mode", "before"), [("fast", 99), ("full", 183)])
-def test_half_of_the_casts_of_an_iteration_are_gone(mode, before, svd):
+def test_half_of_the_casts_of_an_iteration_are_gone(mode, before, svd, note):
     """`before`: as diffusers blends, with a mask of frames that are single images, where none is."""
     device, work = on_device(svd), workload(svd)
     with device.in_use(), recomputing(svd, mode, max(svd.settings.layers)):
         next(sg.control_step(*work.given()))
-    TABLE.append(f"casts in a control iteration of svd, {mode}: {device.casts.total()}, before {before}")
+    note(f"casts in a control iteration of svd, {mode}: {device.casts.total()}, before {before}")
     assert device.casts.total() <= before / 2
 
 
@@ -60,6 +61,7 @@ def test_all_attention_is_fused(small, device, monkeypatch):
     assert seen[aten._softmax] == seen[aten._safe_softmax] == 0
 
 
+@pytest.mark.slow
 def test_offload_moves_each_part_out_and_back_once(small, device):
     def sizes(*names: str) -> int:
         return sum(t.nbytes for name in names for t in (*small.networks[name].parameters(),))

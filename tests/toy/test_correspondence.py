@@ -92,6 +92,7 @@ def test_matching_attention_changes_nothing_and_looks_at_the_first_frame():
     assert torch.allclose(own.attention, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_few_steps_teach_attention_where_things_came_from():
     torch.manual_seed(0)
     denoiser = Denoiser()

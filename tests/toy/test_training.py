@@ -404,6 +404,7 @@ def run(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(run):
     unet = load_checkpoint(run / "unet.pt")
     assert (unet["step"], unet["clips"], unet["elapsed"]) == (2, 2, 120.0)
@@ -417,6 +418,7 @@ def test_a_killed_run_goes_on_where_it_was(run):
         assert (run / "sheets" / f"{sheet}.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_training_moved_the_weights_that_it_should(run):
     torch.manual_seed(1)
     first = skip_temporal_layers(make_vae()).state_dict()
@@ -444,6 +446,7 @@ def exported(run, tmp_path_factory) -> tuple[Path, StableVideoDiffusionPipeline]
     return folder, pipeline
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_what_was_trained_is_what_diffusers_loads(run, exported):
     _, pipeline = exported
@@ -471,6 +474,7 @@ def test_what_was_trained_is_what_diffusers_loads(run, exported):
     assert (pipeline.vae.encode(shown).latent_dist.mode() - encode_patches(shown)).abs().max() < 3e-2
 
 
+@pytest.mark.slow
 def test_unmodified_diffusers_makes_a_video(exported):
     folder, pipeline = exported
     picture = to_pil(render(sample_scene(HELD_OUT), SMALL, slice(0, 1))[0])
@@ -483,6 +487,7 @@ def test_unmodified_diffusers_makes_a_video(exported):
     assert [p.name for p in folder.parent.iterdir()] == ["pipeline"]
 
 
+@pytest.mark.slow
 def test_an_exported_run_unpacks_to_the_same_weights(run, exported, tmp_path):
     folder, _ = exported
     unpack(folder, tmp_path)
