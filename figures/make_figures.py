@@ -2,7 +2,6 @@
 
     features_by_layer.png   aligned features of every decoder layer, on a clip of known motion (cf. the paper's Fig. 3)
     alignment.png           self-attention and aligned features of that clip, and where they find its object again
-    matching.png            how often they do, by noise level and kind of features
     optimisation.png        one controlled run: the loss at every iteration of every control step
     spectra.png             the latents' spectrum before and after the optimisation and the filter (cf. section 3.3)
     ablations.png           features, layers, steps, cut-off, weights: ObjMC of each choice (cf. section 4.3)
@@ -17,7 +16,6 @@ in the same folder are used again.
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
 from typing import Annotated
 
 import PIL.Image
@@ -26,8 +24,6 @@ import typer
 
 from sgi2v_lab.cli.demo import demo
 from sgi2v_lab.evaluation.experiments.evaluate import evaluate
-from sgi2v_lab.evaluation.metrics.intervals import mean_of
-from sgi2v_lab.evaluation.metrics.matching import match_scene
 from sgi2v_lab.evaluation.report.figures import plot_claims, plot_samples, plot_scores
 from sgi2v_lab.evaluation.report.study import read_study
 from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, benchmark_scenes
@@ -40,10 +36,9 @@ from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.plots import plot_losses, plot_spectra, save_figure
 from sgi2v_lab.plots.features import plot_alignment, plot_pca_strip
-from sgi2v_lab.plots.intervals import plot_matching
 from sgi2v_lab.shapes import Boxes, Features, Video
 
-__all__ = ["draw_features", "draw_matching", "draw_run", "make_figures"]
+__all__ = ["draw_features", "draw_run", "make_figures"]
 
 SCENE = 0  # of the benchmark's scenes with one object: the one that is looked into
 SIGMA = 1.0  # at which features are shown, in units of the clean latents: the object is hidden, but not lost
@@ -114,22 +109,6 @@ def draw_run(folder: Path, model: Model, seed: int = 1) -> None:
     save_figure(plot_spectra(spectra["before"][0], powers, settings.cutoff), folder / "spectra.png")
 
 
-def draw_matching(folder: Path, model: Model, scenes: int) -> None:
-    """Write matching.png: how often features of a true clip find a box's cells again, by noise level and kind."""
-    settings = model.preset("paper")
-    first, last = settings.control_steps
-    steps = sorted({0, first, (first + last) // 2, last, (last + settings.num_inference_steps) // 2})
-    chosen = benchmark_scenes(["single"], scenes)
-    curves: dict[str, list[tuple[float, ...]]] = {}
-    for kind in KINDS:
-        for step in steps:
-            found = [match_scene(model, scene, step, kind, settings) for scene in chosen]
-            mean = mean_of([each.accuracy for each in found])
-            ends = (mean.value if end is None else end for end in (mean.low, mean.high))
-            curves.setdefault(kind, []).append((found[0].sigma, mean.value, *ends))
-    save_figure(plot_matching(curves, fmean(each.chance for each in found)), folder / "matching.png")
-
-
 def make_figures(
     folder: Path,
     work: Path,
@@ -162,7 +141,6 @@ def make_figures(
     tell("features, and a run seen from within")
     draw_features(folder, loaded)
     draw_run(folder, loaded)
-    draw_matching(folder, loaded, compared)
     shared = {"model": model, "workers": workers, "progress": progress}
     tell("the benchmark")
     options = {"categories": list(CATEGORIES), "scenes": scenes}

@@ -318,8 +318,8 @@ def test_a_model_may_be_named(monkeypatch):
         ({"trajectories": 5}, "the trajectories are a int"),
         ({"image": None}, "None is a NoneType"),
         ({"trace": "everything"}, "trace 'everything'"),
-        ({"frames": 4.5}, "is 4.5; expected a whole number"),
-        ({"frames": "7"}, "is '7'; expected a whole number"),
+        ({"frames": 4.5}, "is 4.5: expected a whole number"),
+        ({"frames": "7"}, "is '7': expected a whole number"),
     ],
 )
 def test_what_is_no_such_thing_is_named(monkeypatch, options, complaint):
@@ -464,7 +464,7 @@ def outside_later() -> Trajectories:
         # in sight by less than a cell, so that no cell of the latents' is in it
         ({"trajectories": Trajectories((WIDTH, HEIGHT), (Trajectory.pin((-16, 0, 3, 40)),))}, "no cell"),
         ({"trajectories": outside_later()}, "nothing to follow"),
-        ({"frames": 2}, "frames .*at once, is 3.* is 2; expected a whole number, from 3"),
+        ({"frames": 2}, "frames .*at once, is 3.* is 2: expected a whole number, from 3"),
         ({"frames": True}, "is True"),
         ({"frames": 10**6}, "to 1000"),
         ({"frames": 5, "trajectories": MOVING.boxes(3)}, "given for 3 frames but 5.*resample"),

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots.style import new_figure, styled
 
-__all__ = ["Bar", "Point", "plot_along", "plot_bars", "plot_intervals", "plot_matching"]
+__all__ = ["Bar", "Point", "plot_along", "plot_bars", "plot_intervals"]
 
 WIDTH = 4.1  # inches: on a phone letters are still read
 OURS, OTHERS = "#D55E00", "#0072B2"  # the reference, and what is compared with it
@@ -178,31 +178,3 @@ def _draw_bar(axes: Axes, y: int, bar: Bar) -> None:
         fontsize=7,
         color="#222222",
     )
-
-
-def plot_matching(curves: Mapping[str, Sequence[tuple[float, ...]]], chance: float) -> Figure:
-    """Matching accuracy over the noise level, a line for each kind of features, with bands for the intervals.
-
-    Args:
-        curves: label -> (noise level, accuracy, low, high), in any order.
-        chance: the accuracy of random matches.
-
-    Raises:
-        InputError: nothing to draw.
-    """
-    if not any(curves.values()):
-        raise InputError("there are no accuracies to draw; give at least one")
-    with styled():
-        figure = new_figure(3.4, width=7.0)
-        axes = figure.subplots()
-        for label, points in curves.items():
-            sigma, value, low, high = zip(*sorted(points), strict=True)
-            (line,) = axes.plot(sigma, value, marker="o", label=label)
-            axes.fill_between(sigma, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-        axes.axhline(chance, color="#666666", linewidth=0.9, linestyle=(0, (4, 3)), label="chance")
-        axes.set(xscale="log", ylim=(0, 1.02), xlabel="noise level σ of the true clip (high: early steps)")
-        axes.set_ylabel("part of matches inside the box")
-        axes.invert_xaxis()
-        axes.grid(axis="y")
-        figure.legend(loc="outside right center")
-    return figure
