@@ -138,7 +138,7 @@ def generate_steps(
     """
     words = {trace} if isinstance(trace, str) or not isinstance(trace, Iterable) else {*trace}
     if unknown := words - {*TRACEABLE}:
-        raise InputError(f"cannot trace {next(iter(unknown))!r}; expected some of {', '.join(TRACEABLE)}")
+        raise InputError(f"cannot trace {next(iter(unknown))!r}: expected some of {', '.join(TRACEABLE)}")
     model = as_model(model)
     whole, tasks = _prepare(model, image, trajectories, _as_settings(settings, model), seed, fit, frames)
     method_of(method, tasks[0], options)

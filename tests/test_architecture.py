@@ -440,6 +440,7 @@ def test_the_core_is_small():
     assert len(required(ROOT)["core"]) <= 18
 
 
+@pytest.mark.slow
 def test_the_core_works_without_extras():
     """Every public name and every command's help, where the extras' modules cannot be imported."""
     offered = packages_distributions()

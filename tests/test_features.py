@@ -294,6 +294,7 @@ def test_the_gradient_of_the_aligned_feature_is_that_of_the_formula():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["aligned", "temporal", "block"])
 def test_what_is_kept_changes_memory_not_gradients(kind):
     model = tiny_model()

@@ -276,7 +276,7 @@ COMMANDS = {
         None,
         ["generate", "picture.png", "--no-control", "--frames", "2"],
         2,
-        f"at once, is {FRAMES}) is 2; expected",
+        f"at once, is {FRAMES}) is 2: expected",
     ),
     "a longer video than its boxes": (
         lambda: write("b.npy", np.array([[BOX] * FRAMES])),

@@ -78,6 +78,7 @@ def frozen(pipeline):
     return pipeline
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -103,6 +104,7 @@ def test_it_is_diffusers_pipeline_but_for_rounding_where_that_could_be_trained(p
     assert torch.allclose(plain.latents, latents, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_in_half_precision_too():
     settings = SETTINGS.replace(num_inference_steps=2, control_steps=(0, 0))
     model = StableVideoDiffusion.from_pipeline(tiny_pipeline().to(torch.bfloat16), "half", settings)
@@ -118,6 +120,7 @@ def test_in_half_precision_too():
     assert guided.losses[0] == pytest.approx(whole.losses[0], rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_precision_is_a_setting():
     """A model loaded in full precision makes what the same one loaded in half makes, and stays as it is."""
     settings = SETTINGS.replace(num_inference_steps=2, control_steps=(0, 0))
@@ -171,12 +174,14 @@ def test_what_a_run_holds(plain, controlled):
     assert {step: len(losses) for step, losses in controlled.losses.items()} == {1: 2, 2: 2}
 
 
+@pytest.mark.slow
 def test_the_losses_fall_within_each_guided_step():
     guided = run(MOVING, SETTINGS.replace(iterations=4, learning_rate=0.02, scale_lr_by_sigma=True))
     for losses in guided.losses.values():
         assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_a_seed_is_a_video_to_the_bit(plain, controlled):
     torch.manual_seed(3)
     expected = torch.rand(2)
@@ -226,6 +231,7 @@ def test_nothing_is_traced_unless_asked_for():
     assert set(guided.losses) == {0}
 
 
+@pytest.mark.slow
 def test_each_trace_keeps_what_it_says():
     everything = run(MOVING, QUICK, trace=("latents", "denoised", "optimization")).trace
     for kind in ("latents", "denoised", "optimization"):
@@ -288,6 +294,7 @@ def test_a_picture_may_be_a_file_or_a_tensor_of_another_size(tmp_path):
     assert torch.equal(videos[0], videos[2])
 
 
+@pytest.mark.slow
 def test_whatever_holds_a_picture_and_boxes_is_taken(tmp_path):
     image, one = as_pil(picture()), Trajectories(MOVING.image_size, MOVING.trajectories[:1])
     expected, boxes = run(one, QUICK, image).video, one.boxes(FRAMES)
@@ -329,6 +336,7 @@ def test_what_is_no_such_thing_is_named(monkeypatch, options, complaint):
         generate(**given, progress=False)
 
 
+@pytest.mark.slow
 def test_a_stretch_is_told():
     with pytest.warns(UserWarning, match="40 x 80 px is stretched to 128 x 64, which distorts its shape by 300%.*crop"):
         run(None, QUICK, as_pil(picture(0, 40, 80)))
@@ -349,6 +357,7 @@ def longer():
     return run(MOVING, frames=6, trace=("latents",))
 
 
+@pytest.mark.slow
 def test_a_video_of_the_models_own_length_is_the_plain_one_to_the_bit(plain, controlled):
     for trajectories, expected in ((None, plain), (MOVING, controlled)):
         again = run(trajectories, frames=np.int64(FRAMES))
@@ -357,6 +366,7 @@ def test_a_video_of_the_models_own_length_is_the_plain_one_to_the_bit(plain, con
         assert (again.losses, again.segments) == (expected.losses, ())
 
 
+@pytest.mark.slow
 def test_a_longer_video_goes_on_from_its_last_frame(longer):
     assert longer.video.shape == (6, 3, HEIGHT, WIDTH)
     assert longer.latents.shape == (6, 4, HEIGHT // 8, WIDTH // 8)

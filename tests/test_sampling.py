@@ -242,6 +242,7 @@ def test_a_run_goes_on_after_any_of_its_steps(index):
         assert again.losses == step.losses
 
 
+@pytest.mark.slow
 def test_control_steps_end_when_the_loss_is_low_enough():
     changes = {"num_inference_steps": 6, "control_steps": (1, 4), "iterations": 4}
     first = run(CELLS, **changes)[1].losses[0]

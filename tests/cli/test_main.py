@@ -159,6 +159,7 @@ def test_every_help_text_can_be_read_without_its_options_name():
     assert all(method in told["method"] for method in METHODS)
 
 
+@pytest.mark.slow
 def test_generate_compares(desk, checkpoint):
     write_array("boxes.npy", 5)
     call = ("generate", "picture.png", "--boxes", "boxes.npy", "--model", checkpoint, "--fit", "pad", "--compare")
@@ -190,6 +191,7 @@ def test_generate_from_words_without_control(desk, checkpoint):
     assert json.loads((desk / "out/prompt/run.json").read_text())["controlled"] is False
 
 
+@pytest.mark.slow
 def test_a_video_may_have_the_pictures_own_shape(desk, checkpoint):
     PIL.Image.open("picture.png").rotate(90, expand=True).save("portrait.png")
     for size, expected in (("auto", (64, 128)), ("128x128", (128, 128))):
@@ -210,6 +212,7 @@ CENTRES = (BOXES[..., :2] + BOXES[..., 2:]) / 2
 SPLINES = json.dumps([{"x": x, "y": y} for x, y in CENTRES[0].tolist()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "write", "options"),
     [

@@ -91,6 +91,7 @@ def test_the_best_is_marked_only_where_all_were_measured_in_equally_many_samples
     assert best({"none": [8] * 4, "sgi2v": [8] * 4}) == [[], []], "nobody is the best of equals"
 
 
+@pytest.mark.slow
 def test_a_distance_of_sets_is_to_the_true_videos(tmp_path):
     scenes = benchmark_scenes(["single"], 32)
     clips = [scene.clip(SIZE, FRAMES) for scene in scenes]
@@ -328,6 +329,7 @@ def test_the_page_is_whole_and_needs_nothing_beside_it(tmp_path):
     assert again.read_text() == text, "the same results, the same page"
 
 
+@pytest.mark.slow
 def test_questions_make_a_page_of_answers(tmp_path):
     arms = [studies.method("none"), variant("base", "base"), variant("cutoff 1", "cutoff", cutoff=1.0)]
     figures = {arm.label: [{"objmc": x + 9 * k, "fidelity": 20.0} for x in OURS] for k, arm in enumerate(arms)}

@@ -155,6 +155,7 @@ def test_what_a_killed_process_left_behind_is_removed_and_others_files_are_not(t
         assert f".{key}.0123abcd.json" in names(tmp_path), "somebody may be writing it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, workers):
     """On a real small disk, in a mount namespace of its own."""
@@ -247,6 +248,7 @@ def test_a_failing_task_is_recorded_and_tried_again(tmp_path):
     assert finish([Quick(2)], tmp_path)[0].result["square"] == 1004
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_survived_and_what_kills_it_each_time_is_given_up(tmp_path):
     once = str(tmp_path / "once")
     tasks = [Quick(0, seconds=0.2), Deadly(1, once), Deadly(2), *(Quick(n) for n in range(3, 12))]

@@ -74,6 +74,7 @@ def test_fifty_scenes_with_one_object():
     assert np.mean(scores) > 0.85
 
 
+@pytest.mark.slow
 def test_masks():
     scores = []
     for seed, scene in scenes_with_one_object(12):

@@ -89,6 +89,7 @@ def every_figure(video, boxes):
     }
 
 
+@pytest.mark.slow
 def test_figures_are_whole_and_leave_no_trace(video, boxes):
     before = dict(matplotlib.rcParams)
     figures = every_figure(video, boxes)

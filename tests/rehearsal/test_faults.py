@@ -42,6 +42,7 @@ def test_a_wait_in_an_iteration(small, device, monkeypatch):
         test_waits.test_no_iteration_waits_for_the_device(small, device)
 
 
+@pytest.mark.slow
 def test_a_part_not_brought_back(small, device, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Memory, "restore", lambda _: None)

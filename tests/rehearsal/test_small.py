@@ -11,6 +11,7 @@ from tests.rehearsal.conftest import boxes, on_device, parts
 SLOW = ("evaluate", "generate", "load")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CALLS]
 )

@@ -571,6 +571,7 @@ def test_the_smoke_test_judges(after, code, said, tmp_path, monkeypatch):
     assert [line["fell"] for line in record] == [code == 0, True]
 
 
+@pytest.mark.slow
 def test_the_smoke_test_really_trains(tmp_path, monkeypatch):
     """On small pictures: the losses it reports are measured, and steps change them."""
     monkeypatch.setattr(data, "SIZE", SMALL)

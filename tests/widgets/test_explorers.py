@@ -216,6 +216,7 @@ def test_the_loss_refuses_other_steps_than_control_steps():
 # --- frequencies -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_cutoff_moves_mask_spectra_latents_and_picture():
     run = traced("latents")
     explorer = FrequencyExplorer(run, model=tiny_model())

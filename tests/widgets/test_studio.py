@@ -215,6 +215,7 @@ def test_a_seed_is_a_number_from_zero(studio):
 # --- generating ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_generate_gives_what_the_pipeline_gives(studio):
     states = []
     studio.observe(lambda change: states.append(change["new"]["state"]), "_job")
@@ -234,6 +235,7 @@ def test_generate_gives_what_the_pipeline_gives(studio):
     assert len(studio._runs) == 2
 
 
+@pytest.mark.slow
 def test_the_kernel_stays_free_and_one_run_is_enough(studio, monkeypatch):
     go, waiting = hold(studio, monkeypatch)
     asks(studio, kind="generate")
@@ -261,6 +263,7 @@ def test_cancel_keeps_nothing(studio, monkeypatch, tmp_path):
     assert studio._job["state"] == "cancelled", "there was nothing to stop"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:out of memory")  # said before each of the leaner modes is tried
 def test_what_fails_is_said_in_place(studio, monkeypatch):
     studio.trajectories = Trajectories(SIZE, (Trajectory.move((-30, 8, -10, 40), by=(48, 8)),))

@@ -430,6 +430,7 @@ def test_speed_is_judged_by_the_bucket():
 # --- threads ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_the_browser_sends_and_what_a_cell_sets_come_in_turn(editor):
     """JupyterLab hears the browser in a thread of its own: whoever comes last, all of the editor is of one mind."""
     sent = [json.loads(to_json(each)) for each in (BOTH, Trajectories(SIZE, (BALL,)))]

@@ -69,7 +69,7 @@ def _known(changes: dict[str, Any]) -> dict[str, Any]:
 def _one_of(names: Collection[str], what: str) -> AfterValidator:
     def check(name: str) -> str:
         if name not in names:
-            raise ValueError(f"unknown {what} {name!r}; expected one of {', '.join(names)}")
+            raise ValueError(f"unknown {what} {name!r}: expected one of {', '.join(names)}")
         return name
 
     return AfterValidator(check)
@@ -195,7 +195,7 @@ def read_grid(path: str | Path) -> Grid:
         known = ", ".join(grids())
         raise InputError(f"there is no grid {str(path)!r}; give a file, or one that is here: {known}") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no grid ({error}); expected TOML, or JSON with the suffix .json") from error
+        raise InputError(f"{path} is no grid ({error}): expected TOML, or JSON with the suffix .json") from error
     try:
         grid = Grid.model_validate({"title": path.name, **document, "name": path.name})
     except (ValidationError, TypeError) as error:

@@ -45,7 +45,7 @@ def check_clips(*sets: Clips) -> None:
     for i, clip in enumerate(clips, start=1):
         low, high = clip.aminmax()
         if not (low >= -0.01 and high <= 1.01):  # NaN fails this, too
-            raise InputError(f"clip {i} has values {low:.3g}..{high:.3g}; expected 0..1: scale or clamp it")
+            raise InputError(f"clip {i} has values {low:.3g}..{high:.3g}: expected 0..1; scale or clamp it")
 
 
 def frechet_distance(real: Clips, generated: Clips) -> float:
@@ -74,7 +74,7 @@ def frechet_distance(real: Clips, generated: Clips) -> float:
     check_clips(real, generated)
     for name, clips in {"real": real, "generated": generated}.items():
         if len(clips) < FEATURES:
-            raise InputError(f"{name} holds {len(clips)} clips; expected at least as many as features, {FEATURES}")
+            raise InputError(f"{name} holds {len(clips)} clips: expected at least as many as features, {FEATURES}")
     return squared_frechet(toy_features(real).double(), toy_features(generated).double()).item()
 
 

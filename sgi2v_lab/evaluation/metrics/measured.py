@@ -59,7 +59,7 @@ class MeasuredVideo:
             if boxes and value.shape[1] != frames:
                 raise InputError(f"{name}: {value.shape[1]} frames but the video has {frames}; give one box per frame")
             if value.shape != (wanted := shapes.get(name, value.shape)):
-                raise InputError(f"{name} has shape {tuple(value.shape)}; expected {tuple(wanted)}: resize or cut it")
+                raise InputError(f"{name} has shape {tuple(value.shape)}: expected {tuple(wanted)}; resize or cut it")
             object.__setattr__(self, name, None if boxes and not len(value) else value.detach().float().cpu())
 
     @property
@@ -110,7 +110,7 @@ def check_later(video: Video) -> None:
     if len(video) < 2:
         raise InputError("the video has one frame, in which nothing moves; give at least two")
     if not torch.isfinite(video).all():
-        raise InputError("the video has values that are not finite; expected 0..1")
+        raise InputError("the video has values that are not finite: expected 0..1")
 
 
 def centres(boxes: Boxes) -> Points:

@@ -120,7 +120,7 @@ def measure(video: Video, names: Iterable[str] | None = None, **known: object) -
         raise InputError(f"unknown metric {unknown[0]!r}; choose some of {', '.join(METRICS)}")
     offered = [field.name for field in fields(MeasuredVideo) if field.name != "video"]
     if unknown := [name for name in known if name not in offered]:
-        raise InputError(f"unknown argument {unknown[0]!r}; expected some of {', '.join(offered)}")
+        raise InputError(f"unknown argument {unknown[0]!r}: expected some of {', '.join(offered)}")
     return measure_all(MeasuredVideo(video, **known), wanted)
 
 

@@ -89,7 +89,7 @@ def set_encoder(vae: AutoencoderKLTemporalDecoder) -> None:
     down = encoder.down_blocks
     widths = [block.resnets[-1].conv2.out_channels for block in down]
     if len(down) != 4 or widths[0] < 12 or widths[1] < 48 or widths[2] < 4 * CHANNELS or widths[3] != 4 * 32:
-        raise ValueError(f"the encoder's channels are {widths}; expected four levels of >= 12, >= 48, >= 32 and 128")
+        raise ValueError(f"the encoder's channels are {widths}: expected four levels of >= 12, >= 48, >= 32 and 128")
     for module in encoder.modules():
         if hasattr(module, "conv2") and hasattr(module, "conv1"):
             module.conv2.weight.zero_()

@@ -93,7 +93,7 @@ def harm(
     kind, or a strength outside 0..1.
     """
     if kind not in HARMS or not 0 <= strength <= 1:
-        raise InputError(f"harm {kind!r} of strength {strength}; expected {', '.join(HARMS)} and a strength in 0..1")
+        raise InputError(f"harm {kind!r} of strength {strength}: expected {', '.join(HARMS)} and a strength in 0..1")
     match kind:
         case _ if strength == 0:
             return video
@@ -238,7 +238,7 @@ def train(out: Path = Path("runs/clip_network.safetensors"), steps: int = 700, s
     from sgi2v_lab.toy.training.data import HELD_OUT
 
     if steps < 1:
-        raise InputError(f"steps={steps}; expected at least 1")
+        raise InputError(f"steps={steps}: expected at least 1")
     torch.manual_seed(seed)
     network = ClipNetwork()
     average = deepcopy(network).eval()

@@ -118,4 +118,4 @@ def cutout_colours(name: str, side: int) -> Float[Tensor, "1 3 side side"]:
 
 def _known(name: str) -> None:
     if name not in _OUTLINES:
-        raise ValueError(f"unknown cut-out {name!r}; expected one of {', '.join(CUTOUTS)}")
+        raise ValueError(f"unknown cut-out {name!r}: expected one of {', '.join(CUTOUTS)}")

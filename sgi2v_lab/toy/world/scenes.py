@@ -212,7 +212,7 @@ def _distance(shape: str, p: torch.Tensor) -> torch.Tensor:
             return torch.minimum(bar(x, y), bar(y, x))
         case "pill":
             return torch.stack([(x.abs() - 0.5).clamp(min=0), y], dim=-1).norm(dim=-1) - 0.48
-    raise ValueError(f"unknown shape {shape!r}; expected one of {', '.join(SHAPES)} or cutout")
+    raise ValueError(f"unknown shape {shape!r}: expected one of {', '.join(SHAPES)} or cutout")
 
 
 def _paint(sprite: Sprite, p: torch.Tensor, size: int) -> torch.Tensor:
@@ -233,7 +233,7 @@ def _paint(sprite: Sprite, p: torch.Tensor, size: int) -> torch.Tensor:
         case "checked":
             wave = torch.sin(k * p[..., 0]) * torch.sin(k * p[..., 1]) * 3
         case _:
-            raise ValueError(f"unknown texture {sprite.texture!r}; expected one of {', '.join(TEXTURES)}")
+            raise ValueError(f"unknown texture {sprite.texture!r}: expected one of {', '.join(TEXTURES)}")
     mix = torch.sigmoid(4 * wave)[:, None]
     colour, accent = (torch.tensor(c).view(1, 3, 1, 1) for c in (sprite.colour, sprite.accent))
     return colour + mix * (accent - colour)
@@ -260,7 +260,7 @@ def _canvas(scene: Scene, size: int) -> torch.Tensor:
             noise = strength * torch.randn(1, 3, cells + 1, cells + 1, generator=generator)
             weights += F.interpolate(noise, size=(side, side), mode="bicubic", align_corners=True)
         return torch.einsum("bkhw,kc->bchw", (1.5 * weights).softmax(dim=1), colours)
-    raise ValueError(f"unknown background {scene.background!r}; expected one of {', '.join(BACKGROUNDS)}")
+    raise ValueError(f"unknown background {scene.background!r}: expected one of {', '.join(BACKGROUNDS)}")
 
 
 def _photo_crop(seed: int, side: int, least: float = 0.2) -> torch.Tensor:

@@ -70,6 +70,7 @@ def call(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
+@pytest.mark.slow
 def test_one_command_compares_reports_and_goes_on(tmp_path, checkpoint):
     out = tmp_path / "out"
     words = ["evaluate", "--out", out, "--model", checkpoint, "--scenes", 1, "--workers", 1, "--device", "cpu"]
@@ -109,6 +110,7 @@ def test_the_benchmark_is_a_short_name(tmp_path, checkpoint):
     assert plan.command.startswith("sgi2v evaluate --data benchmark") and plan.command.endswith("--iterations 2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_every_data_set_is_evaluated_by_the_same_command(tmp_path, quick, name):
     folder, out = DATA_SETS[name](tmp_path / name), tmp_path / "out"
@@ -140,6 +142,7 @@ def test_workers_give_what_one_process_gives(tmp_path, checkpoint):
 # --- plans -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_grid_has_arms_without_control_of_their_own_where_settings_ask_for_it(tmp_path, quick):
     (tmp_path / "grid.toml").write_text(
         'title = "Steps"\nmethods = ["none"]\n[vary]\ncutoff = [0, 1]\nfps = [3]\n'
@@ -160,6 +163,7 @@ def test_a_grid_has_arms_without_control_of_their_own_where_settings_ask_for_it(
         run(tmp_path, grid=tmp_path / "grid.toml", changes={"cutoff": 1})
 
 
+@pytest.mark.slow
 def test_questions_ask_for_arms_and_scenes_of_their_own(tmp_path, quick):
     (tmp_path / "grid.toml").write_text(
         '[[question]]\nask = "One?"\ncategories = ["single"]\nvary = { cutoff = [0] }\n'
@@ -179,6 +183,7 @@ def test_questions_ask_for_arms_and_scenes_of_their_own(tmp_path, quick):
         run(tmp_path / "out", grid=tmp_path / "grid.toml")
 
 
+@pytest.mark.slow
 def test_settings_are_searched_on_training_scenes(tmp_path, checkpoint):
     (tmp_path / "grid.toml").write_text("[product]\ncutoff = [0.25]\niterations = [1, 2]\n")
     words = ["--grid", tmp_path / "grid.toml", "--category", "training", "--scenes", 2, "--model", checkpoint]
@@ -190,6 +195,7 @@ def test_settings_are_searched_on_training_scenes(tmp_path, checkpoint):
     assert all(int(task.sample.removeprefix("training-")) < HELD_OUT for task in plan.tasks)
 
 
+@pytest.mark.slow
 def test_precisions_are_compared_with_weights_of_their_own(tmp_path, checkpoint):
     plan = run(tmp_path, model=str(checkpoint), grid="precision", device="cpu")
     assert set(plan.weights) == {"default", "fp32", "bf16"} and len(set(plan.weights.values())) == 2

@@ -116,8 +116,8 @@ def test_the_papers_grid_is_at_hand_and_suits_every_model():
         ("[vary]\nfeatures = ['alined']", "features is 'alined', but must be one of aligned, "),
         ("[base]\niterations = 'many'", "'base': iterations is 'many', but must be a whole number"),
         ("[varry]\ncutoff = [0]", "varry: Extra inputs are not permitted"),
-        ("preset = 'quick'", "preset: unknown preset 'quick'; expected one of own, fast, paper, best"),
-        ("methods = ['magic']", "methods.0: unknown method 'magic'; expected one of none, "),
+        ("preset = 'quick'", "preset: unknown preset 'quick': expected one of own, fast, paper, best"),
+        ("methods = ['magic']", "methods.0: unknown method 'magic': expected one of none, "),
         ("title = 3", "title: Input should be a valid string; it is 3"),
         ("[setting]\ncutoff = 0", "setting: Input should be a valid list"),
         ("setting = [3]", "setting.0: Input should be a valid dictionary; it is 3"),
@@ -125,7 +125,7 @@ def test_the_papers_grid_is_at_hand_and_suits_every_model():
         ("[[setting]]\nlabel = 'a'\n[[setting]]\nlabel = 'a'\ncutoff = 0", "two settings are called 'a'"),
         ("[base]\ngaussian_sigma = 'none'\n[vary]\ngaussian_sigma = ['2x']", "the base has none to multiply"),
         ("[[claim]]\ntext = 'so'\nbetter = {}", "claim.0.worse: Field required"),
-        ("cutoff = [", "is no grid .*; expected TOML"),
+        ("cutoff = [", "is no grid .*: expected TOML"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path, text, complaint):

@@ -151,7 +151,7 @@ def test_falls_with_the_number_of_true_clips(true_features):
 
 
 def test_too_few_clips_are_refused(clips):
-    with pytest.raises(InputError, match="real holds 31 clips; expected at least as many as features, 32"):
+    with pytest.raises(InputError, match="real holds 31 clips: expected at least as many as features, 32"):
         frechet_distance(clips[:31], clips)
     with pytest.raises(InputError, match="generated holds 2 clips"):
         frechet_distance(clips, clips[:2])

@@ -185,9 +185,9 @@ def test_bad_input_is_named(scene):
     video = scene["video"]
     with pytest.raises(InputError, match="unknown metric 'lpips'; choose some of objmc"):
         measure(video, names=["lpips"])
-    with pytest.raises(InputError, match="unknown argument 'mask'; expected some of image, boxes"):
+    with pytest.raises(InputError, match="unknown argument 'mask': expected some of image, boxes"):
         measure(video, mask=video[0])
     with pytest.raises(InputError, match="8 frames but the video has 9"):
         measure(video, boxes=scene["boxes"][:, :8])
-    with pytest.raises(InputError, match=r"image has shape \(3, 32, 32\); expected \(3, 64, 64\)"):
+    with pytest.raises(InputError, match=r"image has shape \(3, 32, 32\): expected \(3, 64, 64\)"):
         measure(video, image=scene["image"][:, ::2, ::2])

@@ -120,7 +120,7 @@ def test_what_has_no_motion_or_no_points_is_refused():
         epe(
             MeasuredVideo(BLACK, boxes=ASKED[:, :, :2].repeat(1, 1, 2), reference=BLACK, tracker=KnownTracks(BOX, WENT))
         )
-    with pytest.raises(InputError, match=r"reference has shape \(3, 3, 64, 64\); expected \(4, 3, 64, 64\)"):
+    with pytest.raises(InputError, match=r"reference has shape \(3, 3, 64, 64\): expected \(4, 3, 64, 64\)"):
         MeasuredVideo(BLACK, reference=BLACK[:3])
 
 
