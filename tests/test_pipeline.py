@@ -78,7 +78,6 @@ def frozen(pipeline):
     return pipeline
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
