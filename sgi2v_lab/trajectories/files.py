@@ -118,7 +118,7 @@ def load_trajectories(
     path = as_path(path, "a file of trajectories")
     if image_size is not None:
         image_size = check_size(image_size, "image_size")
-    if path.is_dir() and (path / "traj.npy").is_file():
+    if os.path.isfile(path / "traj.npy"):
         path = path / "traj.npy"
     content = _read(path)
     suffix = path.suffix.lower()
@@ -157,6 +157,10 @@ def save_trajectories(
             box that changes its size), or the file cannot be written.
     """
     path = as_path(path)
+    if not isinstance(trajectories, Trajectories):
+        raise InputError(
+            f"these are a {type(trajectories).__name__}: expected Trajectories, as they know the picture's size"
+        )
     kinds = FORMATS.get(path.suffix.lower())
     if kinds is None:
         raise InputError(f"{path} has the suffix {path.suffix!r}: expected {', '.join(FORMATS)}")
@@ -167,7 +171,7 @@ def save_trajectories(
         write_text(path, to_json(trajectories))
         return
     if num_frames is None:
-        raise InputError(f"{path} holds a place per frame: expected num_frames=, or save as .json")
+        raise InputError(f"{path} holds a place per frame: expected num_frames=, or kind 'sgi2v' in a .json")
     num_frames = whole_number(num_frames, "num_frames", 1)
     if kind == "kjnodes":
         write_text(path, to_kjnodes(trajectories, num_frames) + "\n")
@@ -230,9 +234,10 @@ def _loaded(content: bytes, image_size: tuple[int, int] | None, units: str, box_
         points = parse_points(text)
         if points is not None:
             return from_points(points, size(), box_size=box_size, units=units)
+        whole = from_json(text)
         if box_size is not None:
             raise InputError("it holds whole boxes: expected no box size beside them, so leave it out")
-        return in_units(from_json(text), units)
+        return in_units(whole, units)
     array, known = _array(content)
     return from_array(array, size(), box_size=known if box_size is None else box_size, units=units)
 
@@ -252,8 +257,10 @@ def _array(content: bytes) -> tuple[np.ndarray, BoxSize | None]:
         else:
             file.seek(0)
             found = np.load(file, allow_pickle=False)
-            if isinstance(found, np.lib.npyio.NpzFile):
-                found = {name: found[name] for name in found.files}
+        if isinstance(found, np.lib.npyio.NpzFile | dict):
+            found = {name: _plain(value) for name, value in found.items()}
+        else:
+            found = _plain(found)
     except UnpicklingError:
         raise InputError(PICKLED) from None
     except Exception as error:  # a damaged header may raise anything, MemoryError included
@@ -261,12 +268,19 @@ def _array(content: bytes) -> tuple[np.ndarray, BoxSize | None]:
             raise InputError(PICKLED) from None
         raise InputError("it is damaged or cut short, or no array: expected one that was saved whole") from None
     if not isinstance(found, dict):
-        return np.asarray(found), None
+        return found, None
     arrays = [found[key] for key in KEYS if key in found] or [found[key] for key in found if len(found) == 1]
     if len(arrays) != 1:
         raise InputError(f"it holds {', '.join(map(repr, found)) or 'nothing'}: expected one array, called {KEYS[0]!r}")
-    size = found.get("box_size")
-    return np.asarray(arrays[0]), np.asarray(size) if isinstance(size, Tensor) else size
+    return arrays[0], found.get("box_size")
+
+
+def _plain(value: object) -> np.ndarray:
+    """An array of what NumPy or PyTorch saved, also in half precision, with gradients, or sparse."""
+    if isinstance(value, Tensor):
+        value = value.detach().to_dense()
+        value = value.double() if value.is_floating_point() else value
+    return np.asarray(value)
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -28,12 +28,14 @@ key is a box that stays; a "path" takes two. The fields are those of `Trajectory
 fields are errors, so that a misspelt one is not lost in silence.
 """
 
+import json
 import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import once
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.trajectory import KeyBox, Trajectory
 
@@ -82,6 +84,7 @@ def from_json(text: str) -> Trajectories:
     """
     try:
         document = _Document.model_validate_json(text, strict=True)
+        json.loads(text, object_pairs_hook=once)
     except ValidationError as error:
         raise InputError(_sentence(error.errors()[0])) from None
     return Trajectories((document.image.width, document.image.height), document.trajectories)
