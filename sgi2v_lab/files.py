@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 from sgi2v_lab.errors import InputError
 
 __all__ = ["as_path", "in_order", "is_litter", "print_anywhere"]
-__all__ += ["once", "result_folder", "whole_file", "write_record", "write_text"]
+__all__ += ["result_folder", "whole_file", "write_record", "write_text"]
 
 RECORD = "run.json"
 PROGRAM = "sgi2v"
@@ -47,14 +46,6 @@ def as_path(path: object, what: str = "a file or folder") -> Path:
     except OSError as error:
         raise InputError(f"{text!r:.80} cannot be reached ({error.strerror}): expected the path of {what}") from None
     return found
-
-
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For `json.loads`, as its `object_pairs_hook`: an object in which no name stands twice, else InputError."""
-    names = [name for name, _ in pairs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError(f'"{twice[0]}" stands twice in one object: expected it once, so take one out')
-    return dict(pairs)
 
 
 def is_litter(path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.files import as_path, once
+from sgi2v_lab.files import as_path
 
 __all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZER_NAMES", "PRECISIONS", "Settings", "renamed_settings"]
 
@@ -217,7 +217,7 @@ class Settings(BaseModel):
         """Read `settings.json`; fields that are left out have the paper's values, and old names are still read."""
         path = as_path(path, "a file of settings")
         try:
-            given = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
+            given = json.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is no settings file ({error}): expected one JSON object of settings") from error
         if not isinstance(given, dict):

@@ -89,8 +89,6 @@ OPTIONS = {
     "units 'pixels'": "--units pixels",
     "fit 'crop' and 'pad'": "--fit crop and --fit pad",
     "expected num_frames=": "expected --frames",
-    "no option 'categories'": "no use for --category",
-    "no option 'scenes'": "no use for --scenes",
     "no use for how=": "no use for --fit ",
     "as do a width and height nearer to its own": "as does --size auto, more or less",
 }

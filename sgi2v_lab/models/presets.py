@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.files import once
 from sgi2v_lab.settings import Settings, renamed_settings
 
 __all__ = ["PRESETS", "SVD_PRESETS", "Presets", "fast_precision", "read_presets"]
@@ -47,7 +46,7 @@ def read_presets(path: Path | None, own: Settings, device: str | torch.device = 
     if path is None or not path.is_file():
         return SVD_PRESETS
     try:
-        given = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no file of presets ({error}): expected one JSON object") from error
     if not isinstance(given, dict) or not all(isinstance(changes, dict) for changes in given.values()):

@@ -77,7 +77,7 @@ def as_trajectories(asked: Asked, image_size: tuple[int, int]) -> Trajectories:
     if isinstance(asked, list | tuple) and all(isinstance(each, Trajectory) for each in asked):
         return Trajectories(image_size, tuple(asked))
     try:
-        array = np.asarray(asked.detach().cpu() if isinstance(asked, Tensor) else asked, dtype=np.float64)
+        array = _plain(asked).astype(np.float64)
     except (TypeError, ValueError):
         array = np.zeros(0)
     if array.ndim not in (2, 3) or array.shape[-1] != 4:
@@ -158,9 +158,7 @@ def save_trajectories(
     """
     path = as_path(path)
     if not isinstance(trajectories, Trajectories):
-        raise InputError(
-            f"these are a {type(trajectories).__name__}: expected Trajectories, as they know the picture's size"
-        )
+        raise InputError(f"the trajectories are a {type(trajectories).__name__}: expected Trajectories")
     kinds = FORMATS.get(path.suffix.lower())
     if kinds is None:
         raise InputError(f"{path} has the suffix {path.suffix!r}: expected {', '.join(FORMATS)}")
@@ -257,18 +255,16 @@ def _array(content: bytes) -> tuple[np.ndarray, BoxSize | None]:
         else:
             file.seek(0)
             found = np.load(file, allow_pickle=False)
-        if isinstance(found, np.lib.npyio.NpzFile | dict):
-            found = {name: _plain(value) for name, value in found.items()}
-        else:
-            found = _plain(found)
+        named = isinstance(found, np.lib.npyio.NpzFile | dict)
+        found = {name: _plain(value) for name, value in (found if named else {"": found}).items()}
     except UnpicklingError:
         raise InputError(PICKLED) from None
     except Exception as error:  # a damaged header may raise anything, MemoryError included
         if "allow_pickle" in str(error):
             raise InputError(PICKLED) from None
         raise InputError("it is damaged or cut short, or no array: expected one that was saved whole") from None
-    if not isinstance(found, dict):
-        return found, None
+    if not named:
+        return found[""], None
     arrays = [found[key] for key in KEYS if key in found] or [found[key] for key in found if len(found) == 1]
     if len(arrays) != 1:
         raise InputError(f"it holds {', '.join(map(repr, found)) or 'nothing'}: expected one array, called {KEYS[0]!r}")
@@ -276,11 +272,8 @@ def _array(content: bytes) -> tuple[np.ndarray, BoxSize | None]:
 
 
 def _plain(value: object) -> np.ndarray:
-    """An array of what NumPy or PyTorch saved, also in half precision, with gradients, or sparse."""
-    if isinstance(value, Tensor):
-        value = value.detach().to_dense()
-        value = value.double() if value.is_floating_point() else value
-    return np.asarray(value)
+    """An array of NumPy's or PyTorch's, which may be of half precision, sparse or with gradients."""
+    return np.asarray(value.detach().cpu().to_dense().double() if isinstance(value, Tensor) else value)
 
 
 def _by(size: tuple[int, int]) -> str:

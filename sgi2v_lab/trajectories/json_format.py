@@ -35,7 +35,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.files import once
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.trajectory import KeyBox, Trajectory
 
@@ -84,9 +83,12 @@ def from_json(text: str) -> Trajectories:
     """
     try:
         document = _Document.model_validate_json(text, strict=True)
-        json.loads(text, object_pairs_hook=once)
     except ValidationError as error:
         raise InputError(_sentence(error.errors()[0])) from None
+    objects: list[list[tuple[str, object]]] = []
+    json.loads(text, object_pairs_hook=objects.append)
+    if twice := [pairs for pairs in objects if len(pairs) > len(dict(pairs))]:  # one would be lost in silence
+        raise InputError(f"an object has the fields {', '.join(dict(twice[0]))}, one of them twice: take one out")
     return Trajectories((document.image.width, document.image.height), document.trajectories)
 
 

@@ -167,9 +167,7 @@ def read_video(path: str | Path, max_frames: SupportsIndex | None = None) -> Vid
                 )
     except InputError:
         raise
-    except Image.DecompressionBombError:
-        raise InputError(f"{str(path)!r} has too many pixels; give a smaller video") from None
-    except (av.FFmpegError, OSError, IndexError, ValueError, SyntaxError) as error:  # PIL raises any on broken files
+    except (av.FFmpegError, Image.DecompressionBombError, OSError, IndexError, ValueError, SyntaxError) as error:
         raise InputError(f"cannot read {str(path)!r} as a video ({error}); give mp4, gif, webp or frames") from error
     sizes = {a.shape for a in arrays}
     if len(sizes) != 1:

@@ -48,7 +48,7 @@ from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.plan import Arm
 from sgi2v_lab.evaluation.tasks.command_line import typed
-from sgi2v_lab.files import as_path, once
+from sgi2v_lab.files import as_path
 from sgi2v_lab.models.presets import PRESETS, Presets
 from sgi2v_lab.settings import Settings
 
@@ -191,7 +191,7 @@ def read_grid(path: str | Path) -> Grid:
     path = grids().get(str(path)) or as_path(path, "a grid")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        document = json.loads(text, object_pairs_hook=once) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        document = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except FileNotFoundError as error:
         known = ", ".join(grids())
         raise InputError(f"there is no grid {str(path)!r}; give a file, or one that is here: {known}") from error
