@@ -143,9 +143,7 @@ def extract_features(
 def check_maps(maps: object) -> None:
     """InputError for anything but maps (frames, channels, h, w), such as what `assemble` makes them of."""
     if getattr(maps, "ndim", 0) != 4 or not isinstance(maps, Tensor):
-        raise InputError(
-            f"the features are a {type(maps).__name__}: expected (frames, channels, h, w), as from assemble"
-        )
+        raise InputError(f"the features are a {type(maps).__name__}: expected what assemble gives, a tensor of 4 axes")
 
 
 def assemble(features: LayerMaps, size: tuple[int, int]) -> Features:
