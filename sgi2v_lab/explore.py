@@ -101,11 +101,6 @@ def inspect_latents(
     """
     settings = settings or model.settings
     model = model.in_precision(settings.precision)
-    if tuple(image.shape) != (3, settings.height, settings.width):
-        raise InputError(
-            f"the image has shape {tuple(image.shape)}, but the settings ask for (3, {settings.height}, "
-            f"{settings.width}); fit it first, with fit_image"
-        )
     if tuple(latents.shape) != model.latent_shape(settings):
         raise InputError(
             f"the latents have shape {tuple(latents.shape)}, but {model.name} has {model.latent_shape(settings)} at "

@@ -17,7 +17,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.model import Conditioning, Layer, Model
 from sgi2v_lab.shapes import Features, Latents
 
-__all__ = ["aligned_attention", "assemble", "extract_features", "features_with_graph", "record_features"]
+__all__ = ["aligned_attention", "assemble", "check_maps", "extract_features", "features_with_graph", "record_features"]
 
 Tokens = Float[Tensor, "_n _length _channels"]
 LayerMaps = dict[Layer, Float[Tensor, "frames _channels _h _w"]]  # each level has channels and a size of its own
@@ -138,6 +138,12 @@ def extract_features(
     """
     with features_with_graph(model, latents, sigma, conditioning, layers, kind) as recorded:
         return recorded
+
+
+def check_maps(maps: object) -> None:
+    """InputError for anything but maps (frames, channels, h, w), such as what `assemble` makes them of."""
+    if getattr(maps, "ndim", 0) != 4 or not isinstance(maps, Tensor):
+        raise InputError(f"the features are a {type(maps).__name__}: expected what assemble gives, a tensor of 4 axes")
 
 
 def assemble(features: LayerMaps, size: tuple[int, int]) -> Features:

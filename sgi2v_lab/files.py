@@ -27,7 +27,7 @@ def as_path(path: object, what: str = "a file or folder") -> Path:
     """A user's path, with `~` as the home folder.
 
     Raises:
-        InputError: it is no path, or an address on the web.
+        InputError: it is no path, an address on the web, or cannot be reached: too long, or in a locked folder.
     """
     try:
         text = os.fsdecode(path)
@@ -38,9 +38,14 @@ def as_path(path: object, what: str = "a file or folder") -> Path:
     if not text or "\0" in text or len(text) > 4096:  # the longest that any system takes
         raise InputError(f"{text[:80]!r} ({len(text)} letters) is no path: expected the path of {what}")
     try:
-        return Path(text).expanduser()
+        found = Path(text).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found.stat()
     except RuntimeError:  # ~somebody whom this computer does not know
         raise InputError(f"{text!r} names a home folder that is not here: write the path of {what} in full") from None
+    except OSError as error:
+        raise InputError(f"{text!r:.80} cannot be reached ({error.strerror}): expected the path of {what}") from None
+    return found
 
 
 def is_litter(path: Path) -> bool:
@@ -58,7 +63,8 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def print_anywhere() -> None:
-    """Let programs print to any terminal, pipe or file: a character that its encoding lacks becomes a question mark."""
+    """Let programs print anywhere: what the encoding lacks becomes a question mark, a closed stream the null device."""
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a notebook's or a test's stream takes everything
             stream.reconfigure(errors="replace")
@@ -83,10 +89,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             yield temporary
             os.replace(temporary, path)
     finally:
-        if temporary.is_dir():
+        if os.path.isdir(temporary):  # also where a name is too long
             shutil.rmtree(temporary, ignore_errors=True)
-        elif temporary.parent.is_dir():
-            temporary.unlink(missing_ok=True)
+        elif os.path.exists(temporary):
+            temporary.unlink()
 
 
 @contextmanager

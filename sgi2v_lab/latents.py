@@ -2,6 +2,7 @@
 
 import torch
 
+from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.models.precision import precise_vae
 from sgi2v_lab.settings import Settings
@@ -16,6 +17,10 @@ def encode_image(model: Model, image: Image, settings: Settings, generator: torc
     SVD is given one token from CLIP, and the frame's latents with a little noise. `generator` is a CPU generator, so
     that a seed means the same on every device; the draws made here come before the video's own noise.
     """
+    wanted = (3, settings.height, settings.width)
+    if getattr(image, "shape", None) != wanted or not torch.is_tensor(image) or not image.is_floating_point():
+        found = f"{type(image).__name__} {tuple(getattr(image, 'shape', ()))}"
+        raise InputError(f"the image is a {found}: expected floats {wanted}, so fit it first, with fit_image")
     return model.encode_first_frame(image, settings, generator)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sgi2v_lab.efficiency.upload import upload
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.features import check_maps
 from sgi2v_lab.shapes import Features, Mask
 
 __all__ = ["LossTerms", "gaussian_weight", "trajectory_loss"]
@@ -62,7 +63,10 @@ def trajectory_loss(features: Features, cells: Int[Tensor, "boxes _frames 4"], s
     Raises:
         InputError: another number of frames, a box outside in the first frame, or none inside in any later one.
     """
+    check_maps(features)
     frames, _, h, w = features.shape
+    if not isinstance(cells, Tensor) or cells.is_floating_point():
+        raise InputError("the boxes are not in whole cells: expected them as from latent_cells")
     if cells.shape[1] != frames:
         raise InputError(f"the boxes have {cells.shape[1]} frames, but the features have {frames}")
     maps = features.unbind(0)  # so that the backward pass of a crop fills one frame, not the whole video

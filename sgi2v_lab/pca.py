@@ -10,8 +10,10 @@ from jaxtyping import Float
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
+from sgi2v_lab.features import check_maps
 from sgi2v_lab.shapes import Features, Video
+from sgi2v_lab.trajectories.geometry import numbers
 
 __all__ = ["Basis", "fit_pca", "similarity_maps"]
 
@@ -31,18 +33,22 @@ class Basis:
 
     def rgb(self, features: Features) -> Video:
         """Feature maps (frames, channels, h, w) as colours (frames, 3, h, w), 0..1: equal colour, equal feature."""
+        tokens = _tokens(features)
         if features.shape[1] != self.pca.n_features_in_:
             raise InputError(
                 f"the features have {features.shape[1]} channels, but this basis was fitted to "
                 f"{self.pca.n_features_in_}; fit one to these"
             )
-        parts = torch.from_numpy(self.pca.transform(_tokens(features).numpy())).float()
+        parts = torch.from_numpy(self.pca.transform(tokens.numpy())).float()
         colours = ((parts - self.low) / (self.high - self.low)).clamp(0, 1)
         frames, _, h, w = features.shape
         return colours.view(frames, h, w, 3).permute(0, 3, 1, 2).contiguous()
 
 
 def _tokens(features: Tensor) -> Tensor:
+    check_maps(features)
+    if not features.isfinite().all():
+        raise InputError("the features hold NaN or infinity: expected finite numbers, so look at what made them")
     return features.detach().float().cpu().permute(0, 2, 3, 1).flatten(0, 2)
 
 
@@ -52,9 +58,10 @@ def fit_pca(*features: Float[Tensor, "_frames _channels _h _w"]) -> Basis:
     Colours are stretched so that the middle 96% of the values span each channel. Maps drawn with one basis can be
     compared; those of two bases cannot. InputError where there are no maps, or fewer than 3 channels.
     """
-    if not features or any(f.shape[1] != features[0].shape[1] for f in features):
+    tokens = [_tokens(maps) for maps in features]
+    if len({each.shape[1] for each in tokens}) != 1:
         raise InputError(f"one basis needs maps of one width; these have {[f.shape[1] for f in features]} channels")
-    tokens = torch.cat([_tokens(f) for f in features])
+    tokens = torch.cat(tokens)
     if min(tokens.shape) < 3:
         raise InputError(f"three components need at least 3 channels and 3 cells, not {tuple(tokens.shape)}")
     with warnings.catch_warnings():
@@ -84,13 +91,12 @@ def similarity_maps(
     """
     if (point is None) == (box is None):
         raise InputError("give either a point or a box to compare with")
+    check_maps(features)
     frames, _, h, w = features.shape
-    if not 0 <= frame < frames:
-        raise InputError(f"frame is {frame}, but there are frames 0..{frames - 1}")
-    scale_x, scale_y = (w / picture[0], h / picture[1]) if picture else (1.0, 1.0)
-    x0, y0, x1, y1 = (*point, *point) if point is not None else box
-    if not all(map(math.isfinite, (x0, y0, x1, y1))):
-        raise InputError(f"{point or box} is no place in the picture: its coordinates must be finite numbers")
+    frame = whole_number(frame, "frame", 0, frames - 1)
+    width, height = numbers(picture, 2, "the picture's size") if picture else (w, h)
+    scale_x, scale_y = w / width, h / height
+    x0, y0, x1, y1 = numbers(box, 4, "the box") if point is None else numbers(point, 2, "the point") * 2
     left, top = int(x0 * scale_x // 1), int(y0 * scale_y // 1)
     right, bottom = max(left + 1, int(x1 * scale_x // 1)), max(top + 1, int(y1 * scale_y // 1))
     if right <= 0 or bottom <= 0 or left >= w or top >= h:

@@ -5,7 +5,6 @@ This is the one place that knows them. The command line's options and the Studio
 
 import json
 import math
-import numbers
 from pathlib import Path
 from typing import Any
 
@@ -218,12 +217,15 @@ class Settings(BaseModel):
         """Read `settings.json`; fields that are left out have the paper's values, and old names are still read."""
         path = as_path(path, "a file of settings")
         try:
-            given = json.loads(path.read_text(encoding="utf-8"))
+            given = json.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is no settings file ({error}): expected one JSON object of settings") from error
         if not isinstance(given, dict):
             raise InputError(f"{path} holds a {type(given).__name__}, but one JSON object of settings is expected")
-        return cls(**renamed_settings(given))
+        try:
+            return cls(**renamed_settings(given))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
 
 
 CONTROL_GROUPS = ("Optimisation", "Features and loss", "Frequencies")
@@ -254,7 +256,7 @@ def _unknown(name: str) -> str:
 def _plain_value(value: Any, field: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_plain_value(each, None) for each in value)
-    if isinstance(value, numbers.Number) and not isinstance(value, bool | int | float):
+    if getattr(value, "shape", None) == ():  # a number of NumPy's or PyTorch's
         value = value.item()
     wants_float = field is not None and field.annotation in (float, float | None)
     return float(value) if wants_float and type(value) is int else value

@@ -3,7 +3,10 @@
 import io
 import json
 import os
+import struct
+import sys
 import wave
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,13 +19,18 @@ from typer.testing import CliRunner
 
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import print_anywhere
 from sgi2v_lab.images.read import fit_image, read_image, to_pil, to_tensor
+from sgi2v_lab.latents import encode_image
+from sgi2v_lab.loss import trajectory_loss
 from sgi2v_lab.models.load import load_model
+from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.camera import camera_pan, camera_zoom
 from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories, write_example
+from sgi2v_lab.trajectories.trajectory import KeyBox
 from sgi2v_lab.video import read_video, show_video, write_video
 from tests.helpers.tiny import FRAMES, HEIGHT, TINIER, WIDTH, picture, tinier_model, tinier_pipeline
 
@@ -30,6 +38,7 @@ SIZE = (WIDTH, HEIGHT)
 BOX = (10, 10, 40, 40)
 QUICK = TINIER.replace(num_inference_steps=1, control_steps=(0, 0), iterations=1)
 DOCUMENT = {"format": "sgi2v-trajectories", "version": 1, "image": {"width": WIDTH, "height": HEIGHT}}
+MAPS = torch.ones(2, 4, 8, 16)  # feature maps of two frames
 KEYS = [{"time": 0, "box": [10, 10, 40, 40]}, {"time": 1, "box": [50, 10, 80, 40]}]
 
 
@@ -76,6 +85,18 @@ def loop():
     return "loop.png"
 
 
+def twice(field):
+    text = Path("boxes.json").read_text().replace(f'"{field}":', f'"{field}": 0, "{field}":', 1)
+    return write("t.json", text)
+
+
+def enormous():
+    """A PNG file whose header promises 40,000 x 40,000 pixels."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b""))]
+    chunks = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts]
+    return write("enormous.png", b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
 def make(trajectories=None, **given):
     options = {"model": tinier_model(), "image": picture(), "settings": QUICK, "progress": False, **given}
     return generate(trajectories=trajectories, **options)
@@ -98,6 +119,10 @@ REFUSED = {
     "a loop of links": (lambda: read_image(loop()), "loop.png"),
     "a name of 5000 letters": (lambda: read_image("x" * 5000), "5000 letters"),
     "the null device": (lambda: read_image("/dev/null"), "/dev/null"),
+    "a name of 300 letters": (lambda: load_trajectories("x" * 300), "too long"),
+    "a name that leaves no room for another": (
+        lambda: save_trajectories("x" * 250 + ".json", Trajectories(SIZE)), "too long"
+    ),
     "a closed file": (lambda: read_image(closed_file()), "closed file"),
     "a number without axes": (lambda: read_image(np.array(5)), r"shape \(\)"),
     "an array of objects": (lambda: read_image(np.array([[None, 1]])), "type object"),
@@ -120,6 +145,10 @@ REFUSED = {
     "a scale in words": (lambda: Trajectory.move(BOX, scale="double"), "scale"),
     "a start in words": (lambda: Trajectory.move(BOX, by=(9, 0), start="now"), "time"),
     "an easing of None": (lambda: Trajectory.move(BOX, by=(9, 0), easing=None), "unknown easing"),
+    "a name that is a number": (lambda: Trajectory.pin(BOX, name=3), "name is 3"),
+    "a colour of three numbers": (lambda: Trajectory.pin(BOX, colour=(255, 0, 0)), "hexadecimal"),
+    "boxes as key boxes": (lambda: Trajectory((BOX, BOX)), "from_boxes"),
+    "half a frame count": (lambda: Trajectory((KeyBox(0, BOX),), frames=8.5), "is 8.5"),
     "no frames at all": (lambda: Trajectory.pin(BOX).boxes(0), "number of frames is 0"),
     "half a frame": (lambda: Trajectory.pin(BOX).boxes(2.5), "number of frames is 2.5"),
     "frames in words": (lambda: Trajectories(SIZE, [Trajectory.pin(BOX)]).boxes("all"), "number of frames is 'all'"),
@@ -137,6 +166,11 @@ REFUSED = {
         ),
         "finite",
     ),
+    "a field twice": (lambda: load_trajectories(twice("box")), "time, box, one of them twice"),
+    "a list of fields twice": (lambda: load_trajectories(twice("trajectories")), "one of them twice"),
+    "tracks of two lengths": (
+        lambda: load_trajectories(saved("t.pth", [torch.ones(3, 2), torch.ones(2, 2)]), SIZE, box_size=9), "no array"
+    ),
     "a state dict": (
         lambda: load_trajectories(saved("t.pth", torch.nn.Linear(2, 2).state_dict()), SIZE), "'weight', 'bias'"
     ),
@@ -145,6 +179,9 @@ REFUSED = {
         lambda: load_trajectories(write("t.npy", np.ones((1, 8, 3, 2))), SIZE, box_size=9), "swapaxes"
     ),
     "a table of numbers": (lambda: load_trajectories(write("t.csv", "10,10,40,40\n50,10,80,40\n"), SIZE), "format"),
+    "a table with a box size": (
+        lambda: load_trajectories(write("t.csv", "x,y\n1,2\n"), SIZE, box_size=9), "documented format"
+    ),
     "a spline of NaN": (lambda: load_trajectories(write("t.json", '[{"x": NaN, "y": 1}]'), SIZE, box_size=9), "finite"),
     "a negative box size": (
         lambda: load_trajectories(write("t.json", '[{"x": 9, "y": 9}]'), SIZE, box_size=(-9, 9)), "positive"
@@ -153,9 +190,14 @@ REFUSED = {
         lambda: load_trajectories("boxes.json", read_image("picture.png")), "image_size"
     ),
     "settings from a number": (lambda: Settings.load(5), "5 is a int"),
+    "a misspelt setting in a file": (
+        lambda: Settings.load(write("s.json", {"iteration": 3})), "s.json: unknown setting 'iteration'"
+    ),
     "settings from a picture": (lambda: Settings.load("picture.png"), "no settings file"),
+    "a list saved as trajectories": (lambda: save_trajectories("t.json", [Trajectory.pin(BOX)]), "are a list"),
     "trajectories saved as a picture": (lambda: save_trajectories("t.png", Trajectories(SIZE)), "suffix"),
-    "a song as a video": (lambda: read_video(sound()), "song.wav"),
+    "a song as a video": (lambda: read_video(sound()), "sound, but no pictures"),
+    "a video of 40,000 x 40,000 pixels": (lambda: read_video(enormous()), "enormous.png"),
     "a video of None": (lambda: write_video("a.mp4", None), "NoneType"),
     "a video of truths": (lambda: write_video("a.mp4", torch.ones(2, 3, 8, 8, dtype=torch.bool)), "bool"),
     "a video of no pictures": (lambda: write_video("a.mp4", []), "empty"),
@@ -163,6 +205,7 @@ REFUSED = {
     "a video in a file of None": (lambda: write_video(None, picture()[None]), "expected the path"),
     "a video as wide as nothing": (lambda: show_video(picture()[None], width="wide"), "width is"),
     "a setting in words": (lambda: Settings(num_inference_steps="ten"), "num_inference_steps is 'ten'"),
+    "a setting on the imaginary axis": (lambda: Settings(cutoff=1j), "cutoff is 1j"),
     "a misspelt setting": (lambda: Settings(widht=64), "unknown setting 'widht'"),
     "a model in capitals": (lambda: load_model("TOY"), "unknown model 'TOY'"),
     "a model by number": (lambda: load_model(5), "5 is a int"),
@@ -178,6 +221,23 @@ REFUSED = {
     "trajectories in words": (lambda: make("to the right"), "to the right"),
     "a dictionary of boxes": (lambda: make({"ball": BOX}), "dict"),
     "one box for a video": (lambda: make(BOX), "tuple"),
+    "colours of separate layers": (lambda: fit_pca({(2, 1): MAPS}), "are a dict"),
+    "colours of a list of maps": (lambda: fit_pca([MAPS, MAPS]), "are a list"),
+    "colours of NaN": (lambda: fit_pca(MAPS * np.nan), "NaN"),
+    "similarity to three numbers": (lambda: similarity_maps(MAPS, point=(1, 2, 3)), "the point has 3 numbers"),
+    "similarity in half a frame": (lambda: similarity_maps(MAPS, point=(1, 2), frame=0.5), "frame is 0.5"),
+    "the loss of separate layers": (
+        lambda: trajectory_loss({(2, 1): MAPS}, torch.ones(1, 2, 4, dtype=torch.int64)), "are a dict"
+    ),
+    "the loss of boxes in pixels": (lambda: trajectory_loss(MAPS, torch.tensor([[BOX, BOX]]) / 2), "whole cells"),
+    "a layer without brackets": (lambda: tinier_model().check_layers((2, 1)), "no layer 2"),
+    "features without noise": (lambda: tinier_model().run_conditional(MAPS, 0.0, None), "sigma is 0"),
+    "a picture that was not fitted": (
+        lambda: encode_image(tinier_model(), torch.ones(3, 9, 9), QUICK, torch.Generator()), "fit_image"
+    ),
+    "a picture of bytes to encode": (
+        lambda: encode_image(tinier_model(), (picture() * 255).byte(), QUICK, torch.Generator()), "expected floats"
+    ),
 }  # fmt: skip
 
 
@@ -199,6 +259,31 @@ def animation():
     return "a.gif"
 
 
+def turned():
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.open("picture.png").save("turned.jpg", exif=exif)
+    return "turned.jpg"
+
+
+def scan():
+    GREY16.save("scan.tif")
+    return "scan.tif"
+
+
+def half_seen(name, **options):
+    """A picture in two frames that nobody sees: red, but transparent."""
+    red = PIL.Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    red.save(name, save_all=True, append_images=[PIL.Image.new("RGBA", (4, 4), (0, 255, 0, 0))], **options)
+    return name
+
+
+def moved(held):
+    return load_trajectories(saved("t.pth", held), SIZE).boxes(2)[0, 1].tolist()
+
+
+PATH = torch.tensor([[BOX, (50, 10, 80, 40)]]).float()
+GREY16 = PIL.Image.fromarray(np.full((4, 6), 30_000, np.uint16))
 DONE = {
     "a picture of one pixel": (lambda: read_image(np.full((1, 1), 9, np.uint8)).getpixel((0, 0)), (9, 9, 9)),
     "a picture in HSV": (lambda: read_image(PIL.Image.new("HSV", (2, 2), (0, 255, 255))).getpixel((0, 0)), (255, 0, 0)),
@@ -212,11 +297,19 @@ DONE = {
     "an example of an array": (
         lambda: write_example("x", np.zeros((64, 128, 3)), Trajectories(SIZE, Trajectory.pin(BOX)), 2), None
     ),
+    "a transparent picture that is fitted": (
+        lambda: fit_image(PIL.Image.new("RGBA", (4, 6), (255, 0, 0, 0)), (4, 6))[0].getpixel((0, 0)), (255, 255, 255)
+    ),
+    "a scan in 16 bits as a tensor": (lambda: round(to_tensor(GREY16).mean().item(), 2), 0.46),
+    "bytes as Pillow's": (lambda: to_pil(torch.full((3, 4, 6), 9, dtype=torch.uint8)).getpixel((0, 0)), (9, 9, 9)),
     "a NumPy box": (lambda: Trajectory.pin(np.array(BOX, np.int16)).boxes(1).tolist(), [[10, 10, 40, 40]]),
     "a PyTorch box": (lambda: Trajectory.pin(torch.tensor(BOX)).boxes(np.int8(1)).tolist(), [[10, 10, 40, 40]]),
     "JSON with a byte order mark": (
         lambda: len(load_trajectories(write("t.json", b"\xef\xbb\xbf" + Path("boxes.json").read_bytes()))), 1
     ),
+    "boxes in half precision": (lambda: moved(PATH.bfloat16()), [50, 10, 80, 40]),
+    "boxes that learn": (lambda: moved(PATH.requires_grad_()), [50, 10, 80, 40]),
+    "boxes that are sparse": (lambda: moved({"boxes": PATH.detach().to_sparse()}), [50, 10, 80, 40]),
     "JSON in capitals": (lambda: len(load_trajectories(Path("boxes.json").rename("BOXES.JSON"))), 1),
     "an array in Fortran's order": (
         lambda: load_trajectories(write("t.npy", np.asfortranarray([[BOX, BOX]])), SIZE).boxes(2)[0, 1].tolist(),
@@ -236,13 +329,25 @@ DONE = {
     ),
     "an animation without delays": (lambda: len(read_video(animation())), 3),
     "a single picture as a video": (lambda: read_video("picture.png").shape, (1, 3, HEIGHT, WIDTH)),
+    "a turned picture as a video": (lambda: read_video(turned()).shape, (1, 3, WIDTH, HEIGHT)),
+    "a transparent animation": (lambda: read_video(half_seen("a.webp", lossless=True, exact=True)).min().item(), 1.0),
+    "a scan in 16 bits as a video": (lambda: round(read_video(scan()).max().item(), 2), 0.46),
     "a video of one pixel": (lambda: read_video(write_video("a.mp4", torch.ones(1, 3, 1, 1))).shape, (1, 3, 2, 2)),
     "a rate as a fraction": (
         lambda: len(read_video(write_video("a.mp4", picture()[None], fps=Fraction(30000, 1001)))), 1
     ),
+    "a truth of NumPy's as a setting": (lambda: Settings(scale_lr_by_sigma=np.bool_(True)).scale_lr_by_sigma, True),
+    "a number of PyTorch's as a setting": (lambda: Settings(iterations=torch.tensor(3)).iterations, 3),
+    "a fraction as a setting": (lambda: Settings(cutoff=Fraction(1, 2)).cutoff, 0.5),
+    "settings with a byte order mark": (
+        lambda: Settings.load(write("s.json", b'\xef\xbb\xbf{"iterations": 3}')).iterations, 3
+    ),
     "NumPy's numbers as settings": (lambda: Settings(cutoff=np.float32(0.5), width=np.int64(64)).width, 64),
     "a picture in memory": (lambda: make(image=io.BytesIO(Path("picture.png").read_bytes())).video.shape[0], FRAMES),
     "a file of boxes": (lambda: make("boxes.json").boxes[0, 0].tolist(), [10, 10, 40, 40]),
+    "boxes of half precision": (
+        lambda: make(torch.tensor([[BOX] * FRAMES]).bfloat16()).boxes[0, 0].tolist(), [10, 10, 40, 40]
+    ),
     "a ribbon of 3 x 900": (lambda: make(image=np.zeros((900, 3, 3), np.uint8), fit="pad").video.shape[0], FRAMES),
 }  # fmt: skip
 
@@ -254,12 +359,6 @@ def test_python_takes(case):
 
 
 # --- the command line: arguments, exit code, and what it says --------------------------------------------------------
-
-
-def turned():
-    exif = PIL.Image.Exif()
-    exif[0x0112] = 6
-    PIL.Image.open("picture.png").save("turned.jpg", exif=exif)
 
 
 COMMANDS = {
@@ -300,6 +399,29 @@ COMMANDS = {
     "a diagnosis of a picture": (None, ["diagnose", "picture.png"], 2, "picture.png"),
     "a diagnosis of a desk": (None, ["diagnose", "."], 2, "run.json"),
     "a report of a desk": (None, ["report", "."], 2, ""),
+    "a picture as a video": (None, ["measure", "picture.png", "--boxes", "boxes.json"], 0, "one frame"),
+    "tracks to measure": (
+        lambda: write("t.json", '[{"x": 9, "y": 9}]'),
+        ["measure", "picture.png", "--boxes", "t.json", "--box-size", "9"], 0, "one frame",
+    ),
+    "a diagnosis of a damaged record": (
+        lambda: write("run.json", {"settings": {}, "losses": {"first": [1]}}), ["diagnose", "."], 2, "no run's record"
+    ),
+    "a diagnosis of a misspelt setting": (
+        lambda: write("run.json", {"settings": {"iteration": 3}}), ["diagnose", "."], 2, "run.json: unknown setting"
+    ),
+    "a step without iterations": (None, ["bench", "--count-only", "--iterations", "0"], 2, "iterations is 0"),
+    "an evaluation of no preset": (None, ["evaluate", "--preset", "turbo"], 2, "unknown preset 'turbo'"),
+    "an evaluation backwards": (None, ["evaluate", "--control-steps", "5-1"], 2, "sgi2v: control_steps is 5..1"),
+    "a benchmark that is cropped": (None, ["evaluate", "--fit", "crop"], 2, "no use for --fit crop"),
+    "scenes of a folder": (
+        None, ["evaluate", "--data", "examples", "--folder", ".", "--scenes", "3"], 2, "no option 'scenes'"
+    ),
+    "a grid with a byte order mark": (
+        lambda: write("g.toml", b'\xef\xbb\xbf[vary]\niterations = ["x"]'),
+        ["evaluate", "--grid", "g.toml"], 2, "iterations is 'x'",
+    ),
+    "a plan in bytes": (lambda: write("plan.json", b"\xff\xfe"), ["status", "."], 2, "plan.json: it is damaged"),
     "a device of no kind": (None, ["info", "--device", "abacus"], 2, "abacus"),
     "an unknown command": (None, ["genrate"], 2, "genrate"),
     "an unknown option": (None, ["generate", "picture.png", "--boxs", "boxes.json"], 2, "--boxs"),
@@ -315,9 +437,28 @@ def test_the_command_line_ends_in_a_sentence(case, checkpoint):
     prepare, arguments, code, told = COMMANDS[case]
     if prepare:
         prepare()
-    if arguments[0] == "generate":
+    if arguments[0] in ("generate", "evaluate"):
         arguments = [*arguments, "--model", str(checkpoint)]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == code, done.output
     assert told in done.output
     assert done.exception is None or isinstance(done.exception, SystemExit)
+
+
+def test_a_home_folder_is_one_place_in_all_commands(checkpoint, desk, monkeypatch):
+    monkeypatch.setenv("HOME", str(desk / "home"))
+    write_example("home/data/a", read_image("picture.png"), load_trajectories("boxes.json"), FRAMES)
+    asked = ["--data", "examples", "--folder=~/data", "--methods", "copy_paste", "--workers", "1"]
+    for arguments in (["evaluate", "--out=~/done", "--model", str(checkpoint), *asked], ["report", "~/done"]):
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+    assert "1 of 1" in CliRunner().invoke(app, ["status", "~/done"]).output
+    assert (desk / "home/done/report.html").is_file() and not (desk / "~").exists()
+
+
+def test_closed_streams_are_no_reason_to_fail(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    print_anywhere()
+    print("nobody hears", file=sys.stderr)
+    assert not sys.stdout.isatty()

@@ -98,6 +98,7 @@ def count(
 
 
 def _counted(name: str, model: StableVideoDiffusion, settings: Settings, boxes: int) -> dict[str, object]:
+    whole_number(settings.iterations, "iterations", 1)  # a control step without any cannot be compared
     counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
 
     def row(operations: int, memory: str) -> dict[str, float]:

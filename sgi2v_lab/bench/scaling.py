@@ -24,7 +24,7 @@ from sgi2v_lab.bench.measure import measure_peak, once
 from sgi2v_lab.bench.stages import crossing
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.errors import InputError, whole_number
-from sgi2v_lab.files import write_text
+from sgi2v_lab.files import as_path, write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run, generate
@@ -109,7 +109,8 @@ def measure_cost(
     machine = describe_machine(str(loaded.device))
     of = {"model": loaded.name, "dtype": str(loaded.dtype), "machine": machine, "repeats": repeats}
     tasks = list(chain.from_iterable(cost_tasks(loaded, axis) for axis in dict.fromkeys(axes)))
-    folder = Path(out) / "records"
+    out = as_path(out, "a folder")
+    folder = out / "records"
     rows, warm = [], False
     for task in tqdm(tasks, desc="cost", disable=not progress, leave=False):
         path = folder / f"{task.key(of)}.json"
@@ -124,11 +125,11 @@ def measure_cost(
         rows.append({**found, **task.facts()})  # the base run is one record, and a row of every axis
     lines = {axis: _lines([row for row in rows if row["axis"] == axis]) for axis in dict.fromkeys(axes)}
     report = {**of, "rows": rows, "lines": lines}
-    write_text(Path(out) / "cost.json", json.dumps(report, indent=1))
-    write_text(Path(out) / "cost.csv", _table(rows))
+    write_text(out / "cost.json", json.dumps(report, indent=1))
+    write_text(out / "cost.csv", _table(rows))
     where = f"{machine['device_name'] or machine['device']}, {machine['threads']} thread(s)"
     title = f"{loaded.name} on {where}, {str(loaded.dtype).removeprefix('torch.')}"
-    save_figure(plot_cost(rows, lines, title), Path(out) / "cost.png")
+    save_figure(plot_cost(rows, lines, title), out / "cost.png")
     return report
 
 

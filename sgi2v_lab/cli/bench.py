@@ -39,10 +39,9 @@ def bench(
         tell = lambda what: typer.echo(f"{what} ...", err=True)  # noqa: E731
         given = {"device": device, "dtype": dtype, "boxes": boxes, "repeats": repeats, "changes": changes}
         record = report.bench(network, **given, tell=tell)
+    _show(record)  # first, since a place that cannot be written to should not lose it
     if out is not None:
         write_text(out, json.dumps(record, indent=2) + "\n")
-    _show(record)
-    if out is not None:
         typer.echo(out)
 
 

@@ -82,8 +82,9 @@ def evaluate(
     ] = None,
     seeds: Seeds = 1,
     fit: Annotated[
-        str, typer.Option(help="How pictures are brought to the model's size: stretch, crop or pad.")
-    ] = "stretch",
+        str | None,
+        typer.Option(help="How pictures are brought to the model's size: stretch, crop or pad. Default: stretch."),
+    ] = None,
     stride: Annotated[
         int | None, typer.Option(min=1, help="Take every n-th frame of a video. Default: depends on the data set.")
     ] = None,
@@ -102,10 +103,9 @@ def evaluate(
     changes: dict | None = None,
 ) -> None:
     """Compare methods, or a grid of settings, on a data set; write the report. Resumes."""
-    on_benchmark = data == "benchmark"
-    options = {"categories": category, "scenes": scenes or 8} if on_benchmark else {"how": fit}
-    options |= {} if stride is None else {"stride": stride}
-    options |= {} if tracker is None else {"tracker": tracker}
+    scenes = 8 if scenes is None and data == "benchmark" else scenes
+    options = {"categories": category, "scenes": scenes, "how": fit, "stride": stride, "tracker": tracker}
+    options = {name: value for name, value in options.items() if value}
     _run(
         out,
         data,

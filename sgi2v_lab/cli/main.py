@@ -89,6 +89,7 @@ OPTIONS = {
     "units 'pixels'": "--units pixels",
     "fit 'crop' and 'pad'": "--fit crop and --fit pad",
     "expected num_frames=": "expected --frames",
+    "no use for how=": "no use for --fit ",
     "as do a width and height nearer to its own": "as does --size auto, more or less",
 }
 

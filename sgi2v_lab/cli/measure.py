@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sgi2v_lab.cli.options import console
+from sgi2v_lab.cli.options import BoxSizeText, Resample, Units, console, read_numbers
 
 __all__ = ["measure"]
 
@@ -26,7 +26,9 @@ def measure(
     tracker: Annotated[
         str | None, typer.Option(help="Tracker: ncc, lk, dis, cotracker3 or tapnext. Default: each metric's own.")
     ] = None,
-    resample: Annotated[bool, typer.Option(help="Allow boxes that were made for another number of frames.")] = False,
+    resample: Resample = False,
+    units: Units = "pixels",
+    box_size: BoxSizeText = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure any video against the boxes that were asked for."""
@@ -43,7 +45,8 @@ def measure(
     get_tracker(tracker)  # an unknown name ends here, before the metrics take it for a reason of their own
     pixels = read_video(video)
     size = (pixels.shape[-1], pixels.shape[-2])
-    trajectories = load_trajectories(boxes, size, resample=resample, fit_boxes=True)
+    about = read_numbers(box_size, "--box-size")
+    trajectories = load_trajectories(boxes, size, resample=resample, fit_boxes=True, units=units, box_size=about)
     trajectories.validate(len(pixels))
     asked = trajectories.boxes(len(pixels))
     camera = torch.tensor([is_camera(each) for each in trajectories])

@@ -83,7 +83,7 @@ def fit_image(image: Picture, size: tuple[int, int], how: str = "stretch") -> tu
     """Make a picture of exactly the size that the model wants.
 
     Args:
-        image: an RGB picture, as `read_image` gives, or whatever that takes.
+        image: whatever `read_image` takes.
         size: (width, height) wanted.
         how: "stretch", "crop" or "pad" (with black bars), see `Fit.plan`.
 
@@ -93,7 +93,7 @@ def fit_image(image: Picture, size: tuple[int, int], how: str = "stretch") -> tu
     Raises:
         InputError: if `how` is unknown or the size is not positive.
     """
-    image = image if isinstance(image, PIL.Image.Image) else read_image(image)
+    image = read_image(image)
     fit = Fit.plan(image.size, size, how)
     x0, y0, x1, y1 = fit.content
     (sx, sy), (tx, ty) = fit.scale, fit.shift
@@ -107,7 +107,7 @@ def fit_image(image: Picture, size: tuple[int, int], how: str = "stretch") -> tu
     drawn = image.resize((round(x1 - x0), round(y1 - y0)), PIL.Image.Resampling.LANCZOS, box=shown)
     if drawn.size == fit.target:
         return drawn, fit
-    frame = PIL.Image.new(image.mode, fit.target)
+    frame = PIL.Image.new("RGB", fit.target)
     frame.paste(drawn, (round(x0), round(y0)))
     return frame, fit
 
@@ -134,8 +134,7 @@ def first_frame(image: Picture, size: tuple[int, int], how: str = "stretch") -> 
 
 def to_tensor(image: Picture) -> Image:
     """A picture, of Pillow's or whatever `read_image` takes, as float32 (3, height, width), values 0..1."""
-    image = image if isinstance(image, PIL.Image.Image) else read_image(image)
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(np.array(read_image(image))).permute(2, 0, 1).float() / 255
 
 
 def to_pil(image: Image | Picture) -> PIL.Image.Image:
@@ -144,7 +143,7 @@ def to_pil(image: Image | Picture) -> PIL.Image.Image:
     Raises:
         InputError: if the shape is another or there is a NaN, which has no colour.
     """
-    if not isinstance(image, Tensor):
+    if not isinstance(image, Tensor) or not image.is_floating_point():
         return read_image(image)
     if image.ndim != 3 or len(image) != 3 or image.numel() == 0:
         raise InputError(f"a picture has shape {tuple(image.shape)}: expected (3, height, width)")

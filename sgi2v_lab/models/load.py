@@ -108,7 +108,7 @@ def as_model(model: object) -> Model:
 
 def split_name(name: str) -> tuple[str, list[tuple[Path, float]]]:
     """A model's name without its LoRAs; and these, each a file and a scale. InputError for a file that is not there."""
-    if Path(name).exists():  # a folder may have a plus sign in its name
+    if os.path.exists(name):  # a folder may have a plus sign in its name
         return name, []
     base, *rest = name.split("+")
     adapters = []
@@ -135,11 +135,12 @@ def resolve(name: str) -> tuple[str, bool]:
     """
     name, _ = split_name(name)
     source = MODELS.get(name, name)
-    if name not in MODELS and source.startswith("~"):
-        source = str(as_path(source, "a checkpoint's folder"))
+    if source and name not in MODELS:
+        found = as_path(source, "a checkpoint's folder")
+        source = str(found) if source.startswith("~") else source
     folder = Path(source)
     if source and folder.is_dir():
-        if not (folder / "model_index.json").is_file():
+        if not as_path(folder / "model_index.json").is_file():
             raise InputError(f"{folder} is no checkpoint: it has no model_index.json (expected a diffusers SVD folder)")
         for part in PARTS:
             if not (folder / part).is_dir():

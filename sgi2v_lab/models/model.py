@@ -188,5 +188,5 @@ class Model(ABC):
         if not layers:
             raise InputError(f"no layer is given; {self.name} has {have}")
         for layer in layers:
-            if tuple(layer) not in self.layers:
-                raise InputError(f"{self.name} has no layer {tuple(layer)}; it has {have}")
+            if (tuple(layer) if isinstance(layer, list) else layer) not in self.layers:
+                raise InputError(f"{self.name} has no layer {layer}; it has {have}")

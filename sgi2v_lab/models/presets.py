@@ -46,7 +46,7 @@ def read_presets(path: Path | None, own: Settings, device: str | torch.device = 
     if path is None or not path.is_file():
         return SVD_PRESETS
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no file of presets ({error}): expected one JSON object") from error
     if not isinstance(given, dict) or not all(isinstance(changes, dict) for changes in given.values()):

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
+from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.identity_blocks import forward_as
 from sgi2v_lab.models.model import Layer, Model, Observer
 from sgi2v_lab.models.precision import precise_vae
@@ -148,6 +149,8 @@ class StableVideoDiffusion(Model):
     def run_conditional(self, latents: Latents, sigma: float | Tensor, conditioning: SVDConditioning) -> None:
         """As `predict`, scaled as SVD's scheduler does: the input by 1 / sqrt(sigma^2 + 1), the time ln(sigma) / 4."""
         sigma = torch.as_tensor(sigma, dtype=torch.float32, device="cpu")
+        if not sigma > 0:
+            raise InputError(f"sigma is {sigma:g}: expected a noise level above 0, as at every step of a schedule")
         scaled = (latents / (sigma**2 + 1).sqrt()).to(self.dtype)
         # written by the device itself: a copy of a number would wait for its other work
         time = torch.full((), (0.25 * sigma.log()).item(), device=latents.device)

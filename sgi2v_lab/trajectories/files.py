@@ -77,7 +77,7 @@ def as_trajectories(asked: Asked, image_size: tuple[int, int]) -> Trajectories:
     if isinstance(asked, list | tuple) and all(isinstance(each, Trajectory) for each in asked):
         return Trajectories(image_size, tuple(asked))
     try:
-        array = np.asarray(asked.detach().cpu() if isinstance(asked, Tensor) else asked, dtype=np.float64)
+        array = _plain(asked).astype(np.float64)
     except (TypeError, ValueError):
         array = np.zeros(0)
     if array.ndim not in (2, 3) or array.shape[-1] != 4:
@@ -118,7 +118,7 @@ def load_trajectories(
     path = as_path(path, "a file of trajectories")
     if image_size is not None:
         image_size = check_size(image_size, "image_size")
-    if path.is_dir() and (path / "traj.npy").is_file():
+    if os.path.isfile(path / "traj.npy"):
         path = path / "traj.npy"
     content = _read(path)
     suffix = path.suffix.lower()
@@ -157,6 +157,8 @@ def save_trajectories(
             box that changes its size), or the file cannot be written.
     """
     path = as_path(path)
+    if not isinstance(trajectories, Trajectories):
+        raise InputError(f"the trajectories are a {type(trajectories).__name__}: expected Trajectories")
     kinds = FORMATS.get(path.suffix.lower())
     if kinds is None:
         raise InputError(f"{path} has the suffix {path.suffix!r}: expected {', '.join(FORMATS)}")
@@ -167,7 +169,7 @@ def save_trajectories(
         write_text(path, to_json(trajectories))
         return
     if num_frames is None:
-        raise InputError(f"{path} holds a place per frame: expected num_frames=, or save as .json")
+        raise InputError(f"{path} holds a place per frame: expected num_frames=, or kind 'sgi2v' in a .json")
     num_frames = whole_number(num_frames, "num_frames", 1)
     if kind == "kjnodes":
         write_text(path, to_kjnodes(trajectories, num_frames) + "\n")
@@ -230,9 +232,10 @@ def _loaded(content: bytes, image_size: tuple[int, int] | None, units: str, box_
         points = parse_points(text)
         if points is not None:
             return from_points(points, size(), box_size=box_size, units=units)
+        whole = from_json(text)
         if box_size is not None:
             raise InputError("it holds whole boxes: expected no box size beside them, so leave it out")
-        return in_units(from_json(text), units)
+        return in_units(whole, units)
     array, known = _array(content)
     return from_array(array, size(), box_size=known if box_size is None else box_size, units=units)
 
@@ -252,21 +255,25 @@ def _array(content: bytes) -> tuple[np.ndarray, BoxSize | None]:
         else:
             file.seek(0)
             found = np.load(file, allow_pickle=False)
-            if isinstance(found, np.lib.npyio.NpzFile):
-                found = {name: found[name] for name in found.files}
+        named = isinstance(found, np.lib.npyio.NpzFile | dict)
+        found = {name: _plain(value) for name, value in (found if named else {"": found}).items()}
     except UnpicklingError:
         raise InputError(PICKLED) from None
     except Exception as error:  # a damaged header may raise anything, MemoryError included
         if "allow_pickle" in str(error):
             raise InputError(PICKLED) from None
         raise InputError("it is damaged or cut short, or no array: expected one that was saved whole") from None
-    if not isinstance(found, dict):
-        return np.asarray(found), None
+    if not named:
+        return found[""], None
     arrays = [found[key] for key in KEYS if key in found] or [found[key] for key in found if len(found) == 1]
     if len(arrays) != 1:
         raise InputError(f"it holds {', '.join(map(repr, found)) or 'nothing'}: expected one array, called {KEYS[0]!r}")
-    size = found.get("box_size")
-    return np.asarray(arrays[0]), np.asarray(size) if isinstance(size, Tensor) else size
+    return arrays[0], found.get("box_size")
+
+
+def _plain(value: object) -> np.ndarray:
+    """An array of NumPy's or PyTorch's, which may be of half precision, sparse or with gradients."""
+    return np.asarray(value.detach().cpu().to_dense().double() if isinstance(value, Tensor) else value)
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -28,6 +28,7 @@ key is a box that stays; a "path" takes two. The fields are those of `Trajectory
 fields are errors, so that a misspelt one is not lost in silence.
 """
 
+import json
 import re
 from typing import Any, Literal
 
@@ -84,6 +85,10 @@ def from_json(text: str) -> Trajectories:
         document = _Document.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise InputError(_sentence(error.errors()[0])) from None
+    objects: list[list[tuple[str, object]]] = []
+    json.loads(text, object_pairs_hook=objects.append)
+    if twice := [pairs for pairs in objects if len(pairs) > len(dict(pairs))]:  # one would be lost in silence
+        raise InputError(f"an object has the fields {', '.join(dict(twice[0]))}, one of them twice: take one out")
     return Trajectories((document.image.width, document.image.height), document.trajectories)
 
 

@@ -82,8 +82,12 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         """Refuse key boxes out of order, a path too short, an unknown easing and a colour that is none."""
-        object.__setattr__(self, "keys", tuple(self.keys))
+        if not isinstance(self.name, str):
+            raise InputError(f"a trajectory's name is {self.name!r:.80}: expected text")
         who = self._who
+        if not isinstance(self.keys, Sequence) or not all(isinstance(key, KeyBox) for key in self.keys):
+            raise InputError(f"{who} has keys {self.keys!r:.80}: expected KeyBox, or boxes by Trajectory.from_boxes")
+        object.__setattr__(self, "keys", tuple(self.keys))
         if not self.keys:
             raise InputError(f"{who} has no key box: expected at least one")
         for before, after in pairwise(self.keys):
@@ -99,10 +103,10 @@ class Trajectory:
                     f"{who} has a path and {len(self.keys)} key boxes: expected 2, for the path's start and its end"
                 )
             object.__setattr__(self, "path", tuple(numbers(p, 2, f"a path point of {who}") for p in self.path))
-        if self.colour is not None and not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
+        if self.colour is not None and not re.fullmatch(r"#[0-9a-fA-F]{6}", str(self.colour)):
             raise InputError(f"{who} has colour {self.colour!r}: expected six hexadecimal digits as in '#1f77b4'")
-        if self.frames is not None and self.frames < 1:
-            raise InputError(f"{who} is for {self.frames} frames: expected at least 1")
+        if self.frames is not None:
+            object.__setattr__(self, "frames", whole_number(self.frames, f"the frame count of {who}", 1))
 
     # --- making one --------------------------------------------------------------------------------------------------
 

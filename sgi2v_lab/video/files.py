@@ -167,7 +167,7 @@ def read_video(path: str | Path, max_frames: SupportsIndex | None = None) -> Vid
                 )
     except InputError:
         raise
-    except (av.FFmpegError, OSError, IndexError, ValueError, SyntaxError) as error:  # PIL raises any on broken files
+    except (av.FFmpegError, Image.DecompressionBombError, OSError, IndexError, ValueError, SyntaxError) as error:
         raise InputError(f"cannot read {str(path)!r} as a video ({error}); give mp4, gif, webp or frames") from error
     sizes = {a.shape for a in arrays}
     if len(sizes) != 1:
@@ -194,6 +194,8 @@ def _pictures(path: Path) -> Iterator[np.ndarray]:
 
 def _decoded_pictures(path: Path) -> Iterator[np.ndarray]:
     with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise InputError(f"{str(path)!r} holds sound, but no pictures; give mp4, gif, webp or frames")
         for frame in container.decode(video=0):
             yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
 
@@ -207,6 +209,6 @@ def _animation_pictures(path: Path) -> Iterator[np.ndarray]:
             lengths.append(length if length > 10 else 100)
         shortest = min(lengths)
         for frame, length in zip(ImageSequence.Iterator(animation), lengths, strict=True):
-            array = np.array(frame.convert("RGB"))
+            array = np.array(read_image(frame))
             for _ in range(max(1, round(length / shortest))):
                 yield array

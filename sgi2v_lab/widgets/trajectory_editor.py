@@ -11,13 +11,13 @@ asks the package for camera moves, remarks and files. All state is in traits, so
 import json
 import os
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import PIL.Image
 import traitlets
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.files import as_path
 from sgi2v_lab.images.read import Picture, read_image
 from sgi2v_lab.images.resize import FITS, Fit
 from sgi2v_lab.images.segmentation import object_box
@@ -229,7 +229,7 @@ class TrajectoryEditor(OneAtATime):
         """
         if self._image is None:
             raise InputError("there is no picture yet: expected one to load trajectories onto, so set editor.image")
-        self.trajectories = load_onto(Path(path), self.trajectories, self.selected)
+        self.trajectories = load_onto(as_path(path), self.trajectories, self.selected)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the trajectories to a .json or .npy file; InputError as `save_trajectories`."""

@@ -124,7 +124,7 @@ FIRST = ("trajectories", 0)
         (changed(*FIRST, "path", [[1, 2]]), "path of 1 points"),
         (changed(*FIRST, "path", [[1, 2], 3]), "path point 1 of trajectory 0 is 3: expected a list"),
         (changed(*FIRST, "path", [[1, 2], [3]]), "has 1 numbers: expected 2"),
-        (changed(*FIRST, "frames", 0), "for 0 frames"),
+        (changed(*FIRST, "frames", 0), "frame count of a trajectory is 0"),
     ],
 )
 def test_malformed_files_are_refused_in_one_sentence(text, message):

@@ -207,7 +207,7 @@ def test_the_same_motion_at_other_frame_counts():
         (lambda: Trajectory((KeyBox(0, BOX), KeyBox(1, BOX)), path=((0.0, 1.0),)), "path of 1 points"),
         (lambda: Trajectory((KeyBox(0, BOX),), path=((0.0, 1.0), (1.0, 1.0))), "a path and 1 key boxes"),
         (lambda: Trajectory(()), "no key box"),
-        (lambda: Trajectory((KeyBox(0, BOX),), frames=0), "for 0 frames"),
+        (lambda: Trajectory((KeyBox(0, BOX),), frames=0), "frame count of a trajectory is 0"),
         (lambda: KeyBox(0, BOX, "bouncy"), "unknown easing"),
         (lambda: KeyBox(math.nan, BOX), "finite"),
         (lambda: Trajectory.from_boxes(torch.zeros(0, 4)), "no key box"),

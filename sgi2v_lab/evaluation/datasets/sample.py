@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker
+from sgi2v_lab.files import as_path
 from sgi2v_lab.images.resize import FITS, check_size
 from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.trajectories.boxes import Trajectories
@@ -74,11 +75,12 @@ class Dataset(ABC):
         """Check the options and list the samples."""
         for option in fields(self):
             if option.name in self.unused and (value := getattr(self, option.name)) != option.default:
-                raise InputError(f"the data set {self.kind!r} has no use for {option.name}={value!r}: leave it out")
+                raise InputError(f"the data set {self.kind!r} has no use for {option.name}={value}: leave it out")
         if "folder" not in self.unused:
-            if self.folder is None or not Path(self.folder).is_dir():
+            folder = self.folder and as_path(self.folder, f"a folder of {self.holds}")
+            if not folder or not folder.is_dir():
                 raise InputError(f"the folder of {self.kind!r} is {self.folder}: expected a folder of {self.holds}")
-            object.__setattr__(self, "folder", Path(self.folder))
+            object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "size", check_size(self.size, "the size of the samples"))
         whole_number(self.num_frames, "num_frames", 2)
         whole_number(1 if self.stride is None else self.stride, "stride", 1)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis.checks import Diagnosis, judge
 from sgi2v_lab.evaluation.diagnosis.judged import JudgedVideo, by_purpose
+from sgi2v_lab.files import as_path
 from sgi2v_lab.images.read import fit_image, read_image, to_tensor
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import Settings, renamed_settings
@@ -36,9 +37,9 @@ def diagnose_folder(folder: str | os.PathLike, model: Model | None = None) -> Di
     Raises:
         InputError: No run.json or no video, or a file that cannot be read.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "a run's folder")
     record = _record(folder / "run.json")
-    settings = Settings(**renamed_settings(record["settings"]))
+    settings = record["settings"]
     size = settings.width, settings.height
     controlled, plain = _first(folder, CONTROLLED), _first(folder, UNCONTROLLED)
     if controlled is None and plain is None:
@@ -54,10 +55,8 @@ def diagnose_folder(folder: str | os.PathLike, model: Model | None = None) -> Di
             known |= by_purpose(trajectories, trajectories.resampled().fitted(plan).boxes(len(video)))
     if has_control and plain is not None:
         known["uncontrolled"] = _read_at_size(plain, size)
-    saved = record.get("losses", {})  # with None for a loss that is not finite
-    losses = {int(step): [math.nan if one is None else one for one in some] for step, some in saved.items()}
-    sigmas = record.get("sigmas", ())
-    return judge(JudgedVideo(video, settings=settings, losses=losses, sigmas=sigmas, model=model, **known))
+    known |= {"losses": record["losses"], "sigmas": record["sigmas"], "model": model}
+    return judge(JudgedVideo(video, settings=settings, **known))
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
@@ -68,9 +67,13 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 def _record(path: Path) -> dict:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record["settings"], dict):
-            raise TypeError("settings")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        record["settings"] = Settings(**renamed_settings(record["settings"]))
+        saved = record.get("losses", {})  # with None for a loss that is not finite
+        losses = {int(step): [math.nan if one is None else float(one) for one in some] for step, some in saved.items()}
+        record |= {"losses": losses, "sigmas": [float(one) for one in record.get("sigmas", ())]}
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no run's record; give a folder of `sgi2v generate` or the Studio") from error
     return record
 

@@ -18,7 +18,7 @@ from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.datasets.registry import open_dataset
 from sgi2v_lab.evaluation.datasets.sample import Dataset
 from sgi2v_lab.evaluation.experiments.arms import plan_arms, reference_of
-from sgi2v_lab.evaluation.experiments.grid import BASE, Grid, preset_grid, read_grid
+from sgi2v_lab.evaluation.experiments.grid import BASE, Grid, as_grid, preset_grid, read_grid
 from sgi2v_lab.evaluation.experiments.plan import PLAN, TASKS, TRUTH, Arm, Plan, PlannedQuestion, PlannedTask
 from sgi2v_lab.evaluation.experiments.video_task import VideoTask
 from sgi2v_lab.evaluation.scenes.scenes import SCORED
@@ -26,7 +26,7 @@ from sgi2v_lab.evaluation.tasks.command_line import command_line
 from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, task_key
 from sgi2v_lab.evaluation.tasks.run import run_tasks
 from sgi2v_lab.evaluation.tasks.strips import read_strip
-from sgi2v_lab.files import write_text
+from sgi2v_lab.files import as_path, write_text
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import Settings
@@ -91,7 +91,7 @@ def evaluate(
     """
     if seeds < 1:
         raise InputError(f"the number of seeds is {seeds}, but must be at least 1")
-    loaded = load_model(model, device, dtype)
+    out, loaded = as_path(out, "a folder"), load_model(model, device, dtype)
     study = _study(grid, loaded, preset, changes)
     own = loaded.preset(study.preset)
     base = own.replace(**study.changes(BASE, {}, own))
@@ -151,7 +151,7 @@ def evaluate(
 
 def _study(grid: str | Path | None, model: Model, preset: str, changes: Mapping[str, object] | None) -> Grid:
     if grid is None:
-        return Grid(title="Ways to control a video", preset=preset, base=dict(changes or {}))
+        return as_grid({"title": "Ways to control a video", "preset": preset, "base": dict(changes or {})})
     if changes:
         raise InputError(f"a grid has its own settings, so {next(iter(changes))} cannot be given beside it")
     return preset_grid(model.presets, model.settings) if str(grid) == "presets" else read_grid(grid)

@@ -48,10 +48,11 @@ from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.plan import Arm
 from sgi2v_lab.evaluation.tasks.command_line import typed
+from sgi2v_lab.files import as_path
 from sgi2v_lab.models.presets import PRESETS, Presets
 from sgi2v_lab.settings import Settings
 
-__all__ = ["BASE", "Claim", "Grid", "Question", "grids", "preset_grid", "read_grid"]
+__all__ = ["BASE", "Claim", "Grid", "Question", "as_grid", "grids", "preset_grid", "read_grid"]
 
 BASE = "base"  # the group of the settings that all others are changes to
 FIELDS = Settings.model_fields
@@ -165,7 +166,7 @@ class Grid(Question):
         try:
             return settings.replace(**changes)
         except InputError as error:
-            raise InputError(f"{self.name}, {label!r}: {error}") from error
+            raise InputError(f"{self.name}, {label!r}: {error}" if self.name else str(error)) from error
 
 
 def preset_grid(presets: Presets, own: Settings) -> Grid:
@@ -187,19 +188,18 @@ def read_grid(path: str | Path) -> Grid:
     Raises:
         InputError: there is no such file, it cannot be read, or it holds a key or a form that is not known.
     """
-    path = grids().get(str(path), Path(path))
+    path = grids().get(str(path)) or as_path(path, "a grid")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         document = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except FileNotFoundError as error:
         known = ", ".join(grids())
         raise InputError(f"there is no grid {str(path)!r}; give a file, or one that is here: {known}") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no grid ({error}): expected TOML, or JSON with the suffix .json") from error
-    try:
-        grid = Grid.model_validate({"title": path.name, **document, "name": path.name})
-    except (ValidationError, TypeError) as error:
-        raise InputError(f"{path.name}: {_first(error)}") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path.name}: expected a table of settings")
+    grid = as_grid({"title": path.name, **document, "name": path.name})
     for question in grid.questions:
         labels = [label for label, _, _ in _rows(question)]
         if taken := [label for label in labels if label == grid.label or labels.count(label) > 1]:
@@ -207,12 +207,15 @@ def read_grid(path: str | Path) -> Grid:
     return grid
 
 
-def _first(error: ValidationError | TypeError) -> str:
-    if isinstance(error, TypeError):
-        return "expected a table of settings"
-    one = error.errors()[0]
-    place = ".".join(str(part) for part in one["loc"])
-    return f"{place}: {one['msg'].removeprefix('Value error, ')}; it is {one['input']!r}"
+def as_grid(document: dict[str, Any]) -> Grid:
+    """A grid from its parts; InputError for a part that is not known, or of another form."""
+    try:
+        return Grid.model_validate(document)
+    except ValidationError as error:
+        one = error.errors()[0]
+        place = ".".join(str(part) for part in one["loc"])
+        told = f"{place}: {one['msg'].removeprefix('Value error, ')}; it is {one['input']!r}"
+        raise InputError(f"{document['name']}: {told}" if document.get("name") else told) from error
 
 
 def _rows(question: Question) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.tasks.records import RecordFolder, State
+from sgi2v_lab.files import as_path
 
 __all__ = ["PLAN", "TASKS", "TRUTH", "Arm", "Plan", "PlannedClaim", "PlannedQuestion", "PlannedTask", "Status"]
 
@@ -85,7 +86,7 @@ class Status:
     @classmethod
     def of(cls, folder: Path, names: dict[str, str]) -> "Status":
         """The state of the tasks in a folder, given their names by key."""
-        records = RecordFolder(folder.absolute())
+        records = RecordFolder.at(folder)
         counts, seconds, failures, damages = Counter(), [], [], []
         for key, name in names.items():
             found = records.look(key)
@@ -128,10 +129,10 @@ class Plan(BaseModel, frozen=True):
     @classmethod
     def read(cls, folder: str | Path) -> "Plan":
         """The plan in a folder; InputError if there is none."""
-        path = Path(folder) / PLAN
+        path = as_path(folder, "an evaluation's folder") / PLAN
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError) as error:
+        except (OSError, UnicodeError, ValidationError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is damaged, or from an earlier version"
             todo = f"make one: sgi2v evaluate --out {folder}"
             raise InputError(f"{folder} is no folder of an evaluation ({PLAN}: {why}); {todo}") from error

@@ -82,6 +82,7 @@ class MeasuredVideo:
     @cached_property
     def box_tracks(self) -> Tracks:
         """The tracks of what is in each box asked for."""
+        check_later(self.video)
         return track_boxes(self.video, self.asked[:, 0], self.tracker)
 
     @cached_property

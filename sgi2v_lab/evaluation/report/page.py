@@ -15,7 +15,7 @@ from sgi2v_lab.evaluation.report.study import MEASURES, Study, read_study
 from sgi2v_lab.evaluation.report.tables import Summary, summarize, write_tables
 from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES
 from sgi2v_lab.evaluation.scenes.variations import VARIATIONS
-from sgi2v_lab.files import write_text
+from sgi2v_lab.files import as_path, write_text
 from sgi2v_lab.video import PALETTE
 
 with needs("evaluation"):
@@ -34,7 +34,7 @@ def write_report(
     Returns the page's path and what summary.json says. InputError as `read_study`, or if `out` cannot be written.
     """
     study = read_study(folder, reference)
-    out = Path(folder if out is None else out)
+    out = as_path(folder if out is None else out, "a folder")
     sets = set_figures(study)
     summary = summarize(study, sets)
     write_tables(study, out)

@@ -125,7 +125,7 @@ def read_study(folder: str | Path, reference: str | None = None) -> Study:
     InputError: there is no plan, no result yet, only failures, or no such reference.
     """
     plan = Plan.read(folder)
-    records = RecordFolder(Path(folder).absolute() / TASKS)
+    records = RecordFolder.at(Path(folder) / TASKS)
     rows, unfinished, stamps = [], [], []
     for task in plan.tasks:
         found = records.look(task.key)

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.files import whole_file, write_text
+from sgi2v_lab.files import as_path, whole_file, write_text
 
 with needs("evaluation"):
     from filelock import FileLock, Timeout
@@ -80,7 +80,7 @@ class RecordFolder:
     @classmethod
     def at(cls, path: str | Path) -> "RecordFolder":
         """The folder of that name, which is made when it is needed."""
-        return cls(Path(path).absolute())
+        return cls(as_path(path, "a folder of records").absolute())
 
     def look(self, key: str) -> Found:
         """The state of a task, from its files alone."""

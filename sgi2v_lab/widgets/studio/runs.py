@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.diagnosis import Diagnosis
 from sgi2v_lab.evaluation.metrics import objmc
-from sgi2v_lab.files import result_folder, write_record
+from sgi2v_lab.files import as_path, result_folder, write_record
 from sgi2v_lab.images.read import read_image, to_pil
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.plots.style import styled
@@ -74,7 +74,7 @@ class Gallery:
     """Runs in a folder, newest first. Nothing is made on disk before the first one is kept."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).expanduser()
+        self.folder = as_path(folder, "a folder of runs")
 
     def __len__(self) -> int:
         return len(self.records())
