@@ -91,7 +91,7 @@ def generate(
         frames: for a video longer than the model makes at once. It is made in segments, each a run of the model that
             starts from the last frame before it, with the seeds seed, seed + 1, ... The trajectories span the whole
             video; a box that is out of sight where a segment begins is left out of that segment. Quality falls with
-            every segment: see "Longer videos" in sgi2v_lab/README.md.
+            every segment: see "Longer videos" in sgi2v_lab/evaluation/README.md.
         trace: what to keep of every step: "latents" (before, optimized, mixed, after), "denoised" (the guess of the
             clean latents), "optimization" (each iteration's loss terms, gradient and latents).
         memory: "auto" adapts to what is free; or one of `MEMORY_MODES` (`efficiency.memory`). Where memory runs out, a
