@@ -79,7 +79,7 @@ class Settings(BaseModel):
         symbol="λ", low=0, high=1e6, slider=(0, 0.1, 0.005),
     )  # fmt: skip
     early_stop: float | None = _setting(
-        None, "Early stop", "End a control step once its loss is below this share of the run's first loss.",
+        None, "Early stop", "End a control step once its loss is below this fraction of the run's first loss.",
         "Optimisation", low=0, high=1, slider=(0, 1, 0.05), none="off",
     )  # fmt: skip
     features: str = _setting(
@@ -135,12 +135,12 @@ class Settings(BaseModel):
         symbol="H", low=16, high=8192, slider=(64, 1280, 64),
     )  # fmt: skip
     num_frames: int | None = _setting(
-        None, "Frames", "Number of frames; by default as many as the model was trained for.", "Size and memory",
-        symbol="N", low=2, high=1000, slider=(2, 32, 1), none="model's",
+        None, "Frames", "Number of frames per run of the model; by default as many as it was trained for.",
+        "Size and memory", symbol="N", low=2, high=1000, slider=(2, 32, 1), none="model's",
     )  # fmt: skip
     precision: str = _setting(
         "own", "Precision",
-        "Precision of the networks. Own: as they were loaded. Half is faster where the hardware has it.",
+        "Convert the networks to this precision for the run; own keeps the one they were loaded in.",
         "Size and memory", choices=PRECISIONS,
     )  # fmt: skip
     decode_chunk_size: int | None = _setting(

@@ -27,15 +27,15 @@ __all__ = ["demo", "generate"]
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the result; an earlier result there is replaced.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the result. An earlier result there is replaced.")] = Path(
         "out/demo"
     ),
     model: ModelName = "toy",
-    seed: Annotated[int | None, typer.Option(help="Random seed; by default each example's own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed. Default: the demo's own.")] = None,
     device: Device = None,
     dtype: Precision = None,
 ) -> None:
-    """Make a first video: a drawn scene and a photograph, each without and with control, and what went on inside."""
+    """Make a first video: a drawn scene and a photograph, each without and with control, with figures."""
     _check_seed(seed)
     from sgi2v_lab.cli.demo import demo as show
 
@@ -55,40 +55,54 @@ def generate(
         Path | None,
         typer.Option(help="File of trajectories: JSON, traj.npy, point tracks (.npy, .pth) or KJNodes' spline JSON."),
     ] = None,
-    prompt: Annotated[str | None, typer.Option(help="Text from which the picture is made; see --prompt-model.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Draw the first frame from this text.")] = None,
     prompt_model: Annotated[
-        str, typer.Option(help="Model that draws the prompt: toy (its scene language), or a text-to-image model.")
+        str,
+        typer.Option(
+            help="Model that draws the prompt: toy, which knows sentences such as 'a yellow circle at the left on blue "
+            "clouds', or a text-to-image model."
+        ),
     ] = "toy",
     example: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder with img.png and traj.npy, as the paper's code reads, in place of picture and boxes."
-        ),
+        typer.Option(help="Folder in the paper's format (img.png, traj.npy); replaces IMAGE and --boxes."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the result, by default out/NAME; an earlier result there is replaced."),
+        typer.Option(
+            help="Folder for the result. Default: out/ plus the picture's name. An earlier result is replaced."
+        ),
     ] = None,
     control: Annotated[
-        bool, typer.Option("--control/--no-control", help="Follow the boxes, or let the model move what it likes.")
+        bool,
+        typer.Option(
+            "--control/--no-control",
+            help="Optimise the latents so that objects follow the boxes; --no-control runs the plain model.",
+        ),
     ] = True,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Make a video without control too, show both side by side and measure them."),
+        typer.Option(
+            "--compare",
+            help="Also make a video without control; write both side by side and their distance from the path.",
+        ),
     ] = False,
     frames: Annotated[
         int | None,
-        typer.Option(help="Frames of a longer video, which goes on from its last frame and gets worse on the way."),
+        typer.Option(
+            help="Total frames. If more than the model makes at once, the video is made in segments, each from the "
+            "last frame of the one before; quality falls."
+        ),
     ] = None,
-    png: Annotated[bool, typer.Option("--png", help="Write every frame as a PNG file too.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Also write every frame as a PNG file.")] = False,
     fit: Annotated[
-        str, typer.Option(help="How the picture is brought to the video's size: stretch, crop or pad.")
+        str, typer.Option(help="How to fit the picture to the video's size: stretch, crop or pad.")
     ] = "stretch",
     size: Annotated[
         str,
         typer.Option(
-            help="Size of the video: auto (in the picture's shape), model (the model's own, also for an example or a "
-            "prompt), or WIDTHxHEIGHT."
+            help="Size of the video. auto: the picture's shape, near the model's size; model: the model's size; or "
+            "WIDTHxHEIGHT. Examples and prompts have the model's size by default."
         ),
     ] = "auto",
     resample: Resample = False,
@@ -102,7 +116,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 817,
     preset: Preset = "own",
     memory: Annotated[
-        str, typer.Option(help="Memory mode: auto, or from the fastest to the leanest: fast, selective, full, offload.")
+        str, typer.Option(help="Memory mode: auto, or fast, selective, full, offload (least memory, slowest).")
     ] = "auto",
     device: Device = None,
     dtype: Precision = None,
@@ -132,7 +146,7 @@ def generate(
     from sgi2v_lab.video import write_frames
 
     started = time.perf_counter()
-    Fit.plan((1, 1), (1, 1), fit)  # an unknown way is noticed before anything is loaded
+    Fit.plan((1, 1), (1, 1), fit)  # raises for an unknown fit before anything is loaded
     changes = {} if changes is None else changes
     if not {"width", "height"}.isdisjoint(changes):
         if size not in ("model", "auto"):
@@ -152,7 +166,7 @@ def generate(
     with result_folder(out) as folder:
         _say(f"loading {model}")
         loaded = load_model(model, device, dtype)
-        # control's steps play no part without control, so any number of steps will do
+        # without control, control_steps must not limit the number of steps
         changes = changes if control else {"control_steps": (0, 0), **changes}
         settings = loaded.preset(preset).replace(**changes)
         loaded = loaded.in_precision(settings.precision)
