@@ -27,11 +27,7 @@ def bench(
     boxes: Annotated[int, typer.Option(min=1, help="Number of boxes in the test.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Number of timed runs; the median is reported.")] = 5,
     count_only: Annotated[
-        bool,
-        typer.Option(
-            "--count-only",
-            help="Only count operations and memory, on tensors without data (about half a minute).",
-        ),
+        bool, typer.Option("--count-only", help="Only count operations and memory, without data (about half a minute).")
     ] = False,
     device: Device = None,
     dtype: Precision = None,

@@ -15,6 +15,7 @@ from rich.table import Table
 from sgi2v_lab.cli.options import (
     Dask,
     Device,
+    FitTo,
     ModelName,
     Out,
     Precision,
@@ -80,9 +81,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Use at most this many samples in all. Default: all.")
     ] = None,
     seeds: Seeds = 1,
-    fit: Annotated[
-        str, typer.Option(help="How to fit pictures to the model's size: stretch, crop or pad.")
-    ] = "stretch",
+    fit: FitTo = "stretch",
     stride: Annotated[
         int | None, typer.Option(min=1, help="Take every n-th frame of a video. Default: depends on the data set.")
     ] = None,

@@ -13,6 +13,7 @@ from sgi2v_lab.cli.options import (
     BoxSizeText,
     Device,
     FitBoxes,
+    FitTo,
     ModelName,
     Precision,
     Preset,
@@ -21,7 +22,7 @@ from sgi2v_lab.cli.options import (
     read_numbers,
 )
 from sgi2v_lab.cli.setting_options import takes_settings
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
 
 __all__ = ["demo", "generate"]
 
@@ -36,16 +37,14 @@ def demo(
     dtype: Precision = None,
 ) -> None:
     """Make a first video: a drawn scene and a photograph, each without and with control, with figures."""
-    _check_seed(seed)
+    if seed is not None:
+        whole_number(seed, "seed", 0, 2**63 - 1)
     from sgi2v_lab.cli.demo import demo as show
 
     record = show(out, model=model, seed=seed, device=device, dtype=dtype, progress=sys.stderr.isatty(), tell=_say)
-    rows = {
-        "drawn scene": _control_row(record["objmc"]),
-        "photograph": _control_row(record["photo"]["objmc"]),
-    }
+    rows = {"drawn scene": _control_row(record["objmc"]), "photograph": _control_row(record["photo"]["objmc"])}
     _print_control(rows, record["objmc"])
-    _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
+    typer.echo(f"{out}  ({record['seconds']['total']:.0f} s on {record['device']})")
 
 
 @takes_settings
@@ -95,9 +94,7 @@ def generate(
         ),
     ] = None,
     png: Annotated[bool, typer.Option("--png", help="Also write every frame as a PNG file.")] = False,
-    fit: Annotated[
-        str, typer.Option(help="How to fit the picture to the video's size: stretch, crop or pad.")
-    ] = "stretch",
+    fit: FitTo = "stretch",
     size: Annotated[
         str,
         typer.Option(
@@ -131,7 +128,7 @@ def generate(
         raise InputError("there are no boxes to follow: give --boxes FILE, or --no-control")
     if compare and not control:
         raise InputError("--compare shows a video with control next to one without, so leave out --no-control")
-    _check_seed(seed)
+    whole_number(seed, "seed", 0, 2**63 - 1)
     if out is None:
         out = Path("out") / (next(p for p in (example, image, Path("prompt")) if p is not None).absolute().stem)
     from sgi2v_lab.cli.write import run_record, write_comparison, write_run
@@ -179,8 +176,8 @@ def generate(
             drawn = max(sides) if prompt_model == "toy" else sides
             picture = reference_image(prompt, prompt_model, drawn, seed=seed, **options)
             asked = boxes and load_trajectories(boxes, picture.size, **reading)
-        options = {"settings": settings, "seed": seed, "fit": fit, "memory": memory, "progress": sys.stderr.isatty()}
-        options["frames"] = frames
+        options = {"settings": settings, "seed": seed, "fit": fit, "frames": frames, "memory": memory}
+        options["progress"] = sys.stderr.isatty()
         run = make(loaded, picture, asked if control else None, method=method, **options)
         runs = {"controlled" if control else "uncontrolled": run}
         if compare:
@@ -200,15 +197,11 @@ def generate(
         write_record(folder, record | {"peak_memory": peak_memory()})
     if compare:
         _print_control({"video": _control_row(record["objmc"])}, record["objmc"])
-    _finish(out, f"{settings.width} x {settings.height} px, {record['seconds']['total']:.0f} s on {record['device']}")
+    how = f"{settings.width} x {settings.height} px, {record['seconds']['total']:.0f} s on {record['device']}"
+    typer.echo(f"{out}  ({how})")
 
 
 # --- parts of commands -----------------------------------------------------------------------------------------------
-
-
-def _check_seed(seed: int | None) -> None:
-    if seed is not None and not 0 <= seed < 2**63:
-        raise InputError(f"seed is {seed}, but must be a whole number from 0 to 2^63 - 1")
 
 
 def _control_row(objmc: dict) -> list[str]:
@@ -223,10 +216,6 @@ def _print_control(rows: dict[str, list[str]], objmc: dict) -> None:
     for name, row in rows.items():
         table.add_row(name, *row)
     Console().print(table, markup=False)
-
-
-def _finish(out: Path, how: str) -> None:
-    typer.echo(f"{out}  ({how})")
 
 
 def _say(line: str) -> None:

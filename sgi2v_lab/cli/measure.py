@@ -24,10 +24,7 @@ def measure(
         Path | None, typer.Option(help="Ground-truth video for fidelity metrics; same size and frames.")
     ] = None,
     tracker: Annotated[
-        str | None,
-        typer.Option(
-            help="Tracker: ncc, lk or dis, or with weights of their own cotracker3 or tapnext. Default: each metric's."
-        ),
+        str | None, typer.Option(help="Tracker: ncc, lk, dis; with weights: cotracker3, tapnext. Default: per metric.")
     ] = None,
     resample: Resample = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -19,6 +19,7 @@ __all__ = [
     "Dask",
     "Device",
     "FitBoxes",
+    "FitTo",
     "ModelName",
     "Out",
     "Precision",
@@ -62,6 +63,7 @@ Preset = Annotated[
         "control, slow). Options below override it."
     ),
 ]
+FitTo = Annotated[str, typer.Option("--fit", help="How to fit pictures to the video's size: stretch, crop or pad.")]
 Resample = Annotated[
     bool, typer.Option("--resample", help="Interpolate boxes that were made for another number of frames.")
 ]
