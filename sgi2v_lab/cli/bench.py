@@ -18,10 +18,7 @@ __all__ = ["bench", "check_gpu", "cost"]
 @takes_settings
 def bench(
     network: Annotated[
-        str,
-        typer.Argument(
-            help="Network to measure: toy, miniature (SVD's architecture, few channels) or svd (full size)."
-        ),
+        str, typer.Argument(help="Network: toy, miniature (SVD's architecture, few channels) or svd (full size).")
     ] = "miniature",
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
     boxes: Annotated[int, typer.Option(min=1, help="Number of boxes in the test.")] = 2,
@@ -33,10 +30,7 @@ def bench(
     dtype: Precision = None,
     changes: dict | None = None,
 ) -> None:
-    """Measure operations, time and memory of each stage.
-
-    Compares a control step with a reimplementation of the authors' control step.
-    """
+    """Measure each stage's cost, and compare with a reimplementation of the authors' control step."""
     from sgi2v_lab.bench import benchmark as report
 
     if count_only:

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -99,32 +99,15 @@ def evaluate(
     videos: Videos = False,
     changes: dict | None = None,
 ) -> None:
-    """Compare methods or settings on a data set and write a report.
-
-    Run the same command again to continue an interrupted run.
-    """
+    """Compare methods or settings on a data set and write a report. Run again to continue an interrupted run."""
     on_benchmark = data == "benchmark"
     options = {"categories": category, "scenes": scenes or 8} if on_benchmark else {"how": fit}
     options |= {} if stride is None else {"stride": stride}
     options |= {} if tracker is None else {"tracker": tracker}
-    _run(
-        out,
-        data,
-        model,
-        folder=folder,
-        methods=None if methods is None else [name.strip() for name in methods.split(",")],
-        grid=grid,
-        preset=preset,
-        changes=changes,
-        samples=samples,
-        seeds=seeds,
-        data_options=options,
-        workers=1 if dask else workers_of(workers, device),
-        dask=dask,
-        device=device,
-        dtype=dtype,
-        videos=videos,
-    )
+    names = None if methods is None else [name.strip() for name in methods.split(",")]
+    what = {"folder": folder, "methods": names, "grid": grid, "samples": samples, "data_options": options}
+    run = {"preset": preset, "changes": changes, "seeds": seeds, "videos": videos}
+    _run(out, data, model, **what, **run, workers=workers, dask=dask, device=device, dtype=dtype)
 
 
 @takes_settings
@@ -151,21 +134,10 @@ def benchmark(
     """
     from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES
 
-    _run(
-        out,
-        "benchmark",
-        model,
-        methods=["none", "sgi2v"],
-        preset=preset,
-        changes=changes,
-        seeds=seeds,
-        data_options={"categories": category or list(CATEGORIES), "scenes": scenes},
-        workers=1 if dask else workers_of(workers, device),
-        dask=dask,
-        device=device,
-        dtype=dtype,
-        videos=videos,
-    )
+    options = {"categories": category or list(CATEGORIES), "scenes": scenes}
+    what = {"methods": ["none", "sgi2v"], "data_options": options}
+    run = {"preset": preset, "changes": changes, "seeds": seeds, "videos": videos}
+    _run(out, "benchmark", model, **what, **run, workers=workers, dask=dask, device=device, dtype=dtype)
 
 
 def report(
@@ -203,9 +175,10 @@ def status(
         typer.echo(f"... and {len(lines) - SHOWN} more; --json lists all")
 
 
-def _run(out: Path, data: str, model: str, **options: object) -> None:
+def _run(out: Path, data: str, model: str, workers: int | None, **options: Any) -> None:
     from sgi2v_lab.evaluation.experiments.evaluate import evaluate as run
 
+    options["workers"] = 1 if options["dask"] else workers_of(workers, options["device"])
     with resumable():
         run(out, data, model, progress=sys.stderr.isatty(), **options)
         _report(out)

@@ -21,7 +21,7 @@ def measure(
         Path | None, typer.Option(help="First frame to compare with. Default: the video's own first frame.")
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="Ground-truth video for fidelity metrics; same size and frames.")
+        Path | None, typer.Option(help="True video for fidelity metrics; same size and frames.")
     ] = None,
     tracker: Annotated[
         str | None, typer.Option(help="Tracker: ncc, lk, dis; with weights: cotracker3, tapnext. Default: per metric.")

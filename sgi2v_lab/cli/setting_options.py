@@ -69,8 +69,7 @@ def read_setting(name: str, value: object) -> object:
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     about, kind = field.json_schema_extra, field.annotation
     choices = f" One of {', '.join(about['choices'])}." if about["choices"] else ""
-    # where the default is none or "own", the paper says nothing
-    paper = "" if field.default in (None, "own") else f" Paper: {_written(field.default)}."
+    paper = f" Paper: {_written(field.default)}." if field.default not in (None, "own") else ""
     option = typer.Option(
         None,
         help=f"{field.description}{choices}{paper}",
