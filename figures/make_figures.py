@@ -65,7 +65,7 @@ def draw_features(folder: Path, model: Model, sigma: float = SIGMA) -> None:
     }
     colors = {kind: fit_pca(features).rgb(features) for kind, features in chosen.items()}
     picture = (video.shape[-1], video.shape[-2])
-    similar = {kind: similarity_maps(features, box=box, picture=picture) for kind, features in chosen.items()}
+    similar = {kind: similarity_maps(features, box=box, picture_size=picture) for kind, features in chosen.items()}
     save_figure(plot_alignment(video, colors, similar, boxes), folder / "alignment.png")
 
 

@@ -196,7 +196,9 @@ plot_pca_strip({kind: fit_pca(maps).rgb(maps) for kind, maps in parts.items()}, 
 
 # %%
 point, size = tuple(centres[0].tolist()), (width, height)
-similar = {f"layer {layer}": similarity_maps(attended[layer], point=point, picture=size) for layer in settings.layers}
+similar = {
+    f"layer {layer}": similarity_maps(attended[layer], point=point, picture_size=size) for layer in settings.layers
+}
 plot_similarity(clip, similar, point)
 
 # %% [markdown]
@@ -232,7 +234,9 @@ explorer
 
 # %%
 plot_similarity(
-    clip, {kind: similarity_maps(parts[kind], point=point, picture=size) for kind in ("self-attention", "block")}, point
+    clip,
+    {kind: similarity_maps(parts[kind], point=point, picture_size=size) for kind in ("self-attention", "block")},
+    point,
 )
 
 # %% [markdown]

@@ -135,7 +135,7 @@ plot_pca_strip(pca_colours(maps), video=clip, boxes=boxes)
 # %%
 first = boxes[0, 0].tolist()
 middle = ((first[0] + first[2]) / 2, (first[1] + first[3]) / 2)
-similar = {kind: similarity_maps(one, box=first, picture=size) for kind, one in maps.items()}
+similar = {kind: similarity_maps(one, box=first, picture_size=size) for kind, one in maps.items()}
 plot_similarity(clip, similar, point=middle)
 
 # %% [markdown]
@@ -169,7 +169,7 @@ def mismatch(features, boxes):
     """Per frame: squared difference to the first frame's box, in units of the features' variance."""
     features = assemble({layer: features}, clean.shape[-2:])
     cells = latent_cells(boxes, model.vae_factor, *clean.shape[-2:])
-    return trajectory_loss(features, cells).per_box_and_frame[0] / features.var(dim=(0, 2, 3)).mean()
+    return trajectory_loss(features, cells).mean_errors[0] / features.var(dim=(0, 2, 3)).mean()
 
 
 stays = boxes[:, :1].expand_as(boxes)

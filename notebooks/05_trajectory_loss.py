@@ -203,7 +203,7 @@ corner = (0.72 * size[0], 0.7 * size[1], 0.97 * size[0], 0.95 * size[1])
 wrong = Trajectory.move(boxes[0, 0].tolist(), by=(0.3 * size[0], -0.3 * size[1]))
 asked = Trajectories(size, (Trajectory.from_boxes(boxes[0]), Trajectory.pin(corner), wrong))
 three = trajectory_loss(features, latent_cells(asked.boxes(frames), cell, h, w), settings.gaussian_sigma)
-plot_loss_terms(three.per_box_and_frame, names=["ball, true path", "background, pinned", "ball, wrong path"])
+plot_loss_terms(three.mean_errors, names=["ball, true path", "background, pinned", "ball, wrong path"])
 
 # %% [markdown]
 # *Look at* the rows. The true path costs less than the wrong one, and for the wrong path the cost grows as box and ball
@@ -379,6 +379,6 @@ print(f"Found {found}, true ({truth[0]:.0f}, {truth[1]:.0f}): the nearest path o
 #
 # - [loss.py](../sgi2v_lab/loss.py): what happens to boxes that leave the picture, and when rounding
 #   changes a size, in about a hundred lines.
-# - Set `sigma=None` in `trajectory_loss`, and all cells weigh the same. How much does the valley change? (Without the
+# - Set `gaussian_sigma=None` in `trajectory_loss`, and all cells weigh the same. How much does the valley change? (Without the
 #   Gaussian weight, SG-I2V's control is reported to be a little worse: ObjMC 14.7 instead of 14.4 pixels.)
 # - [Chapter 6](06_latent_optimisation.ipynb) follows the gradient: five steps of AdamW on the noisy latents.

@@ -195,7 +195,7 @@ size = (settings.width, settings.height)
 def ball_likeness(latents):
     """Similarity (frames, h, w) of aligned features to the ball's box in frame 0."""
     layers = extract_features(model, latents.to(model.device), late.sigma, conditioning, settings.layers)
-    return similarity_maps(assemble(layers, (h, w)), box=run.boxes[0, 0].tolist(), picture=size)
+    return similarity_maps(assemble(layers, (h, w)), box=run.boxes[0, 0].tolist(), picture_size=size)
 
 
 likeness = {"before": ball_likeness(late.before), "optimized": ball_likeness(late.optimized)}
@@ -240,7 +240,7 @@ for factor in (0.1, 1, 10):
         gaussian_sigma=settings.gaussian_sigma,
         iterations=settings.iterations,
         learning_rate=factor * rate,
-        optimizer=partial(AdamW, weight_decay=settings.weight_decay),
+        make_optimizer=partial(AdamW, weight_decay=settings.weight_decay),
     )
     by_rate[f"{factor:g} x the rate"] = [iteration.loss for iteration in steps]
 plot_series(range(1, settings.iterations + 1), by_rate, "iteration", "trajectory loss before the update")

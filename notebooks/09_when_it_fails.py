@@ -363,7 +363,7 @@ still = inspect_latents(model, image, clean, model.settings, seed=seed)
 of_first = features_of(still, model.settings.layers)[0]
 cells = grid_of(crossing)
 price = trajectory_loss(best_film(cells, of_first), cells, settings.gaussian_sigma)
-plot_loss_terms(price.per_box_and_frame, names=["ball", "square"])
+plot_loss_terms(price.mean_errors, names=["ball", "square"])
 
 # %% [markdown]
 # *Look at* the frames in the middle: there, and only there, the best film is not free. The optimiser spends its effort

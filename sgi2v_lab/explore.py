@@ -71,7 +71,7 @@ def inspect_run(model: Model, run: Run) -> Inspection:
     """
     model = model_of(model, run)
     found = inspect_latents(model, run.image, run.latents, run.settings, seed=run.seed, video=run.video)
-    if not run.trace or not len(run.trace[0].before):
+    if not run.trace or run.trace[0].before is None:
         return replace(found, boxes=run.boxes)
     latents = tuple(step.before for step in run.trace)
     return replace(found, boxes=run.boxes, sigmas=tuple(run.sigmas), latents=latents, made_noisy=False)
@@ -190,13 +190,13 @@ def iterations_of(run: Run, step: int, model: Model | None = None) -> tuple[Opti
     kept = {each.index: each for each in run.trace}.get(step)
     if kept is not None and kept.iterations:
         return kept.iterations
-    if kept is None or not len(kept.before) or model is None:
+    if kept is None or kept.before is None or model is None:
         raise InputError(
             "the run did not keep its optimisation; generate it with trace=['optimization'], or with "
             "trace=['latents'] and give the model here"
         )
     model = model_of(model, run)
-    first = next(iter(run.losses.values()))[0]  # of the whole run: what `settings.early_stop` is a share of
+    first = next(iter(run.losses.values()))[0]  # `settings.early_stop` is a fraction of the run's first loss
     conditioning = _conditioning(model, run.image, run.settings, run.seed)
     before = kept.before.to(model.device)
     again = control_step(model, before, run.sigmas[step], conditioning, _cells(run), run.settings, first)
@@ -211,13 +211,13 @@ def loss_weights(run: Run) -> Float[Tensor, "boxes frames"]:
 
 
 def loss_shares(
-    terms: Float[Tensor, "boxes frames"], weights: Float[Tensor, "boxes frames"]
+    mean_errors: Float[Tensor, "boxes frames"], weights: Float[Tensor, "boxes frames"]
 ) -> Float[Tensor, "boxes frames"]:
     """What each box in each frame adds to the loss: mean errors times weights over the sum of weights.
 
     The sum is the loss. Where a box does not count (NaN), NaN.
     """
-    return terms * weights / weights.sum()
+    return mean_errors * weights / weights.sum()
 
 
 def _cells(run: Run) -> Tensor:
@@ -266,7 +266,7 @@ def filter_latents(before: Latents, optimized: Latents, cutoff: float | int, ord
 
 def steps_with_latents(run: Run) -> dict[int, DenoiseStep]:
     """The control steps of a run whose latents were kept; InputError where there are none."""
-    steps = {step.index: step for step in run.trace if step.optimized is not None and len(step.before)}
+    steps = {step.index: step for step in run.trace if step.optimized is not None}
     if not steps:
         raise InputError(
             "the run kept no optimised latents; generate it with trajectories and trace=['latents'], or give two "

@@ -12,10 +12,11 @@ __all__ = ["decode_latents", "encode_image", "encode_video"]
 
 
 def encode_image(model: Model, image: Image, settings: Settings, generator: torch.Generator) -> Conditioning:
-    """The conditioning on the first frame (3, height, width), values 0..1, of the settings' size.
+    """Encode the first frame (3, height, width), 0..1, into what the denoiser is conditioned on.
 
-    SVD is given one token from CLIP, and the frame's latents with a little noise. `generator` is a CPU generator, so
-    that a seed means the same on every device; the draws made here come before the video's own noise.
+    The picture has the settings' size. SVD gets one token from CLIP, and the frame's latents with a little noise.
+    `generator` is on the CPU, so that a seed means the same on every device. Call this before `draw_noise`: both draw
+    from `generator`, and the order fixes the result.
     """
     wanted = (3, settings.height, settings.width)
     if getattr(image, "shape", None) != wanted or not torch.is_tensor(image) or not image.is_floating_point():
@@ -28,8 +29,8 @@ def encode_image(model: Model, image: Image, settings: Settings, generator: torc
 def encode_video(model: Model, video: Video, chunk: int | None = None) -> Latents:
     """Encode a video (frames, 3, height, width), values 0..1, to clean latents (frames, channels, h, w).
 
-    They are scaled as the denoiser knows them: z = scaling_factor * E(2x - 1), so `decode_latents` is the way back.
-    Every frame is encoded by itself; `chunk` frames at a time take less memory.
+    They are scaled as the denoiser expects: z = scaling_factor * E(2x - 1); `decode_latents` inverts this. Each frame
+    is encoded by itself; `chunk` frames at a time take less memory.
     """
     with precise_vae(model.vae):
         pixels = (2.0 * video - 1.0).to(model.vae.device, model.vae.dtype)

@@ -1,4 +1,14 @@
-"""generate(): the stages, assembled; generate_steps(): the same, one denoising step at a time."""
+"""generate() assembles the stages; generate_steps() is the same, one denoising step at a time.
+
+Without checks, memory modes and timing, they do this (sgi2v_lab/README.md has it in full):
+
+    conditioning = encode_image(model, picture, settings, generator)
+    noise = draw_noise(model, settings, generator)
+    cells = latent_cells(boxes, model.vae_factor, h, w)
+    for step in denoise(model, conditioning, noise, settings, cells):
+        ...
+    video = decode_latents(model, step.latents)
+"""
 
 import operator
 import os
@@ -22,23 +32,23 @@ from sgi2v_lab.models.load import as_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.sampling import DenoiseStep, Task, draw_noise
 from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Boxes, Image, Latents, Video
+from sgi2v_lab.shapes import Boxes, CellBoxes, Image, Latents, Video
 from sgi2v_lab.trajectories.boxes import latent_cells
 from sgi2v_lab.trajectories.files import Asked, as_trajectories
 
 __all__ = ["TRACEABLE", "Run", "generate", "generate_steps"]
 
 TRACEABLE = ("latents", "denoised", "optimization")
-LONGEST = 1000  # frames of a video
+MAX_FRAMES = 1000
 
 
 @dataclass(frozen=True)
 class Run:
-    """A generated video, and how it came about."""
+    """A generated video and its record."""
 
     video: Video  # (frames, 3, height, width), 0..1, on the CPU
-    image: Image  # the first frame as the model saw it
-    boxes: Boxes | None  # asked for, in pixels of the video; None without trajectories
+    image: Image  # the first frame, as given to the model
+    boxes: Boxes | None  # the input boxes, in pixels of the video; None without trajectories
     latents: Latents  # clean, before decoding
     settings: Settings
     model: str
@@ -47,16 +57,18 @@ class Run:
     losses: dict[int, list[float]]  # control step -> loss before each iteration
     sigmas: list[float]  # noise level of every step
     seconds: dict[str, float]  # by stage: encode, denoise (with the optimisation), decode
-    trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with what was asked to be kept
-    # The runs that a longer video is made of; else empty. Its `losses` and `sigmas` go on counting from run to run, its
-    # `seconds` are sums, and each run keeps its own trace.
+    trace: list[DenoiseStep] = field(default_factory=list)  # the steps, with the parts named by `trace`
+    # The runs that a longer video is made of; else empty. `losses` and `sigmas` then count steps across the runs,
+    # `seconds` are sums, and each run has its own trace.
     segments: tuple["Run", ...] = ()
 
     @property
     def working_steps(self) -> list[int]:
         """The control steps that changed the latents; with `early_stop`, others end before their first update."""
         limit, count = self.settings.early_stop, self.settings.num_inference_steps
-        first = {step // count: losses[0] for step, losses in reversed(self.losses.items())}  # by segment
+        first: dict[int, float] = {}  # each segment's first loss
+        for k, losses in self.losses.items():
+            first.setdefault(k // count, losses[0])
         return [k for k, losses in self.losses.items() if limit is None or losses[0] >= limit * first[k // count]]
 
 
@@ -79,33 +91,33 @@ def generate(
 
     Args:
         model: from `load_model`, or a name that it takes.
-        image: whatever `read_image` takes; it is fitted to the settings' size. A tensor (3, h, w) in 0..1 of that very
-            size is used as it is, without rounding to 8 bits.
-        trajectories: boxes over time, in pixels of the picture given, as `as_trajectories` takes them; None generates
+        image: any picture that `read_image` takes; it is fitted to the settings' size. A tensor (3, h, w) in 0..1 of
+            that very size is used as it is, without rounding to 8 bits.
+        trajectories: boxes over time, in pixels of that picture, as `as_trajectories` takes them; None generates
             without control.
         settings: hyperparameters; by default the model's own.
         method: "sgi2v", or a baseline (`baselines.METHODS`); all start from the same noise.
         seed: fixes all noise. On a CPU the same seed and memory mode give the same video, to the bit; on a GPU, up to
             rounding.
-        fit: "stretch" (as the reference does), "crop" or "pad"; the boxes are carried along.
+        fit: "stretch" (as in the authors' code), "crop" or "pad"; applied to the boxes too.
         frames: for a video longer than the model makes at once. It is made in segments, each a run of the model that
             starts from the last frame before it, with the seeds seed, seed + 1, ... The trajectories span the whole
-            video; a box that is out of sight where a segment begins is left out of that segment. Quality falls with
-            every segment: see "Longer videos" in sgi2v_lab/README.md.
-        trace: what to keep of every step: "latents" (before, optimized, mixed, after), "denoised" (the guess of the
+            video; a box that is out of sight when a segment begins is left out of that segment. Quality falls with
+            every segment: see "Longer videos" in sgi2v_lab/evaluation/README.md.
+        trace: what to keep of each step: "latents" (before, optimized, mixed, after), "denoised" (the guess of the
             clean latents), "optimization" (each iteration's loss terms, gradient and latents).
-        memory: "auto" adapts to what is free; or one of `MEMORY_MODES` (`efficiency.memory`). Where memory runs out, a
-            warning says so, and the run goes on in the next mode.
+        memory: "auto" adapts to the free memory; or one of `MEMORY_MODES` (`efficiency.memory`). If memory runs out,
+            the run warns and continues in the next mode.
         progress: show a progress bar.
         options: the method's own hyperparameters, the published ones by default.
 
     Raises:
-        InputError: for anything that cannot be used; nothing is computed before all is checked.
+        InputError: for any unusable argument; everything is checked before anything is computed.
     """
     model = as_model(model)
     settings = _as_settings(settings, model)
-    given = {"method": method, "seed": seed, "fit": fit, "frames": frames, "trace": trace, "memory": memory, **options}
-    steps = generate_steps(model, image, trajectories, settings, **given)
+    options |= {"method": method, "seed": seed, "fit": fit, "frames": frames, "trace": trace, "memory": memory}
+    steps = generate_steps(model, image, trajectories, settings, **options)
     label = "uncontrolled" if trajectories is None else method
     total = settings.num_inference_steps * len(_starts(model, settings, frames))
     with closing(steps), tqdm(total=total, desc=label, disable=not progress, leave=False) as bar:
@@ -131,68 +143,77 @@ def generate_steps(
     memory: str = "auto",
     **options: object,
 ) -> Generator[DenoiseStep, None, Run]:
-    """The same as `generate`, as a generator: yields every denoising step, and returns the `Run` when it is exhausted.
+    """Like `generate`, but a generator: yields each denoising step, and finally returns the `Run`.
+
+        def look(steps):
+            run = yield from steps  # the Run, after the last step
 
     Steps of a longer video come segment by segment, each counted from 0. To stop, leave the loop. Arguments and errors
-    are those of `generate`; all is checked at this call.
+    are those of `generate`; the call itself checks everything.
     """
-    words = {trace} if isinstance(trace, str) or not isinstance(trace, Iterable) else {*trace}
-    if unknown := words - {*TRACEABLE}:
+    traced = {trace} if isinstance(trace, str) or not isinstance(trace, Iterable) else {*trace}
+    if unknown := traced - {*TRACEABLE}:
         raise InputError(f"cannot trace {next(iter(unknown))!r}: expected some of {', '.join(TRACEABLE)}")
     model = as_model(model)
-    whole, tasks = _prepare(model, image, trajectories, _as_settings(settings, model), seed, fit, frames)
-    method_of(method, tasks[0], options)
-    model = model.in_precision(whole.settings.precision)
-    chosen = Memory(model, whole.settings, memory)
+    whole_task, tasks = _prepare(model, image, trajectories, _as_settings(settings, model), seed, fit, frames)
+    method_of(method, tasks[0], options)  # for its checks
+    model = model.in_precision(whole_task.settings.precision)
+    memory_mode = Memory(model, whole_task.settings, memory)
 
-    def segment(task: Task) -> Generator[DenoiseStep, None, Run]:
-        seconds: dict[str, float] = {}
-        losses: dict[int, list[float]] = {}
-        sigmas: list[float] = []
-        kept: list[DenoiseStep] = []
-        sampler, generator = method_of(method, task, options), torch.Generator().manual_seed(task.seed)
-        with _timed(seconds, "encode"):
-            conditioning = encode_image(model, task.picture, task.settings, generator)
-            noise = draw_noise(model, task.settings, generator)
-        try:
-            steps = chosen.run(lambda last: sampler(model, conditioning, noise, last))
-            for step in _timed_steps(steps, seconds):
-                sigmas.append(step.sigma)
-                if step.iterations:
-                    losses[step.index] = step.losses
-                if words:
-                    kept.append(_strip(step, words))
-                yield step
-            with _timed(seconds, "decode"):
-                video = chosen.decode(step.latents)
-        finally:
-            chosen.restore()
-        return Run(
-            video=video,
-            image=task.picture,
-            boxes=task.boxes,
-            latents=step.latents.float().cpu(),
-            settings=task.settings,
-            model=model.name,
-            method=method,
-            seed=task.seed,
-            losses=losses,
-            sigmas=sigmas,
-            seconds=seconds,
-            trace=kept,
-        )
-
-    def make() -> Generator[DenoiseStep, None, Run]:
+    def run_segments() -> Generator[DenoiseStep, None, Run]:
         runs: list[Run] = []
         for task in tasks:
-            runs.append((yield from segment(replace(task, picture=runs[-1].video[-1]) if runs else task)))
-        return runs[0] if len(runs) == 1 else _joined(runs, whole.boxes, frames)
+            if runs:
+                task = replace(task, picture=runs[-1].video[-1])
+            run = yield from _run_segment(model, task, method, options, traced, memory_mode)
+            runs.append(run)
+        return runs[0] if len(runs) == 1 else _joined(runs, whole_task.boxes, frames)
 
-    return make()
+    return run_segments()
+
+
+def _run_segment(
+    model: Model, task: Task, method: str, options: dict[str, object], traced: set[str], memory: Memory
+) -> Generator[DenoiseStep, None, Run]:
+    """The stages for the frames that the model makes at once."""
+    seconds: dict[str, float] = {}
+    losses: dict[int, list[float]] = {}
+    sigmas: list[float] = []
+    steps: list[DenoiseStep] = []
+    sampler, generator = method_of(method, task, options), torch.Generator().manual_seed(task.seed)
+    with _timed(seconds, "encode"):
+        conditioning = encode_image(model, task.picture, task.settings, generator)
+        noise = draw_noise(model, task.settings, generator)
+    try:
+        for step in _timed_steps(memory.run(lambda last: sampler(model, conditioning, noise, last)), seconds):
+            sigmas.append(step.sigma)
+            if step.iterations:
+                losses[step.index] = step.losses
+            if traced:
+                steps.append(_strip(step, traced))
+            yield step
+        with _timed(seconds, "decode"):
+            video = memory.decode(step.latents)
+    finally:
+        memory.restore()
+    return Run(
+        video=video,
+        image=task.picture,
+        boxes=task.boxes,
+        latents=step.latents.float().cpu(),
+        settings=task.settings,
+        model=model.name,
+        method=method,
+        seed=task.seed,
+        losses=losses,
+        sigmas=sigmas,
+        seconds=seconds,
+        trace=steps,
+    )
 
 
 def _joined(runs: list[Run], boxes: Boxes | None, frames: SupportsIndex) -> Run:
-    """The video of all segments. Each but the first begins with the frame that the one before ends with."""
+    """Join the segments to one run. Each segment but the first begins with the last frame of the one before."""
 
     def join(parts: list[Tensor]) -> Tensor:
         return torch.cat([parts[0], *(part[1:] for part in parts[1:])])[:frames]
@@ -228,44 +249,51 @@ def _prepare(
     fit: str,
     frames: SupportsIndex | None,
 ) -> tuple[Task, list[Task]]:
-    """Check all that `generate` is given, and bring picture and boxes to the video's size: the task and its segments.
+    """Check the arguments of `generate`; fit picture and boxes to the video's size. Returns the task and its segments.
 
-    The picture of a later segment is not yet known.
+    Later segments get their picture when the one before is done.
     """
     seed = whole_number(seed, "seed", 0, 2**63 - 1)
     at_once, _, h, w = model.latent_shape(settings)
     starts = _starts(model, settings, frames)
     frames = at_once if frames is None else operator.index(frames)
     model.check_layers(settings.layers)
-    picture, plan = first_frame(image, (settings.width, settings.height), fit)
+    picture, resize = first_frame(image, (settings.width, settings.height), fit)
     boxes = cells = None
     if trajectories is not None:
-        asked = as_trajectories(trajectories, plan.source)
-        carried = asked.fitted(plan)
-        for drawn in (asked, carried):  # a box may be in the picture, but not in what a crop leaves of it
-            drawn.validate(frames)
-        boxes = carried.boxes(frames)
+        trajectories = as_trajectories(trajectories, resize.source)
+        fitted = trajectories.fitted(resize)
+        trajectories.validate(frames)
+        fitted.validate(frames)  # a crop may have removed a box
+        boxes = fitted.boxes(frames)
         cells = latent_cells(boxes, model.vae_factor, h, w)
-    whole = Task(picture, boxes, cells, settings, seed)
-    tasks = [replace(whole, seed=(seed + n) % 2**63) for n in range(len(starts))]
+    whole_task = Task(picture, boxes, cells, settings, seed)
+    tasks = [replace(whole_task, seed=(seed + n) % 2**63) for n in range(len(starts))]
     for n, start in enumerate(starts if cells is not None else ()):
         x0, y0, x1, y1 = cells[:, start].unbind(-1)
-        seen, shown = (x1 > 0) & (y1 > 0) & (x0 < w) & (y0 < h), torch.arange(start, start + at_once)
-        shown = shown.clamp(max=frames - 1)  # beyond the end, boxes stay
-        tasks[n] = replace(tasks[n], boxes=boxes[seen][:, shown], cells=cells[seen][:, shown])
-        try:  # refuses boxes that are out of sight in all later frames, before anything is computed
-            trajectory_loss(torch.zeros(at_once, 1, h, w), tasks[n].cells, settings.gaussian_sigma)
+        visible = (x1 > 0) & (y1 > 0) & (x0 < w) & (y0 < h)
+        indices = torch.arange(start, start + at_once).clamp(max=frames - 1)  # boxes stay still after the last frame
+        tasks[n] = replace(tasks[n], boxes=boxes[visible][:, indices], cells=cells[visible][:, indices])
+        try:
+            _check_visible(tasks[n].cells, h, w, settings)
         except InputError as error:
+            if n == 0:
+                raise
             hint = "ask for fewer frames, or pin a box that stays in view"
-            raise InputError(f"in segment {n + 1}, from frame {start} on, {error}; {hint}" if n else error) from None
-    return whole, tasks
+            raise InputError(f"in segment {n + 1}, from frame {start} on, {error}; {hint}") from None
+    return whole_task, tasks
+
+
+def _check_visible(cells: CellBoxes, h: int, w: int, settings: Settings) -> None:
+    """InputError if there is nothing to follow; empty maps pass the loss's own checks before anything is computed."""
+    trajectory_loss(torch.zeros(cells.shape[1], 1, h, w), cells, settings.gaussian_sigma)
 
 
 def _starts(model: Model, settings: Settings, frames: SupportsIndex | None) -> range:
-    """The frames at which the runs of the model begin, of which a video is made."""
+    """The first frame of each segment."""
     at_once = model.num_frames(settings)
     if frames is not None:
-        whole_number(frames, f"frames (num_frames, what the model makes at once, is {at_once})", at_once, LONGEST)
+        whole_number(frames, f"frames (num_frames, what the model makes at once, is {at_once})", at_once, MAX_FRAMES)
     return range(0, (frames or at_once) - 1, at_once - 1)
 
 
@@ -279,7 +307,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def _timed_steps(steps: Iterator[DenoiseStep], seconds: dict[str, float]) -> Iterator[DenoiseStep]:
-    """The steps, timed without what their receiver does in between."""
+    """The steps, timed without what the caller does in between."""
     while True:
         with _timed(seconds, "denoise"):
             step = next(steps, None)
@@ -289,14 +317,16 @@ def _timed_steps(steps: Iterator[DenoiseStep], seconds: dict[str, float]) -> Ite
 
 
 def _strip(step: DenoiseStep, trace: set[str]) -> DenoiseStep:
-    """Drop what was not asked for, so that its memory is freed; what stays moves to the CPU."""
-    nothing = step.latents.new_zeros(0, *step.latents.shape[1:])
-    keep = lambda x, word="latents": (x if word in trace else nothing).float().cpu()  # noqa: E731
+    """Keep only the parts named by `trace`, on the CPU; the others' memory is freed."""
+
+    def keep(latents: Latents | None, part: str = "latents") -> Latents | None:
+        return None if latents is None or part not in trace else latents.float().cpu()
+
     iterations = step.iterations if "optimization" in trace else ()
     return replace(
         step,
         before=keep(step.before),
-        optimized=keep(step.optimized) if step.optimized is not None and "latents" in trace else None,
+        optimized=keep(step.optimized),
         mixed=keep(step.mixed),
         latents=keep(step.latents),
         denoised=keep(step.denoised, "denoised"),

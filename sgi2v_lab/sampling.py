@@ -1,4 +1,4 @@
-"""The denoising loop: Euler steps from noise to a video, some of them after the latents were optimised."""
+"""The denoising loop: Euler steps from noise to a video; at control steps, the latents are optimised first."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -7,7 +7,6 @@ from functools import cached_property, partial
 import torch
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler, EulerDiscreteSchedulerOutput
 from diffusers.utils.torch_utils import randn_tensor
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from sgi2v_lab.efficiency.upload import upload
@@ -16,7 +15,7 @@ from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
 from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.optimize import OPTIMIZERS, OptimizeStep, optimize_latents
 from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Boxes, Image, Latents
+from sgi2v_lab.shapes import Boxes, CellBoxes, Image, Latents
 
 __all__ = [
     "DenoiseStep",
@@ -31,42 +30,43 @@ __all__ = [
     "predict_clean_latents",
 ]
 
-Kept = Float[Tensor, "_frames channels h w"]  # no frames where a trace did not keep them
-Edit = Callable[[int, float, Latents], Latents]  # step, its sigma, the latents it found -> those to go on with
+Edit = Callable[[int, float, Latents], Latents]  # (step index, sigma, latents) -> latents
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of a run, checked and brought to the video's size."""
+    """Picture, boxes and settings of a run, checked and fitted to the video's size."""
 
     picture: Image
     boxes: Boxes | None  # in pixels of the video; None without trajectories
-    cells: Int[Tensor, "boxes frames 4"] | None  # the boxes in latent cells
+    cells: CellBoxes | None  # the boxes in latent cells
     settings: Settings
     seed: int
 
 
 @dataclass(frozen=True)
 class DenoiseStep:
-    """One denoising step, from noise level `sigma` to the next."""
+    """One denoising step, from noise level `sigma` to the next. Latents that a run's trace does not keep are None."""
 
     index: int
     sigma: float
-    before: Kept  # as the step found them
+    before: Latents | None  # at the start of the step
     optimized: Latents | None  # after the optimiser; None at steps without control
-    mixed: Kept  # what was denoised: `before` (edited), or the optimised ones with the original high frequencies
+    # The denoiser's input. At control steps, the optimised latents with the original high frequencies.
+    mixed: Latents | None
     iterations: tuple[OptimizeStep, ...]  # of the optimiser; empty at steps without control
-    denoised: Kept  # the model's current guess of the clean latents
-    latents: Kept  # after the step
-    first_loss: float | None = None  # of the run, which `settings.early_stop` is a share of; None if not needed yet
+    denoised: Latents | None  # the model's guess of the clean latents
+    latents: Latents | None  # after the step
+    # The run's first loss; `early_stop` is a fraction of it. None before the first control step, or if that is off.
+    first_loss: float | None = None
 
     @cached_property
     def losses(self) -> list[float]:
-        """The loss before each iteration; empty at steps without control. All are copied from the device at once."""
-        return torch.stack([step.found.total for step in self.iterations]).tolist() if self.iterations else []
+        """The loss before each iteration, copied from the device all at once; empty at steps without control."""
+        return torch.stack([step.loss_terms.total for step in self.iterations]).tolist() if self.iterations else []
 
 
-# Turns unit noise into clean latents, given the encoded first frame; resumes after a given step.
+# (model, conditioning, unit noise, step to resume from) -> steps to clean latents
 Sampler = Callable[[Model, Conditioning, Latents, DenoiseStep | None], Iterator[DenoiseStep]]
 
 
@@ -89,27 +89,27 @@ def denoise(
     conditioning: Conditioning,
     noise: Latents,
     settings: Settings,
-    cells: Int[Tensor, "boxes frames 4"] | None = None,
+    cells: CellBoxes | None = None,
     *,
     edit: Edit | None = None,
     first_step: int = 0,
-    after: DenoiseStep | None = None,
+    resume_from: DenoiseStep | None = None,
 ) -> Iterator[DenoiseStep]:
-    """Denoise unit noise (frames, channels, h, w) into clean latents; yields after every step.
+    """Denoise unit noise (frames, channels, h, w) into clean latents; yields after each step.
 
-    With boxes in latent `cells`, the latents of the control steps are optimised first, then their original high
-    frequencies are restored. Without, this is diffusers' own pipeline, to the bit where its weights are frozen too
-    (PyTorch multiplies some matrices in another order if one requires gradients).
+    With boxes, control steps optimise the latents and then restore the original high frequencies. Without boxes, the
+    result equals that of diffusers' pipeline bit for bit, if its weights are frozen too: PyTorch multiplies some
+    matrices in another order if one requires gradients.
 
     Args:
         model: from `load_model`.
         conditioning: of the first frame, from `encode_image`.
         noise: from `draw_noise`.
         settings: hyperparameters.
-        cells: boxes (boxes, frames, 4) from `latent_cells`; None for no control.
-        edit: called before every step; may replace the latents. So other methods need no loop of their own.
-        first_step: begin here, with the same noise at that step's level.
-        after: a step of an earlier call, to go on from.
+        cells: boxes in latent cells (boxes, frames, 4), from `latent_cells`; None for no control.
+        edit: called before each step; may replace the latents. Baselines use this in place of a loop of their own.
+        first_step: start at this step, from the noise scaled to its level.
+        resume_from: a step of an earlier call, to continue after; overrides `first_step`.
 
     Raises:
         InputError: the first step does not lie within the run.
@@ -119,17 +119,18 @@ def denoise(
     schedule = make_schedule(model, settings)
     sigmas = schedule.sigmas
     mask = butterworth_mask(*noise.shape[-2:], settings.cutoff, settings.butterworth_order)
-    if after is None:
-        spread = schedule.init_noise_sigma if first_step == 0 else (sigmas[first_step] ** 2 + 1).sqrt()
-        # in half precision, steps of the optimiser would be lost in rounding at the noise levels of control
-        latents, first_loss = (noise if cells is None else noise.float()) * spread, None
+    if resume_from is None:
+        noise_scale = schedule.init_noise_sigma if first_step == 0 else (sigmas[first_step] ** 2 + 1).sqrt()
+        # In fp16 the optimiser's steps would be rounded away at these noise levels; keep fp32.
+        latents = (noise if cells is None else noise.float()) * noise_scale
+        first_loss = None
     else:
-        first_step, latents, first_loss = after.index + 1, after.latents, after.first_loss
+        first_step, latents, first_loss = resume_from.index + 1, resume_from.latents, resume_from.first_loss
     for index in range(first_step, settings.num_inference_steps):
         before, optimized, iterations = latents, None, ()
         if edit is not None:
             latents = edit(index, sigmas[index].item(), latents)
-        if cells is not None and settings.has_control(index):
+        if cells is not None and settings.is_control_step(index):
             iterations = tuple(control_step(model, latents, sigmas[index], conditioning, cells, settings, first_loss))
             optimized = iterations[-1].latents
             latents = mix_frequencies(optimized, latents, mask)
@@ -156,19 +157,19 @@ def control_step(
     latents: Latents,
     sigma: float | Tensor,
     conditioning: Conditioning,
-    cells: Int[Tensor, "boxes frames 4"],
+    cells: CellBoxes,
     settings: Settings,
     first_loss: float | None = None,
 ) -> Iterator[OptimizeStep]:
-    """`optimize_latents` with these settings; with `early_stop`, until the loss is below that share of the run's first.
+    """Run `optimize_latents` with these settings; adds `early_stop` and a learning rate in units of sigma.
 
-    The iteration that falls below the share is yielded, but its update is discarded. `first_loss` is that of this call
-    if left out. With `scale_lr_by_sigma` the learning rate is in units of sigma: at SVD's control steps 0.21 is a small
-    nudge (sigma is 37 to 374 there), while the same step at a small model's sigma of 5 would be a shove.
+    With `early_stop`, stop once the loss is below that fraction of the run's first loss; the last iteration's update is
+    dropped. Without `first_loss`, this call's first loss counts. With `scale_lr_by_sigma`, the learning rate is
+    multiplied by sigma: 0.21 is small beside SVD's sigma of 37 to 374 at control steps, but not beside the toy's 5.
     """
-    optimizer = OPTIMIZERS[settings.optimizer]
+    make_optimizer = OPTIMIZERS[settings.optimizer]
     if settings.optimizer == "adamw":
-        optimizer = partial(optimizer, weight_decay=settings.weight_decay)
+        make_optimizer = partial(make_optimizer, weight_decay=settings.weight_decay)
     steps = optimize_latents(
         model,
         latents,
@@ -180,7 +181,7 @@ def control_step(
         gaussian_sigma=settings.gaussian_sigma,
         iterations=settings.iterations,
         learning_rate=settings.learning_rate * (float(sigma) if settings.scale_lr_by_sigma else 1.0),
-        optimizer=optimizer,
+        make_optimizer=make_optimizer,
     )
     before = latents.float()
     for step in steps:
@@ -197,9 +198,9 @@ def control_step(
 def predict_clean_latents(
     model: Model, conditioning: Conditioning, latents: Latents, settings: Settings, index: int
 ) -> Latents:
-    """The guess of the clean latents behind noisy ones (frames, channels, h, w), before step `index`, from 0.
+    """Guess the clean latents from noisy ones (frames, channels, h, w) at step `index`, counted from 0.
 
-    This is `DenoiseStep.denoised`: one pass of the denoiser, with guidance. InputError where there is no such step.
+    This is `DenoiseStep.denoised`: one pass of the denoiser, with guidance. InputError if there is no such step.
     """
     if not 0 <= index < settings.num_inference_steps:
         raise InputError(f"the step is {index}, but there are steps 0..{settings.num_inference_steps - 1}")
@@ -215,15 +216,17 @@ def euler_step(
     schedule: EulerDiscreteScheduler,
     index: int,
 ) -> EulerDiscreteSchedulerOutput:
-    """One Euler step from noisy latents (frames, channels, h, w): those after it, and the guess of the clean ones.
+    """One Euler step (arXiv 2206.00364) from noisy latents x (frames, channels, h, w) at noise level sigma.
 
-    Classifier-free guidance rises over the frames, v = v_0 + g_f (v_1 - v_0); it is left out where the settings say so,
-    and where its largest value is 1 or less. The result has a batch axis of one, and carries gradients where these are
-    on. The schedule is one from `make_schedule` that has not yet made this step or a later one.
+        x' = x + (sigma' - sigma) (x - x_hat) / sigma,    where x_hat is the model's guess of the clean latents
+
+    With guidance, v = v_uncond + w_f (v_cond - v_uncond), where w_f rises linearly over the frames (SVD, arXiv
+    2311.15127); see `Settings.has_guidance`. The result has x' and x_hat, with a batch axis of one, and gradients if
+    these are on. The schedule is from `make_schedule` and has made neither this step nor a later one.
     """
     timestep, video = schedule.timesteps[index], latents[None]
     if schedule.step_index is None:
-        schedule.set_begin_index(index)  # or it looks for the timestep on the device, and the CPU waits for that
+        schedule.set_begin_index(index)  # avoids a device lookup, and so a synchronisation
     guided = settings.has_guidance(index)
     if guided:
         conditioning = conditioning.with_unconditional()

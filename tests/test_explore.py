@@ -83,7 +83,7 @@ def test_a_point_is_most_similar_to_itself(kind):
     maps = explore.feature_maps(inspection, 1, layer, kind)
     h, w = maps.shape[-2:]
     point = (41.0, 23.0)
-    similar = similarity_maps(maps, point=point, picture=inspection.picture)
+    similar = similarity_maps(maps, point=point, picture_size=inspection.picture)
     x, y = int(41 * w / WIDTH), int(23 * h / HEIGHT)
     assert similar[0, y, x].item() == pytest.approx(1, abs=1e-5)
     best = explore.best_matches(similar, inspection.picture)
@@ -124,7 +124,7 @@ def test_shares_sum_to_the_loss_of_every_iteration():
         iterations = explore.iterations_of(run, step)
         assert [each.loss for each in iterations] == run.losses[step]
         for each in iterations:
-            shares = explore.loss_shares(each.terms, weights)
+            shares = explore.loss_shares(each.mean_errors, weights)
             assert shares.nansum().item() == pytest.approx(each.loss, rel=1e-4)
             # the first frame is the target; the second box has left by the last frame
             counted = torch.tensor([[False, True, True], [False, True, False]])
@@ -139,7 +139,7 @@ def test_the_optimisation_is_computed_again_where_the_trace_kept_only_latents():
         again = explore.iterations_of(latents_only, step, tiny_model())
         for mine, truth in zip(again, kept.trace[step].iterations, strict=True):
             assert mine.loss == pytest.approx(truth.loss, rel=1e-4)
-            assert torch.allclose(mine.terms, truth.terms, rtol=1e-3, equal_nan=True)
+            assert torch.allclose(mine.mean_errors, truth.mean_errors, rtol=1e-3, equal_nan=True)
             assert torch.allclose(mine.gradient, truth.gradient, rtol=1e-2, atol=1e-3 * truth.gradient.abs().max())
 
 

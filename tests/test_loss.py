@@ -120,7 +120,7 @@ def check_against_slow(problem, sigma):
         assert loss.terms[n].tolist() == pytest.approx(terms[n], rel=1e-5, abs=1e-9)
         assert loss.weights[n].tolist() == pytest.approx(weights[n], rel=1e-5, abs=1e-9)
         for f in range(len(features)):
-            mean = loss.per_box_and_frame[n, f].item()
+            mean = loss.mean_errors[n, f].item()
             if weights[n][f]:
                 assert mean == pytest.approx(terms[n][f] / weights[n][f], rel=1e-4)
             else:
@@ -200,8 +200,8 @@ def test_boxes_weigh_by_their_cells_and_frames_out_of_sight_do_not_count():
     loss = trajectory_loss(features, torch.tensor([left, right]), None)
     assert loss.weights.tolist() == [[0, 4, 4], [0, 16, 0]]
     assert loss.total.item() == pytest.approx(9 * 16 / 24)
-    assert loss.per_box_and_frame[1].nan_to_num(-1).tolist() == [-1, 9, -1]
-    assert not loss.per_box_and_frame.requires_grad
+    assert loss.mean_errors[1].nan_to_num(-1).tolist() == [-1, 9, -1]
+    assert not loss.mean_errors.requires_grad
 
 
 def test_bad_input():

@@ -112,7 +112,7 @@ def test_nothing_in_an_iteration_waits_for_a_gpu(mode):
     with recomputing(model, mode, (2, 2)), NoAnswers(latents, *model.unet.parameters()):
         steps = list(optimize_latents(model, latents, torch.tensor(SIGMA), given, CELLS, iterations=2))
         with pytest.raises(AssertionError, match="waits"):
-            steps[0].found.total.item()
+            steps[0].loss_terms.total.item()
     assert all(step.gradient.abs().max() > 0 for step in steps)
 
 
@@ -120,7 +120,7 @@ def test_the_defaults_are_the_papers():
     paper, mine = Settings(), inspect.signature(optimize_latents).parameters
     for name in ("layers", "features", "gaussian_sigma", "iterations", "learning_rate"):
         assert mine[name].default == getattr(paper, name)
-    update = mine["optimizer"].default([torch.zeros(1, requires_grad=True)], lr=1)
+    update = mine["make_optimizer"].default([torch.zeros(1, requires_grad=True)], lr=1)
     assert isinstance(update, torch.optim.AdamW) and update.defaults["weight_decay"] == paper.weight_decay
 
 
@@ -147,9 +147,9 @@ def test_gradient_and_loss_are_those_of_the_latents_before_the_update():
             loss.total.backward()
         assert step.loss == pytest.approx(loss.total.item(), rel=1e-5)
         assert torch.allclose(step.gradient, x.grad, rtol=1e-4, atol=1e-9)
-        assert torch.allclose(step.terms, loss.per_box_and_frame, rtol=1e-4, equal_nan=True)
-        assert step.terms.shape == (2, 3)
-        assert step.terms[:, 0].isnan().all()
+        assert torch.allclose(step.mean_errors, loss.mean_errors, rtol=1e-4, equal_nan=True)
+        assert step.mean_errors.shape == (2, 3)
+        assert step.mean_errors[:, 0].isnan().all()
 
 
 def test_the_gradient_is_the_slope_of_the_loss():

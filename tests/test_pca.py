@@ -133,9 +133,9 @@ def test_nothing_is_as_similar_as_the_place_itself():
 
 def test_a_place_in_pixels_of_a_picture():
     features = maps()
-    in_pixels = similarity_maps(features, point=(47.9, 8), picture=(96, 32))  # 16 and 8 px a cell
+    in_pixels = similarity_maps(features, point=(47.9, 8), picture_size=(96, 32))  # 16 and 8 px a cell
     assert torch.equal(in_pixels, similarity_maps(features, point=(2, 1)))
-    in_pixels = similarity_maps(features, box=(16, 0, 64, 17), picture=(96, 32))
+    in_pixels = similarity_maps(features, box=(16, 0, 64, 17), picture_size=(96, 32))
     assert torch.equal(in_pixels, similarity_maps(features, box=(1, 0, 4, 2)))
     # the part of a box that is outside does not count, and a box within one cell is that cell
     assert torch.equal(similarity_maps(features, box=(-9, -9, 2, 2)), similarity_maps(features, box=(0, 0, 2, 2)))

@@ -241,17 +241,17 @@ def test_each_trace_keeps_what_it_says():
             assert step.sigma == full.sigma
             for name in ("before", "mixed", "latents"):
                 kept = getattr(step, name)
-                assert torch.equal(kept, getattr(full, name)) if kind == "latents" else len(kept) == 0
+                assert torch.equal(kept, getattr(full, name)) if kind == "latents" else kept is None
             if kind == "latents" and guided:
                 assert torch.equal(step.optimized, full.optimized)
             else:
                 assert step.optimized is None
-            assert torch.equal(step.denoised, full.denoised) if kind == "denoised" else len(step.denoised) == 0
+            assert torch.equal(step.denoised, full.denoised) if kind == "denoised" else step.denoised is None
             assert len(step.iterations) == (kind == "optimization" and guided)
             for mine, theirs in zip(step.iterations, full.iterations, strict=False):
                 assert torch.equal(mine.gradient, theirs.gradient)
                 assert torch.equal(mine.latents, theirs.latents)
-                assert mine.terms.shape == (2, FRAMES)
+                assert mine.mean_errors.shape == (2, FRAMES)
 
 
 def test_the_trace_hangs_together(controlled):
@@ -441,7 +441,7 @@ def test_memory_that_runs_out_in_a_segment_leaves_the_next_ones_lean(monkeypatch
         asked.append(last)
         if len(asked) == 1:
             raise torch.OutOfMemoryError("out of memory")
-        yield from denoise(model, given, noise, QUICK, after=last)
+        yield from denoise(model, given, noise, QUICK, resume_from=last)
 
     with pytest.warns(RuntimeWarning, match="memory mode 'selective'") as told:
         run(None, QUICK, frames=5, memory="fast")

@@ -235,7 +235,7 @@ def test_sizes_must_divide():
 def test_a_run_goes_on_after_any_of_its_steps(index):
     settings = TINIER.replace(early_stop=0.9)
     whole = list(denoise(tinier_model(), conditioning(), noise(), settings, CELLS))
-    rest = list(denoise(tinier_model(), conditioning(), noise(), settings, CELLS, after=whole[index]))
+    rest = list(denoise(tinier_model(), conditioning(), noise(), settings, CELLS, resume_from=whole[index]))
     assert [step.index for step in rest] == list(range(index + 1, 4))
     for again, step in zip(rest, whole[index + 1 :], strict=True):
         assert torch.equal(again.latents, step.latents)

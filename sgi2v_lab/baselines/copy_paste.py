@@ -39,7 +39,7 @@ def copy_paste(task: Task) -> Sampler:
     """The latents of the box's content, pasted along the path over the still first frame; the noise plays no part."""
 
     def sampler(
-        model: Model, _conditioning: Conditioning, _noise: Latents, _after: DenoiseStep | None
+        model: Model, _conditioning: Conditioning, _noise: Latents, _last: DenoiseStep | None
     ) -> Iterator[DenoiseStep]:
         video, _ = paste_along(task.picture, task.boxes)
         z = encode_video(model, video, task.settings.decode_chunk_size)

@@ -27,8 +27,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from sgi2v_lab.baselines.regions import covered, nearest_cells
 from sgi2v_lab.efficiency.upload import upload
@@ -38,7 +36,7 @@ from sgi2v_lab.loss import LossTerms
 from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise, euler_step, make_schedule
-from sgi2v_lab.shapes import Features, Latents
+from sgi2v_lab.shapes import CellBoxes, Features, Latents
 
 __all__ = ["drag", "motion_supervision"]
 
@@ -72,7 +70,7 @@ def drag(
     alone = settings.replace(min_guidance_scale=1.0, max_guidance_scale=1.0)  # as the authors: no guidance
 
     def sampler(
-        model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
+        model: Model, conditioning: Conditioning, noise: Latents, last: DenoiseStep | None
     ) -> Iterator[DenoiseStep]:
         dragged: list[OptimizeStep] = []
 
@@ -91,7 +89,7 @@ def drag(
             dragged.extend(_optimize(look, latents, task.cells, iterations, rate * (sigma**2 + 1) ** 0.5, keep))
             return dragged[-1].latents.to(latents.dtype)
 
-        for step in denoise(model, conditioning, noise, settings, edit=edit, after=after):
+        for step in denoise(model, conditioning, noise, settings, edit=edit, resume_from=last):
             if step.index == step_at and dragged:
                 step = replace(step, iterations=tuple(dragged), optimized=dragged[-1].latents)
             yield step
@@ -99,7 +97,7 @@ def drag(
     return sampler
 
 
-def motion_supervision(features: Features, before: Features, cells: Int[Tensor, "boxes _frames 4"]) -> LossTerms:
+def motion_supervision(features: Features, before: Features, cells: CellBoxes) -> LossTerms:
     """How far each frame's features in its box are from what the first frame's box held *in the same frame* before.
 
     Args:
@@ -134,7 +132,7 @@ def motion_supervision(features: Features, before: Features, cells: Int[Tensor, 
 def _optimize(
     look: Callable[[Latents], AbstractContextManager[tuple[Features, Latents]]],
     latents: Latents,
-    cells: Int[Tensor, "boxes frames 4"],
+    cells: CellBoxes,
     iterations: int,
     rate: float,
     keep: float,

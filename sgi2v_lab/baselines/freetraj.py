@@ -23,14 +23,11 @@ hardly at all (table 1 of arXiv 2411.04989).
 
 from collections.abc import Iterator
 
-from jaxtyping import Int
-from torch import Tensor
-
 from sgi2v_lab.baselines.regions import nearest_cells, paint_order
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
 from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise
-from sgi2v_lab.shapes import Latents
+from sgi2v_lab.shapes import CellBoxes, Latents
 
 __all__ = ["flow_noise", "freetraj"]
 
@@ -49,16 +46,16 @@ def freetraj(task: Task, *, cutoff: float = 0.25, order: int = 4) -> Sampler:
     butterworth_mask(1, 1, cutoff)  # checks the cut-off before anything is computed
 
     def sampler(
-        model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
+        model: Model, conditioning: Conditioning, noise: Latents, last: DenoiseStep | None
     ) -> Iterator[DenoiseStep]:
         mask = butterworth_mask(*noise.shape[-2:], cutoff, order)
         start = mix_frequencies(flow_noise(noise, task.cells), noise, mask)
-        return denoise(model, conditioning, start, task.settings, after=after)
+        return denoise(model, conditioning, start, task.settings, resume_from=last)
 
     return sampler
 
 
-def flow_noise(noise: Latents, cells: Int[Tensor, "boxes _frames 4"]) -> Latents:
+def flow_noise(noise: Latents, cells: CellBoxes) -> Latents:
     """Noise (frames, channels, h, w) in which each box's first-frame noise lies in its box of every later frame.
 
     What a box of the first frame holds beyond the grid is not known, and not moved. Boxes are half-open, in cells.

@@ -32,12 +32,12 @@ class Method:
 
 
 def _sgi2v(task: Task) -> Sampler:
-    return lambda model, given, noise, after: denoise(model, given, noise, task.settings, task.cells, after=after)
+    return lambda model, given, noise, last: denoise(model, given, noise, task.settings, task.cells, resume_from=last)
 
 
 def _uncontrolled(task: Task) -> Sampler:
     """The model alone: the lower bound that every figure is read against."""
-    return lambda model, given, noise, after: denoise(model, given, noise, task.settings, after=after)
+    return lambda model, given, noise, last: denoise(model, given, noise, task.settings, resume_from=last)
 
 
 METHODS: dict[str, Method] = {

@@ -47,12 +47,12 @@ def time_to_move(task: Task, *, weak: float = 16 / 50, strong: float = 21 / 50) 
     if not 0 <= weak <= strong <= 1:
         raise InputError(f"the clocks are weak {weak} and strong {strong}, but must be 0 <= weak <= strong <= 1")
     total = task.settings.num_inference_steps
-    first, last = round(weak * total), round(strong * total)
+    first, end = round(weak * total), round(strong * total)
     if first >= total:
         raise InputError(f"weak is {weak}, which leaves none of the {total} steps; take a smaller one")
 
     def sampler(
-        model: Model, conditioning: Conditioning, noise: Latents, after: DenoiseStep | None
+        model: Model, conditioning: Conditioning, noise: Latents, last: DenoiseStep | None
     ) -> Iterator[DenoiseStep]:
         video, _ = paste_along(task.picture, task.boxes)
         reference = encode_video(model, video, task.settings.decode_chunk_size)
@@ -62,8 +62,8 @@ def time_to_move(task: Task, *, weak: float = 16 / 50, strong: float = 21 / 50) 
             noised = reference + sigma * noise
             if index == first:
                 return noised
-            return mask * noised + (1 - mask) * latents if index <= last else latents
+            return mask * noised + (1 - mask) * latents if index <= end else latents
 
-        return denoise(model, conditioning, noise, task.settings, edit=impose, first_step=first, after=after)
+        return denoise(model, conditioning, noise, task.settings, edit=impose, first_step=first, resume_from=last)
 
     return sampler

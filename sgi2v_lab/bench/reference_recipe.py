@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgi2v_lab.features import assemble
 from sgi2v_lab.loss import gaussian_weight
 from sgi2v_lab.models.svd import StableVideoDiffusion, SVDConditioning
 from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Features, Latents
+from sgi2v_lab.shapes import CellBoxes, Features, Latents
 
 __all__ = ["Workload", "reference_gradient", "reference_loss", "reference_precision", "reference_step"]
 
@@ -32,7 +32,7 @@ class Workload:
     conditioning: SVDConditioning
     latents: Latents
     sigma: float
-    cells: Int[Tensor, "boxes frames 4"]
+    cells: CellBoxes
     settings: Settings
 
     def given(self, settings: Settings | None = None) -> tuple:
@@ -83,7 +83,7 @@ def reference_gradient(work: Workload) -> Latents:
         return torch.autograd.grad(loss, x)[0]
 
 
-def reference_loss(features: Features, cells: Int[Tensor, "boxes frames 4"], sigma: float | None) -> Float[Tensor, ""]:
+def reference_loss(features: Features, cells: CellBoxes, sigma: float | None) -> Float[Tensor, ""]:
     """The value of `trajectory_loss`, box by box and frame by frame; boxes must be inside in the first frame."""
     _, _, h, w = features.shape
     total, weights = features.new_zeros(()), features.new_zeros(())

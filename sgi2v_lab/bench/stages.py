@@ -94,7 +94,7 @@ def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, 
         counts["control iteration, reference"] = count_flops(lambda: reference_gradient(work))
     steps = range(settings.num_inference_steps)
     passes = sum(1 + settings.has_guidance(step) for step in steps)
-    iterations = settings.iterations * sum(map(settings.has_control, steps))
+    iterations = settings.iterations * sum(map(settings.is_control_step, steps))
     counts["video"] = counts["encode"] + counts["decode"] + passes * counts["forward"]
     counts["video"] += iterations * counts["control iteration, fast"]
     return counts

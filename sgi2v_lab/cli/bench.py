@@ -18,19 +18,19 @@ __all__ = ["bench", "check_gpu", "cost"]
 @takes_settings
 def bench(
     network: Annotated[
-        str, typer.Argument(help="Network to measure: toy, miniature (small, with SVD's topology) or svd (full size).")
+        str, typer.Argument(help="Network: toy, miniature (SVD's architecture, few channels) or svd (full size).")
     ] = "miniature",
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
-    boxes: Annotated[int, typer.Option(min=1, help="Number of boxes to control.")] = 2,
+    boxes: Annotated[int, typer.Option(min=1, help="Number of boxes in the test.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Number of timed runs; the median is reported.")] = 5,
     count_only: Annotated[
-        bool, typer.Option("--count-only", help="Count operations and memory in half a minute, computing nothing.")
+        bool, typer.Option("--count-only", help="Only count operations and memory, without data (about half a minute).")
     ] = False,
     device: Device = None,
     dtype: Precision = None,
     changes: dict | None = None,
 ) -> None:
-    """Measure operations, time and memory of each stage, and compare a control step with the reference recipe."""
+    """Measure each stage's cost, and compare with a reimplementation of the authors' control step."""
     from sgi2v_lab.bench import benchmark as report
 
     if count_only:
@@ -50,7 +50,7 @@ def check_gpu(
     model: ModelName = "svd",
     device: Device = None,
 ) -> None:
-    """Check a GPU before the first video: rate, agreement with the CPU and with diffusers, memory, and time of SVD."""
+    """Check a GPU before the first video: speed, agreement with the CPU and with diffusers, memory, and SVD's time."""
     from sgi2v_lab.bench.check_gpu import check_gpu as checks
 
     done = []
@@ -102,13 +102,13 @@ def cost(
     model: ModelName = "toy",
     axis: Annotated[
         list[str] | None,
-        typer.Option(help="What to vary: frames, resolution, boxes or iterations. Repeatable. Default: all four."),
+        typer.Option(help="What to vary (repeatable): frames, resolution, boxes or iterations. Default: all four."),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Number of runs of each kind; the median time is reported.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of runs of each kind; the median is reported.")] = 1,
     device: Device = None,
     dtype: Precision = None,
 ) -> None:
-    """Measure time and memory for varying frames, resolution, boxes and iterations; write a table and a plot."""
+    """Measure time and memory against frames, resolution, boxes and iterations; write a table and a plot."""
     from sgi2v_lab.bench.scaling import AXES, measure_cost
 
     with resumable():
@@ -122,5 +122,5 @@ def cost(
         table.add_row(f"{row['x']:.3g}", row["unit"] if row["error"] is None else row["error"], *cells)
     console().print(table, markup=False)
     if failed := sum(row["error"] is not None for row in report["rows"]):
-        typer.echo(f"sgi2v: {failed} runs failed; start the same again to try them again", err=True)
+        typer.echo(f"sgi2v: {failed} runs failed; run the same command again to retry them", err=True)
     typer.echo(out / "cost.png")

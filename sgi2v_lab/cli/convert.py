@@ -23,22 +23,24 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Format of OUT: sgi2v or kjnodes (.json), traj or tracks (.npy), tracks (.pth); by default the first."
+            help="Format of OUT. .json: sgi2v (default) or kjnodes. .npy: traj (default) or tracks. .pth: tracks."
         ),
     ] = None,
-    image: Annotated[Path | None, typer.Option(help="Picture that the trajectories belong to, for its size.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Picture the trajectories were drawn on; only its size is read.")
+    ] = None,
     image_size: Annotated[
-        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Size of that picture, in place of --image.")
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="The same size, without the picture.")
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(min=1, help="Number of frames to write; by default as many as IN was made for.")
+        int | None, typer.Option(min=1, help="Number of frames to write. Default: as many as IN was made for.")
     ] = None,
     resample: Resample = False,
     fit_boxes: FitBoxes = False,
     units: Units = "pixels",
     box_size: BoxSizeText = None,
 ) -> None:
-    """Turn a file of trajectories into another format."""
+    """Convert a trajectory file to another format."""
     if image is not None and image_size is not None:
         raise InputError("--image and --image-size both say how large the picture is, so leave one out")
     size = read_numbers(image_size, "--image-size")
@@ -58,7 +60,7 @@ def convert(
         box_size=about,
     )
     if frames is not None:
-        found.boxes(frames)  # said here, also where the format would keep it for later
+        found.boxes(frames)  # raises now if IN was made for another number; some formats would not notice
     made_for = {trajectory.frames for trajectory in found} - {None}
     save_trajectories(target, found, frames or (made_for.pop() if len(made_for) == 1 else None), to)
     width, height = found.image_size

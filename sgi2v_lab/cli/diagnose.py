@@ -11,7 +11,7 @@ __all__ = ["diagnose"]
 
 def diagnose(
     folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v generate, sgi2v demo or the Studio.")],
-    out: Annotated[Path | None, typer.Option(help="File for the evidence as a picture, .png or .pdf.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the evidence as a picture to this .png or .pdf file.")] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Model that made the run, to judge its layers too: toy, svd, a folder or a hub id."),

@@ -1,13 +1,13 @@
 """The commands that measure: `sgi2v evaluate`, `benchmark`, `report` and `status`.
 
-The first two resume: started again with the same folder, they make only what is missing.
+The first two resume: run again with the same folder, they make only what is missing.
 """
 
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -36,9 +36,8 @@ SHOWN = 10  # failures, in the terminal; the report lists all
 Category = Annotated[
     list[str] | None,
     typer.Option(
-        help="Category of scenes. Repeatable. The benchmark's: single, two, pinned, pan, hard, photo. Four objects, of "
-        "which one to four are asked to move: objects-1 to objects-4. Other paths: straight, curved, uneven, return. "
-        "Scenes to search settings on, which are not held out: training."
+        help="Category of scenes (repeatable): single, two, pinned, pan, hard, photo; objects-1 to objects-4 (of four "
+        "objects, how many move); straight, curved, uneven, return (paths); training (not held out)."
     ),
 ]
 Videos = Annotated[bool, typer.Option("--videos", help="Also write each video as an MP4.")]
@@ -62,23 +61,23 @@ def evaluate(
         str | None,
         typer.Option(
             help="Methods to compare, separated by commas: none, copy_paste, time_to_move, freetraj, drag, sgi2v. "
-            "Default: all, or those that the grid names."
+            "Default: all; with --grid, those in the grid."
         ),
     ] = None,
     grid: Annotated[
         str | None,
         typer.Option(
-            help="Settings to try with SG-I2V: a TOML or JSON file, or a grid of the package: paper (its ablations), "
-            "reviewers (what they ask), precision, or presets (the model's)."
+            help="Settings to try with SG-I2V: a TOML or JSON file, or paper (the paper's ablations), reviewers "
+            "(experiments asked for by the paper's reviewers), precision, or presets (the model's presets)."
         ),
     ] = None,
     preset: Preset = "own",
     category: Category = None,
     scenes: Annotated[
-        int | None, typer.Option(min=1, help="Use at most this many scenes of each category. Default: 8.")
+        int | None, typer.Option(min=1, help="Benchmark only: at most this many scenes per category. Default: 8.")
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Use at most this many samples of the data set. Default: all.")
+        int | None, typer.Option(min=1, help="Use at most this many samples in all. Default: all.")
     ] = None,
     seeds: Seeds = 1,
     fit: Annotated[
@@ -102,28 +101,14 @@ def evaluate(
     videos: Videos = False,
     changes: dict | None = None,
 ) -> None:
-    """Compare methods, or a grid of settings, on a data set; write the report. Resumes."""
+    """Compare methods or settings on a data set and write a report. Run again to continue an interrupted run."""
     scenes = 8 if scenes is None and data == "benchmark" else scenes
     options = {"categories": category, "scenes": scenes, "how": fit, "stride": stride, "tracker": tracker}
     options = {name: value for name, value in options.items() if value}
-    _run(
-        out,
-        data,
-        model,
-        folder=folder,
-        methods=None if methods is None else [name.strip() for name in methods.split(",")],
-        grid=grid,
-        preset=preset,
-        changes=changes,
-        samples=samples,
-        seeds=seeds,
-        data_options=options,
-        workers=1 if dask else workers_of(workers, device),
-        dask=dask,
-        device=device,
-        dtype=dtype,
-        videos=videos,
-    )
+    names = None if methods is None else [name.strip() for name in methods.split(",")]
+    what = {"folder": folder, "methods": names, "grid": grid, "samples": samples, "data_options": options}
+    run = {"preset": preset, "changes": changes, "seeds": seeds, "videos": videos}
+    _run(out, data, model, **what, **run, workers=workers, dask=dask, device=device, dtype=dtype)
 
 
 @takes_settings
@@ -131,7 +116,7 @@ def benchmark(
     out: Out = Path("out/benchmark"),
     model: ModelName = "toy",
     scenes: Annotated[
-        int | None, typer.Option(min=1, help="Use at most this many scenes of each category. Default: all scenes.")
+        int | None, typer.Option(min=1, help="Use at most this many scenes per category. Default: all.")
     ] = None,
     category: Category = None,
     seeds: Seeds = 1,
@@ -143,27 +128,17 @@ def benchmark(
     videos: Videos = False,
     changes: dict | None = None,
 ) -> None:
-    """Score a model on all held-out scenes, without control and with it, against targets. Resumes.
+    """Score a model on the held-out scenes, with and without control, and check the target ratios.
 
-    Short for `sgi2v evaluate --data benchmark --methods none,sgi2v` with all scenes of all categories.
+    Run the same command again to continue an interrupted run. Short for
+    `sgi2v evaluate --data benchmark --methods none,sgi2v` with all scenes of all categories.
     """
     from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES
 
-    _run(
-        out,
-        "benchmark",
-        model,
-        methods=["none", "sgi2v"],
-        preset=preset,
-        changes=changes,
-        seeds=seeds,
-        data_options={"categories": category or list(CATEGORIES), "scenes": scenes},
-        workers=1 if dask else workers_of(workers, device),
-        dask=dask,
-        device=device,
-        dtype=dtype,
-        videos=videos,
-    )
+    options = {"categories": category or list(CATEGORIES), "scenes": scenes}
+    what = {"methods": ["none", "sgi2v"], "data_options": options}
+    run = {"preset": preset, "changes": changes, "seeds": seeds, "videos": videos}
+    _run(out, "benchmark", model, **what, **run, workers=workers, dask=dask, device=device, dtype=dtype)
 
 
 def report(
@@ -171,10 +146,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder for the report. Default: the same folder.")] = None,
     reference: Annotated[
         str | None,
-        typer.Option(help="Setting or method that all others are compared with. Default: SG-I2V."),
+        typer.Option(help="Method or setting that the others are compared with. Default: sgi2v."),
     ] = None,
 ) -> None:
-    """Write report.html, summary.json, results.csv and results.parquet for an evaluation, finished or not."""
+    """Write the report of an evaluation (HTML, JSON, CSV, Parquet). Works while it is still running."""
     _report(folder, out, reference)
 
 
@@ -182,7 +157,7 @@ def status(
     folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v evaluate or sgi2v benchmark.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show how many videos of an evaluation are finished, failed, in flight and left, and the time left."""
+    """Show how many videos of an evaluation are finished, failed, running and left, and the time left."""
     from sgi2v_lab.evaluation.experiments.plan import Plan
 
     plan = Plan.read(folder)
@@ -201,9 +176,10 @@ def status(
         typer.echo(f"... and {len(lines) - SHOWN} more; --json lists all")
 
 
-def _run(out: Path, data: str, model: str, **options: object) -> None:
+def _run(out: Path, data: str, model: str, workers: int | None, **options: Any) -> None:
     from sgi2v_lab.evaluation.experiments.evaluate import evaluate as run
 
+    options["workers"] = 1 if options["dask"] else workers_of(workers, options["device"])
     with resumable():
         run(out, data, model, progress=sys.stderr.isatty(), **options)
         _report(out)
@@ -239,7 +215,7 @@ def _lines(found: "Status") -> dict[str, str]:
     if found.seconds_left is not None:
         lines["time left"] = _duration(found.seconds_left)
     elif found.finished + found.failed < found.tasks and not found.in_flight:
-        lines["time left"] = "unknown, since no process is running; start the same command again to go on"
+        lines["time left"] = "unknown, since no process is running; run the same command again to go on"
     return lines
 
 

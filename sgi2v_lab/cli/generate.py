@@ -13,6 +13,7 @@ from sgi2v_lab.cli.options import (
     BoxSizeText,
     Device,
     FitBoxes,
+    FitTo,
     ModelName,
     Precision,
     Preset,
@@ -21,31 +22,29 @@ from sgi2v_lab.cli.options import (
     read_numbers,
 )
 from sgi2v_lab.cli.setting_options import takes_settings
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
 
 __all__ = ["demo", "generate"]
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the result; an earlier result there is replaced.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the result. An earlier result there is replaced.")] = Path(
         "out/demo"
     ),
     model: ModelName = "toy",
-    seed: Annotated[int | None, typer.Option(help="Random seed; by default each example's own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed. Default: the demo's own.")] = None,
     device: Device = None,
     dtype: Precision = None,
 ) -> None:
-    """Make a first video: a drawn scene and a photograph, each without and with control, and what went on inside."""
-    _check_seed(seed)
+    """Make a first video: a drawn scene and a photograph, each without and with control, with figures."""
+    if seed is not None:
+        whole_number(seed, "seed", 0, 2**63 - 1)
     from sgi2v_lab.cli.demo import demo as show
 
     record = show(out, model=model, seed=seed, device=device, dtype=dtype, progress=sys.stderr.isatty(), tell=_say)
-    rows = {
-        "drawn scene": _control_row(record["objmc"]),
-        "photograph": _control_row(record["photo"]["objmc"]),
-    }
+    rows = {"drawn scene": _control_row(record["objmc"]), "photograph": _control_row(record["photo"]["objmc"])}
     _print_control(rows, record["objmc"])
-    _finish(out, f"{record['seconds']['total']:.0f} s on {record['device']}")
+    typer.echo(f"{out}  ({record['seconds']['total']:.0f} s on {record['device']})")
 
 
 @takes_settings
@@ -55,40 +54,52 @@ def generate(
         Path | None,
         typer.Option(help="File of trajectories: JSON, traj.npy, point tracks (.npy, .pth) or KJNodes' spline JSON."),
     ] = None,
-    prompt: Annotated[str | None, typer.Option(help="Text from which the picture is made; see --prompt-model.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Draw the first frame from this text.")] = None,
     prompt_model: Annotated[
-        str, typer.Option(help="Model that draws the prompt: toy (its scene language), or a text-to-image model.")
+        str,
+        typer.Option(
+            help="Model that draws the prompt: toy, which knows sentences such as 'a yellow circle at the left on blue "
+            "clouds', or a text-to-image model."
+        ),
     ] = "toy",
     example: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder with img.png and traj.npy, as the paper's code reads, in place of picture and boxes."
-        ),
+        typer.Option(help="Folder in the paper's format (img.png, traj.npy); replaces IMAGE and --boxes."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the result, by default out/NAME; an earlier result there is replaced."),
+        typer.Option(
+            help="Folder for the result. Default: out/ plus the picture's name. An earlier result is replaced."
+        ),
     ] = None,
     control: Annotated[
-        bool, typer.Option("--control/--no-control", help="Follow the boxes, or let the model move what it likes.")
+        bool,
+        typer.Option(
+            "--control/--no-control",
+            help="Optimise the latents so that objects follow the boxes; --no-control runs the plain model.",
+        ),
     ] = True,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Make a video without control too, show both side by side and measure them."),
+        typer.Option(
+            "--compare",
+            help="Also make a video without control; write both side by side and their distance from the path.",
+        ),
     ] = False,
     frames: Annotated[
         int | None,
-        typer.Option(help="Frames of a longer video, which goes on from its last frame and gets worse on the way."),
+        typer.Option(
+            help="Total frames. If more than the model makes at once, the video is made in segments, each from the "
+            "last frame of the one before; quality falls."
+        ),
     ] = None,
-    png: Annotated[bool, typer.Option("--png", help="Write every frame as a PNG file too.")] = False,
-    fit: Annotated[
-        str, typer.Option(help="How the picture is brought to the video's size: stretch, crop or pad.")
-    ] = "stretch",
+    png: Annotated[bool, typer.Option("--png", help="Also write every frame as a PNG file.")] = False,
+    fit: FitTo = "stretch",
     size: Annotated[
         str,
         typer.Option(
-            help="Size of the video: auto (in the picture's shape), model (the model's own, also for an example or a "
-            "prompt), or WIDTHxHEIGHT."
+            help="Size of the video. auto: the picture's shape, near the model's size; model: the model's size; or "
+            "WIDTHxHEIGHT. Examples and prompts have the model's size by default."
         ),
     ] = "auto",
     resample: Resample = False,
@@ -102,7 +113,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 817,
     preset: Preset = "own",
     memory: Annotated[
-        str, typer.Option(help="Memory mode: auto, or from the fastest to the leanest: fast, selective, full, offload.")
+        str, typer.Option(help="Memory mode: auto, or fast, selective, full, offload (least memory, slowest).")
     ] = "auto",
     device: Device = None,
     dtype: Precision = None,
@@ -117,7 +128,7 @@ def generate(
         raise InputError("there are no boxes to follow: give --boxes FILE, or --no-control")
     if compare and not control:
         raise InputError("--compare shows a video with control next to one without, so leave out --no-control")
-    _check_seed(seed)
+    whole_number(seed, "seed", 0, 2**63 - 1)
     if out is None:
         out = Path("out") / (next(p for p in (example, image, Path("prompt")) if p is not None).absolute().stem)
     from sgi2v_lab.cli.write import run_record, write_comparison, write_run
@@ -132,7 +143,7 @@ def generate(
     from sgi2v_lab.video import write_frames
 
     started = time.perf_counter()
-    Fit.plan((1, 1), (1, 1), fit)  # an unknown way is noticed before anything is loaded
+    Fit.plan((1, 1), (1, 1), fit)  # raises for an unknown fit before anything is loaded
     changes = {} if changes is None else changes
     if not {"width", "height"}.isdisjoint(changes):
         if size not in ("model", "auto"):
@@ -152,7 +163,7 @@ def generate(
     with result_folder(out) as folder:
         _say(f"loading {model}")
         loaded = load_model(model, device, dtype)
-        # control's steps play no part without control, so any number of steps will do
+        # without control, control_steps must not limit the number of steps
         changes = changes if control else {"control_steps": (0, 0), **changes}
         settings = loaded.preset(preset).replace(**changes)
         loaded = loaded.in_precision(settings.precision)
@@ -165,8 +176,8 @@ def generate(
             drawn = max(sides) if prompt_model == "toy" else sides
             picture = reference_image(prompt, prompt_model, drawn, seed=seed, **options)
             asked = boxes and load_trajectories(boxes, picture.size, **reading)
-        options = {"settings": settings, "seed": seed, "fit": fit, "memory": memory, "progress": sys.stderr.isatty()}
-        options["frames"] = frames
+        options = {"settings": settings, "seed": seed, "fit": fit, "frames": frames, "memory": memory}
+        options["progress"] = sys.stderr.isatty()
         run = make(loaded, picture, asked if control else None, method=method, **options)
         runs = {"controlled" if control else "uncontrolled": run}
         if compare:
@@ -186,15 +197,11 @@ def generate(
         write_record(folder, record | {"peak_memory": peak_memory()})
     if compare:
         _print_control({"video": _control_row(record["objmc"])}, record["objmc"])
-    _finish(out, f"{settings.width} x {settings.height} px, {record['seconds']['total']:.0f} s on {record['device']}")
+    how = f"{settings.width} x {settings.height} px, {record['seconds']['total']:.0f} s on {record['device']}"
+    typer.echo(f"{out}  ({how})")
 
 
 # --- parts of commands -----------------------------------------------------------------------------------------------
-
-
-def _check_seed(seed: int | None) -> None:
-    if seed is not None and not 0 <= seed < 2**63:
-        raise InputError(f"seed is {seed}, but must be a whole number from 0 to 2^63 - 1")
 
 
 def _control_row(objmc: dict) -> list[str]:
@@ -209,10 +216,6 @@ def _print_control(rows: dict[str, list[str]], objmc: dict) -> None:
     for name, row in rows.items():
         table.add_row(name, *row)
     Console().print(table, markup=False)
-
-
-def _finish(out: Path, how: str) -> None:
-    typer.echo(f"{out}  ({how})")
 
 
 def _say(line: str) -> None:

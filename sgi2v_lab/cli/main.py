@@ -65,13 +65,13 @@ def main() -> None:
     show = warnings.showwarning
 
     def tell(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **more: Any) -> None:
-        if Path(__file__).parents[1] in Path(filename).parents:  # ours, and so about what was given
+        if Path(__file__).parents[1] in Path(filename).parents:  # a warning of this package is about the input
             _complain(str(message))
         else:
             show(message, category, filename, *rest, **more)
 
     warnings.showwarning = tell
-    # as Ctrl-C, a polite request to end must not leave half a result; 143 is what shells expect
+    # a polite request to end must not leave half a result, as with Ctrl-C; 143 is what shells expect
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app(prog_name="sgi2v")
@@ -79,7 +79,7 @@ def main() -> None:
         sys.exit(130)
 
 
-# what functions ask of their callers, who say the same in Python, as options
+# Python's words in error messages -> the command line's options
 OPTIONS = {
     "with resampled() or resample=True": "with --resample",
     "box_size=(width, height)": "--box-size WIDTHxHEIGHT",
@@ -103,18 +103,24 @@ def _complain(sentence: str) -> None:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-COMMANDS = (demo, generate, convert, evaluate, benchmark, report, status, measure, diagnose, bench, cost, check_gpu)
-for command in COMMANDS:
-    app.command()(command)
+COMMANDS = {
+    "Make videos": (demo, generate),
+    "Measure videos": (evaluate, benchmark, report, status, measure, diagnose),
+    "Measure cost": (bench, cost, check_gpu),
+    "Files, models, machine": (convert,),
+}
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
-@app.command()
+@app.command(rich_help_panel="Files, models, machine")
 def models(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Names, folders or hub ids of models; by default the known ones.")
+        list[str] | None, typer.Argument(help="Names, folders or hub ids of models. Default: the known ones.")
     ] = None,
 ) -> None:
-    """List the models: where their weights come from, whether they are here, and their sizes."""
+    """List the models: source of the weights, whether they are on this machine, and sizes."""
     from sgi2v_lab.models.load import MODELS
     from sgi2v_lab.models.summary import describe_model
 
@@ -128,9 +134,9 @@ def models(
     console().print(table, markup=False)
 
 
-@app.command()
+@app.command(rich_help_panel="Files, models, machine")
 def info(device: Device = None) -> None:
-    """Say what a run would use: versions, device, threads, memory."""
+    """Show what a run would use: versions, device, threads, memory."""
     from sgi2v_lab.efficiency.machine import describe_machine, total_memory
 
     found = describe_machine(device)

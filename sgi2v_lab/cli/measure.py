@@ -16,22 +16,22 @@ __all__ = ["measure"]
 
 def measure(
     video: Annotated[Path, typer.Argument(help="Video to measure: an mp4, a GIF, or a folder of pictures.")],
-    boxes: Annotated[
-        Path, typer.Option(help="File of the boxes that the objects should follow: .json, or SG-I2V's traj.npy.")
-    ],
+    boxes: Annotated[Path, typer.Option(help="File of the boxes that the objects should follow: JSON or traj.npy.")],
     image: Annotated[
-        Path | None, typer.Option(help="Picture that the video was made from. Default: the video's first frame.")
+        Path | None, typer.Option(help="First frame to compare with. Default: the video's own first frame.")
     ] = None,
-    reference: Annotated[Path | None, typer.Option(help="True video, of the same size and number of frames.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="True video for fidelity metrics; same size and frames.")
+    ] = None,
     tracker: Annotated[
-        str | None, typer.Option(help="Tracker: ncc, lk, dis, cotracker3 or tapnext. Default: each metric's own.")
+        str | None, typer.Option(help="Tracker: ncc, lk, dis; with weights: cotracker3, tapnext. Default: per metric.")
     ] = None,
     resample: Resample = False,
     units: Units = "pixels",
     box_size: BoxSizeText = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure any video against the boxes that were asked for."""
+    """Measure how closely the objects of a video follow their boxes, and how well the picture is kept."""
     import torch
 
     from sgi2v_lab.evaluation.metrics import METRICS
@@ -42,7 +42,7 @@ def measure(
     from sgi2v_lab.trajectories.files import load_trajectories
     from sgi2v_lab.video import read_video
 
-    get_tracker(tracker)  # an unknown name ends here, before the metrics take it for a reason of their own
+    get_tracker(tracker)  # raises for an unknown name, which the metrics would only note as their reason
     pixels = read_video(video)
     size = (pixels.shape[-1], pixels.shape[-2])
     about = read_numbers(box_size, "--box-size")

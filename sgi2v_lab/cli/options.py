@@ -1,4 +1,4 @@
-"""Options and manners that the resumable commands share."""
+"""Options shared by several commands."""
 
 import math
 import os
@@ -19,6 +19,7 @@ __all__ = [
     "Dask",
     "Device",
     "FitBoxes",
+    "FitTo",
     "ModelName",
     "Out",
     "Precision",
@@ -33,53 +34,56 @@ __all__ = [
     "workers_of",
 ]
 
-Out = Annotated[
-    Path, typer.Option(help="Folder for the results; videos that an earlier start finished there are used again.")
-]
+Out = Annotated[Path, typer.Option(help="Folder for the results. Finished videos found there are reused.")]
 ModelName = Annotated[str, typer.Option("--model", help="Model: toy, svd, svd-xt, a checkpoint's folder, or a hub id.")]
-Seeds = Annotated[int, typer.Option(min=1, help="Number of videos of each scene and variant, each with its own noise.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Noise seeds per scene and method.")]
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Number of processes, each with the model and one thread; by default one per core, or 1 on a GPU."
+        min=1, help="Number of processes, each with the model and one thread. Default: one per core, or 1 on a GPU."
     ),
 ]
 Dask = Annotated[
     str | None,
-    typer.Option(
-        metavar="ADDRESS", help="Dask scheduler to use in place of --workers; all its machines must share the folder."
-    ),
+    typer.Option(metavar="ADDRESS", help="Address of a Dask scheduler. All its machines must see the output folder."),
 ]
-Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda, cuda:1 or mps; by default the best there is.")]
+Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda, cuda:1 or mps. Default: the best there is.")]
 Precision = Annotated[
     str | None,
-    typer.Option("--dtype", help="Precision of the weights: fp32, bf16 or fp16; by default fp32 on a CPU, else fp16."),
+    typer.Option(
+        "--dtype",
+        help="Precision in which the weights are loaded: fp32, bf16 or fp16. Default: fp32 on a CPU, else fp16.",
+    ),
 ]
 
 Preset = Annotated[
     str,
-    typer.Option(help="Preset: own, fast, paper (the paper's recipe) or best. Settings given as options override it."),
+    typer.Option(
+        help="Preset: own (the model's defaults), paper (closest to the paper), fast (weaker control), best (strongest "
+        "control, slow). Options below override it."
+    ),
 ]
-Resample = Annotated[bool, typer.Option("--resample", help="Allow boxes that were made for another number of frames.")]
-FitBoxes = Annotated[
-    bool, typer.Option("--fit-boxes", help="Carry boxes that were drawn on a picture of another size over to this one.")
+FitTo = Annotated[str, typer.Option("--fit", help="How to fit pictures to the video's size: stretch, crop or pad.")]
+Resample = Annotated[
+    bool, typer.Option("--resample", help="Interpolate boxes that were made for another number of frames.")
 ]
+FitBoxes = Annotated[bool, typer.Option("--fit-boxes", help="Rescale boxes drawn on a picture of another size.")]
 Units = Annotated[str, typer.Option(help="Units of the boxes' coordinates: pixels, or fractions of the picture.")]
 BoxSizeText = Annotated[
     str | None,
     typer.Option(
-        "--box-size", metavar="WIDTHxHEIGHT", help="Size of the box about each point of a point track, in those units."
+        "--box-size", metavar="WIDTHxHEIGHT", help="For point tracks: size of the box around each point, in --units."
     ),
 ]
 
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Let Ctrl-C say that nothing is lost."""
+    """On Ctrl-C, say that nothing is lost."""
     try:
         yield
     except KeyboardInterrupt as error:
-        typer.echo("sgi2v: interrupted; what was finished is kept, so start the same again to go on", err=True)
+        typer.echo("sgi2v: interrupted; finished videos are kept, so run the same command again to go on", err=True)
         raise typer.Exit(130) from error
 
 
@@ -106,5 +110,5 @@ def read_numbers(text: str | None, option: str) -> tuple[float, float] | None:
 
 
 def console() -> Console:
-    """For tables: as wide as the terminal, or wide enough where there is none."""
+    """For tables: as wide as the terminal, or 200 characters if there is none."""
     return Console(width=None if sys.stdout.isatty() else 200)

@@ -18,7 +18,7 @@ PAIR, PAIRS = tuple[int, int], tuple[tuple[int, int], ...]
 
 
 def takes_settings(command: Callable) -> Callable:
-    """Let a typer command take an option per setting; it gets those that were given as the dictionary `changes`."""
+    """Give a typer command one option per setting; the command gets the given ones as the dictionary `changes`."""
 
     @functools.wraps(command)
     def run(**given: object) -> object:
@@ -69,14 +69,15 @@ def read_setting(name: str, value: object) -> object:
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     about, kind = field.json_schema_extra, field.annotation
     choices = f" One of {', '.join(about['choices'])}." if about["choices"] else ""
+    paper = f" Paper: {_written(field.default)}." if field.default not in (None, "own") else ""
     option = typer.Option(
         None,
-        help=f"{field.description}{choices} Paper: {_written(field.default)}.",
+        help=f"{field.description}{choices}{paper}",
         metavar={PAIRS: "B,T", PAIR: "FIRST-LAST", PAIR | None: "FIRST-LAST|none"}.get(
             kind, "NUMBER|none" if kind == kind | None else None
         ),
         show_default=False,
-        rich_help_panel=f"{about['group']} (by default the model's own settings)",
+        rich_help_panel=f"{about['group']} (default: from the model's settings.json)",
     )
     typed = list[str] if kind == PAIRS else kind if kind in (int, float, bool, str) else str
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=typed | None)
@@ -87,6 +88,4 @@ def _written(value: object) -> str:
     if isinstance(value, tuple):
         nested = isinstance(value[0], tuple)
         return " ".join(f"{a},{b}" for a, b in value) if nested else "-".join(map(str, value))
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
-    return str(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

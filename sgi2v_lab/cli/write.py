@@ -106,7 +106,7 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
     colors = {kind: fit_pca(features).rgb(features) for kind, features in maps.items()}
     plots.save_figure(plots.plot_pca_strip(colors, uncontrolled.video), folder / "pca.png")
     point, picture = tuple(_centers(boxes)[0, 0].tolist()), (settings.width, settings.height)
-    similar = {kind: similarity_maps(features, point=point, picture=picture) for kind, features in maps.items()}
+    similar = {kind: similarity_maps(features, point=point, picture_size=picture) for kind, features in maps.items()}
     plots.save_figure(plots.plot_similarity(uncontrolled.video, similar, point), folder / "similarity.png")
 
     if working:  # the middle one of the control steps may have found nothing left to do

@@ -19,12 +19,11 @@ from typing import SupportsIndex
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import Fit, check_size
-from sgi2v_lab.shapes import Boxes
+from sgi2v_lab.shapes import Boxes, CellBoxes
 from sgi2v_lab.trajectories.geometry import FARTHEST, written
 from sgi2v_lab.trajectories.trajectory import KeyBox, Trajectory
 
@@ -121,7 +120,7 @@ class Trajectories:
                 )
 
 
-def latent_cells(boxes: Boxes, factor: int, h: int, w: int) -> Int[Tensor, "boxes frames 4"]:
+def latent_cells(boxes: Boxes, factor: int, h: int, w: int) -> CellBoxes:
     """Boxes in cells of the latent grid: the one conversion from pixels.
 
     As in the reference implementation of SG-I2V (Namekata et al., arXiv 2411.04989), every coordinate is divided

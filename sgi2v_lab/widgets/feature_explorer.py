@@ -156,7 +156,7 @@ class FeatureExplorer(Explorer):
     def _compare(self, maps: dict[str, Features]) -> None:
         found, picture = {}, self.inspection.picture
         for side, kind in (("left", self.left), ("right", self.right)):
-            similar = similarity_maps(maps[kind], point=tuple(self.point), picture=picture)
+            similar = similarity_maps(maps[kind], point=tuple(self.point), picture_size=picture)
             setattr(self, f"{side}_similar_png", strip(coloured(similar, -1, 1, "RdBu_r")))
             best = similar.flatten(1).max(dim=1).values
             found[side] = torch.cat([best_matches(similar, picture), best[:, None]], dim=1).tolist()

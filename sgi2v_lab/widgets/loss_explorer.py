@@ -94,8 +94,8 @@ class LossExplorer(Explorer):
         traced = any(each.index == self.step and each.iterations for each in self.run.trace)
         with self._working("drawing" if traced else "optimising the step again"), self.hold_sync():
             current = self.current
-            self.shares = _rows(loss_shares(current.terms, self._weights))
-            self.means = _rows(current.terms)
+            self.shares = _rows(loss_shares(current.mean_errors, self._weights))
+            self.means = _rows(current.mean_errors)
             norms = place_norms(current.gradient)
             self.gradient_top = norms.max().item()
             self.gradient_png = strip(coloured(norms, 0, self.gradient_top, "magma"))

@@ -28,6 +28,7 @@ def test_every_setting_is_an_option_with_the_papers_value():
     assert found["num_inference_steps"].help.endswith(" Paper: 50.")
     assert found["layers"].help.endswith(" Paper: 2,1 2,2.")
     assert found["control_steps"].help.endswith(" Paper: 5-20.")
+    assert "Paper" not in found["precision"].help + found["num_frames"].help + found["cfg_steps"].help
     assert "One of adamw, adam, sgd, normalized." in found["optimizer"].help
     assert found["cfg_steps"].metavar == "FIRST-LAST|none"
 

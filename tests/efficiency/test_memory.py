@@ -59,7 +59,7 @@ def cramped(calls: set[int], error: Exception = FULL_GPU) -> Iterator[list[int]]
 def run(mode: str = "fast"):
     noise = draw_noise(tinier_model(), QUICK, torch.Generator().manual_seed(5))
     memory = Memory(tinier_model(), QUICK, mode)
-    start = lambda last: denoise(tinier_model(), conditioning(), noise, QUICK, CELLS, after=last)  # noqa: E731
+    start = lambda last: denoise(tinier_model(), conditioning(), noise, QUICK, CELLS, resume_from=last)  # noqa: E731
     return list(memory.run(start)), memory.mode
 
 

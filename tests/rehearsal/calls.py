@@ -147,7 +147,7 @@ def call_gradients(model, _):
 def call_looking_at_features(model, _):
     features = torch.rand(3, 32, 8, 16).to("meta")
     on_cpu(fit_pca(features).rgb(features))
-    on_cpu(similarity_maps(features, point=(30.0, 20.0), picture=(128, 64)))
+    on_cpu(similarity_maps(features, point=(30.0, 20.0), picture_size=(128, 64)))
     on_cpu(similarity_maps(features, box=(1.0, 1.0, 4.0, 4.0), frame=2))
 
 
@@ -158,7 +158,7 @@ def call_loss(model, _):
     features = torch.rand(frames, 32, h, w).to("meta").requires_grad_(True)
     for sigma in (0.4, None):
         found = sg.trajectory_loss(features, given.cells, sigma)
-        on_device(found.total, found.terms, found.weights, found.per_box_and_frame)
+        on_device(found.total, found.terms, found.weights, found.mean_errors)
         on_device(*torch.autograd.grad(found.total, features))
 
 
@@ -167,10 +167,10 @@ def call_optimise(model, _):
     given = Given(model)
     for optimizer in OPTIMIZERS.values():
         (step,) = optimize_latents(
-            model, *given.at, given.cells, layers=model.layers[-2:], iterations=1, optimizer=optimizer
+            model, *given.at, given.cells, layers=model.layers[-2:], iterations=1, make_optimizer=optimizer
         )
         on_device(step.latents, step.gradient, dtype=torch.float32)
-        on_cpu(step.terms)
+        on_cpu(step.mean_errors)
     for changes in ({"early_stop": 0.5}, {"optimizer": "normalized", "scale_lr_by_sigma": True}):
         steps = list(sg.control_step(model, *given.at, given.cells, given.settings.replace(**changes)))
         on_device(*(step.latents for step in steps))
@@ -231,7 +231,7 @@ def call_explorers(model, run):
         on_cpu(explore.feature_maps(looked_at, 1, model.layers[-2], "aligned"))
     only_latents = [replace(step, iterations=()) for step in run.trace]
     again = explore.iterations_of(replace(run, trace=only_latents), 1, model)
-    on_cpu(again[0].latents, again[0].gradient, again[0].terms)
+    on_cpu(again[0].latents, again[0].gradient, again[0].mean_errors)
     step = explore.steps_with_latents(run)[1]
     on_cpu(explore.filter_latents(step.before, step.optimized, 0.5).latents["mixed"])
 

@@ -121,7 +121,7 @@ def test_the_point_is_compared_with_every_frame():
     assert [name for name, _ in told] == ["matches"]
     for side, kind in (("left", explorer.left), ("right", explorer.right)):
         maps = explorer.features[kind]
-        similar = similarity_maps(maps, point=(100.0, 50.0), picture=(WIDTH, HEIGHT))
+        similar = similarity_maps(maps, point=(100.0, 50.0), picture_size=(WIDTH, HEIGHT))
         found = torch.tensor(explorer.matches[side])
         assert found[0, 2].item() == pytest.approx(1, abs=1e-5)
         assert torch.allclose(found[:, 2], similar.flatten(1).amax(dim=1))

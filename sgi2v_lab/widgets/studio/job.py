@@ -83,7 +83,7 @@ class Job:
         """What a video costs, in forward passes of one branch."""
         steps = range(self.settings.num_inference_steps)
         branches = sum(1 + self.settings.has_guidance(step) for step in steps)
-        iterations = controlled * self.settings.iterations * sum(map(self.settings.has_control, steps))
+        iterations = controlled * self.settings.iterations * sum(map(self.settings.is_control_step, steps))
         return branches * FORWARD + iterations * (FORWARD + BACKWARD)
 
     def _generate(self, stage: str, trajectories: Trajectories | None) -> Run:

@@ -89,7 +89,7 @@ def test_one_command_compares_reports_and_goes_on(tmp_path, checkpoint):
     before = {path.name: path.stat().st_mtime_ns for path in (out / TASKS).iterdir()}
     next((out / TASKS).glob("*.json")).unlink()
     told = call("status", out)
-    assert "6 of 7" in told.output and "start the same command again" in told.output
+    assert "6 of 7" in told.output and "run the same command again" in told.output
     assert json.loads(call("status", out, "--json").output)["left"] == 1
     assert call(*words).exit_code == 0
     after = {path.name: path.stat().st_mtime_ns for path in (out / TASKS).iterdir()}
