@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,27 @@ from typer.testing import CliRunner
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
-from sgi2v_lab.toy.network.architecture import LATENT_CHANNELS, NUM_FRAMES, make_unet, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.network.architecture import (
+    LATENT_CHANNELS,
+    NUM_FRAMES,
+    UNetShape,
+    make_image_encoder,
+    make_unet,
+    make_vae,
+    skip_temporal_layers,
+)
 from sgi2v_lab.toy.network.latent_code import encode_patches, kernels
 from sgi2v_lab.toy.training import data, decoder_stage, smoke, train, training, unet_stage
+from sgi2v_lab.toy.training import export as export_module
 from sgi2v_lab.toy.training.attention import ShortAttention
 from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool, crop_batches, encode_clip, stack, to_clip_pixels
 from sgi2v_lab.toy.training.export import export, unpack
-from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
+from sgi2v_lab.toy.training.optimizers import Muon, MuonWithAdamW, orthogonalised
+from sgi2v_lab.toy.training.origins import true_origins
 from sgi2v_lab.toy.training.training import Clock, load_checkpoint, save_checkpoint, update_ema
 from sgi2v_lab.toy.training.unet_stage import FIRST_AND_LAST, Denoiser
 from sgi2v_lab.toy.world.random_scenes import sample_scene
-from sgi2v_lab.toy.world.scenes import motion_bucket, render
+from sgi2v_lab.toy.world.scenes import Scene, motion_bucket, render
 
 SMALL = 64  # pixels; the networks do not mind the size
 CPU = torch.device("cpu")
@@ -54,6 +65,24 @@ def test_the_loss_is_that_of_v_prediction():
     oracle.answer = torch.zeros_like(z)
     expected = ((n - s * z) ** 2 / (1 + s**2)).mean(dim=(1, 2, 3, 4))
     assert torch.allclose(unet_stage.denoising_loss(oracle, batch, sigma, n, torch.ones(2)), expected)
+
+
+def test_errors_where_things_move_weigh_more():
+    still, moving = true_origins(Scene((), torch.tensor([[0.0, 0.0, 1.0]] * 8)), 16)[None].repeat(2, 1, 1, 1, 1)
+    moving[1:, 4:6, 4:6] += 0.2
+    weight = unet_stage.loss_weight(torch.stack([still, moving]))
+    assert weight.shape == (2, 8, LATENT_CHANNELS, 16, 16)
+    assert torch.allclose(weight.mean(dim=(1, 2, 3, 4)), torch.ones(2), atol=1e-5)
+    assert torch.allclose(weight[0], weight[0, 0, :, :1, :1].expand_as(weight[0]))
+    ratio = weight[1, 1, 0] / weight[1, 0, 0, 0, 0]
+    assert ratio[3:7, 3:7].min() == pytest.approx(unet_stage.OBJECT_WEIGHT) and ratio[9, 9] == pytest.approx(1)
+
+
+def test_the_rate_stays_until_it_is_told_to_fall():
+    rate = partial(training.learning_rate, 2.0, warmup=10)
+    assert rate(0, 0) == pytest.approx(0.2) and rate(10**6, 10**7) == 2.0
+    end = partial(rate, 1000, until=500, cooldown=100)
+    assert [end(clips) for clips in (0, 400, 450, 500, 600)] == [2.0, 2.0, 1.0, 0.0, 0.0]
 
 
 def test_noise_levels_cover_the_distribution():
@@ -199,6 +228,27 @@ def test_muons_views_share_the_weights_memory():
     assert all(p.grad is None for p in model.parameters()) and inner.grad is None
 
 
+def test_muon_is_pytorchs():
+    torch.manual_seed(0)
+    mine = [nn.Parameter(torch.randn(shape)) for shape in ((16, 40), (40, 16), (16, 40), (16, 16))]
+    theirs = [nn.Parameter(p.detach().clone()) for p in mine]
+    optimizers = Muon(mine), torch.optim.Muon(theirs, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        for a, b in zip(mine[:3], theirs[:3], strict=True):
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = 0.02
+            optimizer.step()
+    assert all(torch.allclose(a, b, atol=5e-4) for a, b in zip(mine, theirs, strict=True))
+    assert not optimizers[0].state[mine[3]]  # what has no gradient is left alone
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one():
+    values = torch.linalg.svdvals(orthogonalised(torch.randn(3, 24, 60)).float())
+    assert values.min() > 0.5 and values.max() < 1.3
+
+
 def test_the_optimiser_learns():
     losses = learn(*small(), 60)
     assert losses[-1] < 0.5 * losses[0]
@@ -272,15 +322,29 @@ def test_every_symmetry_and_both_directions_are_drawn(small_scenes):
     pool.clips = [encode_clip(12)]
     latents, ends, ids, origins = pool.clips[0]
     samples = [pool._varied(pool.clips[0]) for _ in range(150)]
-    firsts = {tuple(s.image.mean(0).flatten().mul(1e4).round().int().tolist()) for s in samples}
+    firsts = {tuple(image.mean(0).flatten().mul(1e4).round().int().tolist()) for _, image, _, _ in samples}
     assert len(firsts) == 16  # 8 symmetries of each end
-    forward = [s for s in samples if torch.equal(s.image, ends[0])]
-    backward = [s for s in samples if torch.equal(s.image, ends[1])]
-    assert all(torch.equal(s.latents, latents) for s in forward) and forward
-    assert all(torch.equal(s.latents, latents.flip(0)) for s in backward) and backward
-    assert all(torch.equal(s.origins.nan_to_num(-1), origins[0].nan_to_num(-1)) for s in forward)
-    assert all(torch.equal(s.origins.nan_to_num(-1), origins[1].flip(0).nan_to_num(-1)) for s in backward)
-    assert all(torch.equal(s.time_ids, ids) for s in samples)
+    forward = [s for s in samples if torch.equal(s[1], ends[0])]
+    backward = [s for s in samples if torch.equal(s[1], ends[1])]
+    assert all(torch.equal(s[0], latents) for s in forward) and forward
+    assert all(torch.equal(s[0], latents.flip(0)) for s in backward) and backward
+    assert all(torch.equal(s[3].nan_to_num(-1), origins[0].nan_to_num(-1)) for s in forward)
+    assert all(torch.equal(s[3].nan_to_num(-1), origins[1].flip(0).nan_to_num(-1)) for s in backward)
+    assert all(torch.equal(s[2], ids) for s in samples)
+
+
+def test_a_clip_is_used_again(small_scenes):
+    """As often as one asks for; and a large batch finds a pool that is large enough."""
+    drawn = {}
+    for reuse in (2.0, 8.0):
+        pool = ClipPool(start=0, stride=1, reuse=reuse)
+        pool.draw = lambda seed: torch.zeros(1)
+        pool._varied = lambda clip: (torch.zeros(8, 1, 1, 1), torch.zeros(3, 8, 8), clip, clip)
+        for _ in range(40):
+            pool.batch(80)
+        drawn[reuse] = pool.seed
+        assert len(pool.clips) == 320
+    assert drawn[2.0] == pytest.approx(1600, abs=400) and drawn[8.0] < 0.5 * drawn[2.0]
 
 
 def test_time_ids_say_how_fast_and_how_much(small_scenes):
@@ -378,6 +442,8 @@ def run_stage(stage, out: Path, steps: int, kill_at: int | None = None, **option
             patch.setattr(decoder_stage, "SIZE", 16)
         else:
             few = unet_stage.sample
+            patch.setattr(unet_stage, "SAVE_EVERY", 60)
+            patch.setattr(unet_stage, "LOOK_EVERY", 60)
             patch.setattr(unet_stage, "ClipPool", FewClips)
             patch.setattr(unet_stage, "sample", lambda denoiser, batch: few(denoiser, batch, steps=1))
             options = {"first_seed": 0} | options
@@ -397,7 +463,7 @@ def step_of(out: Path, stage) -> int:
 def run(tmp_path_factory) -> Path:
     """A folder in which both stages were trained for a few steps, were killed, and went on."""
     out = tmp_path_factory.mktemp("run")
-    for stage in (decoder_stage, unet_stage):  # the UNet's first checkpoint is due after a minute
+    for stage in (decoder_stage, unet_stage):
         assert run_stage(stage, out, steps=2, kill_at=1) == [0]
         assert step_of(out, stage) == 1
         assert run_stage(stage, out, steps=2) == [1]
@@ -498,6 +564,26 @@ def test_an_exported_run_unpacks_to_the_same_weights(run, exported, tmp_path):
         unpack(folder, tmp_path)
 
 
+def test_an_older_toy_grows(tmp_path, monkeypatch):
+    """One of another latent code is refused, unless it is to grow; then it begins a run without a decoder."""
+
+    class Old:
+        vae = make_vae().requires_grad_(False)
+        unet, image_encoder = make_unet(), make_image_encoder()
+
+    Old.vae.register_to_config(latent_channels=8)
+    monkeypatch.setattr(export_module.StableVideoDiffusionPipeline, "from_pretrained", lambda *_, **__: Old)
+    asked = []
+    monkeypatch.setattr(export_module, "grown", lambda unet, shape: asked.append(shape) or unet)
+    (tmp_path / "model_index.json").touch()
+    with pytest.raises(InputError, match="8 latent channels"):
+        unpack(tmp_path, tmp_path / "run")
+    unpack(tmp_path, tmp_path / "run", grow=True)
+    assert asked == [UNetShape()]
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["unet.pt"]
+    assert load_checkpoint(tmp_path / "run" / "unet.pt")["shape"] == UNetShape().as_dict()
+
+
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match=r"decoder\.pt.*train decoder"):
         export(tmp_path, tmp_path / "none")
@@ -515,6 +601,8 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     monkeypatch.setattr(getattr(train, f"{stage}_stage"), "train", lambda **options: given.update(options))
     options = ["--minutes", "0.5", "--batch-size", "3", "--learning-rate", "0.01", "--out", str(tmp_path)]
     more = ["--log-sigma", "1.5", "--correspondence", "0.2"]
+    more += ["--taught", "50", "--until", "900", "--reuse", "4", "--cooldown", "90"]
+    more += ["--heads", "2,3,3,3", "--layers", "1,2,2,1"]
     more += ["--seed", "70", "--simple", "0.25", "--moving", "0.5", "--workers", "2"]
     options += more if stage == "unet" else []
     result = CliRunner().invoke(train.app, [stage, *options])
@@ -530,7 +618,8 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     }
     if stage == "unet":
         expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2}
-        expected |= {"log_sigma": 1.5, "correspondence": 0.2}
+        expected |= {"log_sigma": 1.5, "correspondence": 0.2, "taught": 50, "until": 900, "cooldown": 90, "reuse": 4.0}
+        expected["shape"] = UNetShape(layers=(1, 2, 2, 1), heads=(2, 3, 3, 3))
     assert given == expected
 
 

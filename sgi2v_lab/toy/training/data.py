@@ -92,7 +92,7 @@ def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
 class ClipPool:
     """A pool of encoded clips, renewed a little at every batch.
 
-    A clip is used `REUSE` times on average, each time with its own noise, mirrored, turned and played backwards at
+    A clip is used `reuse` times on average, each time with its own noise, mirrored, turned and played backwards at
     random: a reversed clip is a valid clip with another first frame. Shares `simple` and `moving` as in `encode_clip`.
 
     Drawing a clip takes a CPU core about 50 ms. Beside a GPU, which would wait for that, `workers` processes draw
@@ -106,13 +106,14 @@ class ClipPool:
         stride: int,
         simple: float = 0.0,
         moving: float = 0.0,
+        reuse: float = REUSE,
         device: torch.device | str = "cpu",
         workers: int = 0,
     ):
         self.device, self.draw = torch.device(device), partial(encode_clip, simple=simple, moving=moving)
-        self.seed, self.stride = start, stride
+        self.seed, self.stride, self.reuse = start, stride, reuse
         self.dice = Random(start)
-        self.generator = torch.Generator().manual_seed(start)
+        self.generator = torch.Generator(self.device).manual_seed(start)
         self.clips: list[Clip] = []
         self.owed = 0.0
         self.ahead: deque[Future[Clip]] = deque()
@@ -141,26 +142,28 @@ class ClipPool:
 
     def batch(self, batch_size: int) -> Batch:
         """Draw a batch, after adding what the pool is owed."""
-        self.owed += batch_size / REUSE
+        self.owed += batch_size / self.reuse
         while self.owed >= 1 or len(self.clips) < 4 * batch_size:
             self.clips.append(self._next_clip())
             self.owed = max(0.0, self.owed - 1)
-        del self.clips[:-POOL]
-        return stack([self._varied(clip) for clip in self.dice.sample(self.clips, batch_size)], self.device)
+        del self.clips[: -max(POOL, 4 * batch_size)]
+        drawn = [self._varied(clip) for clip in self.dice.sample(self.clips, batch_size)]
+        latents, image, ids, origins = (torch.stack(column).to(self.device) for column in zip(*drawn, strict=True))
+        noise = torch.randn(image.shape, generator=self.generator, device=self.device)
+        condition = encode_patches(image * 2 - 1 + NOISE_AUGMENTATION * noise)
+        return Batch(latents, condition, image, ids, origins)
 
-    def _varied(self, clip: Clip) -> Batch:
+    def _varied(self, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         latents, ends, ids, origins = clip
         mirror, flip, transpose, back = (self.dice.random() < 0.5 for _ in range(4))
         image = ends[-1 if back else 0]
         image = image.flip([d for d, wanted in ((-1, mirror), (-2, flip)) if wanted])
         image = image.transpose(-1, -2) if transpose else image
         latents = transformed(latents, mirror=mirror, flip=flip, transpose=transpose)
-        noise = NOISE_AUGMENTATION * torch.randn(image.shape, generator=self.generator)
-        condition = encode_patches((image * 2 - 1 + noise)[None])[0]
         origins = transformed_origins(
             origins[1].flip(0) if back else origins[0], mirror=mirror, flip=flip, transpose=transpose
         )
-        return Batch(latents.flip(0) if back else latents, condition, image, ids, origins)
+        return latents.flip(0) if back else latents, image, ids, origins
 
 
 def stack(samples: Sequence[Batch], device: torch.device | str = "cpu") -> Batch:

@@ -6,6 +6,7 @@ two processes of one thread each train faster than one process of two threads.
 """
 
 import os
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import typer
 
-from sgi2v_lab.toy.training import decoder_stage, export, unet_stage
+from sgi2v_lab.toy.network.architecture import UNetShape
+from sgi2v_lab.toy.training import data, decoder_stage, export, unet_stage
 
 __all__ = ["app"]
 
@@ -31,7 +33,6 @@ Rate = Annotated[float, typer.Option(help="Peak learning rate.")]
 def _worker(rank: int, stage, processes: int, device: str, options: dict) -> None:
     if processes > 1:
         os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-        os.environ.setdefault("MASTER_PORT", "29517")
         dist.init_process_group("gloo", rank=rank, world_size=processes)
         torch.set_num_threads(max(1, (os.cpu_count() or processes) // processes))
     torch.manual_seed(rank)
@@ -44,6 +45,9 @@ def _launch(stage, processes: int, device: str, **options) -> None:
     if processes == 1:
         _worker(0, stage, 1, device, options)
     else:
+        with socket.socket() as free:  # two runs on one machine must not meet
+            free.bind(("127.0.0.1", 0))
+            os.environ["MASTER_PORT"] = str(free.getsockname()[1])
         # training frees and takes the same large blocks at every step: without this they go back to the system each
         # time, which on two cores costs a quarter of the time
         os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**40))
@@ -94,11 +98,26 @@ def unet(
     correspondence: Annotated[
         float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)
     ] = unet_stage.CORRESPONDENCE,
+    taught: Annotated[
+        int, typer.Option(help="Clips over which the correspondence loss fades away; 0 for no such loss.", min=0)
+    ] = unet_stage.TAUGHT,
+    until: Annotated[int, typer.Option(help="End after so many clips; 0 for the time budget alone.", min=0)] = 0,
+    cooldown: Annotated[int, typer.Option(help="Of these, clips over which the rate falls to zero.", min=0)] = 0,
+    channels: Annotated[
+        str | None, typer.Option(help="Of a new network's four levels, finest first, such as 96,96,128,128.")
+    ] = None,
+    layers: Annotated[str | None, typer.Option(help="Its layers per level on the way down.")] = None,
+    heads: Annotated[str | None, typer.Option(help="Its attention heads per level.")] = None,
+    reuse: Annotated[
+        float, typer.Option(help="How often a clip is used, turned and with other noise.", min=1)
+    ] = data.REUSE,
     workers: Annotated[
         int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
     ] = 0,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips."""
+    given = {"channels": channels, "layers": layers, "heads": heads}
+    shape = UNetShape(**{name: tuple(int(x) for x in text.split(",")) for name, text in given.items() if text})
     _launch(
         unet_stage.train,
         processes,
@@ -112,6 +131,11 @@ def unet(
         moving=moving,
         log_sigma=log_sigma,
         correspondence=correspondence,
+        taught=taught,
+        until=until,
+        cooldown=cooldown,
+        shape=shape,
+        reuse=reuse,
         workers=workers,
     )
 
@@ -120,9 +144,12 @@ def unet(
 def unpack_command(
     checkpoint: Annotated[Path, typer.Argument(help="A pipeline folder that `export` wrote.")],
     out: Out = Path("runs/toy"),
+    grow: Annotated[
+        bool, typer.Option("--grow", help="Make a smaller UNet, of an older latent code, as large as today's.")
+    ] = False,
 ) -> None:
     """Begin a training run at an exported pipeline's weights, so that `decoder` and `unet` go on from there."""
-    export.unpack(checkpoint, out)
+    export.unpack(checkpoint, out, grow=grow)
     print(out)
 
 
