@@ -149,8 +149,8 @@ for name, picture in list(shown.items())[1:]:
 # %%
 with tempfile.TemporaryDirectory() as folder:
     decoder = learn_decoder(decoder_steps, Path(folder) / "decoder.png")
-    sheet = to_tensor(read_image(Path(folder) / "decoder.png"))
-rows = sheet.split(SIZE, dim=1)
+    grid = to_tensor(read_image(Path(folder) / "decoder.png"))
+rows = grid.split(SIZE, dim=1)
 plot_gallery(dict(zip(("held-out pictures", "before", f"after {decoder_steps} steps"), rows, strict=True)))
 
 # %%
@@ -235,8 +235,8 @@ def bundled_denoiser():
     return trained.eval()
 
 
-exam = held_out_batch(2)
-exam_noise = torch.randn(exam.latents.shape, generator=torch.Generator().manual_seed(seed))
+held_out = held_out_batch(2)
+held_out_noise = torch.randn(held_out.latents.shape, generator=torch.Generator().manual_seed(seed))
 levels = [0.2, 1.0, 4.0, 20.0]
 trained = bundled_denoiser()
 
@@ -244,7 +244,7 @@ trained = bundled_denoiser()
 @torch.no_grad()
 def error(network, sigma):
     """Mean squared error of v on the held-out films."""
-    return denoising_loss(network, exam, torch.full((2,), sigma), exam_noise, torch.ones(2)).mean().item()
+    return denoising_loss(network, held_out, torch.full((2,), sigma), held_out_noise, torch.ones(2)).mean().item()
 
 
 networks = {"untrained": untrained, f"{unet_steps} steps": denoiser, "bundled": trained}
@@ -260,10 +260,10 @@ plot_series([f"{sigma:g}" for sigma in levels], errors, "noise level sigma", "sq
 # And a film from each, from the first frame and noise, in a few Euler steps, drawn by `preview`:
 
 # %%
-one = Batch(*(part[:1] for part in vars(exam).values()))
+one = Batch(*(part[:1] for part in vars(held_out).values()))
 with torch.no_grad():
     made = {"yours": sample(denoiser, one, steps=5)[0], "bundled": sample(trained, one, steps=5)[0]}
-frames = {"true": exam.latents[0], **made}
+frames = {"true": held_out.latents[0], **made}
 plot_gallery(
     {
         f"{name}, frame {k}": (preview(z[k : k + 1]) / 2 + 0.5).clamp(0, 1)[0]
@@ -294,9 +294,9 @@ Markdown("\n".join(line.replace("# ", "### ", 1) if line.startswith("#") else li
 #     python -m sgi2v_lab.toy.training.train unet --minutes 105 --processes 2 --batch-size 8 --learning-rate 2e-3
 #     python -m sgi2v_lab.toy.training.train export --to my_toy
 #
-# A killed run goes on where it was. It writes `log.jsonl`, with the loss and the error on held-out films, and sample
-# sheets; then `SGI2V_MODEL=my_toy make lab` runs this course on your toy. Look at the sheets, not only at the loss: the
-# loss is nearly flat for the whole time in which films go from smears to things that move.
+# A killed run goes on where it was. It writes `log.jsonl`, with the loss and the error on held-out clips, and sample
+# grids; then `SGI2V_MODEL=my_toy make lab` runs this course on your toy. Look at the grids, not only at the loss: the
+# loss is nearly flat for the whole time in which videos go from smears to things that move.
 
 # %% [markdown]
 # ## Quick check
@@ -340,7 +340,7 @@ def clean(x, v, sigma):
 
 
 # %% nbgrader={"grade": true, "grade_id": "target-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-z, n = exam.latents[0], exam_noise[0]
+z, n = held_out.latents[0], held_out_noise[0]
 assert torch.allclose(target(z, n, 1e-6), n, atol=1e-4), "without noise, v is the noise"
 assert torch.allclose(target(z, n, 1e4), -z, atol=1e-2), "in very much noise, v is the film with its sign changed"
 for sigma in (0.1, 1.0, 10.0):
@@ -355,8 +355,8 @@ class Silent(torch.nn.Module):
         return torch.zeros_like(x)
 
 
-theirs = denoising_loss(Silent(), exam, torch.full((2,), 2.0), exam_noise, torch.ones(2))
-assert torch.allclose(target(exam.latents, exam_noise, 2.0).pow(2).mean(dim=(1, 2, 3, 4)), theirs, rtol=1e-4)
+theirs = denoising_loss(Silent(), held_out, torch.full((2,), 2.0), held_out_noise, torch.ones(2))
+assert torch.allclose(target(held_out.latents, held_out_noise, 2.0).pow(2).mean(dim=(1, 2, 3, 4)), theirs, rtol=1e-4)
 print(f"Your target is the training's; a silent network scores {theirs.mean():.2f}.")
 
 # %% [markdown]

@@ -12,8 +12,8 @@ from sgi2v_lab.toy.training.correspondence import (
     MATCHED,
     Correspondence,
     correspondence_loss,
+    displacement_loss,
     moved_cells,
-    whence_loss,
 )
 from sgi2v_lab.toy.training.origins import true_origins
 from sgi2v_lab.toy.training.unet_stage import Denoiser, denoising_loss, held_out_batch
@@ -105,13 +105,13 @@ def test_moved_cells_are_seen_elsewhere():
 @pytest.mark.parametrize("side", [8, 16])
 def test_the_way_is_read_in_cells(side):
     origins = here(2)
-    assert whence_loss(torch.zeros(1, 2, side, side, 2), origins) == 0
+    assert displacement_loss(torch.zeros(1, 2, side, side, 2), origins) == 0
     origins[:, 1, ..., 0] -= 2 / CELLS
     told = torch.zeros(1, 2, side, side, 2)
-    wrong = whence_loss(told, origins).item()
+    wrong = displacement_loss(told, origins).item()
     told[:, 1, ..., 0] = -2
-    assert whence_loss(told, origins) < 1e-6 < wrong
-    assert whence_loss(told, torch.full_like(origins, torch.nan)) == 0
+    assert displacement_loss(told, origins) < 1e-6 < wrong
+    assert displacement_loss(told, torch.full_like(origins, torch.nan)) == 0
 
 
 def test_matching_attention_changes_nothing_and_looks_at_the_first_frame():
@@ -139,7 +139,7 @@ def test_a_few_steps_teach_attention_where_things_came_from():
     torch.manual_seed(0)
     denoiser = Denoiser()
     denoiser.unet.set_attn_processor(ShortAttention())
-    teacher = Correspondence(denoiser.unet, 8, denoiser.whence)
+    teacher = Correspondence(denoiser.unet, 8, denoiser.displacement)
     assert len(teacher.processors) == len(MATCHED)
     batch = held_out_batch(1)
     optimizer = torch.optim.AdamW(denoiser.parameters(), 1e-3)

@@ -479,8 +479,8 @@ def test_a_killed_run_goes_on_where_it_was(run):
     steps = [line["step"] for line in log if line["stage"] == "decoder"]
     assert steps == sorted(steps) and steps[-1] == 2
     assert all(math.isfinite(line["validation"]) for line in log if line["stage"] == "unet")
-    for sheet in ("unet", "decoder"):
-        assert (run / "sheets" / f"{sheet}.png").stat().st_size > 1000
+    for picture in ("unet", "decoder"):
+        assert (run / "samples" / f"{picture}.png").stat().st_size > 1000
 
 
 def test_training_moved_the_weights_that_it_should(run):
@@ -646,7 +646,7 @@ def test_training_is_in_bf16_where_the_cpu_has_it(fast, expected, monkeypatch):
     "after, code, said", [(0.5, 0, "training works"), (0.97, 1, "decoder"), (math.nan, 1, "decoder")]
 )
 def test_the_smoke_test_judges(after, code, said, tmp_path, monkeypatch):
-    monkeypatch.setattr(smoke, "learn_decoder", lambda steps, sheet: smoke.Learned("decoder", steps, 1.0, after, 1.0))
+    monkeypatch.setattr(smoke, "learn_decoder", lambda steps, picture: smoke.Learned("decoder", steps, 1.0, after, 1.0))
     monkeypatch.setattr(smoke, "learn_unet", lambda steps: smoke.Learned("unet", steps, 1.0, 0.6, 2.0))
     result = CliRunner().invoke(smoke.app, ["--out", str(tmp_path / "smoke")])
     assert result.exit_code == code
@@ -660,7 +660,7 @@ def test_the_smoke_test_really_trains(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "SIZE", SMALL)
     monkeypatch.setattr(smoke, "SIZE", 16)
     monkeypatch.setattr(smoke, "CROP", 16)
-    monkeypatch.setattr(smoke, "EXAM", 2)
+    monkeypatch.setattr(smoke, "HELD_OUT_COUNT", 2)
     decoder = smoke.learn_decoder(2, tmp_path / "decoder.png")
     assert (tmp_path / "decoder.png").stat().st_size > 500
     assert 0 < decoder.after != decoder.before > 0

@@ -1,7 +1,7 @@
 """Streams of training data made from scenes: frames for the VAE, encoded clips for the UNet.
 
 Nothing is stored on disk: a seed is a clip. Training takes seeds from 0 upwards; everything from `HELD_OUT` on is for
-tests, the demo and the exam, and is never drawn here.
+tests, the demo and the benchmark, and is never drawn here.
 """
 
 from collections import deque
@@ -41,20 +41,20 @@ def to_clip_pixels(images: Tensor) -> Tensor:
 
 def crop_batches(batch_size: int, side: int, start: int = 0, stride: int = 1) -> Iterator[Tensor]:
     """Endless batches (batch_size, 3, side, side) in -1..1 of randomly cropped, mirrored and turned frames."""
-    dice = Random(start)
+    rng = Random(start)
     pool: list[Tensor] = []
     seed = start
     while True:
         crops = []
         for _ in range(batch_size):
-            if len(pool) < 64 or dice.random() < 0.15:
+            if len(pool) < 64 or rng.random() < 0.15:
                 pool.extend(render(sample_scene(seed % HELD_OUT), SIZE, slice(0, None, NUM_FRAMES - 1)))
                 seed += stride
                 del pool[:-256]
-            y, x = dice.randint(0, SIZE - side), dice.randint(0, SIZE - side)
-            crop = dice.choice(pool)[:, y : y + side, x : x + side]
-            crop = crop.flip([d for d in (-1, -2) if dice.random() < 0.5])
-            crops.append(crop.transpose(-1, -2) if dice.random() < 0.5 else crop)
+            y, x = rng.randint(0, SIZE - side), rng.randint(0, SIZE - side)
+            crop = rng.choice(pool)[:, y : y + side, x : x + side]
+            crop = crop.flip([d for d in (-1, -2) if rng.random() < 0.5])
+            crops.append(crop.transpose(-1, -2) if rng.random() < 0.5 else crop)
         yield torch.stack(crops) * 2 - 1
 
 
@@ -80,8 +80,8 @@ def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
     A `simple` share of the seeds, 0..1, gives scenes of the simple world, and a `moving` share of the others surely has
     a camera that moves (see `sample_scene`).
     """
-    dice = Random(seed)
-    is_simple, is_moving = dice.random() < simple, dice.random() < moving
+    rng = Random(seed)
+    is_simple, is_moving = rng.random() < simple, rng.random() < moving
     scene = sample_scene(seed, NUM_FRAMES, simple=is_simple, moving=is_moving and not is_simple)
     video = render(scene, SIZE)
     ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION])
@@ -112,7 +112,7 @@ class ClipPool:
     ):
         self.device, self.draw = torch.device(device), partial(encode_clip, simple=simple, moving=moving)
         self.seed, self.stride, self.reuse = start, stride, reuse
-        self.dice = Random(start)
+        self.rng = Random(start)
         self.generator = torch.Generator(self.device).manual_seed(start)
         self.clips: list[Clip] = []
         self.owed = 0.0
@@ -147,7 +147,7 @@ class ClipPool:
             self.clips.append(self._next_clip())
             self.owed = max(0.0, self.owed - 1)
         del self.clips[: -max(POOL, 4 * batch_size)]
-        drawn = [self._varied(clip) for clip in self.dice.sample(self.clips, batch_size)]
+        drawn = [self._varied(clip) for clip in self.rng.sample(self.clips, batch_size)]
         latents, image, ids, origins = (torch.stack(column).to(self.device) for column in zip(*drawn, strict=True))
         noise = torch.randn(image.shape, generator=self.generator, device=self.device)
         condition = encode_patches(image * 2 - 1 + NOISE_AUGMENTATION * noise)
@@ -155,7 +155,7 @@ class ClipPool:
 
     def _varied(self, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         latents, ends, ids, origins = clip
-        mirror, flip, transpose, back = (self.dice.random() < 0.5 for _ in range(4))
+        mirror, flip, transpose, back = (self.rng.random() < 0.5 for _ in range(4))
         image = ends[-1 if back else 0]
         image = image.flip([d for d, wanted in ((-1, mirror), (-2, flip)) if wanted])
         image = image.transpose(-1, -2) if transpose else image

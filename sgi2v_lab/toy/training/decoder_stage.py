@@ -10,7 +10,7 @@ from torch import Tensor
 from sgi2v_lab.toy.network.architecture import SIZE, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.network.latent_code import encode_patches
 from sgi2v_lab.toy.training.data import HELD_OUT, crop_batches
-from sgi2v_lab.toy.training.sheets import write_sheet
+from sgi2v_lab.toy.training.sample_grid import write_sample_grid
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
@@ -52,16 +52,16 @@ def load_decoder(out: Path, device: torch.device | str = "cpu") -> AutoencoderKL
 
 
 @torch.no_grad()
-def _evaluate(vae: AutoencoderKLTemporalDecoder, x: Tensor, sheet: Path) -> float:
+def _evaluate(vae: AutoencoderKLTemporalDecoder, x: Tensor, picture: Path) -> float:
     y = vae.decode(encode_patches(x), num_frames=1).sample.clamp(-1, 1)
-    write_sheet(sheet, [x / 2 + 0.5, y / 2 + 0.5])
+    write_sample_grid(picture, [x / 2 + 0.5, y / 2 + 0.5])
     return -10 * ((y - x) / 2).pow(2).mean(dim=(1, 2, 3)).log10().mean().item()
 
 
 def train(
     *, rank: int, processes: int, device: torch.device, out: Path, seconds: float, batch_size: int, peak: float
 ) -> None:
-    """Train until the budget is spent; writes `decoder.pt`, `log.jsonl` and `sheets/` into `out`."""
+    """Train until the budget is spent; writes `decoder.pt`, `log.jsonl` and `samples/` into `out`."""
     torch.manual_seed(1)  # the same first weights in every process
     vae = skip_temporal_layers(make_vae()).to(device)
     average = copy.deepcopy(vae).requires_grad_(False)
@@ -72,14 +72,14 @@ def train(
     clock, due = Clock(seconds, spent), spent
     torch.manual_seed(rank + 2 + step)
     batches = crop_batches(batch_size, CROP, start=rank + processes * step, stride=processes)
-    exam = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 8, 7)) for i in range(6)]) * 2 - 1
-    exam = exam.to(device)
+    held_out = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 8, 7)) for i in range(6)]) * 2 - 1
+    held_out = held_out.to(device)
 
     while True:
         over = clock.is_over()
         if rank == 0 and (over or clock.elapsed >= due):
             due = clock.elapsed + min(120.0, seconds / 8)
-            psnr = _evaluate(average, exam, out / "sheets" / "decoder.png")
+            psnr = _evaluate(average, held_out, out / "samples" / "decoder.png")
             log_line(out / "log.jsonl", stage="decoder", step=step, minutes=clock.elapsed / 60, psnr=psnr)
             save_training(out / "decoder.pt", vae, average, optimizer, step=step, elapsed=clock.elapsed)
         if over:

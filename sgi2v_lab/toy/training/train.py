@@ -1,7 +1,7 @@
 """Train the toy SVD from nothing: `python -m sgi2v_lab.toy.training.train decoder`, then `unet`, then `export`.
 
 Both stages have a time budget, resume where a kill left them, keep an exponential moving average of the weights, and
-write a log (`log.jsonl`) and sample sheets (`sheets/`) into the run's folder. The same code runs on a GPU; on a CPU,
+write a log (`log.jsonl`) and sample grids (`samples/`) into the run's folder. The same code runs on a GPU; on a CPU,
 two processes of one thread each train faster than one process of two threads.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 
-Out = Annotated[Path, typer.Option(help="The run's folder: checkpoints, log, sheets.")]
+Out = Annotated[Path, typer.Option(help="The run's folder: checkpoints, log, sample grids.")]
 Minutes = Annotated[float, typer.Option(help="Time budget, counted across restarts.", min=0.01)]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
 Processes = Annotated[int, typer.Option(help="Data-parallel processes (CPU).", min=1)]

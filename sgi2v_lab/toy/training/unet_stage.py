@@ -20,7 +20,7 @@ from sgi2v_lab.toy.training.correspondence import Correspondence, moved_cells
 from sgi2v_lab.toy.training.data import HELD_OUT, REUSE, Batch, ClipPool, encode_clip, stack, to_clip_pixels
 from sgi2v_lab.toy.training.decoder_stage import load_decoder
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
-from sgi2v_lab.toy.training.sheets import write_sheet
+from sgi2v_lab.toy.training.sample_grid import write_sample_grid
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
@@ -35,7 +35,7 @@ from sgi2v_lab.toy.training.training import (
 
 __all__ = ["Denoiser", "denoising_loss", "held_out_batch", "load_denoiser", "loss_weight", "sample", "train"]
 
-OBJECT_WEIGHT = 4.0  # of the error in cells that moved, beside 1 elsewhere: what moves is small, and what one looks at
+OBJECT_WEIGHT = 4.0  # weight of the error in cells that moved; 1 elsewhere. What moves is small, but people look at it
 DROP_CONDITION = 0.1  # how often the first frame is hidden, so that classifier-free guidance is possible
 CORRESPONDENCE = 0.05  # weight of the correspondence loss beside that of v
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.9, 1.3  # where noise levels are drawn; motion is decided at sigma 1 to 20
@@ -44,7 +44,7 @@ TAUGHT = 100_000  # clips over which the correspondence loss fades away
 WARMUP, EMA = 200, 0.999  # steps until the learning rate is at its peak, and how slowly weights are averaged
 SAVE_EVERY, LOOK_EVERY = 240, 900  # seconds
 
-FIRST_AND_LAST = ("unet.conv_in", "unet.conv_out", "unet.time_", "unet.add_", "image_encoder", "whence")
+FIRST_AND_LAST = ("unet.conv_in", "unet.conv_out", "unet.time_", "unet.add_", "image_encoder", "displacement")
 
 
 class Denoiser(nn.Module):
@@ -53,8 +53,8 @@ class Denoiser(nn.Module):
     def __init__(self, shape: UNetShape | None = None):
         super().__init__()
         self.unet, self.image_encoder = make_unet(shape), make_image_encoder()
-        # tells where things came from, while the network is taught that; no part of the pipeline
-        self.whence = nn.Linear(self.unet.config.block_out_channels[1], 2)
+        # for the correspondence loss only; no part of the pipeline
+        self.displacement = nn.Linear(self.unet.config.block_out_channels[1], 2)
 
     def forward(self, x: Tensor, sigma: Tensor, batch: Batch, keep: Tensor) -> Tensor:
         """Predict v from noisy clips x (batch, frames, channels, h, w) at sigma (batch,); `keep` hides conditions."""
@@ -119,7 +119,7 @@ def held_out_batch(count: int, device: torch.device | str = "cpu") -> Batch:
 
 @torch.no_grad()
 def sample(denoiser: Denoiser, batch: Batch, steps: int = 15, seed: int = 0) -> Tensor:
-    """Plain Euler samples (batch, frames, channels, h, w) without guidance, for the sheets."""
+    """Plain Euler samples (batch, frames, channels, h, w) without guidance, for the sample grids."""
     generator = torch.Generator().manual_seed(seed)
     ramp = torch.linspace(0, 1, steps)
     sigmas = (80 ** (1 / 7) + ramp * (0.01 ** (1 / 7) - 80 ** (1 / 7))) ** 7
@@ -143,12 +143,12 @@ def _validate(denoiser: Denoiser, teacher: Correspondence, batch: Batch) -> tupl
 
 
 @torch.no_grad()
-def _sheet(denoiser: Denoiser, vae, batch: Batch, path: Path) -> None:
+def _sample_grid(denoiser: Denoiser, vae, batch: Batch, path: Path) -> None:
     few = Batch(*(part[:4] for part in vars(batch).values()))
     rows = []
     for truth, made in zip(few.latents, sample(denoiser, few), strict=True):
         rows += [(vae.decode(z, num_frames=len(z)).sample if vae else preview(z)) / 2 + 0.5 for z in (truth, made)]
-    write_sheet(path, rows)
+    write_sample_grid(path, rows)
 
 
 def train(
@@ -172,14 +172,14 @@ def train(
     reuse: float = REUSE,
     workers: int = 0,
 ) -> None:
-    """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
+    """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `samples/` into `out`.
 
     The learning rate stays at its peak, so that a run may go on for as long as there is time for; with `until`, it ends
     after that many clips, and falls to zero over the last `cooldown` of them. The correspondence loss fades away over
     the first `taught` clips. A run that goes on keeps its shape.
 
-    The latent code is fixed, so this stage does not wait for the decoder's: sheets show the decoder of `out/decoder.pt`
-    where there is one, and the code's own blocky picture elsewhere.
+    The latent code is fixed, so this stage does not wait for the decoder's: the sample grids use the decoder of
+    `out/decoder.pt` where there is one, and the code's own blocky pictures otherwise.
     """
     torch.manual_seed(1)  # the same first weights in every process
     shape = shape or UNetShape()
@@ -188,7 +188,7 @@ def train(
     if device.type == "cpu":
         denoiser.unet.set_attn_processor(ShortAttention())
         average.unet.set_attn_processor(ShortAttention())
-    teacher, judge = (Correspondence(d.unet, NUM_FRAMES, d.whence) for d in (denoiser, average))
+    teacher, judge = (Correspondence(d.unet, NUM_FRAMES, d.displacement) for d in (denoiser, average))
     optimizer = MuonWithAdamW(denoiser, FIRST_AND_LAST)
     before = resume_training(out / "unet.pt", denoiser, average, optimizer)
     step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
@@ -214,7 +214,7 @@ def train(
             vae = load_decoder(out, device)
             with mixed_precision(device):
                 validation, found = _validate(average, judge, held_out)
-                _sheet(average, vae, held_out, out / "sheets" / "unet.png")
+                _sample_grid(average, vae, held_out, out / "samples" / "unet.png")
             figures = dict(clips=clips, loss=total / max(1, count), validation=validation, correspondence=found)
             log_line(out / "log.jsonl", stage="unet", step=step, minutes=clock.elapsed / 60, **figures)
             total, count, save_due = 0.0, 0, 0
