@@ -8,7 +8,7 @@ training, and nothing of it remains in the network.
 
 The finest level is taught the same with its attention within a frame. The first frame's latents are an input of *every*
 frame, so a place that finds its origin there can copy the object's look. An origin rarely lies at the middle of a cell,
-and a mixture of the four codes around it is a blur: four heads of one layer learn one of the four cells each, so that
+and a mixture of the four codes around it is a blur: four heads of a layer learn one of the four cells each, so that
 the codes arrive separately, and a later layer that knows the fraction can compute the code in between.
 """
 
@@ -23,10 +23,10 @@ from sgi2v_lab.toy.training.attention import MatchingAttention
 __all__ = ["CELLS", "MATCHED", "Correspondence", "correspondence_loss", "displacement_loss", "moved_cells"]
 
 CELLS = 16  # along each side of the picture, for which the true origins are worked out
-# (up block, transformer): which attention is taught. "aligned" is that to the first frame, "self-attention" that to the
-# own frame, and "corners" is the latter with one of the four cells around the origin for each of the first four heads.
-# The first two are the paper's own layers.
-MATCHED = {(2, 1): "aligned", (2, 2): "aligned", (3, 0): "self-attention", (3, 1): "corners"}
+# (up block, transformer): which attention is taught. "aligned" is that to the first frame, "corners" that to the own
+# frame, with one of the four cells around the origin for each of the first four heads. The first two are the paper's
+# own layers.
+MATCHED = {(2, 1): "aligned", (2, 2): "aligned", (3, 0): "corners", (3, 1): "corners"}
 MOVED = 0.5 / CELLS  # a cell that moved less, in sides of the picture, counts as standing still ...
 STILL_WEIGHT = 0.1  # ... and weighs little, since its origin is easy to find
 DISPLACEMENT = 0.5  # weight of the displacement loss beside the cross-entropy
@@ -67,14 +67,14 @@ def correspondence_loss(
     position = (origins * side - 0.5).clamp(0, side - 1)
     low = position.long().clamp(max=side - 2)
     share = position - low
-    corners, parts = [], []  # the four places around each origin, and their shares
+    places, parts = [], []  # the four places around each origin, and their shares
     for down in (0, 1):
         for right in (0, 1):
-            corners.append((low[..., 1] + down) * side + low[..., 0] + right)
+            places.append((low[..., 1] + down) * side + low[..., 0] + right)
             parts.append(
                 (share[..., 0] if right else 1 - share[..., 0]) * (share[..., 1] if down else 1 - share[..., 1])
             )
-    source, part = (torch.stack(x, dim=-1).flatten(2, 3) for x in (corners, parts))  # (clips, frames, cells^2, 4)
+    source, part = (torch.stack(x, dim=-1).flatten(2, 3) for x in (places, parts))  # (clips, frames, cells^2, 4)
     if side != cells:
         coarse = torch.arange(cells, device=origins.device) * side // cells
         attention = attention[..., (coarse[:, None] * side + coarse).flatten(), :]
