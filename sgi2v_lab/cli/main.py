@@ -18,6 +18,7 @@ from sgi2v_lab.cli.bench import bench, check_gpu, cost
 from sgi2v_lab.cli.convert import convert
 from sgi2v_lab.cli.diagnose import diagnose
 from sgi2v_lab.cli.evaluate import benchmark, evaluate, report, status
+from sgi2v_lab.cli.features import features
 from sgi2v_lab.cli.generate import demo, generate
 from sgi2v_lab.cli.measure import measure
 from sgi2v_lab.cli.options import Device, console
@@ -102,7 +103,21 @@ def _complain(sentence: str) -> None:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-COMMANDS = (demo, generate, convert, evaluate, benchmark, report, status, measure, diagnose, bench, cost, check_gpu)
+COMMANDS = (
+    demo,
+    generate,
+    convert,
+    evaluate,
+    benchmark,
+    report,
+    status,
+    measure,
+    diagnose,
+    features,
+    bench,
+    cost,
+    check_gpu,
+)
 for command in COMMANDS:
     app.command()(command)
 
