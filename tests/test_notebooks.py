@@ -171,6 +171,7 @@ def tiny_notebook(check: str) -> NotebookNode:
     return new.new_notebook(cells=[solution, judge])
 
 
+@pytest.mark.slow
 def test_a_check_that_refuses_nothing_is_found(tmp_path):
     execute(with_blanks(tiny_notebook("assert x == 2")), tmp_path / "good.ipynb")
     with pytest.raises(AssertionError, match="content with a blank"):

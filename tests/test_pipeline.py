@@ -431,6 +431,7 @@ def test_a_box_that_left_the_picture_is_left_out_of_the_segments_after():
     assert torch.equal(parts[1].boxes[0], MOVING[1].boxes(3))
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_in_a_segment_leaves_the_next_ones_lean(monkeypatch):
     asked = []
     monkeypatch.setattr(

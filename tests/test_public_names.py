@@ -45,6 +45,7 @@ def test_editors_show_signature_and_docstring():
     assert "starts with a picture" in signature.docstring()
 
 
+@pytest.mark.slow
 def test_a_models_attributes_are_completed():
     found = {each.name for each in complete("from sgi2v_lab import load_model\nload_model('toy').")}
     assert {"settings", "layers", "preset"} <= found

@@ -109,6 +109,7 @@ def test_generate_writes_a_result_that_its_seed_fixes(desk, checkpoint):
     assert {"versions", "device", "dtype", "threads", "seconds", "peak_memory", "settings"} <= set(record)
 
 
+@pytest.mark.slow
 def test_generate_takes_every_setting_and_records_it(desk, checkpoint):
     given = [
         "--num-inference-steps",

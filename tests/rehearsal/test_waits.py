@@ -23,6 +23,7 @@ def test_no_iteration_waits_for_the_device(small, device):
             device.forget()
 
 
+@pytest.mark.slow
 def test_a_step_waits_once_at_most(small, device):
     """For the losses, all at once; steps without control never wait."""
     trajectories = boxes(small.settings.width, small.settings.height)

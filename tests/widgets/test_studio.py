@@ -393,6 +393,7 @@ def test_a_run_of_an_earlier_version_has_no_diagnosis(studio):
     assert studio.sent[-1][0]["record"]["diagnosis"] == {}
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_opened_again(studio):
     studio.generate()
     studio.wait(120)

@@ -101,6 +101,7 @@ def test_one_command_compares_reports_and_goes_on(tmp_path, checkpoint):
     assert told.exit_code == 2 and "unknown method 'nothing'" in told.output
 
 
+@pytest.mark.slow
 def test_the_benchmark_is_a_short_name(tmp_path, checkpoint):
     words = ["--out", tmp_path, "--model", checkpoint, "--scenes", 1, "--category", "single", "--iterations", 2]
     made = call("benchmark", *words, "--workers", 1, "--device", "cpu")
@@ -269,6 +270,7 @@ def test_a_scenes_own_motion_gives_way_to_what_was_asked_for():
     assert strips[0] != strips[1] == strips[2], "else the scene's own counts"
 
 
+@pytest.mark.slow
 def test_damaged_samples_are_reported_and_the_others_made(tmp_path, quick):
     folder = tmp_path / "examples"
     DATA_SETS["examples"](folder)

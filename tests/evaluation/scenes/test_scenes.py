@@ -87,6 +87,7 @@ def centers(scene, frames=9):
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
+@pytest.mark.slow
 def test_a_crowd_keeps_apart_and_the_first_objects_are_asked_for():
     for few, all_ in zip(benchmark_scenes(["objects-2"], 3), benchmark_scenes([f"objects-{MANY}"], 3), strict=True):
         boxes = all_.asked((100, 100), 8).boxes(8)
