@@ -3,6 +3,8 @@
 In self-attention every frame mixes its own value tokens, so features of the same object differ from frame to frame.
 SG-I2V lets the queries of every frame attend to the keys and values *of the first frame*. Every frame's feature is then
 a weighted sum of the same tokens, and the maps align.
+
+The denoiser itself is not changed: when a layer runs, its aligned attention is computed beside its own.
 """
 
 from collections.abc import Callable, Iterator
@@ -140,10 +142,11 @@ def extract_features(
         return recorded
 
 
-def check_maps(maps: object) -> None:
-    """InputError for anything but maps (frames, channels, h, w), such as what `assemble` makes them of."""
+def check_maps(maps: object) -> Tensor:
+    """The maps (frames, channels, h, w) themselves; InputError for anything else, such as a dictionary of layers."""
     if getattr(maps, "ndim", 0) != 4 or not isinstance(maps, Tensor):
         raise InputError(f"the features are a {type(maps).__name__}: expected what assemble gives, a tensor of 4 axes")
+    return maps
 
 
 def assemble(features: LayerMaps, size: tuple[int, int]) -> Features:

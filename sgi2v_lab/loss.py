@@ -26,8 +26,8 @@ def gaussian_weight(h: int, w: int, gaussian_sigma: float | None = 0.4) -> Mask:
         return torch.ones(h, w)
     if not gaussian_sigma > 0:
         raise InputError(f"gaussian_sigma is {gaussian_sigma}, but must be above 0, or None for equal weights")
-    y, x = ((2 * torch.arange(n).double() + 1) / n - 1 for n in (h, w))
-    squared = y[:, None] ** 2 + x[None, :] ** 2
+    y, x = (((2 * torch.arange(n).double() + 1) / n - 1) ** 2 for n in (h, w))
+    squared = y[:, None] + x
     # divide twice, since the square of a tiny sigma would be zero
     return torch.exp(-(squared - squared.min()) / gaussian_sigma / gaussian_sigma / 2).float()
 
@@ -57,20 +57,17 @@ def trajectory_loss(
         L = sum W mean_c (F_f[box in f] - F_0[box in 0])^2 / sum W      over boxes, frames f >= 1 and places in the box
 
     Places outside the map don't count. A box wholly outside in a frame is skipped there. If the box changes size, the
-    first-frame features are resized bilinearly. InputError: another number of frames, a box outside in the first frame,
-    or none inside in any later one.
+    first-frame features are resized bilinearly. InputError: other frames, a box outside in frame 0, or all later.
 
     Args:
         features: maps at latent resolution (frames, channels, h, w), from `assemble`.
         cells: boxes (boxes, frames, 4), from `latent_cells`. x1 and y1 are exclusive; a box may extend beyond the map.
         gaussian_sigma: of the weight W, as in `gaussian_weight`.
     """
-    check_maps(features)
-    frames, _, h, w = features.shape
-    if not isinstance(cells, Tensor) or cells.is_floating_point():
-        raise InputError("the boxes are not in whole cells: expected them as from latent_cells")
-    if cells.shape[1] != frames:
-        raise InputError(f"the boxes have {cells.shape[1]} frames, but the features have {frames}")
+    frames, _, h, w = check_maps(features).shape
+    if not isinstance(cells, Tensor) or cells.is_floating_point() or cells.shape[1] != frames:
+        shape = tuple(getattr(cells, "shape", ()))
+        raise InputError(f"boxes of shape {shape}: expected whole cells in {frames} frames, from latent_cells")
     maps = features.unbind(0)  # so that the gradient of a crop fills one frame, not the whole video
     terms = [[features.new_zeros(())] * frames for _ in cells]
     weights = torch.zeros(len(cells), frames)
@@ -105,10 +102,9 @@ def _first_frame_target(maps: Tensor, box: list[int]) -> tuple[Tensor, Tensor]:
     if rows.start == rows.stop or columns.start == columns.stop:
         raise InputError(f"a box is at cells {tuple(box)} in the first frame, outside the grid; move it inside")
     beyond = (columns.start, box[2] - box[0] - columns.stop, rows.start, box[3] - box[1] - rows.stop)
-    crop = maps[:, *on_map]
-    return F.pad(crop[None], beyond, mode="replicate")[0], F.pad(torch.ones(1, *crop.shape[1:]), beyond)
+    crop = maps[None, :, *on_map]
+    return F.pad(crop, beyond, mode="replicate")[0], F.pad(torch.ones(1, *crop.shape[2:]), beyond)
 
 
 def _resized(maps: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """Maps (channels, h, w), resized if they have a different size."""
     return maps if maps.shape[1:] == size else F.interpolate(maps[None], size=size, mode=mode)[0]
