@@ -13,8 +13,16 @@ from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["as_path", "in_order", "is_litter", "print_anywhere"]
-__all__ += ["result_folder", "whole_file", "write_record", "write_text"]
+__all__ = [
+    "as_path",
+    "in_order",
+    "is_litter",
+    "print_anywhere",
+    "result_folder",
+    "whole_file",
+    "write_record",
+    "write_text",
+]
 
 RECORD = "run.json"
 PROGRAM = "sgi2v"

@@ -21,7 +21,7 @@ def encode_image(model: Model, image: Image, settings: Settings, generator: torc
     wanted = (3, settings.height, settings.width)
     if getattr(image, "shape", None) != wanted or not torch.is_tensor(image) or not image.is_floating_point():
         found = f"{type(image).__name__} {tuple(getattr(image, 'shape', ()))}"
-        raise InputError(f"the image is a {found}: expected floats {wanted}, so fit it first, with fit_image")
+        raise InputError(f"the image is a {found}: expected floats {wanted}, see images.read.first_frame")
     return model.encode_first_frame(image, settings, generator)
 
 

@@ -26,10 +26,9 @@ def gaussian_weight(h: int, w: int, gaussian_sigma: float | None = 0.4) -> Mask:
         return torch.ones(h, w)
     if not gaussian_sigma > 0:
         raise InputError(f"gaussian_sigma is {gaussian_sigma}, but must be above 0, or None for equal weights")
-    y, x = (((2 * torch.arange(n).double() + 1) / n - 1) ** 2 for n in (h, w))
-    squared = y[:, None] + x
-    # divide twice, since the square of a tiny sigma would be zero
-    return torch.exp(-(squared - squared.min()) / gaussian_sigma / gaussian_sigma / 2).float()
+    y, x = ((2 * torch.arange(n).double() + 1) / n - 1 for n in (h, w))
+    r2 = y[:, None] ** 2 + x**2
+    return torch.exp(-(r2 - r2.min()) / gaussian_sigma / gaussian_sigma / 2).float()  # its square might be zero
 
 
 _cached_weight = lru_cache(maxsize=256)(gaussian_weight)  # every iteration needs the same few weights
@@ -57,7 +56,8 @@ def trajectory_loss(
         L = sum W mean_c (F_f[box in f] - F_0[box in 0])^2 / sum W      over boxes, frames f >= 1 and places in the box
 
     Places outside the map don't count. A box wholly outside in a frame is skipped there. If the box changes size, the
-    first-frame features are resized bilinearly. InputError: other frames, a box outside in frame 0, or all later.
+    first-frame features are resized bilinearly. InputError: a wrong shape, a box outside in frame 0, or none inside
+    later.
 
     Args:
         features: maps at latent resolution (frames, channels, h, w), from `assemble`.

@@ -52,77 +52,100 @@ class Settings(BaseModel):
 
     num_inference_steps: int = _setting(
         50, "Denoising steps", "Denoising steps of the whole run; more are slower.", "Denoising",
-        symbol="T", low=1, high=1000, slider=(1, 100, 1))  # fmt: skip
+        symbol="T", low=1, high=1000, slider=(1, 100, 1)
+    )  # fmt: skip
     control_steps: tuple[int, int] = _setting(
         (5, 20), "Control steps", "First and last step whose latents are optimised, counted from 0. Early steps decide "
-        "the motion, late ones the detail.", "Optimisation", symbol="t")  # fmt: skip
+        "the motion, late ones the detail.", "Optimisation", symbol="t"
+    )  # fmt: skip
     iterations: int = _setting(
         5, "Iterations", "Optimiser iterations at each control step.", "Optimisation",
-        symbol="K", low=0, high=1000, slider=(0, 20, 1))  # fmt: skip
+        symbol="K", low=0, high=1000, slider=(0, 20, 1)
+    )  # fmt: skip
     learning_rate: float = _setting(
         0.21, "Learning rate", "Learning rate of the optimiser, in units of the latents.", "Optimisation",
-        symbol="η", low=0, high=1e6, slider=(0, 1, 0.01))  # fmt: skip
+        symbol="η", low=0, high=1e6, slider=(0, 1, 0.01)
+    )  # fmt: skip
     scale_lr_by_sigma: bool = _setting(
         False, "Rate times σ", "Multiply the learning rate by the step's noise level.", "Optimisation", symbol="η·σ"
     )
     optimizer: str = _setting(
         "adamw", "Optimiser", "Optimiser of the latents; it starts afresh at every control step.", "Optimisation",
-        choices=OPTIMIZER_NAMES)  # fmt: skip
+        choices=OPTIMIZER_NAMES
+    )  # fmt: skip
     weight_decay: float = _setting(
         0.01, "Weight decay", "Weight decay of AdamW, which pulls the latents towards zero.", "Optimisation",
-        symbol="λ", low=0, high=1e6, slider=(0, 0.1, 0.005))  # fmt: skip
+        symbol="λ", low=0, high=1e6, slider=(0, 0.1, 0.005)
+    )  # fmt: skip
     early_stop: float | None = _setting(
         None, "Early stop", "End a control step once its loss is below this fraction of the run's first loss.",
-        "Optimisation", low=0, high=1, slider=(0, 1, 0.05), none="off")  # fmt: skip
+        "Optimisation", low=0, high=1, slider=(0, 1, 0.05), none="off"
+    )  # fmt: skip
     features: str = _setting(
         "aligned", "Features", "Features that are compared. Aligned: all frames attend to the first frame's keys "
-        "and values.", "Features and loss", symbol="F", choices=FEATURE_KINDS)  # fmt: skip
+        "and values.", "Features and loss", symbol="F", choices=FEATURE_KINDS
+    )  # fmt: skip
     layers: tuple[tuple[int, int], ...] = _setting(
         ((2, 1), (2, 2)), "Layers", "Attention layers whose features are compared: up block and transformer, counted "
-        "from 0.", "Features and loss", symbol="l")  # fmt: skip
+        "from 0.", "Features and loss", symbol="l"
+    )  # fmt: skip
     gaussian_sigma: float | None = _setting(
         0.4, "Gaussian weight", "Width of the Gaussian weight over a box, in half-sizes of the box.",
-        "Features and loss", symbol="σ", low=0, high=1e6, slider=(0.05, 2, 0.05), none="off")  # fmt: skip
+        "Features and loss", symbol="σ", low=0, high=1e6, slider=(0.05, 2, 0.05), none="off"
+    )  # fmt: skip
     cutoff: float = _setting(
         0.5, "Cut-off", "Frequencies below this come from the optimised latents: none at 0, nearly all at 1.",
-        "Frequencies", symbol="r", low=0, high=1, slider=(0, 1, 0.05))  # fmt: skip
+        "Frequencies", symbol="r", low=0, high=1, slider=(0, 1, 0.05)
+    )  # fmt: skip
     butterworth_order: int = _setting(
         4, "Order", "Order of the low-pass filter: how steeply it falls at the cut-off.", "Frequencies",
-        symbol="n", low=1, high=64, slider=(1, 16, 1))  # fmt: skip
+        symbol="n", low=1, high=64, slider=(1, 16, 1)
+    )  # fmt: skip
     motion_bucket_id: int = _setting(
         127, "Motion bucket", "Amount of motion that the model is asked for.", "What the model is told",
-        low=0, high=255, slider=(0, 255, 1))  # fmt: skip
+        low=0, high=255, slider=(0, 255, 1)
+    )  # fmt: skip
     fps: int = _setting(
         7, "Frames per second", "Frames per second that the model is told, and at which the video is played.",
-        "What the model is told", low=1, high=240, slider=(1, 30, 1))  # fmt: skip
+        "What the model is told", low=1, high=240, slider=(1, 30, 1)
+    )  # fmt: skip
     noise_aug_strength: float = _setting(
         0.02, "Noise on the picture", "Noise added to the first frame before the VAE encodes it.",
-        "What the model is told", low=0, high=10, slider=(0, 0.5, 0.01))  # fmt: skip
+        "What the model is told", low=0, high=10, slider=(0, 0.5, 0.01)
+    )  # fmt: skip
     min_guidance_scale: float = _setting(
         1.0, "Guidance, first frame", "Scale of classifier-free guidance at the first frame; 1 is no guidance.",
-        "Denoising", symbol="w₁", low=0, high=100, slider=(0, 8, 0.1))  # fmt: skip
+        "Denoising", symbol="w₁", low=0, high=100, slider=(0, 8, 0.1)
+    )  # fmt: skip
     max_guidance_scale: float = _setting(
         3.0, "Guidance, last frame", "Scale of classifier-free guidance at the last frame; linear in between.",
-        "Denoising", symbol="w_N", low=0, high=100, slider=(0, 8, 0.1))  # fmt: skip
+        "Denoising", symbol="w_N", low=0, high=100, slider=(0, 8, 0.1)
+    )  # fmt: skip
     cfg_steps: tuple[int, int] | None = _setting(
         None, "Guidance steps", "First and last step with classifier-free guidance, which doubles the time of a "
-        "step (a limited interval: arXiv 2404.07724).", "Denoising", none="all")  # fmt: skip
+        "step (a limited interval: arXiv 2404.07724).", "Denoising", none="all"
+    )  # fmt: skip
     width: int = _setting(
         1024, "Width", "Width of the video in pixels.", "Size and memory",
-        symbol="W", low=16, high=8192, slider=(64, 1280, 64))  # fmt: skip
+        symbol="W", low=16, high=8192, slider=(64, 1280, 64)
+    )  # fmt: skip
     height: int = _setting(
         576, "Height", "Height of the video in pixels.", "Size and memory",
-        symbol="H", low=16, high=8192, slider=(64, 1280, 64))  # fmt: skip
+        symbol="H", low=16, high=8192, slider=(64, 1280, 64)
+    )  # fmt: skip
     num_frames: int | None = _setting(
         None, "Frames", "Number of frames per run of the model; by default as many as it was trained for.",
-        "Size and memory", symbol="N", low=2, high=1000, slider=(2, 32, 1), none="model's")  # fmt: skip
+        "Size and memory", symbol="N", low=2, high=1000, slider=(2, 32, 1), none="model's"
+    )  # fmt: skip
     precision: str = _setting(
         "own", "Precision",
         "Convert the networks to this precision for the run; own keeps the one they were loaded in.",
-        "Size and memory", choices=PRECISIONS)  # fmt: skip
+        "Size and memory", choices=PRECISIONS
+    )  # fmt: skip
     decode_chunk_size: int | None = _setting(
         None, "Decode at a time", "Frames decoded at a time; fewer need less memory.", "Size and memory",
-        low=1, high=1000, slider=(1, 32, 1), none="all")  # fmt: skip
+        low=1, high=1000, slider=(1, 32, 1), none="all"
+    )  # fmt: skip
 
     def __init__(self, **values: Any):
         try:

@@ -65,7 +65,7 @@ def test_clean_latents_are_brought_to_every_noise_level():
 
 def test_what_does_not_fit_the_model_is_refused():
     run = traced()
-    with pytest.raises(InputError, match=r"image is a Tensor \(3, 32, 32\).*fit_image"):
+    with pytest.raises(InputError, match=r"image is a Tensor \(3, 32, 32\).*first_frame"):
         explore.inspect_latents(tiny_model(), picture(0, 32, 32), run.latents, SETTINGS)
     with pytest.raises(InputError, match="latents have shape"):
         explore.inspect_latents(tiny_model(), run.image, run.latents[..., :4], SETTINGS)

@@ -32,6 +32,7 @@ from sgi2v_lab.trajectories.camera import camera_pan, camera_zoom
 from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories, write_example
 from sgi2v_lab.trajectories.trajectory import KeyBox
 from sgi2v_lab.video import read_video, show_video, write_video
+from sgi2v_lab.widgets.trajectory_editor import TrajectoryEditor
 from tests.helpers.tiny import FRAMES, HEIGHT, TINIER, WIDTH, picture, tinier_model, tinier_pipeline
 
 SIZE = (WIDTH, HEIGHT)
@@ -231,9 +232,18 @@ REFUSED = {
     ),
     "the loss of boxes in pixels": (lambda: trajectory_loss(MAPS, torch.tensor([[BOX, BOX]]) / 2), "whole cells"),
     "a layer without brackets": (lambda: tinier_model().check_layers((2, 1)), "no layer 2"),
+    "features of another number of frames": (
+        lambda: tinier_model().run_conditional(
+            torch.ones(2, 4, 8, 16), 1.0, encode_image(tinier_model(), picture(), QUICK, torch.Generator())
+        ),
+        "the latents have shape .*: expected .*the conditioning's",
+    ),
+    "a dragging of half an iteration": (lambda: make("boxes.json", method="drag", iterations=0.5), "iterations is 0.5"),
+    "a dragging in words": (lambda: make("boxes.json", method="drag", rate="fast"), "expected a number"),
+    "a misspelt attribute of a widget": (lambda: TrajectoryEditor(num_frame=8), "no attribute 'num_frame'"),
     "features without noise": (lambda: tinier_model().run_conditional(MAPS, 0.0, None), "sigma is 0"),
     "a picture that was not fitted": (
-        lambda: encode_image(tinier_model(), torch.ones(3, 9, 9), QUICK, torch.Generator()), "fit_image"
+        lambda: encode_image(tinier_model(), torch.ones(3, 9, 9), QUICK, torch.Generator()), "first_frame"
     ),
     "a picture of bytes to encode": (
         lambda: encode_image(tinier_model(), (picture() * 255).byte(), QUICK, torch.Generator()), "expected floats"
@@ -411,6 +421,7 @@ COMMANDS = {
         lambda: write("run.json", {"settings": {"iteration": 3}}), ["diagnose", "."], 2, "run.json: unknown setting"
     ),
     "a step without iterations": (None, ["bench", "--count-only", "--iterations", "0"], 2, "iterations is 0"),
+    "a check with an unknown model": (None, ["check-gpu", "--model", "nosuch"], 2, "unknown model 'nosuch'"),
     "an evaluation of no preset": (None, ["evaluate", "--preset", "turbo"], 2, "unknown preset 'turbo'"),
     "an evaluation backwards": (None, ["evaluate", "--control-steps", "5-1"], 2, "sgi2v: control_steps is 5..1"),
     "a benchmark that is cropped": (None, ["evaluate", "--fit", "crop"], 2, "no use for --fit crop"),

@@ -30,7 +30,7 @@ import torch
 
 from sgi2v_lab.baselines.regions import covered, nearest_cells
 from sgi2v_lab.efficiency.upload import upload
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.features import assemble, record_features
 from sgi2v_lab.loss import LossTerms
 from sgi2v_lab.models.model import Conditioning, Model
@@ -63,7 +63,8 @@ def drag(
     if iterations is None:
         first, last = settings.control_steps
         iterations = (last - first + 1) * settings.iterations
-    for name, value in (("iterations", iterations), ("rate", rate), ("keep", keep)):
+    whole_number(iterations, "iterations", 0)
+    for name, value in (("rate", rate), ("keep", keep)):
         if not 0 <= value < float("inf"):
             raise InputError(f"{name} is {value}, but must be 0 or more, and finite")
 

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 from sgi2v_lab.baselines.copy_paste import copy_paste
 from sgi2v_lab.baselines.drag import drag
@@ -66,6 +67,9 @@ def method_of(name: str, task: Task, options: dict[str, object]) -> Sampler:
     method = METHODS[name]
     if unknown := sorted(set(options) - set(method.options)):
         raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join(method.options) or 'none'}")
+    for option, value in options.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise InputError(f"{option} is {value!r:.80}: expected a number")
     if method.needs_boxes and task.cells is None:
         raise InputError(f"there are no trajectories, and {name} needs at least one box to move; draw or load one")
     return method.make(task, **options)

@@ -19,7 +19,7 @@ from sgi2v_lab.efficiency.memory import free_bytes
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
-from sgi2v_lab.models.load import load_model, pick_device
+from sgi2v_lab.models.load import load_model, pick_device, resolve
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.models.summary import describe_model
 from sgi2v_lab.pipeline import generate
@@ -47,9 +47,9 @@ class Check:
 def check_gpu(device: str | None = None, model: str = "svd") -> Iterator[Check]:
     """Try the device, step by step; yields each check when it is done, and goes on after one that fails.
 
-    The last check uses the weights of `model`, where they are here. InputError for a device that is not there.
+    The last check uses the weights of `model`, where they are here. InputError for an unknown device or model.
     """
-    chosen = pick_device(device)
+    chosen, _ = pick_device(device), resolve(model)
     for name, check in (
         ("machine", lambda: _machine(chosen)),
         ("matrix product", lambda: _rate(chosen)),

@@ -4,6 +4,8 @@ Bad input is one sentence on standard error and exit code 2, Ctrl-C is exit code
 What takes seconds to import is imported inside the commands, so that `--help` answers at once.
 """
 
+import errno
+import os
 import signal
 import sys
 import warnings
@@ -39,6 +41,12 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt as error:
             _complain("interrupted; nothing was written")
             raise typer.Exit(130) from error
+        except OSError as error:  # files' errors are sentences already; this is the output's own, such as a full disk
+            if error.errno != errno.ENOSPC:
+                raise
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  what is left in it cannot be written either
+            _complain(f"cannot write the output: {error.strerror}")
+            raise typer.Exit(2) from error
         except (MemoryError, RuntimeError) as error:
             # torch has its own class for a full GPU, and none for a full computer
             if not isinstance(error, MemoryError) and "memory" not in str(error).lower():

@@ -16,7 +16,7 @@ __all__ = ["measure"]
 
 def measure(
     video: Annotated[Path, typer.Argument(help="Video to measure: an mp4, a GIF, or a folder of pictures.")],
-    boxes: Annotated[Path, typer.Option(help="File of the boxes that the objects should follow: JSON or traj.npy.")],
+    boxes: Annotated[Path, typer.Option(help="Boxes that the objects should follow: JSON, traj.npy or point tracks.")],
     image: Annotated[
         Path | None, typer.Option(help="First frame to compare with. Default: the video's own first frame.")
     ] = None,

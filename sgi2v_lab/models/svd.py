@@ -149,6 +149,9 @@ class StableVideoDiffusion(Model):
     def run_conditional(self, latents: Latents, sigma: float | Tensor, conditioning: SVDConditioning) -> None:
         """As `predict`, scaled as SVD's scheduler does: the input by 1 / sqrt(sigma^2 + 1), the time ln(sigma) / 4."""
         sigma = torch.as_tensor(sigma, dtype=torch.float32, device="cpu")
+        if conditioning is not None and latents.shape != conditioning.image_latents.shape[1:]:
+            wanted = tuple(conditioning.image_latents.shape[1:])
+            raise InputError(f"the latents have shape {tuple(latents.shape)}: expected {wanted}, the conditioning's")
         if not sigma > 0:
             raise InputError(f"sigma is {sigma:g}: expected a noise level above 0, as at every step of a schedule")
         scaled = (latents / (sigma**2 + 1).sqrt()).to(self.dtype)

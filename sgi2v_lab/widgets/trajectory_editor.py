@@ -84,12 +84,16 @@ class TrajectoryEditor(OneAtATime):
         Args:
             image: anything that `read_image` takes; None leaves the picture to be opened in the browser.
             trajectories: to begin with, in pixels of `image`.
-            model: a `Model`, which says number of frames, size, latent factor, motion bucket and fps; else SVD's count.
+            model: from `load_model`, or its name. Number of frames, size, latent factor, motion bucket and fps are the
+                model's; without one, SVD's.
             **traits: any attribute by name; it counts before the model's.
 
         Raises:
-            InputError: if the picture cannot be read, or the trajectories belong to one of another size.
+            InputError: if the picture cannot be read, the trajectories belong to one of another size, or there is no
+                such attribute.
         """
+        if unknown := set(traits).difference(self.trait_names()):
+            raise InputError(f"{type(self).__name__} has no attribute {min(unknown)!r}: check its spelling")
         traits = (_traits_of(model) if model is not None else {}) | traits
         self._image: PIL.Image.Image | None = None
         self._past: list[Trajectories] = []
@@ -276,6 +280,10 @@ class TrajectoryEditor(OneAtATime):
 
 
 def _traits_of(model: Any) -> dict[str, int]:  # a Model: importing it would load all of diffusers to draw a box
+    if isinstance(model, str | os.PathLike):
+        from sgi2v_lab.models.load import load_model
+
+        model = load_model(os.fspath(model))
     own = model.settings
     return {
         "num_frames": model.num_frames(own),

@@ -448,6 +448,15 @@ def test_help_is_quick():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a place that is always full")
+def test_output_to_a_full_disk_is_a_sentence():
+    code = "import sys; from sgi2v_lab.cli.main import main; sys.argv[1:] = ['info']; main()"
+    with open("/dev/full", "w") as full:
+        running = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert running.returncode == 2 and running.stderr.decode().startswith("sgi2v: cannot write the output")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp932", "ascii"])
 def test_any_terminal_can_be_printed_to(desk, checkpoint, encoding):
     """Three commands in one process, which imports torch once."""
