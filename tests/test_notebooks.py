@@ -20,6 +20,8 @@ pytest.importorskip("nbgrader")
 from nbgrader.preprocessors import ClearSolutions
 from nbmake.nb_run import NotebookRun
 
+from tests.helpers.forked_kernels import forked_kernels
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 TEXTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 WITH_OUTPUTS = ("00_quickstart",)  # the one that people read before they run anything
@@ -154,8 +156,16 @@ def execute(notebook: NotebookNode, path: Path) -> None:
     assert result.error is None, f"{path.name}, cell {result.error.failing_cell_index}\n{result.error.trace}"
 
 
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    """Kernels that need not import the libraries, one after the other."""
+    with forked_kernels(tmp_path_factory.mktemp("kernels")):
+        yield
+
+
 @pytest.mark.notebook
 @pytest.mark.timeout(LONGEST * SLACK)
+@pytest.mark.usefixtures("kernels")
 @each_notebook
 def test_runs_and_its_checks_accept_solutions_and_refuse_blanks(text, tmp_path):
     execute(with_blanks(read(text)), tmp_path / f"{text.stem}.ipynb")
@@ -190,6 +200,7 @@ def the_course():
 
 @pytest.mark.notebook
 @pytest.mark.timeout(2 * LONGEST * SLACK)
+@pytest.mark.usefixtures("kernels")
 def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
     course, name = the_course(), "42_tiny"
     whole = tiny_notebook("assert x == 2")
@@ -249,6 +260,7 @@ def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
 
 @pytest.mark.notebook
 @pytest.mark.timeout(2 * LONGEST * SLACK)
+@pytest.mark.usefixtures("kernels")
 def test_nbgrader_itself_gives_all_points_to_solutions_and_none_to_blanks(tmp_path):
     course = the_course()
     chapter = FOLDER / f"{GRADED}.ipynb"

@@ -1,0 +1,116 @@
+"""Jupyter kernels that are there at once: copies of a process that has imported the libraries, which takes seconds.
+
+Nothing of the project is imported before the copy is made. `python forked_kernels.py SOCKET` is that process, the
+origin; `python forked_kernels.py SOCKET -f FILE` is what Jupyter starts in the place of a kernel, and lives as long.
+It imports as little as it can, since it is started for every kernel.
+"""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+LIBRARIES = (
+    "diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion",
+    "ipykernel.kernelapp",
+    "matplotlib.pyplot",
+    "sklearn.decomposition",
+    "torch",
+    "transformers.models.clip.modeling_clip",
+)
+
+
+@contextmanager
+def forked_kernels(folder: Path) -> Iterator[None]:
+    """While open, "python3" is such a kernel for all that this process starts; the folder's path is to be short."""
+    import subprocess
+
+    import pytest
+
+    if sys.platform != "linux":  # Windows cannot copy a process, and macOS's own libraries do not survive it
+        yield
+        return
+    address, spec = folder / "socket", folder / "jupyter" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text(
+        json.dumps(
+            {
+                "argv": [sys.executable, "-I", __file__, str(address), "-f", "{connection_file}"],
+                "display_name": "Python 3",
+                "language": "python",
+                "interrupt_mode": "message",
+            }
+        )
+    )
+    origin = subprocess.Popen([sys.executable, __file__, str(address)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert origin.stdout.readline() == b"ready\n", "the libraries could not be imported"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
+            yield
+    finally:
+        origin.communicate()  # it ends with its input
+
+
+def be_the_origin(address: str) -> None:
+    """Import the libraries; make a copy for each that asks, until the standard input ends."""
+    import gc
+    import importlib
+    import select
+
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    gc.collect()
+    gc.freeze()  # as in tests/conftest.py
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        os.write(1, b"ready\n")
+        while True:
+            ready, _, _ = select.select([listener, sys.stdin], [], [])
+            if sys.stdin in ready:
+                return
+            asking, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                be_a_kernel(asking)
+            asking.close()
+            with suppress(ChildProcessError):  # there is none; those that have ended are let go
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+
+
+def be_a_kernel(asking: socket.socket) -> None:
+    """In the folder and with the variables of the process that asks, and no longer than it."""
+    from threading import Thread
+
+    from ipykernel.kernelapp import launch_new_instance
+
+    asked = json.loads(asking.makefile().readline())
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    del sys.path[0]  # this file's folder
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a kernel says goes to Jupyter
+    Thread(target=lambda: (asking.recv(1), os._exit(1)), daemon=True).start()
+    try:
+        launch_new_instance(argv=asked["arguments"])
+    finally:
+        os._exit(0)
+
+
+def stand_for_a_kernel(address: str, *arguments: str) -> None:
+    """Ask for one, and wait for its end."""
+    with socket.socket(socket.AF_UNIX) as kernel:
+        kernel.connect(address)
+        environment = {name: value for name, value in os.environ.items() if name != "JPY_PARENT_PID"}
+        asked = {"folder": os.getcwd(), "environment": environment, "arguments": arguments}
+        kernel.sendall(json.dumps(asked).encode() + b"\n")
+        kernel.recv(1)
+
+
+if __name__ == "__main__":
+    be_the_origin(*sys.argv[1:]) if len(sys.argv) == 2 else stand_for_a_kernel(*sys.argv[1:])
