@@ -119,6 +119,18 @@ def _no_network():
         yield
 
 
+# --- Jupyter ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def kernels_path(tmp_path_factory):
+    """A JUPYTER_PATH whose kernels need not import the libraries, one after the other; None where there is none."""
+    from tests.helpers.forked_kernels import forked_kernels
+
+    with forked_kernels(tmp_path_factory.mktemp("kernels")) as path:
+        yield path
+
+
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 

@@ -20,8 +20,6 @@ pytest.importorskip("nbgrader")
 from nbgrader.preprocessors import ClearSolutions
 from nbmake.nb_run import NotebookRun
 
-from tests.helpers.forked_kernels import forked_kernels
-
 FOLDER = Path(__file__).parents[1] / "notebooks"
 TEXTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 WITH_OUTPUTS = ("00_quickstart",)  # the one that people read before they run anything
@@ -156,11 +154,11 @@ def execute(notebook: NotebookNode, path: Path) -> None:
     assert result.error is None, f"{path.name}, cell {result.error.failing_cell_index}\n{result.error.trace}"
 
 
-@pytest.fixture(scope="session")
-def kernels(tmp_path_factory):
+@pytest.fixture
+def kernels(kernels_path, monkeypatch):
     """Kernels that need not import the libraries, one after the other."""
-    with forked_kernels(tmp_path_factory.mktemp("kernels")):
-        yield
+    if kernels_path:
+        monkeypatch.setenv("JUPYTER_PATH", str(kernels_path))
 
 
 @pytest.mark.notebook
@@ -182,6 +180,7 @@ def tiny_notebook(check: str) -> NotebookNode:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kernels")
 def test_a_check_that_refuses_nothing_is_found(tmp_path):
     execute(with_blanks(tiny_notebook("assert x == 2")), tmp_path / "good.ipynb")
     with pytest.raises(AssertionError, match="content with a blank"):

@@ -71,7 +71,9 @@ def test_what_is_counted_on_meta_is_what_pytorchs_allocator_hands_out(mode):
             now += event.nbytes()
             highest = max(highest, now)
     weightless = workload(on_meta(work.model), boxes=2)
-    assert count_bytes(lambda: one_iteration(weightless, mode)) == pytest.approx(highest, rel=0.05)
+    with RememberedShapes():
+        counted = count_bytes(lambda: one_iteration(weightless, mode))
+    assert counted == pytest.approx(highest, rel=0.05)
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ def test_counts_of_svd_at_full_size(monkeypatch):
             forward()
         handle.remove()
 
-    with torch.no_grad():
+    with torch.no_grad(), RememberedShapes():
         assert count_flops(forward) / TERA == pytest.approx(44.8, abs=0.05)
         monkeypatch.setattr(F, "scaled_dot_product_attention", lambda query, *_, **__: query)
         whole = count_flops(forward)

@@ -54,9 +54,9 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture(scope="module")
-def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(browser: Browser, kernels_path: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A new Jupyter server; what still runs on it ends with it."""
-    server = start_server(tmp_path_factory.mktemp("jupyter"))
+    server = start_server(tmp_path_factory.mktemp("jupyter"), kernels_path)
     yield server
     stop_server(server)
 

@@ -65,8 +65,8 @@ class Server:
                 self.ask(f"api/sessions/{session['id']}", "DELETE")
 
 
-def start_server(folder: Path) -> Server:
-    """Start a server that shares nothing with the user's own; it takes any free port."""
+def start_server(folder: Path, kernels: Path | None = None) -> Server:
+    """Start a server that shares nothing with the user's own; it takes any free port, and kernels from a folder."""
     home, notebooks = folder / "home", folder / "notebooks"
     for path in (home, notebooks):
         path.mkdir(parents=True)
@@ -80,6 +80,8 @@ def start_server(folder: Path) -> Server:
         "OMP_NUM_THREADS": "1",  # models as small as the tests' gain nothing by more, and the browser needs a core too
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
     }
+    if kernels:
+        environment["JUPYTER_PATH"] = str(kernels)
     settings = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(

@@ -8,6 +8,7 @@ It imports as little as it can, since it is started for every kernel.
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,33 +25,23 @@ LIBRARIES = (
 
 
 @contextmanager
-def forked_kernels(folder: Path) -> Iterator[None]:
-    """While open, "python3" is such a kernel for all that this process starts; the folder's path is to be short."""
-    import subprocess
+def forked_kernels(folder: Path) -> Iterator[Path | None]:
+    """While open, "python3" is such a kernel where JUPYTER_PATH is what this lends. The folder's path is to be short.
 
-    import pytest
-
-    if sys.platform != "linux":  # Windows cannot copy a process, and macOS's own libraries do not survive it
-        yield
+    None where a process cannot be copied (Windows) or its libraries do not survive it (macOS).
+    """
+    if sys.platform != "linux":
+        yield None
         return
-    address, spec = folder / "socket", folder / "jupyter" / "kernels" / "python3"
+    address, spec = str(folder / "socket"), folder / "jupyter" / "kernels" / "python3"
+    argv = [sys.executable, "-I", __file__, address, "-f", "{connection_file}"]
+    named = {"display_name": "Python 3", "language": "python", "interrupt_mode": "message"}
     spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text(
-        json.dumps(
-            {
-                "argv": [sys.executable, "-I", __file__, str(address), "-f", "{connection_file}"],
-                "display_name": "Python 3",
-                "language": "python",
-                "interrupt_mode": "message",
-            }
-        )
-    )
-    origin = subprocess.Popen([sys.executable, __file__, str(address)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, **named}))
+    origin = subprocess.Popen([sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert origin.stdout.readline() == b"ready\n", "the libraries could not be imported"
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
-            yield
+        yield folder / "jupyter"
     finally:
         origin.communicate()  # it ends with its input
 
@@ -93,7 +84,8 @@ def be_a_kernel(asking: socket.socket) -> None:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
-    del sys.path[0]  # this file's folder
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [folder for folder in path if folder]  # in the place of this file's folder
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a kernel says goes to Jupyter
     Thread(target=lambda: (asking.recv(1), os._exit(1)), daemon=True).start()
     try:
