@@ -294,7 +294,7 @@ def test_diagnosis_under_the_video(notebook, hand, screenshots):
     assert [text.strip() for text in items.locator("strong").all_inner_texts()] == said
 
 
-SHORT = {"num_inference_steps": 5, "control_steps": (1, 2), "iterations": 2}
+SHORT = {"num_inference_steps": 3, "control_steps": (1, 1), "iterations": 2, "max_guidance_scale": 1.0}
 
 
 def test_the_trained_toy(notebook, hand):

@@ -12,7 +12,7 @@ from sgi2v_lab.evaluation.metrics import objmc
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.video import read_video
-from tests.helpers.tiny import FRAMES, tiny_pipeline
+from tests.helpers.tiny import FRAMES, TINIER, tinier_pipeline
 
 VIDEOS = ("video.mp4", "uncontrolled.mp4", "comparison.mp4")
 INSIDE = ("pca.png", "similarity.png", "spectra.png", "mask.png", "gaussian.png")
@@ -22,9 +22,9 @@ FIGURES = ("trajectories.png", "film_strip.png", "losses.png", "tracks.png")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    tiny_pipeline().save_pretrained(folder)
+    tinier_pipeline().save_pretrained(folder)
     settings = {"width": 64, "height": 64, "num_inference_steps": 3, "control_steps": [1, 1], "iterations": 1}
-    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "settings.json").write_text(json.dumps(settings | {"layers": TINIER.layers}))
     return str(folder)
 
 

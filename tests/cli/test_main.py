@@ -500,6 +500,32 @@ def test_a_mistake_in_a_true_process(desk):
     assert told == ("", "sgi2v: give exactly one of a picture, --prompt and --example\n")
 
 
+# Two programs from one process, which imports torch once. One that a shell starts in the background is born deaf to
+# SIGINT.
+TWO_DEMOS = """
+import os, signal, sys
+import sgi2v_lab.cli.demo
+from sgi2v_lab.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+programs = {}
+for name in sys.argv[1:]:
+    if not (pid := os.fork()):
+        os.dup2(os.open(name + ".txt", os.O_WRONLY | os.O_CREAT), 2)
+        sys.argv[1:] = ["demo", "--model", "slow", "--out", name + "/demo"]
+        try:
+            main()
+        except SystemExit as end:
+            os.write(2, b"it has ended")
+            os._exit(end.code)
+    programs[pid] = name
+    print(name, pid, flush=True)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+for _ in programs:
+    pid, status = os.wait()
+    print(programs[pid], os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 def test_an_interrupted_demo_leaves_nothing(tmp_path, checkpoint):
@@ -510,25 +536,32 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path, checkpoint):
     (slow / "settings.json").unlink()
     settings = {"width": 64, "height": 64, "num_inference_steps": 1000, "control_steps": [0, 999]}
     (slow / "settings.json").write_text(json.dumps(settings))
-    before = present(tmp_path)
     ways = {signal.SIGINT: 130, signal.SIGTERM: 143}
-    # a program that a shell starts in the background is born deaf to SIGINT
-    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {ENTRY}"
-    arguments = {way: ("demo", "--model", "slow", "--out", f"{way.name}/demo") for way in ways}
-    started = {way: process(*arguments[way], code=code, cwd=tmp_path) for way in ways}
+    told = {way: tmp_path / f"{way.name}.txt" for way in ways}
+    for file in told.values():
+        file.touch()
+    before = present(tmp_path)
+    running = process(*(way.name for way in ways), code=TWO_DEMOS, cwd=tmp_path)
+    programs = {}
     try:
-        for way, running in started.items():
-            assert any("a drawn scene" in line for line in running.stderr)  # so it has begun to generate
+        for _ in ways:
+            name, pid = running.stdout.readline().split()
+            programs[signal.Signals[name]] = int(pid)
+        for way, file in told.items():
+            while "a drawn scene" not in (text := file.read_text()):  # then it has begun to generate
+                assert running.poll() is None and "Traceback" not in text and "it has ended" not in text
+                time.sleep(0.1)
             assert len(list((tmp_path / way.name).iterdir())) == 1
         time.sleep(0.3)
-        for way, running in started.items():
-            running.send_signal(way)
-        for way, running in started.items():
-            _, told = running.communicate(timeout=600)
-            assert running.returncode == ways[way]
-            assert "Traceback" not in told
+        for way, pid in programs.items():
+            os.kill(pid, way)
+        ended = dict(line.split() for line in running.communicate(timeout=600)[0].splitlines())
+        assert ended == {way.name: str(code) for way, code in ways.items()}
+        programs.clear()
+        assert not any("Traceback" in file.read_text() for file in told.values())
     finally:
-        for running in started.values():
-            running.kill()
-            running.wait()
+        for pid in programs.values():
+            os.kill(pid, signal.SIGKILL)
+        running.kill()
+        running.wait()
     assert present(tmp_path) == before

@@ -13,15 +13,15 @@ from figures.make_figures import draw_features, draw_run, make_figures
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.plots.features import plot_alignment
-from tests.helpers.tiny import HEIGHT, WIDTH, tiny_pipeline
+from tests.helpers.tiny import HEIGHT, TINIER, WIDTH, tinier_pipeline
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    tiny_pipeline().save_pretrained(folder)
+    tinier_pipeline().save_pretrained(folder)
     settings = {"width": WIDTH, "height": HEIGHT, "num_inference_steps": 2, "control_steps": [0, 0], "iterations": 2}
-    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "settings.json").write_text(json.dumps(settings | {"layers": TINIER.layers}))
     return folder
 
 
