@@ -41,7 +41,8 @@ __all__ = [
     "steps_with_latents",
 ]
 
-ONE_SPACE = ("aligned", "self-attention")  # both are weighted sums of value tokens, so that one basis can colour both
+# all are weighted sums of value tokens, so that one basis can colour them
+ONE_SPACE = ("aligned", "aligned-same-time", "aligned-unplaced", "self-attention")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def inspect_latents(
         video=decode_latents(model, latents.to(model.device), settings.decode_chunk_size) if video is None else video,
         boxes=None,
         sigmas=sigmas,
-        latents=tuple(clean + sigma * noise for sigma in sigmas),
+        latents=tuple(model.noisy(clean, noise, sigma) for sigma in sigmas),
         made_noisy=True,
     )
 
@@ -221,8 +222,9 @@ def loss_shares(
 
 
 def _cells(run: Run) -> Tensor:
-    h, w = run.latents.shape[-2:]
-    return latent_cells(run.boxes, run.settings.width // w, h, w)
+    frames, _, h, w = run.latents.shape
+    frames_per_latent = (run.boxes.shape[1] - 1) // (frames - 1)
+    return latent_cells(run.boxes, run.settings.width // w, h, w, frames_per_latent)
 
 
 def place_norms(latents: Latents) -> Float[Tensor, "frames h w"]:

@@ -37,7 +37,6 @@ SPARE = 0.85  # of what is free; the rest is for fragments and for what the esti
 # the toy, on the high side. Where an estimate is too low nevertheless, memory runs out once and the next mode goes on.
 _KEPT = {"fast": 56, "selective": 19, "full": 9}
 _MAPS = 5  # assembled features, their gradient, and what the loss makes of them
-_DECODER = (6, 1)  # of the channels of the VAE's first and second level, at every pixel
 
 Step = TypeVar("Step")
 
@@ -100,7 +99,7 @@ class Memory:
 
     def decode(self, latents: Latents) -> Video:
         """`decode_latents`, of as many frames at a time as fit, or half as many where memory runs out; warns of it."""
-        whole = len(latents)
+        whole = len(latents) if self.model.decodes_in_pieces else 1
         if self._moves_parts:
             self.model.denoiser.to("cpu")
             _free_caches()
@@ -169,9 +168,7 @@ def estimate_bytes(model: Model, settings: Settings, mode: str) -> int:
 
 def estimate_decoded_bytes(model: Model, h: int, w: int) -> int:
     """About how much decoding takes for each frame of (h, w) latents that is decoded at a time."""
-    channels = model.vae.config.block_out_channels
-    each = sum(times * channels[min(level, len(channels) - 1)] for level, times in enumerate(_DECODER))
-    return each * h * w * model.vae_factor**2 * vae_precision(model.vae).itemsize
+    return model.decoding_size * h * w * vae_precision(model.vae).itemsize
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -25,8 +25,8 @@ from sgi2v_lab.models.identity_blocks import forward_as
 from sgi2v_lab.models.model import Layer, Model, Observer
 from sgi2v_lab.models.precision import precise_vae
 from sgi2v_lab.models.presets import SVD_PRESETS, Presets
-from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Image, Latents
+from sgi2v_lab.settings import FEATURE_KINDS, Settings
+from sgi2v_lab.shapes import Image, Latents, Video
 
 __all__ = ["SVDConditioning", "StableVideoDiffusion"]
 
@@ -84,6 +84,11 @@ class StableVideoDiffusion(Model):
         return tuple((b, t) for b, block in blocks for t in range(len(getattr(block, "attentions", ()))))
 
     @property
+    def feature_kinds(self) -> tuple[str, ...]:
+        """All but those that change rotary positions, which SVD has not."""
+        return tuple(kind for kind in FEATURE_KINDS if not kind.startswith("aligned-"))
+
+    @property
     def latent_channels(self) -> int:
         """4 for SVD, 8 for the toy."""
         return self.unet.config.out_channels
@@ -101,6 +106,33 @@ class StableVideoDiffusion(Model):
     def num_frames(self, settings: Settings) -> int:
         """14 for SVD, 25 for SVD-XT, unless the settings say otherwise."""
         return settings.num_frames or self.unet.config.num_frames
+
+    # --- pixels, latents, noise ---
+
+    def to_latents(self, pixels: Video, chunk: int | None) -> Latents:
+        """scaling_factor * E(pixels); each frame is encoded by itself."""
+        pieces = [self.vae.encode(piece).latent_dist.mode() for piece in pixels.split(chunk or len(pixels))]
+        return self.vae.config.scaling_factor * torch.cat(pieces)
+
+    def to_pixels(self, latents: Latents, chunk: int | None) -> Video:
+        """With fewer frames at a time the temporal decoder sees fewer neighbours."""
+        scaled = (1 / self.vae.config.scaling_factor * latents).to(self.vae.dtype)
+        pieces = scaled.split(chunk or len(scaled))
+        return torch.cat([self.vae.decode(piece, num_frames=len(piece)).sample.float().cpu() for piece in pieces])
+
+    @property
+    def decoding_size(self) -> int:
+        """Six times the channels of the VAE's first level and once those of the second, at every pixel."""
+        channels = self.vae.config.block_out_channels
+        return (6 * channels[0] + channels[min(1, len(channels) - 1)]) * self.vae_factor**2
+
+    def noisy(self, clean: Latents, noise: Latents, sigma: float | Tensor) -> Latents:
+        """Variance explodes: z + sigma n (Karras et al. 2022, arXiv 2206.00364)."""
+        return clean + sigma * noise
+
+    def spread(self, sigma: Tensor) -> Tensor:
+        """sqrt(sigma^2 + 1), as clean latents have about unit variance."""
+        return (sigma**2 + 1).sqrt()
 
     # --- the first frame ---
 
@@ -191,7 +223,7 @@ class StableVideoDiffusion(Model):
             grid["h"], grid["w"] = args[0].shape[-2:]
 
         def tap(attention: nn.Module, hidden: Tensor, *args: object, **kwargs: object) -> Tensor:
-            rows = grid["frames"] if where == "spatial" else grid["h"] * grid["w"]
+            rows = grid["h"] * grid["w"] if where == "temporal" else grid["frames"]
             look(attention, hidden[-rows:], (grid["h"], grid["w"]))
             return processor(attention, hidden, *args, **kwargs)
 
@@ -203,8 +235,8 @@ class StableVideoDiffusion(Model):
             if where == "block":
                 undo.callback(transformer.register_forward_hook(see).remove)
             else:
-                half = transformer.transformer_blocks if where == "spatial" else transformer.temporal_transformer_blocks
-                attention = half[0].attn1
+                temporal, spatial = transformer.temporal_transformer_blocks, transformer.transformer_blocks
+                attention = (temporal if where == "temporal" else spatial)[0].attn1
                 processor = attention.processor
                 undo.callback(setattr, attention, "processor", processor)
                 attention.processor = tap
@@ -236,6 +268,11 @@ class StableVideoDiffusion(Model):
         levels = [*zip(self.unet.down_blocks, range(len(widths)), strict=True), (self.unet.mid_block, len(widths) - 1)]
         levels += [(block, len(widths) - 1 - n) for n, block in enumerate(self.unet.up_blocks) if n <= last]
         return sum(len(block.resnets) * widths[level] * (h * w) // 4**level for block, level in levels)
+
+    def layer_cell(self, layers: tuple[Layer, ...]) -> int:
+        """A latent cell in the last up block, and twice as many pixels in each one before it."""
+        blocks = len(self.unet.up_blocks)
+        return self.vae_factor * 2 ** min(blocks - 1 - block for block, _ in layers if block < blocks)
 
     def feature_channels(self, layers: tuple[Layer, ...]) -> int:
         """As many as the up block has."""
