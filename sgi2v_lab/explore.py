@@ -28,11 +28,13 @@ __all__ = [
     "Filtered",
     "Inspection",
     "best_matches",
+    "decode_frame",
     "feature_maps",
     "filter_latents",
     "inspect_latents",
     "inspect_run",
     "iterations_of",
+    "latent_stride",
     "loss_shares",
     "loss_weights",
     "optimized_steps",
@@ -121,6 +123,16 @@ def inspect_latents(
         latents=tuple(model.noisy(clean, noise, sigma) for sigma in sigmas),
         made_noisy=True,
     )
+
+
+def latent_stride(video: Video, latents: Latents) -> int:
+    """Frames of a video in each of its latents but the first; every such frame is the one with which a latent ends."""
+    return (len(video) - 1) // max(1, len(latents) - 1) or 1
+
+
+def decode_frame(model: Model, latents: Latents, frame: int) -> Image:
+    """The picture with which one latent ends: decoded alone, or where time is compressed with those before it."""
+    return decode_latents(model, latents[0 if model.frames_per_latent > 1 else frame : frame + 1])[-1]
 
 
 def model_of(model: Model, run: Run) -> Model:
@@ -222,9 +234,8 @@ def loss_shares(
 
 
 def _cells(run: Run) -> Tensor:
-    frames, _, h, w = run.latents.shape
-    frames_per_latent = (run.boxes.shape[1] - 1) // (frames - 1)
-    return latent_cells(run.boxes, run.settings.width // w, h, w, frames_per_latent)
+    h, w = run.latents.shape[-2:]
+    return latent_cells(run.boxes, run.settings.width // w, h, w, latent_stride(run.video, run.latents))
 
 
 def place_norms(latents: Latents) -> Float[Tensor, "frames h w"]:

@@ -99,7 +99,9 @@ def record_features(
 
     def record(layer: Layer, attention: nn.Module | None, hidden: Tokens, size: tuple[int, int]) -> None:
         tokens = compute(attention, hidden)
-        tokens = tokens.transpose(0, 1) if where == "temporal" else tokens.reshape(-1, math.prod(size), tokens.shape[-1])
+        tokens = (
+            tokens.transpose(0, 1) if where == "temporal" else tokens.reshape(-1, math.prod(size), tokens.shape[-1])
+        )
         # checkpointing runs this again in the backward pass: compute the same, keep the first result
         recorded.setdefault(layer, tokens.transpose(1, 2).unflatten(2, size))
         if stop and layer == ordered[-1]:

@@ -44,4 +44,5 @@ def decode_latents(model: Model, latents: Latents, chunk: int | None = None) -> 
     `chunk` frames are decoded at a time; fewer take less memory, but SVD's temporal decoder sees fewer neighbours.
     """
     with precise_vae(model.vae):
-        return (model.to_pixels(latents, chunk) / 2 + 0.5).clamp(0, 1)
+        pieces = [piece.float().cpu() for piece in model.to_pixels(latents, chunk)]
+    return (torch.cat(pieces) / 2 + 0.5).clamp(0, 1)

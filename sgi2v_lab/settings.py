@@ -89,8 +89,8 @@ class Settings(BaseModel):
         "and values.", "Features and loss", symbol="F", choices=FEATURE_KINDS
     )  # fmt: skip
     layers: tuple[tuple[int, int] | int, ...] = _setting(
-        ((2, 1), (2, 2)), "Layers", "Attention layers whose features are compared: up block and transformer, or a video "
-        "transformer's block, counted from 0.", "Features and loss", symbol="l"
+        ((2, 1), (2, 2)), "Layers", "Attention layers whose features are compared: up block and transformer, or a "
+        "video transformer's block, counted from 0.", "Features and loss", symbol="l"
     )  # fmt: skip
     gaussian_sigma: float | None = _setting(
         0.4, "Gaussian weight", "Width of the Gaussian weight over a box, in half-sizes of the box.",

@@ -37,8 +37,8 @@ def takes_settings(command: Callable) -> Callable:
 def read_setting(name: str, value: object) -> object:
     """A setting's value from what the command line gives; ranges are for `Settings` to check.
 
-    Numbers and words are kept. `layers` is text or texts such as "2,1 2,2" or "12 13", a pair of steps is text such as "5-20"; a
-    setting that may be absent takes "none".
+    Numbers and words are kept. `layers` is text or texts such as "2,1 2,2" or "12 13", a pair of steps is text such as
+    "5-20"; a setting that may be absent takes "none".
 
     Raises:
         InputError: for text that cannot be read.
@@ -53,8 +53,8 @@ def read_setting(name: str, value: object) -> object:
         layer = r"(\d+)(?:\s*,\s*(\d+))?"
         if not re.fullmatch(rf"{layer}(\s+{layer})*", text):
             raise InputError(
-                f"{name} is {text!r}, but must be pairs of up block and transformer, such as '2,1 2,2', or blocks, such "
-                "as '12 13'"
+                f"{name} is {text!r}, but must be pairs of up block and transformer, such as '2,1 2,2', or blocks, "
+                "such as '12 13'"
             )
         return tuple((int(a), int(b)) if b else int(a) for a, b in re.findall(layer, text))
     or_none = ", or 'none'" if kind == kind | None else ""

@@ -33,9 +33,6 @@ MEMORY_MODES = ("fast", "selective", "full", "offload")
 DECODED_AT_ONCE = 2  # frames, where parts are off the GPU
 SPARE = 0.85  # of what is free; the rest is for fragments and for what the estimates miss
 
-# In units of one activation of each layer; fitted to what `bench.stages.count_memory` counts for SVD, its miniature and
-# the toy, on the high side. Where an estimate is too low nevertheless, memory runs out once and the next mode goes on.
-_KEPT = {"fast": 56, "selective": 19, "full": 9}
 _MAPS = 5  # assembled features, their gradient, and what the loss makes of them
 
 Step = TypeVar("Step")
@@ -157,7 +154,7 @@ def estimate_bytes(model: Model, settings: Settings, mode: str) -> int:
     A CPU's lean modes may take twice that, since what is freed does not go back to the system at once.
     """
     frames, _, h, w = model.latent_shape(settings)
-    kept = _KEPT["full" if mode == "offload" else mode] * model.activation_size(settings) * model.dtype.itemsize
+    kept = model.kept_size(settings, "full" if mode == "offload" else mode) * model.dtype.itemsize
     maps = _MAPS * 4 * model.feature_channels(settings.layers) * h * w  # in fp32
     gained = 0
     if mode == "offload" and model.device.type != "cpu":

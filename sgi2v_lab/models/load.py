@@ -54,9 +54,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     return device
 
 
-def pick_dtype(
-    dtype: str | torch.dtype | None, device: torch.device, half: torch.dtype = torch.float16
-) -> torch.dtype:
+def pick_dtype(dtype: str | torch.dtype | None, device: torch.device, half: torch.dtype = torch.float16) -> torch.dtype:
     """The precision asked for, or fp32 on a CPU and `half` elsewhere. InputError for one that models cannot have."""
     if dtype is None:
         return torch.float32 if device.type == "cpu" else half
@@ -82,8 +80,8 @@ def load_model(
 
     Only safetensors are read, whole or in shards, in full or in half precision, and no remote code is run. `device`
     defaults to the best there is, `dtype` ("fp32", "bf16", "fp16" or a torch dtype) to fp32 on CPU and fp16 elsewhere,
-    for Wan bf16 with a VAE in fp32. A `settings.json` beside the weights gives the model's own default settings, a `presets.json` its presets.
-    InputError says which weights cannot be had, and what to do.
+    for Wan bf16 with a VAE in fp32. A `settings.json` beside the weights gives the model's own default settings, a
+    `presets.json` its presets. InputError says which weights cannot be had, and what to do.
     """
     device = pick_device(device)
     if not isinstance(name, str):
@@ -203,11 +201,10 @@ def _fetch_pipeline(
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     here, variant = local_variant(source)
-    if here or local:
-        variants = [variant]
-    else:
+    variants = [variant]
+    if not (here or local):
         # the hub keeps a half-precision copy of SVD's weights, half the download
-        variants = [None] if dtype == torch.float32 or is_wan(source) else ["fp16", None]
+        variants = ["fp16", None] if dtype != torch.float32 and not is_wan(source) else [None]
     kind: type = StableVideoDiffusionPipeline
     given: dict[str, object] = {"dtype": dtype}
     if is_wan(source):

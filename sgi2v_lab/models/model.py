@@ -108,8 +108,8 @@ class Model(ABC):
         """Pixels in -1..1 to clean latents as the denoiser knows them, `chunk` frames at a time where that can be."""
 
     @abstractmethod
-    def to_pixels(self, latents: Latents, chunk: int | None) -> Video:
-        """The inverse, in fp32 on the CPU."""
+    def to_pixels(self, latents: Latents, chunk: int | None) -> Iterator[Video]:
+        """The inverse, piece by piece."""
 
     @property
     @abstractmethod
@@ -140,6 +140,10 @@ class Model(ABC):
     @abstractmethod
     def encode_first_frame(self, image: Image, settings: Settings, generator: torch.Generator) -> Conditioning:
         """What the denoiser is told about the first frame."""
+
+    @abstractmethod
+    def random_conditioning(self, settings: Settings, noise: Callable[..., Tensor]) -> Conditioning:
+        """As `encode_first_frame`, of noise(*shape) and without computing anything: for measurements."""
 
     def scale_input(self, schedule: SchedulerMixin, videos: Tensor, timestep: Tensor) -> Tensor:
         """Noisy videos (batch, frames, channels, h, w) as the denoiser takes them."""
@@ -181,8 +185,12 @@ class Model(ABC):
         """The parts whose insides a memory mode does not keep, in a pass that ends in layer `last` or goes on."""
 
     @abstractmethod
-    def activation_size(self, settings: Settings) -> int:
-        """Elements in one activation of each layer, per frame, in a pass that ends in the last of `settings.layers`."""
+    def kept_size(self, settings: Settings, mode: str) -> int:
+        """About how many elements are kept for the backward pass in a memory mode, per frame of the latents.
+
+        The pass ends in the last of `settings.layers`. On the high side of what `bench.stages.count_memory` counts;
+        where it is too low nevertheless, memory runs out once and the next mode goes on.
+        """
 
     @abstractmethod
     def layer_cell(self, layers: tuple[Layer, ...]) -> int:

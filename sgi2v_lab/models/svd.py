@@ -4,7 +4,7 @@ Blattmann et al. 2023, "Stable Video Diffusion" (arXiv 2311.15127), in diffusers
 This is the only file that knows the network; the stages call the methods of `Model`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -114,11 +114,11 @@ class StableVideoDiffusion(Model):
         pieces = [self.vae.encode(piece).latent_dist.mode() for piece in pixels.split(chunk or len(pixels))]
         return self.vae.config.scaling_factor * torch.cat(pieces)
 
-    def to_pixels(self, latents: Latents, chunk: int | None) -> Video:
+    def to_pixels(self, latents: Latents, chunk: int | None) -> Iterator[Video]:
         """With fewer frames at a time the temporal decoder sees fewer neighbours."""
         scaled = (1 / self.vae.config.scaling_factor * latents).to(self.vae.dtype)
-        pieces = scaled.split(chunk or len(scaled))
-        return torch.cat([self.vae.decode(piece, num_frames=len(piece)).sample.float().cpu() for piece in pieces])
+        for piece in scaled.split(chunk or len(scaled)):
+            yield self.vae.decode(piece, num_frames=len(piece)).sample
 
     @property
     def decoding_size(self) -> int:
@@ -164,6 +164,14 @@ class StableVideoDiffusion(Model):
             embedding=embedding,
             image_latents=latents.to(self.dtype).repeat(self.num_frames(settings), 1, 1, 1)[None],
             time_ids=torch.tensor([ids], dtype=self.dtype, device=self.device),
+        )
+
+    def random_conditioning(self, settings: Settings, noise: Callable[..., Tensor]) -> SVDConditioning:
+        """See `Model.random_conditioning`."""
+        return SVDConditioning(
+            embedding=noise(1, 1, self.unet.config.cross_attention_dim),
+            image_latents=noise(1, *self.latent_shape(settings)),
+            time_ids=torch.tensor([[6.0, 127.0, 0.02]]).to(self.device, self.dtype),
         )
 
     # --- a pass of the UNet ---
@@ -261,13 +269,17 @@ class StableVideoDiffusion(Model):
             spared = block.resnets[last[1]], block.attentions[last[1]]
         yield from (module for module in self.unet.modules() if isinstance(module, kinds) and module not in spared)
 
-    def activation_size(self, settings: Settings) -> int:
-        """Channels times cells, summed over residual blocks, down and up again to the last block that is run."""
+    def kept_size(self, settings: Settings, mode: str) -> int:
+        """Channels times cells, summed over residual blocks, down and up again to the last block that is run.
+
+        How many times that is fitted to counts for SVD, its miniature and the toy.
+        """
         _, _, h, w = self.latent_shape(settings)
         widths, last = self.unet.config.block_out_channels, max(block for block, _ in settings.layers)
         levels = [*zip(self.unet.down_blocks, range(len(widths)), strict=True), (self.unet.mid_block, len(widths) - 1)]
         levels += [(block, len(widths) - 1 - n) for n, block in enumerate(self.unet.up_blocks) if n <= last]
-        return sum(len(block.resnets) * widths[level] * (h * w) // 4**level for block, level in levels)
+        one = sum(len(block.resnets) * widths[level] * (h * w) // 4**level for block, level in levels)
+        return {"fast": 56, "selective": 19, "full": 9}[mode] * one
 
     def layer_cell(self, layers: tuple[Layer, ...]) -> int:
         """A latent cell in the last up block, and twice as many pixels in each one before it."""

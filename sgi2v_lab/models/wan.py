@@ -14,7 +14,7 @@ It differs from Stable Video Diffusion in what it learnt and in how it looks at 
   first latent itself, which is clean and has time 0 (`expand_timesteps`: Wan 2.2 TI2V with 5 billion).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
@@ -49,7 +49,12 @@ WAN_SETTINGS = Settings(
     layers=(12, 13, 14, 15),
     learning_rate=0.02,
 )
-WAN_PRESETS: Presets = {"own": {}, "fast": {"num_inference_steps": 25, "control_steps": (2, 7)}, "paper": {}, "best": {}}
+WAN_PRESETS: Presets = {
+    "own": {},
+    "fast": {"num_inference_steps": 25, "control_steps": (2, 7)},
+    "paper": {},
+    "best": {},
+}
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,9 @@ class Wan(Model):
         config, transformer = pipeline.config, pipeline.transformer
         channels = transformer.config.in_channels if transformer is not None else 0
         latents = pipeline.vae.config.z_dim
-        if channels != (latents if config.expand_timesteps else 2 * latents + pipeline.vae.config.scale_factor_temporal):
+        if channels != (
+            latents if config.expand_timesteps else 2 * latents + pipeline.vae.config.scale_factor_temporal
+        ):
             raise InputError(
                 f"{name} is no image-to-video model that is known here: its transformer takes {channels} channels, and "
                 f"its latents have {latents}"
@@ -148,7 +155,7 @@ class Wan(Model):
         return self.vae.config.scale_factor_temporal
 
     def num_frames(self, settings: Settings) -> int:
-        """The settings', or 81. InputError unless it is a multiple of 4 and one: the VAE takes four frames at a time."""
+        """The settings', or 81. InputError unless it is 4n + 1: the VAE takes the first alone, then four at a time."""
         frames = settings.num_frames or WAN_SETTINGS.num_frames
         if frames % 4 != 1:
             near = 4 * (frames // 4) + 1
@@ -165,23 +172,25 @@ class Wan(Model):
         mean, std = self._statistics(latents)
         return ((latents - mean) * std)[0].transpose(0, 1)
 
-    def to_pixels(self, latents: Latents, chunk: int | None) -> Video:
+    def to_pixels(self, latents: Latents, chunk: int | None) -> Iterator[Video]:
         """One latent after the other, as its convolutions over time need what came before; `chunk` plays no part."""
         z = latents.transpose(0, 1)[None].to(self.vae.dtype)
         mean, std = self._statistics(z)
-        return self.vae.decode(z / std + mean, return_dict=False)[0][0].transpose(0, 1).float().cpu()
+        yield self.vae.decode(z / std + mean, return_dict=False)[0][0].transpose(0, 1)
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         config = self.vae.config
-        mean, std = (torch.tensor(each).view(1, -1, 1, 1, 1).to(like) for each in (config.latents_mean, config.latents_std))
+        mean, std = (
+            torch.tensor(each).view(1, -1, 1, 1, 1).to(like) for each in (config.latents_mean, config.latents_std)
+        )
         return mean, 1.0 / std  # as diffusers, to the bit
 
     @property
     def decoding_size(self) -> int:
-        """About ten times the channels of the decoder's last level, at every pixel of a latent's frames."""
-        channels = self.vae.config.decoder_base_dim or self.vae.config.base_dim
-        pixels = self.vae_factor**2 // (self.vae.config.patch_size or 1) ** 2
-        return 10 * channels * pixels * self.frames_per_latent
+        """A multiple, fitted to counts, of the channels of the decoder's last level at every pixel of its frames."""
+        config = self.vae.config
+        pixels = self.vae_factor**2 // (config.patch_size or 1) ** 2 * self.frames_per_latent
+        return (22 if config.is_residual else 13) * (config.decoder_base_dim or config.base_dim) * pixels
 
     @property
     def decodes_in_pieces(self) -> bool:
@@ -227,6 +236,17 @@ class Wan(Model):
             )
         return WanConditioning(text, negative, picture, tokens)
 
+    def random_conditioning(self, settings: Settings, noise: Callable[..., Tensor]) -> WanConditioning:
+        """See `Model.random_conditioning`; 512 tokens of text, and 257 of the picture where it has an image encoder."""
+        config = self.transformer.config
+        frames, channels, h, w = self.latent_shape(settings)
+        shape = (channels, 1) if self.expand_timesteps else (config.in_channels - channels, frames)
+        text, tokens = (
+            noise(1, 512, config.text_dim),
+            None if config.image_dim is None else noise(1, 257, config.image_dim),
+        )
+        return WanConditioning(text, text, noise(1, *shape, h, w), tokens)
+
     def _pipeline(self) -> WanImageToVideoPipeline:
         ways = {"expand_timesteps": self.expand_timesteps, "boundary_ratio": self.boundary_ratio}
         return WanImageToVideoPipeline(**{part: getattr(self, part) for part in _PARTS}, **ways)
@@ -260,7 +280,9 @@ class Wan(Model):
         second = self.transformer_2 is not None and timestep < self.boundary_ratio * self._steps
         transformer = self.transformer_2 if second else self.transformer
         predictions = [
-            transformer(video[None].to(self.dtype).contiguous(), time, text[None], conditioning.picture_tokens, False)[0]
+            transformer(video[None].to(self.dtype).contiguous(), time, text[None], conditioning.picture_tokens, False)[
+                0
+            ]
             for video, text in zip(videos, conditioning.text, strict=True)
         ]
         return torch.cat(predictions).transpose(1, 2)
@@ -274,7 +296,9 @@ class Wan(Model):
         sigma = float(sigma)
         if conditioning is not None and latents.shape[-2:] != conditioning.picture.shape[-2:]:
             wanted = tuple(conditioning.picture.shape[-2:])
-            raise InputError(f"the latents have {tuple(latents.shape[-2:])} cells: expected {wanted}, the conditioning's")
+            raise InputError(
+                f"the latents have {tuple(latents.shape[-2:])} cells: expected {wanted}, the conditioning's"
+            )
         if not 0 < sigma <= 1:
             raise InputError(f"sigma is {sigma:g}: expected a noise level above 0 and up to 1, as in flow matching")
         time = sigma * self._steps
@@ -350,10 +374,14 @@ class Wan(Model):
             elif mode == "full":
                 yield from (block for number, block in enumerate(transformer.blocks) if number != last)
 
-    def activation_size(self, settings: Settings) -> int:
-        """Channels times tokens, over all blocks to the last."""
+    def kept_size(self, settings: Settings, mode: str) -> int:
+        """Channels times tokens, over all blocks to the last; the numbers of times are fitted to counts.
+
+        Where every token has a time of its own, so it has six scales and shifts in fp32.
+        """
         _, _, h, w = self.latent_shape(settings)
-        return (1 + max(settings.layers)) * self._width * h * w // 4
+        times = {"fast": 21, "selective": 17, "full": 2}[mode] + 12 * (self.expand_timesteps and mode != "full")
+        return times * (1 + max(settings.layers)) * self._width * h * w // 4
 
     def layer_cell(self, layers: tuple[Layer, ...]) -> int:
         """A token's, in every block."""
@@ -380,25 +408,21 @@ def _with_first(videos: Tensor, first: Tensor) -> Tensor:
     return torch.cat([first.to(videos).expand(len(videos), -1, -1, -1, -1), videos[:, :, 1:]], dim=2)
 
 
-@dataclass(frozen=True)
-class PlacedAttention:
+class PlacedAttention(nn.Module):
     """A block's self-attention as features take it apart: projections, with norms and rotary positions.
 
     Tokens are (n, length, channels), in the order of the video's: their positions are those of the first n * length.
     """
 
-    attention: nn.Module
-    rotary: tuple[Tensor, Tensor]  # cosines and sines of every position, each twice
-    positions: str = "own"  # or "same time": queries take the first frame's; or "none"
-
-    @property
-    def heads(self) -> int:
-        """Of attention."""
-        return self.attention.heads
+    def __init__(self, attention: nn.Module, rotary: tuple[Tensor, Tensor], positions: str = "own"):
+        super().__init__()
+        self.attention, self.heads = attention, attention.heads
+        self.rotary = rotary  # cosines and sines of every position, each twice
+        self.positions = positions  # or "same time": queries take the first frame's; or "none"
 
     def placed(self, positions: str) -> "PlacedAttention":
         """The same layer with other positions."""
-        return replace(self, positions=positions)
+        return PlacedAttention(self.attention, self.rotary, positions)
 
     def to_q(self, hidden: Tensor) -> Tensor:
         """Queries, normed and placed."""

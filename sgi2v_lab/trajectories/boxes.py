@@ -139,7 +139,8 @@ def latent_cells(boxes: Boxes, factor: int, h: int, w: int, frames_per_latent: i
         frames_per_latent: of each latent after the first, which is the first frame's alone; its box is their mean.
 
     Returns:
-        int64 (boxes, latent frames, 4): x0, y0, x1, y1 with x1 >= x0 + 1 and y1 >= y0 + 1; may be negative or beyond h, w.
+        int64 (boxes, latent frames, 4): x0, y0, x1, y1 with x1 >= x0 + 1 and y1 >= y0 + 1; may be negative or beyond h
+        and w.
 
     Raises:
         InputError: if a box covers no cell of the grid in frame 0, or a coordinate is not a finite number of pixels.
