@@ -174,6 +174,18 @@ def test_steps_after_control_are_eulers(scheduler):
             assert torch.allclose(step.latents[1:], expected[1:], atol=1e-5)  # the first is given
 
 
+def test_a_run_that_goes_on_later_ends_alike():
+    """To the bit where the next step is controlled; elsewhere a multistep solver has forgotten the step before."""
+    model, noise = tiny_wan(), draw_noise(tiny_wan(), SETTINGS, torch.Generator().manual_seed(5))
+    steps = list(denoise(model, conditioning(), noise, SETTINGS, CELLS))
+    for last in (0, 1, 2):
+        again = list(denoise(model, conditioning(), noise, SETTINGS, CELLS, resume_from=steps[last]))
+        assert [step.index for step in again] == list(range(last + 1, 4))
+        if last < 2:
+            assert torch.equal(again[-1].latents, steps[-1].latents)
+        assert torch.allclose(again[-1].latents, steps[-1].latents, atol=0.05)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
