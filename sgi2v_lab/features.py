@@ -7,7 +7,6 @@ a weighted sum of the same tokens, and the maps align.
 The denoiser itself is not changed: when a layer runs, its aligned attention is computed beside its own.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -99,11 +98,9 @@ def record_features(
 
     def record(layer: Layer, attention: nn.Module | None, hidden: Tokens, size: tuple[int, int]) -> None:
         tokens = compute(attention, hidden)
-        tokens = (
-            tokens.transpose(0, 1) if where == "temporal" else tokens.reshape(-1, math.prod(size), tokens.shape[-1])
-        )
+        tokens = tokens.transpose(0, 1) if where == "temporal" else tokens
         # checkpointing runs this again in the backward pass: compute the same, keep the first result
-        recorded.setdefault(layer, tokens.transpose(1, 2).unflatten(2, size))
+        recorded.setdefault(layer, tokens.reshape(-1, *size, tokens.shape[-1]).permute(0, 3, 1, 2))
         if stop and layer == ordered[-1]:
             raise _Stop
 

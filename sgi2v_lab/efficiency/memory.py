@@ -90,7 +90,7 @@ class Memory:
         """Take from the GPU what denoising does not use, if the mode says so."""
         if self._moves_parts:
             for part in self.model.networks.values():
-                if part is not self.model.denoiser:
+                if part not in self.model.denoisers:
                     part.to("cpu")
             _free_caches()
 
@@ -98,7 +98,8 @@ class Memory:
         """`decode_latents`, of as many frames at a time as fit, or half as many where memory runs out; warns of it."""
         whole = len(latents) if self.model.decodes_in_pieces else 1
         if self._moves_parts:
-            self.model.denoiser.to("cpu")
+            for part in self.model.denoisers:
+                part.to("cpu")
             _free_caches()
             self.model.vae.to(self.device)
         most = DECODED_AT_ONCE if self.mode == "offload" else whole
@@ -158,7 +159,7 @@ def estimate_bytes(model: Model, settings: Settings, mode: str) -> int:
     maps = _MAPS * 4 * model.feature_channels(settings.layers) * h * w  # in fp32
     gained = 0
     if mode == "offload" and model.device.type != "cpu":
-        away = [part for part in model.networks.values() if part is not model.denoiser]
+        away = [part for part in model.networks.values() if part not in model.denoisers]
         gained = sum(weight.numel() * weight.element_size() for part in away for weight in part.parameters())
     return max(0, frames * (kept + maps) - gained)
 

@@ -68,6 +68,11 @@ class Model(ABC):
         """The network that is run at every step."""
 
     @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        """It, and another one that is run in its place at some steps, where there is one."""
+        return (self.denoiser,)
+
+    @property
     @abstractmethod
     def layers(self) -> tuple[Layer, ...]:
         """Every layer whose features can be recorded, in the order in which they are computed."""

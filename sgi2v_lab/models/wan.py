@@ -125,6 +125,11 @@ class Wan(Model):
         return self.transformer
 
     @property
+    def denoisers(self) -> tuple[WanTransformer3DModel, ...]:
+        """One transformer, or two."""
+        return (self.transformer,) if self.transformer_2 is None else (self.transformer, self.transformer_2)
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """The blocks."""
         return tuple(range(len(self.transformer.blocks)))
@@ -344,7 +349,7 @@ class Wan(Model):
             look(None, framed(output), (grid[1], grid[2]))
 
         with ExitStack() as undo:
-            for transformer in self._transformers:
+            for transformer in self.denoisers:
                 block = transformer.blocks[layer]
                 undo.callback(transformer.register_forward_pre_hook(measure).remove)
                 if where == "block":
@@ -360,15 +365,11 @@ class Wan(Model):
                 block.attn1.processor = tap
             yield
 
-    @property
-    def _transformers(self) -> list[WanTransformer3DModel]:
-        return [each for each in (self.transformer, self.transformer_2) if each is not None]
-
     # --- what a backward pass keeps ---
 
     def modules_to_recompute(self, mode: str, last: Layer | None) -> Iterator[nn.Module]:
         """Feed-forward networks ("selective"), or whole blocks but the one in which the pass ends ("full")."""
-        for transformer in self._transformers:
+        for transformer in self.denoisers:
             if mode == "selective":
                 yield from (module for module in transformer.modules() if isinstance(module, FeedForward))
             elif mode == "full":

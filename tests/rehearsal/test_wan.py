@@ -21,9 +21,11 @@ GB = 1e9
 SHORT = {"num_inference_steps": 2, "control_steps": (1, 1), "iterations": 1}
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=[*WAYS, "two transformers"])
 def small(request):
-    model = on_meta(Wan.from_pipeline(tiny_wan_pipeline(request.param), "small", SETTINGS))
+    two = {"way": "channels", "experts": True, "picture": True}
+    pipeline = tiny_wan_pipeline(**(two if request.param == "two transformers" else {"way": request.param}))
+    model = on_meta(Wan.from_pipeline(pipeline, "small", SETTINGS))
     for name, part in model.networks.items():
         if name != "vae":
             nn.Module.to(part, torch.bfloat16)  # without diffusers' remark about precision
