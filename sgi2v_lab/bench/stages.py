@@ -19,7 +19,7 @@ from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.features import extract_features
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.models.precision import precise_vae
-from sgi2v_lab.sampling import control_step, make_schedule
+from sgi2v_lab.sampling import control_step
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory, latent_cells
@@ -38,7 +38,9 @@ def workload(model: Model, settings: Settings | None = None, boxes: int = 1) -> 
 
     boxes = crossing(settings, boxes).boxes(model.num_frames(settings))
     cells = latent_cells(boxes, model.vae_factor, h, w, model.frames_per_latent)
-    sigma = make_schedule(model, settings).sigmas[settings.control_steps[0]].item()
+    schedule = type(model.scheduler).from_config(model.scheduler.config)
+    schedule.set_timesteps(settings.num_inference_steps)
+    sigma = schedule.sigmas[settings.control_steps[0]].item()
     return Workload(
         model=model,
         conditioning=model.random_conditioning(settings, noise),
