@@ -28,11 +28,13 @@ __all__ = [
     "Filtered",
     "Inspection",
     "best_matches",
+    "decode_frame",
     "feature_maps",
     "filter_latents",
     "inspect_latents",
     "inspect_run",
     "iterations_of",
+    "latent_stride",
     "loss_shares",
     "loss_weights",
     "optimized_steps",
@@ -41,7 +43,8 @@ __all__ = [
     "steps_with_latents",
 ]
 
-ONE_SPACE = ("aligned", "self-attention")  # both are weighted sums of value tokens, so that one basis can colour both
+# all are weighted sums of value tokens, so that one basis can colour them
+ONE_SPACE = ("aligned", "aligned-same-time", "aligned-unplaced", "self-attention")
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,19 @@ def inspect_latents(
         video=decode_latents(model, latents.to(model.device), settings.decode_chunk_size) if video is None else video,
         boxes=None,
         sigmas=sigmas,
-        latents=tuple(clean + sigma * noise for sigma in sigmas),
+        latents=tuple(model.noisy(clean, noise, sigma) for sigma in sigmas),
         made_noisy=True,
     )
+
+
+def latent_stride(video: Video, latents: Latents) -> int:
+    """Frames of a video in each of its latents but the first; every such frame is the one with which a latent ends."""
+    return (len(video) - 1) // max(1, len(latents) - 1) or 1
+
+
+def decode_frame(model: Model, latents: Latents, frame: int) -> Image:
+    """The picture with which one latent ends: decoded alone, or where time is compressed with those before it."""
+    return decode_latents(model, latents[0 if model.frames_per_latent > 1 else frame : frame + 1])[-1]
 
 
 def model_of(model: Model, run: Run) -> Model:
@@ -222,7 +235,7 @@ def loss_shares(
 
 def _cells(run: Run) -> Tensor:
     h, w = run.latents.shape[-2:]
-    return latent_cells(run.boxes, run.settings.width // w, h, w)
+    return latent_cells(run.boxes, run.settings.width // w, h, w, latent_stride(run.video, run.latents))
 
 
 def place_norms(latents: Latents) -> Float[Tensor, "frames h w"]:

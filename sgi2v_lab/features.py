@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.model import Conditioning, Layer, Model
+from sgi2v_lab.models.model import Conditioning, Layer, Model, as_layer
 from sgi2v_lab.shapes import Features, Latents
 
 __all__ = ["aligned_attention", "assemble", "check_maps", "extract_features", "features_with_graph", "record_features"]
@@ -51,7 +51,10 @@ def attend(heads: int, *projected: Float[Tensor, "batch _length channels"]) -> T
 # kind of feature -> where it is found (see `Model.watch`), and how it is computed from the layer and its tokens
 KINDS: dict[str, tuple[str, Callable[[nn.Module, Tokens], Tokens]]] = {
     "aligned": ("spatial", aligned_attention),
-    "self-attention": ("spatial", self_attention),
+    # where tokens have rotary positions: queries take the time of the first frame's, or nothing has a position
+    "aligned-same-time": ("spatial", lambda layer, hidden: aligned_attention(layer.placed("same time"), hidden)),
+    "aligned-unplaced": ("spatial", lambda layer, hidden: aligned_attention(layer.placed("none"), hidden)),
+    "self-attention": ("own", self_attention),
     "query": ("spatial", lambda attention, hidden: attention.to_q(hidden)),
     "key": ("spatial", lambda attention, hidden: attention.to_k(hidden)),
     "value": ("spatial", lambda attention, hidden: attention.to_v(hidden)),
@@ -74,7 +77,8 @@ def record_features(
         model: its denoiser computes exactly what it would without a recorder.
         layers: such as (2, 1): the second transformer of the third up block.
         kind: "aligned"; "self-attention" (the layer's own); "query", "key", "value" (its projections); "temporal" (the
-            temporal self-attention's output); "block" (the whole transformer's output).
+            temporal self-attention's output); "block" (the whole transformer's output). Where tokens have rotary
+            positions, also "aligned-same-time" and "aligned-unplaced" (see `KINDS`).
         stop: end the pass at the last layer, for `features_with_graph`.
 
     Yields:
@@ -85,18 +89,18 @@ def record_features(
     Raises:
         InputError: an unknown kind or layer.
     """
-    if kind not in KINDS:
-        raise InputError(f"unknown feature kind {kind!r}: expected one of {', '.join(KINDS)}")
+    if kind not in model.feature_kinds:
+        raise InputError(f"unknown feature kind {kind!r}: expected one of {', '.join(model.feature_kinds)}")
     model.check_layers(layers)
     where, compute = KINDS[kind]
-    ordered = sorted(tuple(layer) for layer in layers)
+    ordered = sorted(as_layer(layer) for layer in layers)
     recorded: LayerMaps = {}
 
     def record(layer: Layer, attention: nn.Module | None, hidden: Tokens, size: tuple[int, int]) -> None:
         tokens = compute(attention, hidden)
         tokens = tokens.transpose(0, 1) if where == "temporal" else tokens
         # checkpointing runs this again in the backward pass: compute the same, keep the first result
-        recorded.setdefault(layer, tokens.transpose(1, 2).unflatten(2, size))
+        recorded.setdefault(layer, tokens.reshape(-1, *size, tokens.shape[-1]).permute(0, 3, 1, 2))
         if stop and layer == ordered[-1]:
             raise _Stop
 

@@ -29,24 +29,20 @@ def encode_image(model: Model, image: Image, settings: Settings, generator: torc
 def encode_video(model: Model, video: Video, chunk: int | None = None) -> Latents:
     """Encode a video (frames, 3, height, width), values 0..1, to clean latents (frames, channels, h, w).
 
-    They are scaled as the denoiser expects: z = scaling_factor * E(2x - 1); `decode_latents` inverts this. Each frame
-    is encoded by itself; `chunk` frames at a time take less memory.
+    They are scaled as the denoiser expects, z = scaling_factor * E(2x - 1) for SVD; `decode_latents` inverts this.
+    SVD encodes each frame by itself; `chunk` frames at a time take less memory.
     """
     with precise_vae(model.vae):
         pixels = (2.0 * video - 1.0).to(model.vae.device, model.vae.dtype)
-        pieces = [model.vae.encode(piece).latent_dist.mode() for piece in pixels.split(chunk or len(pixels))]
-    return (model.vae.config.scaling_factor * torch.cat(pieces)).to(model.device, model.dtype)
+        return model.to_latents(pixels, chunk).to(model.device, model.dtype)
 
 
 @torch.no_grad()
 def decode_latents(model: Model, latents: Latents, chunk: int | None = None) -> Video:
     """Decode latents (frames, channels, h, w) to a video (frames, 3, height, width), values 0..1, on the CPU.
 
-    `chunk` frames are decoded at a time; fewer take less memory, but the temporal decoder sees fewer neighbours.
+    `chunk` frames are decoded at a time; fewer take less memory, but SVD's temporal decoder sees fewer neighbours.
     """
-    pieces = []
     with precise_vae(model.vae):
-        scaled = (1 / model.vae.config.scaling_factor * latents).to(model.vae.dtype)
-        for piece in scaled.split(chunk or len(scaled)):
-            pieces.append(model.vae.decode(piece, num_frames=len(piece)).sample.float().cpu())
+        pieces = [piece.float().cpu() for piece in model.to_pixels(latents, chunk)]
     return (torch.cat(pieces) / 2 + 0.5).clamp(0, 1)

@@ -4,7 +4,7 @@ Without checks, memory modes and timing, they do this (sgi2v_lab/README.md has i
 
     conditioning = encode_image(model, picture, settings, generator)
     noise = draw_noise(model, settings, generator)
-    cells = latent_cells(boxes, model.vae_factor, h, w)
+    cells = latent_cells(boxes, model.vae_factor, h, w, model.frames_per_latent)
     for step in denoise(model, conditioning, noise, settings, cells):
         ...
     video = decode_latents(model, step.latents)
@@ -254,7 +254,7 @@ def _prepare(
     Later segments get their picture when the one before is done.
     """
     seed = whole_number(seed, "seed", 0, 2**63 - 1)
-    at_once, _, h, w = model.latent_shape(settings)
+    at_once, (_, _, h, w) = model.num_frames(settings), model.latent_shape(settings)
     starts = _starts(model, settings, frames)
     frames = at_once if frames is None else operator.index(frames)
     model.check_layers(settings.layers)
@@ -266,14 +266,16 @@ def _prepare(
         trajectories.validate(frames)
         fitted.validate(frames)  # a crop may have removed a box
         boxes = fitted.boxes(frames)
-        cells = latent_cells(boxes, model.vae_factor, h, w)
+        cells = latent_cells(boxes, model.vae_factor, h, w)  # of every frame
     whole_task = Task(picture, boxes, cells, settings, seed)
     tasks = [replace(whole_task, seed=(seed + n) % 2**63) for n in range(len(starts))]
     for n, start in enumerate(starts if cells is not None else ()):
         x0, y0, x1, y1 = cells[:, start].unbind(-1)
         visible = (x1 > 0) & (y1 > 0) & (x0 < w) & (y0 < h)
         indices = torch.arange(start, start + at_once).clamp(max=frames - 1)  # boxes stay still after the last frame
-        tasks[n] = replace(tasks[n], boxes=boxes[visible][:, indices], cells=cells[visible][:, indices])
+        shown = boxes[visible][:, indices]
+        in_latents = latent_cells(shown, model.vae_factor, h, w, model.frames_per_latent)
+        tasks[n] = replace(tasks[n], boxes=shown, cells=in_latents)
         try:
             _check_visible(tasks[n].cells, h, w, settings)
         except InputError as error:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
-from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler, EulerDiscreteSchedulerOutput
-from diffusers.utils.torch_utils import randn_tensor
+from diffusers import SchedulerMixin
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedulerOutput
 from torch import Tensor
 
 from sgi2v_lab.efficiency.upload import upload
@@ -70,7 +70,7 @@ class DenoiseStep:
 Sampler = Callable[[Model, Conditioning, Latents, DenoiseStep | None], Iterator[DenoiseStep]]
 
 
-def make_schedule(model: Model, settings: Settings) -> EulerDiscreteScheduler:
+def make_schedule(model: Model, settings: Settings) -> SchedulerMixin:
     """A fresh scheduler, its `sigmas` and `timesteps` set for the run (a scheduler counts its own steps)."""
     schedule = type(model.scheduler).from_config(model.scheduler.config)
     schedule.set_timesteps(settings.num_inference_steps, device=model.device)
@@ -79,8 +79,7 @@ def make_schedule(model: Model, settings: Settings) -> EulerDiscreteScheduler:
 
 def draw_noise(model: Model, settings: Settings, generator: torch.Generator) -> Latents:
     """Unit noise (frames, channels, h, w), drawn on the CPU, so that a seed means the same on every device."""
-    shape = (1, *model.latent_shape(settings))
-    return randn_tensor(shape, generator=generator, dtype=model.dtype)[0].to(model.device)
+    return model.draw_noise(settings, generator).to(model.device)
 
 
 @torch.no_grad()
@@ -120,9 +119,8 @@ def denoise(
     sigmas = schedule.sigmas
     mask = butterworth_mask(*noise.shape[-2:], settings.cutoff, settings.butterworth_order)
     if resume_from is None:
-        noise_scale = schedule.init_noise_sigma if first_step == 0 else (sigmas[first_step] ** 2 + 1).sqrt()
         # In fp16 the optimiser's steps would be rounded away at these noise levels; keep fp32.
-        latents = (noise if cells is None else noise.float()) * noise_scale
+        latents = (noise if cells is None else noise.float()) * model.spread(sigmas[first_step])
         first_loss = None
     else:
         first_step, latents, first_loss = resume_from.index + 1, resume_from.latents, resume_from.first_loss
@@ -136,6 +134,8 @@ def denoise(
             latents = mix_frequencies(optimized, latents, mask)
             if settings.early_stop is not None and first_loss is None:
                 first_loss = iterations[0].loss
+        if latents is not before:
+            schedule = make_schedule(model, settings)  # what a multistep solver remembers is of other latents
         mixed = latents
         result = euler_step(model, conditioning, latents, settings, schedule, index)
         latents = result.prev_sample[0]
@@ -213,7 +213,7 @@ def euler_step(
     conditioning: Conditioning,
     latents: Latents,
     settings: Settings,
-    schedule: EulerDiscreteScheduler,
+    schedule: SchedulerMixin,
     index: int,
 ) -> EulerDiscreteSchedulerOutput:
     """One Euler step (arXiv 2206.00364) from noisy latents x (frames, channels, h, w) at noise level sigma.
@@ -228,13 +228,12 @@ def euler_step(
     if schedule.step_index is None:
         schedule.set_begin_index(index)  # avoids a device lookup, and so a synchronisation
     guided = settings.has_guidance(index)
-    if guided:
-        conditioning = conditioning.with_unconditional()
-    scaled = schedule.scale_model_input(torch.cat([video] * 2) if guided else video, timestep).to(model.dtype)
-    prediction = model.predict(scaled, timestep, conditioning)
+    told = conditioning.with_unconditional() if guided else conditioning
+    scaled = model.scale_input(schedule, torch.cat([video] * 2) if guided else video, timestep).to(model.dtype)
+    prediction = model.predict(scaled, timestep, told)
     if guided:
         scale = torch.linspace(settings.min_guidance_scale, settings.max_guidance_scale, len(latents))
         unconditional, conditional = prediction.chunk(2)
         scale = upload(scale.view(1, -1, 1, 1, 1), latents)
         prediction = unconditional + scale * (conditional - unconditional)
-    return schedule.step(prediction.to(latents.dtype), timestep, video, return_dict=True)
+    return model.step(schedule, prediction.to(latents.dtype), index, video, conditioning)

@@ -15,7 +15,10 @@ from sgi2v_lab.files import as_path
 
 __all__ = ["CONTROL_FIELDS", "FEATURE_KINDS", "OPTIMIZER_NAMES", "PRECISIONS", "Settings", "renamed_settings"]
 
-FEATURE_KINDS = ("aligned", "self-attention", "query", "key", "value", "temporal", "block")
+FEATURE_KINDS = (
+    *("aligned", "aligned-same-time", "aligned-unplaced"),
+    *("self-attention", "query", "key", "value", "temporal", "block"),
+)
 OPTIMIZER_NAMES = ("adamw", "adam", "sgd", "normalized")
 PRECISIONS = ("own", "fp32", "bf16", "fp16")
 
@@ -85,9 +88,9 @@ class Settings(BaseModel):
         "aligned", "Features", "Features that are compared. Aligned: all frames attend to the first frame's keys "
         "and values.", "Features and loss", symbol="F", choices=FEATURE_KINDS
     )  # fmt: skip
-    layers: tuple[tuple[int, int], ...] = _setting(
-        ((2, 1), (2, 2)), "Layers", "Attention layers whose features are compared: up block and transformer, counted "
-        "from 0.", "Features and loss", symbol="l"
+    layers: tuple[tuple[int, int] | int, ...] = _setting(
+        ((2, 1), (2, 2)), "Layers", "Attention layers whose features are compared: up block and transformer, or a "
+        "video transformer's block, counted from 0.", "Features and loss", symbol="l"
     )  # fmt: skip
     gaussian_sigma: float | None = _setting(
         0.4, "Gaussian weight", "Width of the Gaussian weight over a box, in half-sizes of the box.",
@@ -108,6 +111,13 @@ class Settings(BaseModel):
     fps: int = _setting(
         7, "Frames per second", "Frames per second that the model is told, and at which the video is played.",
         "What the model is told", low=1, high=240, slider=(1, 30, 1)
+    )  # fmt: skip
+    text: str = _setting(
+        "", "Text", "What the video shows, for a model that reads text; SVD does not.", "What the model is told"
+    )
+    negative_text: str = _setting(
+        "", "Negative text", "What classifier-free guidance leads away from, for a model that reads text.",
+        "What the model is told"
     )  # fmt: skip
     noise_aug_strength: float = _setting(
         0.02, "Noise on the picture", "Noise added to the first frame before the VAE encodes it.",
@@ -179,7 +189,7 @@ class Settings(BaseModel):
         if self.gaussian_sigma == 0:
             raise ValueError("gaussian_sigma is 0, but must be above 0, or none for equal weights")
         if not self.layers:
-            raise ValueError("layers is empty, but must hold at least one pair (up block, transformer), such as (2, 1)")
+            raise ValueError("layers is empty, but must hold at least one pair (up block, transformer) or block")
         if len(set(self.layers)) != len(self.layers):
             raise ValueError(f"layers is {self.layers}, but a layer may be named only once")
         for name in ("control_steps", "cfg_steps"):
@@ -243,7 +253,7 @@ _WORDS = {
     str: "a word",
     tuple[int, int]: "two whole numbers, first and last",
     tuple[int, int] | None: "two whole numbers, first and last, or none",
-    tuple[tuple[int, int], ...]: "pairs (up block, transformer), such as (2, 1)",
+    tuple[tuple[int, int] | int, ...]: "pairs (up block, transformer), such as (2, 1), or blocks, such as 12",
 }
 
 

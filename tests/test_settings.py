@@ -94,8 +94,8 @@ def test_a_value_out_of_range_is_named(name, value):
         ("control_steps", 5),
         ("cfg_steps", 5),
         ("layers", 2),
-        ("layers", (2, 1)),
         ("layers", ((2,),)),
+        ("layers", (2, 1.5)),
         ("layers", ((2, "one"),)),
     ],
 )
@@ -157,7 +157,7 @@ def test_json_there_and_back(tmp_path):
         gaussian_sigma=None,
         scale_lr_by_sigma=True,
     )
-    for settings in (Settings(), odd):
+    for settings in (Settings(), odd, Settings(layers=(3, 12))):
         path.write_text(json.dumps(settings.as_dict()))
         assert Settings.load(path) == settings
         assert hash(Settings.load(path)) == hash(settings)  # lists became tuples

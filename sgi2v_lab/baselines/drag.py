@@ -81,13 +81,14 @@ def drag(
             schedule = make_schedule(model, settings)
             with record_features(model, settings.layers, "block") as recorded:
                 result = euler_step(model, conditioning, latents, alone, schedule, step_at)
-                unit = (schedule.sigmas[step_at + 1] ** 2 + 1).sqrt()
+                unit = model.spread(schedule.sigmas[step_at + 1])
                 yield assemble(recorded, tuple(latents.shape[-2:])), result.prev_sample[0].float() / unit
 
         def edit(index: int, sigma: float, latents: Latents) -> Latents:
             if index != step_at or not iterations:
                 return latents
-            dragged.extend(_optimize(look, latents, task.cells, iterations, rate * (sigma**2 + 1) ** 0.5, keep))
+            spread = float(model.spread(torch.tensor(sigma)))
+            dragged.extend(_optimize(look, latents, task.cells, iterations, rate * spread, keep))
             return dragged[-1].latents.to(latents.dtype)
 
         for step in denoise(model, conditioning, noise, settings, edit=edit, resume_from=last):

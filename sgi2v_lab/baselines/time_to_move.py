@@ -59,7 +59,7 @@ def time_to_move(task: Task, *, weak: float = 16 / 50, strong: float = 21 / 50) 
         mask = covered(task.cells, *noise.shape[-2:]).any(dim=0)[:, None].to(noise)
 
         def impose(index: int, sigma: float, latents: Latents) -> Latents:
-            noised = reference + sigma * noise
+            noised = model.noisy(reference, noise, sigma)
             if index == first:
                 return noised
             return mask * noised + (1 - mask) * latents if index <= end else latents

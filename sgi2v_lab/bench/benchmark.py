@@ -11,13 +11,19 @@ import torch
 
 from sgi2v_lab.bench.measure import matmul_rate, measure_peak, once
 from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.reference_recipe import Workload, reference_gradient, reference_precision, reference_step
+from sgi2v_lab.bench.reference_recipe import (
+    Workload,
+    has_reference,
+    reference_gradient,
+    reference_precision,
+    reference_step,
+)
 from sgi2v_lab.bench.stages import count_memory, count_stages, one_iteration, workload
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.errors import whole_number
 from sgi2v_lab.latents import decode_latents
-from sgi2v_lab.models.svd import StableVideoDiffusion
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.sampling import control_step, euler_step, make_schedule
 from sgi2v_lab.settings import Settings
 
@@ -68,7 +74,7 @@ def bench(
     if at_best > LONG:
         tell(f"this takes at least {at_best / 3600:.1f} hours here; `count` (--count-only) takes half a minute")
     _measure(control, control_steps(work), repeats, work, rate, necessary=control["fast"]["tflop"])
-    for row in control.values():
+    for row in control.values() if REFERENCE in control else ():
         row["time_ratio"] = round(row["seconds"] / control[REFERENCE]["seconds"], 4)
         row["memory_ratio"] = round(row["peak_mib"] / max(control[REFERENCE]["peak_mib"], 1e-9), 4)
     tell("the other stages")
@@ -89,15 +95,16 @@ def count(
 ) -> dict[str, object]:
     """Operations and memory of a network that is never computed; a record like that of `bench`, without measurements.
 
-    `dtype` is "fp16" for "svd" if left out, as on a GPU, else "fp32". Raises InputError as `bench` does.
+    `dtype` is what a GPU would have if left out, "fp32" for "toy" and "miniature". Raises InputError as `bench` does.
     """
     whole_number(boxes, "boxes", 1)
     # the toy's weights are read nevertheless: they say which of its decoder's blocks do nothing
-    model = network(name, "cpu" if name == "toy" else "meta", dtype or ("fp16" if name == "svd" else "fp32"))
+    usual = "fp16" if name == "svd" else "bf16" if name.startswith("wan") else "fp32"
+    model = network(name, "cpu" if name == "toy" else "meta", dtype or usual)
     return _counted(name, model, model.settings.replace(**changes or {}), boxes)
 
 
-def _counted(name: str, model: StableVideoDiffusion, settings: Settings, boxes: int) -> dict[str, object]:
+def _counted(name: str, model: Model, settings: Settings, boxes: int) -> dict[str, object]:
     whole_number(settings.iterations, "iterations", 1)  # a control step without any cannot be compared
     counts, tensors = count_stages(model, settings, boxes), count_memory(model, settings, boxes)
 
@@ -106,9 +113,9 @@ def _counted(name: str, model: StableVideoDiffusion, settings: Settings, boxes: 
 
     control = {
         way: row(settings.iterations * counts[f"control iteration, {way}"], f"control step, {way}")
-        for way in (REFERENCE, *RECOMPUTE_MODES)
+        for way in ((REFERENCE,) if has_reference(model) else ()) + RECOMPUTE_MODES
     }
-    for each in control.values():
+    for each in control.values() if REFERENCE in control else ():
         each["operations_ratio"] = round(each["tflop"] / control[REFERENCE]["tflop"], 4)
         each["tensors_ratio"] = round(each["tensors_mib"] / control[REFERENCE]["tensors_mib"], 4)
     return {
@@ -156,7 +163,7 @@ def control_steps(work: Workload) -> dict[str, Callable[[], object]]:
                 pass
 
     modes = {mode: partial(step, mode) for mode in RECOMPUTE_MODES}
-    return {REFERENCE: lambda: reference_step(work), **modes}
+    return ({REFERENCE: lambda: reference_step(work)} if has_reference(work.model) else {}) | modes
 
 
 def alternate(
@@ -197,6 +204,8 @@ def alternate_memory(
 
 def gradient_errors(work: Workload) -> dict[str, float]:
     """How far each mode's gradient is from the reference recipe's, which is always computed in fp32."""
+    if not has_reference(work.model):
+        return {}
     with reference_precision(work.model):
         wanted = reference_gradient(work)
     found = {mode: one_iteration(work, mode) for mode in RECOMPUTE_MODES}

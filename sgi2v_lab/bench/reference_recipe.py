@@ -17,19 +17,20 @@ from torch import Tensor, nn
 
 from sgi2v_lab.features import assemble
 from sgi2v_lab.loss import gaussian_weight
-from sgi2v_lab.models.svd import StableVideoDiffusion, SVDConditioning
+from sgi2v_lab.models.model import Conditioning, Model
+from sgi2v_lab.models.svd import StableVideoDiffusion
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import CellBoxes, Features, Latents
 
-__all__ = ["Workload", "reference_gradient", "reference_loss", "reference_precision", "reference_step"]
+__all__ = ["Workload", "has_reference", "reference_gradient", "reference_loss", "reference_precision", "reference_step"]
 
 
 @dataclass(frozen=True)
 class Workload:
     """A model, and all that a control step needs; the latents are noise at the level of the first control step."""
 
-    model: StableVideoDiffusion
-    conditioning: SVDConditioning
+    model: Model
+    conditioning: Conditioning
     latents: Latents
     sigma: float
     cells: CellBoxes
@@ -38,6 +39,11 @@ class Workload:
     def given(self, settings: Settings | None = None) -> tuple:
         """The arguments of `control_step`, with other settings if given."""
         return self.model, self.latents, self.sigma, self.conditioning, self.cells, settings or self.settings
+
+
+def has_reference(model: Model) -> bool:
+    """Whether the authors' code knows such a model."""
+    return isinstance(model, StableVideoDiffusion)
 
 
 def reference_step(work: Workload) -> Latents:

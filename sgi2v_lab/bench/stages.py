@@ -4,16 +4,21 @@ import copy
 from dataclasses import replace
 
 import torch
-from diffusers import EulerDiscreteScheduler
 from torch import Tensor, nn
 
 from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.measure import count_flops
-from sgi2v_lab.bench.reference_recipe import Workload, reference_gradient, reference_precision, reference_step
+from sgi2v_lab.bench.reference_recipe import (
+    Workload,
+    has_reference,
+    reference_gradient,
+    reference_precision,
+    reference_step,
+)
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
 from sgi2v_lab.features import extract_features
+from sgi2v_lab.models.model import Model
 from sgi2v_lab.models.precision import precise_vae
-from sgi2v_lab.models.svd import StableVideoDiffusion, SVDConditioning
 from sgi2v_lab.sampling import control_step
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Latents
@@ -22,7 +27,7 @@ from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory, latent_cells
 __all__ = ["count_memory", "count_stages", "crossing", "on_meta", "one_iteration", "workload"]
 
 
-def workload(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> Workload:
+def workload(model: Model, settings: Settings | None = None, boxes: int = 1) -> Workload:
     """Noise, a random picture's conditioning, and some boxes that cross the picture; works on "meta" too."""
     settings = settings or model.settings
     frames, channels, h, w = model.latent_shape(settings)
@@ -31,17 +36,14 @@ def workload(model: StableVideoDiffusion, settings: Settings | None = None, boxe
     def noise(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(model.device, model.dtype)
 
-    cells = latent_cells(crossing(settings, boxes).boxes(frames), model.vae_factor, h, w)
-    schedule = EulerDiscreteScheduler.from_config(model.scheduler.config)
+    boxes = crossing(settings, boxes).boxes(model.num_frames(settings))
+    cells = latent_cells(boxes, model.vae_factor, h, w, model.frames_per_latent)
+    schedule = type(model.scheduler).from_config(model.scheduler.config)
     schedule.set_timesteps(settings.num_inference_steps)
     sigma = schedule.sigmas[settings.control_steps[0]].item()
     return Workload(
         model=model,
-        conditioning=SVDConditioning(
-            embedding=noise(1, 1, model.unet.config.cross_attention_dim),
-            image_latents=noise(1, frames, channels, h, w),
-            time_ids=torch.tensor([[6.0, 127.0, 0.02]]).to(model.device, model.dtype),
-        ),
+        conditioning=model.random_conditioning(settings, noise),
         latents=sigma * noise(frames, channels, h, w),
         sigma=sigma,
         cells=cells,
@@ -57,28 +59,22 @@ def crossing(settings: Settings, boxes: int) -> Trajectories:
     return Trajectories((width, height), tuple(Trajectory.move(box, by=(0.5 * width, 0)) for box in starts))
 
 
-def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
+def count_stages(model: Model, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
     """Operations of each stage, counted on "meta" without computing any; attention's own products count.
 
     Returns:
         "encode" and "decode" (VAE and image encoder, once a video), "denoising step" (the UNet, for two videos if
         any step has guidance), "forward" (the UNet, of one video), "control forward" (up to the last recorded
         attention), "control iteration, MODE" (with its backward pass, for each mode of `recompute`), "control
-        iteration, reference", and "video" (all of a controlled one, in the mode that computes nothing twice).
+        iteration, reference" (of SVD), and "video" (all of a controlled one, in the mode that computes nothing twice).
     """
     work = workload(on_meta(model), settings, boxes)
     model, settings = work.model, work.settings
-    frames, channels, h, w = work.latents.shape
     counts = {}
 
-    def encode() -> None:
-        picture = torch.empty(1, 3, settings.height, settings.width, device="meta", dtype=model.vae.dtype)
-        model.vae.encode(picture)
-        side = model.image_encoder.config.image_size
-        model.image_encoder(torch.empty(1, 3, side, side, device="meta", dtype=model.image_encoder.dtype))
-
+    picture = torch.zeros(3, settings.height, settings.width)
     with torch.no_grad():
-        counts["encode"] = count_flops(encode)
+        counts["encode"] = count_flops(lambda: model.encode_first_frame(picture, settings, torch.Generator()))
         counts["forward"] = count_flops(lambda: _forward(work, 1))
         counts["denoising step"] = count_flops(lambda: _forward(work, _videos_at_once(settings)))
         counts["control forward"] = count_flops(
@@ -86,12 +82,13 @@ def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, 
                 model, work.latents, work.sigma, work.conditioning, settings.layers, settings.features
             )
         )
-        latents = torch.empty(frames, channels, h, w, device="meta", dtype=model.vae.dtype)
-        counts["decode"] = count_flops(lambda: model.vae.decode(latents, num_frames=frames))
+        latents = torch.empty(work.latents.shape, device="meta", dtype=model.vae.dtype)
+        counts["decode"] = count_flops(lambda: [*model.to_pixels(latents, None)])
     for mode in RECOMPUTE_MODES:
         counts[f"control iteration, {mode}"] = count_flops(lambda mode=mode: one_iteration(work, mode))
-    with reference_precision(model):
-        counts["control iteration, reference"] = count_flops(lambda: reference_gradient(work))
+    if has_reference(model):
+        with reference_precision(model):
+            counts["control iteration, reference"] = count_flops(lambda: reference_gradient(work))
     steps = range(settings.num_inference_steps)
     passes = sum(1 + settings.has_guidance(step) for step in steps)
     iterations = settings.iterations * sum(map(settings.is_control_step, steps))
@@ -100,7 +97,7 @@ def count_stages(model: StableVideoDiffusion, settings: Settings | None = None, 
     return counts
 
 
-def count_memory(model: StableVideoDiffusion, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
+def count_memory(model: Model, settings: Settings | None = None, boxes: int = 1) -> dict[str, int]:
     """Bytes of tensors that each stage has at once beyond the weights, counted on "meta" (see `count_bytes`).
 
     Returns:
@@ -117,15 +114,17 @@ def count_memory(model: StableVideoDiffusion, settings: Settings | None = None, 
     for mode in RECOMPUTE_MODES:
         with recomputing(model, mode, max(settings.layers)):
             counts[f"control step, {mode}"] = count_bytes(lambda: list(control_step(*work.given(settings))))
-    counts["control step, reference"] = count_bytes(
-        lambda: reference_step(replace(work, settings=settings)), _tensors(model.unet)
-    )
+    if has_reference(model):
+        counts["control step, reference"] = count_bytes(
+            lambda: reference_step(replace(work, settings=settings)), _tensors(model.denoiser)
+        )
 
     @torch.no_grad()
     def decode() -> None:
         with precise_vae(model.vae):
-            piece = work.latents[: settings.decode_chunk_size].to(model.vae.dtype)
-            model.vae.decode(piece, num_frames=len(piece)).sample.float()
+            pieces = work.latents[: settings.decode_chunk_size] if model.decodes_in_pieces else work.latents
+            for piece in model.to_pixels(pieces, None):
+                piece.float()
 
     with torch.no_grad():
         counts["denoising step"] = count_bytes(lambda: _forward(work, _videos_at_once(settings)))
@@ -156,7 +155,7 @@ def one_iteration(work: Workload, mode: str) -> Latents:
         return next(control_step(*work.given(settings))).gradient
 
 
-def on_meta(model: StableVideoDiffusion) -> StableVideoDiffusion:
+def on_meta(model: Model) -> Model:
     """The same network without its weights."""
     if model.device.type == "meta":
         return model

@@ -18,7 +18,10 @@ __all__ = ["bench", "check_gpu", "cost"]
 @takes_settings
 def bench(
     network: Annotated[
-        str, typer.Argument(help="Network: toy, miniature (SVD's architecture, few channels) or svd (full size).")
+        str,
+        typer.Argument(
+            help="Network: toy, miniature (SVD's architecture, few channels), svd, wan-fun-1.3b or wan-ti2v-5b."
+        ),
     ] = "miniature",
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
     boxes: Annotated[int, typer.Option(min=1, help="Number of boxes in the test.")] = 2,
@@ -91,7 +94,8 @@ def _show(record: dict) -> None:
     whole = f"a controlled video takes {record['counts_tflop']['video']:.4g} TFLOP"
     if measured:
         errors = ", ".join(f"{mode} {error:.1e}" for mode, error in record["gradient_error"].items())
-        typer.echo(f"largest difference from the reference recipe's gradient: {errors}")
+        if errors:
+            typer.echo(f"largest difference from the reference recipe's gradient: {errors}")
         seconds = f"{record['floor_of_a_video_seconds']:.3g} s"
         whole += f", {seconds} at a matrix product's rate of {record['matmul_tflops']:.3g} TFLOP/s"
     typer.echo(whole)

@@ -132,7 +132,7 @@ def models(
     from sgi2v_lab.models.load import MODELS
     from sgi2v_lab.models.summary import describe_model
 
-    table = Table("model", "weights from", "here", "picture", "frames", "UNet parameters")
+    table = Table("model", "weights from", "here", "picture", "frames", "denoiser's parameters")
     for name in names or MODELS:
         found = describe_model(name)
         size = f"{found.width} × {found.height}" if found.width else "—"

@@ -14,7 +14,7 @@ from sgi2v_lab.settings import Settings
 __all__ = ["read_setting", "takes_settings"]
 
 FIELDS = Settings.model_fields
-PAIR, PAIRS = tuple[int, int], tuple[tuple[int, int], ...]
+PAIR, LAYERS = tuple[int, int], FIELDS["layers"].annotation
 
 
 def takes_settings(command: Callable) -> Callable:
@@ -37,8 +37,8 @@ def takes_settings(command: Callable) -> Callable:
 def read_setting(name: str, value: object) -> object:
     """A setting's value from what the command line gives; ranges are for `Settings` to check.
 
-    Numbers and words are kept. `layers` is text or texts such as "2,1 2,2", a pair of steps is text such as "5-20"; a
-    setting that may be absent takes "none".
+    Numbers and words are kept. `layers` is text or texts such as "2,1 2,2" or "12 13", a pair of steps is text such as
+    "5-20"; a setting that may be absent takes "none".
 
     Raises:
         InputError: for text that cannot be read.
@@ -49,10 +49,14 @@ def read_setting(name: str, value: object) -> object:
     text = (" ".join(value) if isinstance(value, list | tuple) else str(value)).strip()
     if text.lower() == "none" and kind == kind | None:
         return None
-    if kind == PAIRS:
-        if not re.fullmatch(r"\d+\s*,\s*\d+(\s+\d+\s*,\s*\d+)*", text):
-            raise InputError(f"{name} is {text!r}, but must be pairs of up block and transformer, such as '2,1 2,2'")
-        return tuple((int(a), int(b)) for a, b in re.findall(r"(\d+)\s*,\s*(\d+)", text))
+    if kind == LAYERS:
+        layer = r"(\d+)(?:\s*,\s*(\d+))?"
+        if not re.fullmatch(rf"{layer}(\s+{layer})*", text):
+            raise InputError(
+                f"{name} is {text!r}, but must be pairs of up block and transformer, such as '2,1 2,2', or blocks, "
+                "such as '12 13'"
+            )
+        return tuple((int(a), int(b)) if b else int(a) for a, b in re.findall(layer, text))
     or_none = ", or 'none'" if kind == kind | None else ""
     if kind in (PAIR, PAIR | None):
         found = re.fullmatch(r"(\d+)\s*(?:-|\.\.|,|\s)\s*(\d+)", text)
@@ -69,17 +73,17 @@ def read_setting(name: str, value: object) -> object:
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     about, kind = field.json_schema_extra, field.annotation
     choices = f" One of {', '.join(about['choices'])}." if about["choices"] else ""
-    paper = f" Paper: {_written(field.default)}." if field.default not in (None, "own") else ""
+    paper = f" Paper: {_written(field.default)}." if field.default not in (None, "own", "") else ""
     option = typer.Option(
         None,
         help=f"{field.description}{choices}{paper}",
-        metavar={PAIRS: "B,T", PAIR: "FIRST-LAST", PAIR | None: "FIRST-LAST|none"}.get(
+        metavar={LAYERS: "B,T", PAIR: "FIRST-LAST", PAIR | None: "FIRST-LAST|none"}.get(
             kind, "NUMBER|none" if kind == kind | None else None
         ),
         show_default=False,
         rich_help_panel=f"{about['group']} (default: from the model's settings.json)",
     )
-    typed = list[str] if kind == PAIRS else kind if kind in (int, float, bool, str) else str
+    typed = list[str] if kind == LAYERS else kind if kind in (int, float, bool, str) else str
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=typed | None)
 
 

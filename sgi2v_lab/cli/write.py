@@ -6,6 +6,7 @@ import torch
 
 import sgi2v_lab.plots as plots
 from sgi2v_lab.evaluation.metrics import objmc
+from sgi2v_lab.explore import latent_stride
 from sgi2v_lab.features import assemble, extract_features
 from sgi2v_lab.frequency import butterworth_mask, radial_spectrum
 from sgi2v_lab.latents import encode_image
@@ -104,10 +105,11 @@ def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run)
         for kind in ("self-attention", "aligned")
     }
     colors = {kind: fit_pca(features).rgb(features) for kind, features in maps.items()}
-    plots.save_figure(plots.plot_pca_strip(colors, uncontrolled.video), folder / "pca.png")
+    video = uncontrolled.video[:: latent_stride(uncontrolled.video, latents)]
+    plots.save_figure(plots.plot_pca_strip(colors, video), folder / "pca.png")
     point, picture = tuple(_centers(boxes)[0, 0].tolist()), (settings.width, settings.height)
     similar = {kind: similarity_maps(features, point=point, picture_size=picture) for kind, features in maps.items()}
-    plots.save_figure(plots.plot_similarity(uncontrolled.video, similar, point), folder / "similarity.png")
+    plots.save_figure(plots.plot_similarity(video, similar, point), folder / "similarity.png")
 
     if working:  # the middle one of the control steps may have found nothing left to do
         step = controlled.trace[working[len(working) // 2]]

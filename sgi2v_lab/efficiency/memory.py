@@ -33,11 +33,7 @@ MEMORY_MODES = ("fast", "selective", "full", "offload")
 DECODED_AT_ONCE = 2  # frames, where parts are off the GPU
 SPARE = 0.85  # of what is free; the rest is for fragments and for what the estimates miss
 
-# In units of one activation of each layer; fitted to what `bench.stages.count_memory` counts for SVD, its miniature and
-# the toy, on the high side. Where an estimate is too low nevertheless, memory runs out once and the next mode goes on.
-_KEPT = {"fast": 56, "selective": 19, "full": 9}
 _MAPS = 5  # assembled features, their gradient, and what the loss makes of them
-_DECODER = (6, 1)  # of the channels of the VAE's first and second level, at every pixel
 
 Step = TypeVar("Step")
 
@@ -94,15 +90,16 @@ class Memory:
         """Take from the GPU what denoising does not use, if the mode says so."""
         if self._moves_parts:
             for part in self.model.networks.values():
-                if part is not self.model.denoiser:
+                if part not in self.model.denoisers:
                     part.to("cpu")
             _free_caches()
 
     def decode(self, latents: Latents) -> Video:
         """`decode_latents`, of as many frames at a time as fit, or half as many where memory runs out; warns of it."""
-        whole = len(latents)
+        whole = len(latents) if self.model.decodes_in_pieces else 1
         if self._moves_parts:
-            self.model.denoiser.to("cpu")
+            for part in self.model.denoisers:
+                part.to("cpu")
             _free_caches()
             self.model.vae.to(self.device)
         most = DECODED_AT_ONCE if self.mode == "offload" else whole
@@ -158,20 +155,18 @@ def estimate_bytes(model: Model, settings: Settings, mode: str) -> int:
     A CPU's lean modes may take twice that, since what is freed does not go back to the system at once.
     """
     frames, _, h, w = model.latent_shape(settings)
-    kept = _KEPT["full" if mode == "offload" else mode] * model.activation_size(settings) * model.dtype.itemsize
+    kept = model.kept_size(settings, "full" if mode == "offload" else mode) * model.dtype.itemsize
     maps = _MAPS * 4 * model.feature_channels(settings.layers) * h * w  # in fp32
     gained = 0
     if mode == "offload" and model.device.type != "cpu":
-        away = [part for part in model.networks.values() if part is not model.denoiser]
+        away = [part for part in model.networks.values() if part not in model.denoisers]
         gained = sum(weight.numel() * weight.element_size() for part in away for weight in part.parameters())
     return max(0, frames * (kept + maps) - gained)
 
 
 def estimate_decoded_bytes(model: Model, h: int, w: int) -> int:
     """About how much decoding takes for each frame of (h, w) latents that is decoded at a time."""
-    channels = model.vae.config.block_out_channels
-    each = sum(times * channels[min(level, len(channels) - 1)] for level, times in enumerate(_DECODER))
-    return each * h * w * model.vae_factor**2 * vae_precision(model.vae).itemsize
+    return model.decoding_size * h * w * vae_precision(model.vae).itemsize
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -38,7 +38,8 @@ def recomputing(model: Model, mode: str, last: Layer | None = None) -> Iterator[
     with ExitStack() as undo:
         for module in model.modules_to_recompute(mode, last):
             undo.enter_context(forward_as(module, _with_gradient(_checkpointed(module.forward), module.forward)))
-        for module in model.denoiser.modules() if mode != "fast" else ():
+        modules = (module for part in model.denoisers for module in part.modules())
+        for module in modules if mode != "fast" else ():
             if isinstance(module, nn.Conv2d | nn.Conv3d) and _is_plain(module):
                 undo.enter_context(forward_as(module, _with_gradient(_frozen_convolution(module), module.forward)))
         yield

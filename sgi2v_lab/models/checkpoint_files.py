@@ -9,18 +9,20 @@ from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["NETWORKS", "PARTS", "find_file", "find_weights", "local_variant"]
+__all__ = ["configurations", "find_file", "find_weights", "is_wan", "local_variant"]
 
 # the parts that have weights, and how their files are called
-NETWORKS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "image_encoder": "model"}
+NETWORKS = {"image_encoder": "model", "text_encoder": "model"} | dict.fromkeys(
+    ("unet", "vae", "transformer", "transformer_2"), "diffusion_pytorch_model"
+)
+# the parts whose configuration is in no file `config.json`
 CONFIGURATIONS = {
     "feature_extractor": "preprocessor_config.json",
-    "image_encoder": "config.json",
+    "image_processor": "preprocessor_config.json",
     "scheduler": "scheduler_config.json",
-    "unet": "config.json",
-    "vae": "config.json",
+    "tokenizer": "tokenizer_config.json",
 }
-PARTS = tuple(CONFIGURATIONS)
+SVD_PARTS = ("feature_extractor", "image_encoder", "scheduler", "unet", "vae")
 VARIANTS = (None, "fp16")
 
 
@@ -33,6 +35,28 @@ def find_file(source: str, name: str) -> Path | None:
 
     found = try_to_load_from_cache(source, name)
     return Path(found) if isinstance(found, str) else None
+
+
+def _index(source: str) -> dict[str, object]:
+    """What `model_index.json` says; nothing where it is not here, or damaged."""
+    path = find_file(source, "model_index.json")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path is not None else {}
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def is_wan(source: str) -> bool:
+    """Whether a checkpoint's denoiser is a Wan transformer, not Stable Video Diffusion's UNet, as far as is known."""
+    return "transformer" in _index(source)
+
+
+def configurations(source: str) -> dict[str, str]:
+    """A checkpoint's parts and their configurations' files; Wan's index says which of the optional parts it has."""
+    parts = SVD_PARTS
+    if is_wan(source):
+        parts = [part for part, kind in _index(source).items() if isinstance(kind, list) and kind[0] is not None]
+    return {part: f"{part}/{CONFIGURATIONS.get(part, 'config.json')}" for part in sorted(parts)}
 
 
 def find_weights(source: str, part: str, variant: str | None) -> list[Path]:
@@ -61,10 +85,11 @@ def local_variant(source: str) -> tuple[bool, str | None]:
 
     With a variant, diffusers takes a part's ordinary weights where there are no others.
     """
-    files = ["model_index.json", *(f"{part}/{name}" for part, name in CONFIGURATIONS.items())]
-    if any(find_file(source, name) is None for name in files):
+    parts = configurations(source)
+    if any(find_file(source, name) is None for name in ("model_index.json", *parts.values())):
         return False, None
+    networks = [part for part in parts if part in NETWORKS]
     for allowed in (VARIANTS[:1], VARIANTS):
-        if all(any(find_weights(source, part, variant) for variant in allowed) for part in NETWORKS):
+        if all(any(find_weights(source, part, variant) for variant in allowed) for part in networks):
             return True, allowed[-1]
     return False, None

@@ -11,6 +11,8 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from diffusers import SchedulerMixin
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedulerOutput
+from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,12 +20,12 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import check_size
 from sgi2v_lab.models.presets import SVD_PRESETS, Presets
 from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Image, Latents
+from sgi2v_lab.shapes import Image, Latents, Video
 
-__all__ = ["DTYPES", "Conditioning", "Layer", "Model", "Observer"]
+__all__ = ["DTYPES", "Conditioning", "Layer", "Model", "Observer", "as_layer"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-Layer = tuple[int, int]  # (block, transformer in it), 0-indexed
+Layer = int | tuple[int, int]  # as the model counts, from 0: SVD by (up block, transformer in it), Wan by block
 
 
 @runtime_checkable
@@ -34,7 +36,8 @@ class Conditioning(Protocol):
         """A batch of two for classifier-free guidance: first unconditional, then conditional."""
 
 
-# an attention layer (with to_q, to_k, to_v and heads), the tokens that it was given, and the (h, w) of its grid
+# an attention layer (with to_q, to_k, to_v and heads), the tokens that it was given, and the (h, w) of its grid; where
+# tokens have rotary positions, to_q and to_k apply them, and `placed` gives the same layer with others
 Observer = Callable[[nn.Module | None, Float[Tensor, "_n _length _channels"], tuple[int, int]], None]
 
 
@@ -65,9 +68,19 @@ class Model(ABC):
         """The network that is run at every step."""
 
     @property
+    def denoisers(self) -> tuple[nn.Module, ...]:
+        """It, and another one that is run in its place at some steps, where there is one."""
+        return (self.denoiser,)
+
+    @property
     @abstractmethod
     def layers(self) -> tuple[Layer, ...]:
         """Every layer whose features can be recorded, in the order in which they are computed."""
+
+    @property
+    @abstractmethod
+    def feature_kinds(self) -> tuple[str, ...]:
+        """Those of `settings.FEATURE_KINDS` that its layers have."""
 
     @property
     @abstractmethod
@@ -84,17 +97,74 @@ class Model(ABC):
     def size_step(self) -> int:
         """Width and height are multiples of this, in pixels."""
 
+    @property
+    def frames_per_latent(self) -> int:
+        """Frames of the video in each latent but the first, which is the first frame's alone (1 for SVD)."""
+        return 1
+
     @abstractmethod
     def num_frames(self, settings: Settings) -> int:
         """The frames of a video: the settings', or else what the model was trained for."""
+
+    # --- between pixels and latents ---
+
+    @abstractmethod
+    def to_latents(self, pixels: Video, chunk: int | None) -> Latents:
+        """Pixels in -1..1 to clean latents as the denoiser knows them, `chunk` frames at a time where that can be."""
+
+    @abstractmethod
+    def to_pixels(self, latents: Latents, chunk: int | None) -> Iterator[Video]:
+        """The inverse, piece by piece."""
+
+    @property
+    @abstractmethod
+    def decoding_size(self) -> int:
+        """Elements that decoding has at once for each cell of a latent frame."""
+
+    @property
+    def decodes_in_pieces(self) -> bool:
+        """Whether some frames can be decoded without the others; if not, the VAE does that by itself."""
+        return True
+
+    # --- noise ---
+
+    @abstractmethod
+    def noisy(self, clean: Latents, noise: Latents, sigma: float | Tensor) -> Latents:
+        """Latents at noise level sigma, of clean ones and unit noise."""
+
+    @abstractmethod
+    def spread(self, sigma: Tensor) -> Tensor:
+        """About the standard deviation of latents at noise level sigma."""
+
+    def draw_noise(self, settings: Settings, generator: torch.Generator) -> Latents:
+        """Unit noise in the order and precision in which diffusers' pipeline draws it."""
+        return randn_tensor(self.latent_shape(settings), generator=generator, dtype=self.dtype)
+
+    # --- a denoising step ---
 
     @abstractmethod
     def encode_first_frame(self, image: Image, settings: Settings, generator: torch.Generator) -> Conditioning:
         """What the denoiser is told about the first frame."""
 
     @abstractmethod
+    def random_conditioning(self, settings: Settings, noise: Callable[..., Tensor]) -> Conditioning:
+        """As `encode_first_frame`, of noise(*shape) and without computing anything: for measurements."""
+
+    def scale_input(self, schedule: SchedulerMixin, videos: Tensor, timestep: Tensor) -> Tensor:
+        """Noisy videos (batch, frames, channels, h, w) as the denoiser takes them."""
+        return schedule.scale_model_input(videos, timestep)
+
+    @abstractmethod
     def predict(self, scaled: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The denoiser's output for scaled noisy videos (batch, frames, channels, h, w), in its own parametrisation."""
+
+    def step(
+        self, schedule: SchedulerMixin, prediction: Tensor, index: int, videos: Tensor, conditioning: Conditioning
+    ) -> EulerDiscreteSchedulerOutput:
+        """Step `index` of a schedule: the videos after it, and the guess of the clean ones, from the prediction."""
+        return schedule.step(prediction, schedule.timesteps[index], videos, return_dict=True)
+
+    # --- features ---
 
     @abstractmethod
     def for_one_video(self) -> AbstractContextManager[None]:
@@ -109,9 +179,10 @@ class Model(ABC):
         """While open, `look` is called whenever the layer runs.
 
         With `where` "spatial" or "temporal" it is given that attention and its tokens, (frames, h * w, channels) or
-        (h * w, frames, channels), before the attention is computed; with "block" the layer's output (frames, h * w,
-        channels), and no attention. Of a batch it sees the last video, which under classifier-free guidance is the
-        conditional one.
+        (h * w, frames, channels), before the attention is computed; with "own" they are as its own queries and keys
+        meet, which in one over space and time is (1, frames * h * w, channels), else as with "spatial"; with "block"
+        the layer's output (frames, h * w, channels), and no attention. Of a batch it sees the last video, which under
+        classifier-free guidance is the conditional one.
         """
 
     @abstractmethod
@@ -119,8 +190,16 @@ class Model(ABC):
         """The parts whose insides a memory mode does not keep, in a pass that ends in layer `last` or goes on."""
 
     @abstractmethod
-    def activation_size(self, settings: Settings) -> int:
-        """Elements in one activation of each layer, per frame, in a pass that ends in the last of `settings.layers`."""
+    def kept_size(self, settings: Settings, mode: str) -> int:
+        """About how many elements are kept for the backward pass in a memory mode, per frame of the latents.
+
+        The pass ends in the last of `settings.layers`. On the high side of what `bench.stages.count_memory` counts;
+        where it is too low nevertheless, memory runs out once and the next mode goes on.
+        """
+
+    @abstractmethod
+    def layer_cell(self, layers: tuple[Layer, ...]) -> int:
+        """Pixels in each direction of a cell of the finest of some layers."""
 
     @abstractmethod
     def feature_channels(self, layers: tuple[Layer, ...]) -> int:
@@ -173,14 +252,15 @@ class Model(ABC):
         return min(product(*(sorted(sides) for sides in steps)), key=misfit)
 
     def latent_shape(self, settings: Settings) -> tuple[int, int, int, int]:
-        """(frames, channels, h, w) of a video's latents; InputError where the picture's size does not divide."""
+        """(frames, channels, h, w) of a video's latents; InputError where the video's size does not divide."""
         for name in ("width", "height"):
             if getattr(settings, name) % self.size_step:
                 raise InputError(
                     f"{name} is {getattr(settings, name)}, but {self.name} needs a multiple of {self.size_step} pixels"
                 )
         height, width = settings.height // self.vae_factor, settings.width // self.vae_factor
-        return self.num_frames(settings), self.latent_channels, height, width
+        frames = 1 + (self.num_frames(settings) - 1) // self.frames_per_latent
+        return frames, self.latent_channels, height, width
 
     def check_layers(self, layers: tuple[Layer, ...]) -> None:
         """InputError for a layer that this model does not have, or for none at all."""
@@ -188,5 +268,10 @@ class Model(ABC):
         if not layers:
             raise InputError(f"no layer is given; {self.name} has {have}")
         for layer in layers:
-            if (tuple(layer) if isinstance(layer, list) else layer) not in self.layers:
+            if as_layer(layer) not in self.layers:
                 raise InputError(f"{self.name} has no layer {layer}; it has {have}")
+
+
+def as_layer(given: object) -> Layer:
+    """A layer as JSON has it, with a list for a pair."""
+    return tuple(given) if isinstance(given, list) else given

@@ -11,7 +11,7 @@ __all__ = ["precise_vae", "vae_precision"]
 
 def vae_precision(vae: nn.Module) -> torch.dtype:
     """What the VAE computes in."""
-    return torch.float32 if vae.dtype == torch.float16 and vae.config.force_upcast else vae.dtype
+    return torch.float32 if vae.dtype == torch.float16 and vae.config.get("force_upcast", True) else vae.dtype
 
 
 @contextmanager

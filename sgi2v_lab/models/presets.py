@@ -34,8 +34,10 @@ SVD_PRESETS: Presets = {
 }
 
 
-def read_presets(path: Path | None, own: Settings, device: str | torch.device = "cpu") -> Presets:
-    """A model's presets from its `presets.json`, or Stable Video Diffusion's where there is no such file.
+def read_presets(
+    path: Path | None, own: Settings, device: str | torch.device = "cpu", usual: Presets = SVD_PRESETS
+) -> Presets:
+    """A model's presets from its `presets.json`, or the usual ones where there is no such file.
 
     A precision of "auto" is decided here, for the device, so that settings and records say what was used.
 
@@ -44,7 +46,7 @@ def read_presets(path: Path | None, own: Settings, device: str | torch.device = 
             "own", or names a setting that cannot be used.
     """
     if path is None or not path.is_file():
-        return SVD_PRESETS
+        return usual
     try:
         given = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.checkpoint_files import find_file, find_weights, local_variant
+from sgi2v_lab.models.checkpoint_files import find_file, find_weights, is_wan, local_variant
 from sgi2v_lab.models.load import MODELS, own_settings, resolve
 
 __all__ = ["ModelSummary", "describe_model"]
@@ -23,7 +23,7 @@ class ModelSummary:
     width: int | None = None  # of its own settings' videos, in pixels
     height: int | None = None
     frames: int | None = None
-    parameters: int | None = None  # of the UNet
+    parameters: int | None = None  # of the denoiser
 
 
 def describe_model(name: str) -> ModelSummary:
@@ -36,11 +36,12 @@ def describe_model(name: str) -> ModelSummary:
     source, local = resolve(name)
     where = "this package" if source == MODELS["toy"] else source if local else f"huggingface.co/{source}"
     here, variant = local_variant(source)
-    config = find_file(source, "unet/config.json")
+    part = "transformer" if is_wan(source) else "unet"
+    config = find_file(source, f"{part}/config.json")
     if config is None:
         return ModelSummary(where, here=False)
     own = own_settings(source)
-    weights = find_weights(source, "unet", variant) or find_weights(source, "unet", None)
+    weights = find_weights(source, part, variant) or find_weights(source, part, None)
     try:
         frames = json.loads(config.read_text(encoding="utf-8")).get("num_frames")
         parameters = sum(map(_count, weights)) or None

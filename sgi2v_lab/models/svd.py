@@ -4,7 +4,7 @@ Blattmann et al. 2023, "Stable Video Diffusion" (arXiv 2311.15127), in diffusers
 This is the only file that knows the network; the stages call the methods of `Model`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +25,8 @@ from sgi2v_lab.models.identity_blocks import forward_as
 from sgi2v_lab.models.model import Layer, Model, Observer
 from sgi2v_lab.models.precision import precise_vae
 from sgi2v_lab.models.presets import SVD_PRESETS, Presets
-from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Image, Latents
+from sgi2v_lab.settings import FEATURE_KINDS, Settings
+from sgi2v_lab.shapes import Image, Latents, Video
 
 __all__ = ["SVDConditioning", "StableVideoDiffusion"]
 
@@ -84,6 +84,11 @@ class StableVideoDiffusion(Model):
         return tuple((b, t) for b, block in blocks for t in range(len(getattr(block, "attentions", ()))))
 
     @property
+    def feature_kinds(self) -> tuple[str, ...]:
+        """All but those that change rotary positions, which SVD has not."""
+        return tuple(kind for kind in FEATURE_KINDS if not kind.startswith("aligned-"))
+
+    @property
     def latent_channels(self) -> int:
         """4 for SVD, 8 for the toy."""
         return self.unet.config.out_channels
@@ -101,6 +106,33 @@ class StableVideoDiffusion(Model):
     def num_frames(self, settings: Settings) -> int:
         """14 for SVD, 25 for SVD-XT, unless the settings say otherwise."""
         return settings.num_frames or self.unet.config.num_frames
+
+    # --- pixels, latents, noise ---
+
+    def to_latents(self, pixels: Video, chunk: int | None) -> Latents:
+        """scaling_factor * E(pixels); each frame is encoded by itself."""
+        pieces = [self.vae.encode(piece).latent_dist.mode() for piece in pixels.split(chunk or len(pixels))]
+        return self.vae.config.scaling_factor * torch.cat(pieces)
+
+    def to_pixels(self, latents: Latents, chunk: int | None) -> Iterator[Video]:
+        """With fewer frames at a time the temporal decoder sees fewer neighbours."""
+        scaled = (1 / self.vae.config.scaling_factor * latents).to(self.vae.dtype)
+        for piece in scaled.split(chunk or len(scaled)):
+            yield self.vae.decode(piece, num_frames=len(piece)).sample
+
+    @property
+    def decoding_size(self) -> int:
+        """Six times the channels of the VAE's first level and once those of the second, at every pixel."""
+        channels = self.vae.config.block_out_channels
+        return (6 * channels[0] + channels[min(1, len(channels) - 1)]) * self.vae_factor**2
+
+    def noisy(self, clean: Latents, noise: Latents, sigma: float | Tensor) -> Latents:
+        """Variance explodes: z + sigma n (Karras et al. 2022, arXiv 2206.00364)."""
+        return clean + sigma * noise
+
+    def spread(self, sigma: Tensor) -> Tensor:
+        """sqrt(sigma^2 + 1), as clean latents have about unit variance."""
+        return (sigma**2 + 1).sqrt()
 
     # --- the first frame ---
 
@@ -132,6 +164,14 @@ class StableVideoDiffusion(Model):
             embedding=embedding,
             image_latents=latents.to(self.dtype).repeat(self.num_frames(settings), 1, 1, 1)[None],
             time_ids=torch.tensor([ids], dtype=self.dtype, device=self.device),
+        )
+
+    def random_conditioning(self, settings: Settings, noise: Callable[..., Tensor]) -> SVDConditioning:
+        """See `Model.random_conditioning`."""
+        return SVDConditioning(
+            embedding=noise(1, 1, self.unet.config.cross_attention_dim),
+            image_latents=noise(1, *self.latent_shape(settings)),
+            time_ids=torch.tensor([[6.0, 127.0, 0.02]]).to(self.device, self.dtype),
         )
 
     # --- a pass of the UNet ---
@@ -191,7 +231,7 @@ class StableVideoDiffusion(Model):
             grid["h"], grid["w"] = args[0].shape[-2:]
 
         def tap(attention: nn.Module, hidden: Tensor, *args: object, **kwargs: object) -> Tensor:
-            rows = grid["frames"] if where == "spatial" else grid["h"] * grid["w"]
+            rows = grid["h"] * grid["w"] if where == "temporal" else grid["frames"]
             look(attention, hidden[-rows:], (grid["h"], grid["w"]))
             return processor(attention, hidden, *args, **kwargs)
 
@@ -203,8 +243,8 @@ class StableVideoDiffusion(Model):
             if where == "block":
                 undo.callback(transformer.register_forward_hook(see).remove)
             else:
-                half = transformer.transformer_blocks if where == "spatial" else transformer.temporal_transformer_blocks
-                attention = half[0].attn1
+                temporal, spatial = transformer.temporal_transformer_blocks, transformer.transformer_blocks
+                attention = (temporal if where == "temporal" else spatial)[0].attn1
                 processor = attention.processor
                 undo.callback(setattr, attention, "processor", processor)
                 attention.processor = tap
@@ -229,13 +269,22 @@ class StableVideoDiffusion(Model):
             spared = block.resnets[last[1]], block.attentions[last[1]]
         yield from (module for module in self.unet.modules() if isinstance(module, kinds) and module not in spared)
 
-    def activation_size(self, settings: Settings) -> int:
-        """Channels times cells, summed over residual blocks, down and up again to the last block that is run."""
+    def kept_size(self, settings: Settings, mode: str) -> int:
+        """Channels times cells, summed over residual blocks, down and up again to the last block that is run.
+
+        How many times that is fitted to counts for SVD, its miniature and the toy.
+        """
         _, _, h, w = self.latent_shape(settings)
         widths, last = self.unet.config.block_out_channels, max(block for block, _ in settings.layers)
         levels = [*zip(self.unet.down_blocks, range(len(widths)), strict=True), (self.unet.mid_block, len(widths) - 1)]
         levels += [(block, len(widths) - 1 - n) for n, block in enumerate(self.unet.up_blocks) if n <= last]
-        return sum(len(block.resnets) * widths[level] * (h * w) // 4**level for block, level in levels)
+        one = sum(len(block.resnets) * widths[level] * (h * w) // 4**level for block, level in levels)
+        return {"fast": 56, "selective": 19, "full": 9}[mode] * one
+
+    def layer_cell(self, layers: tuple[Layer, ...]) -> int:
+        """A latent cell in the last up block, and twice as many pixels in each one before it."""
+        blocks = len(self.unet.up_blocks)
+        return self.vae_factor * 2 ** min(blocks - 1 - block for block, _ in layers if block < blocks)
 
     def feature_channels(self, layers: tuple[Layer, ...]) -> int:
         """As many as the up block has."""

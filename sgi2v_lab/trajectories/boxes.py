@@ -120,7 +120,7 @@ class Trajectories:
                 )
 
 
-def latent_cells(boxes: Boxes, factor: int, h: int, w: int) -> CellBoxes:
+def latent_cells(boxes: Boxes, factor: int, h: int, w: int, frames_per_latent: int = 1) -> CellBoxes:
     """Boxes in cells of the latent grid: the one conversion from pixels.
 
     As in the reference implementation of SG-I2V (Namekata et al., arXiv 2411.04989), every coordinate is divided
@@ -136,9 +136,11 @@ def latent_cells(boxes: Boxes, factor: int, h: int, w: int) -> CellBoxes:
         factor: pixels per cell, 8 for Stable Video Diffusion.
         h: rows of the latent grid.
         w: columns of the latent grid.
+        frames_per_latent: of each latent after the first, which is the first frame's alone; its box is their mean.
 
     Returns:
-        int64 (boxes, frames, 4): x0, y0, x1, y1 with x1 >= x0 + 1 and y1 >= y0 + 1; may be negative or beyond h, w.
+        int64 (boxes, latent frames, 4): x0, y0, x1, y1 with x1 >= x0 + 1 and y1 >= y0 + 1; may be negative or beyond h
+        and w.
 
     Raises:
         InputError: if a box covers no cell of the grid in frame 0, or a coordinate is not a finite number of pixels.
@@ -147,7 +149,9 @@ def latent_cells(boxes: Boxes, factor: int, h: int, w: int) -> CellBoxes:
         raise InputError(f"the latent grid has factor {factor}, {h} rows and {w} columns: expected at least 1 of each")
     if not (boxes.abs() <= 4 * FARTHEST).all():  # NaN fails this too; a box on a path may be that far out
         raise InputError("a box has a coordinate that is not finite or absurdly large: expected pixels")
-    cells = torch.div(boxes.double(), factor, rounding_mode="floor").long()
+    first, later = boxes.double().split([1, boxes.shape[1] - 1], dim=1)
+    later = later.unflatten(1, (later.shape[1] // frames_per_latent, frames_per_latent)).mean(dim=2)
+    cells = torch.div(torch.cat([first, later], dim=1), factor, rounding_mode="floor").long()
     start, stop = cells[..., :2], cells[..., 2:]
     cells = torch.cat([start, torch.maximum(stop, start + 1)], dim=-1)
     x0, y0, x1, y1 = cells[:, :1].unbind(dim=-1)

@@ -7,7 +7,14 @@ import torch
 import traitlets
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.explore import best_matches, feature_maps, inspect_latents, inspect_run, pca_colours
+from sgi2v_lab.explore import (
+    best_matches,
+    feature_maps,
+    inspect_latents,
+    inspect_run,
+    latent_stride,
+    pca_colours,
+)
 from sgi2v_lab.models.model import Layer, Model
 from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.pipeline import Run
@@ -42,7 +49,7 @@ class FeatureExplorer(Explorer):
     _css = style("common.css", "explorer.css", "feature_explorer.css")
     _remembered = 6  # the features of a layer are 165 MB in SVD's last block
 
-    layers = traitlets.List(help="layers of the model, as (up block, transformer)").tag(sync=True)
+    layers = traitlets.List(help="layers of the model, as [up block, transformer] or [block]").tag(sync=True)
     kinds = traitlets.List(list(FEATURE_KINDS), help="kinds of features; see `record_features`").tag(sync=True)
     sigmas = traitlets.List(help="noise level of every step").tag(sync=True)
     bar = traitlets.List(colour_stops("RdBu_r"), help="colours of similarities from -1 to 1").tag(sync=True)
@@ -50,7 +57,7 @@ class FeatureExplorer(Explorer):
     first_png = traitlets.Bytes(help="first frame, as the model was given it").tag(sync=True)
     frames_png = traitlets.Bytes(help="frames of the video, side by side").tag(sync=True)
 
-    layer = traitlets.List(traitlets.Int(), help="layer shown, as (up block, transformer)").tag(sync=True)
+    layer = traitlets.List(traitlets.Int(), help="layer shown, as [up block, transformer] or [block]").tag(sync=True)
     step = traitlets.Int(help="denoising step shown").tag(sync=True)
     frame = traitlets.Int(0, help="frame shown large").tag(sync=True)
     left = traitlets.Unicode("self-attention", help="kind of features on the left").tag(sync=True)
@@ -81,6 +88,7 @@ class FeatureExplorer(Explorer):
         else:
             self.inspection = inspect_latents(model, image, latents, settings, seed=seed)
         inspection, (width, height) = self.inspection, self.inspection.picture
+        stride, boxes = latent_stride(inspection.video, inspection.latents[0]), inspection.boxes
         middle = (width / 2, height / 2)
         if inspection.boxes is not None and len(inspection.boxes):
             x0, y0, x1, y1 = inspection.boxes[0, 0].tolist()
@@ -90,15 +98,16 @@ class FeatureExplorer(Explorer):
                 "model": Path(model.name).name,
                 "width": width,
                 "height": height,
-                "frames": len(inspection.video),
+                "frames": len(inspection.latents[0]),
                 "made_noisy": inspection.made_noisy,
             },
-            layers=[list(layer) for layer in model.layers],
+            layers=[_listed(layer) for layer in model.layers],
+            kinds=list(model.feature_kinds),
             sigmas=list(inspection.sigmas),
-            boxes=drawn_boxes(inspection.boxes),
+            boxes=drawn_boxes(None if boxes is None else boxes[:, ::stride]),
             first_png=strip(inspection.image[None], 2 * LARGEST),
-            frames_png=strip(inspection.video, LARGEST),
-            layer=list(inspection.settings.layers[-1]),
+            frames_png=strip(inspection.video[::stride], LARGEST),
+            layer=_listed(inspection.settings.layers[-1]),
             step=min(sum(inspection.settings.control_steps) // 2, len(inspection.sigmas) - 1),
             point=list(middle),
         )
@@ -130,7 +139,7 @@ class FeatureExplorer(Explorer):
         return {kind: self._maps(kind) for kind in (self.left, self.right)}
 
     def _maps(self, kind: str) -> Features:
-        layer: Layer = tuple(self.layer)
+        layer = tuple(self.layer) if len(self.layer) > 1 else self.layer[0]
         return self._once((layer, self.step, kind), lambda: feature_maps(self.inspection, self.step, layer, kind))
 
     @traitlets.observe("layer", "step", "left", "right")
@@ -161,3 +170,7 @@ class FeatureExplorer(Explorer):
             best = similar.flatten(1).max(dim=1).values
             found[side] = torch.cat([best_matches(similar, picture), best[:, None]], dim=1).tolist()
         self.matches = found
+
+
+def _listed(layer: Layer) -> list[int]:
+    return [layer] if isinstance(layer, int) else list(layer)

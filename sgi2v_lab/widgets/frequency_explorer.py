@@ -6,9 +6,8 @@ from typing import Any
 import traitlets
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.explore import Filtered, filter_latents, inspect_run, place_norms, steps_with_latents
+from sgi2v_lab.explore import Filtered, decode_frame, filter_latents, inspect_run, place_norms, steps_with_latents
 from sgi2v_lab.frequency import butterworth_mask
-from sgi2v_lab.latents import decode_latents
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca
 from sgi2v_lab.pipeline import Run
@@ -174,7 +173,7 @@ class FrequencyExplorer(Explorer):
             )
 
         def picture() -> bytes:
-            frame = self._once(("clean", *state), clean)[self.frame : self.frame + 1]
-            return png(decode_latents(self.model, frame)[0])  # a frame alone: quick, and the same for all three
+            # a frame alone, where that can be: quick, and the same for all three
+            return png(decode_frame(self.model, self._once(("clean", *state), clean), self.frame))
 
         return self._once(("decoded", *state, self.frame), picture)

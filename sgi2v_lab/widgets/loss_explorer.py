@@ -6,7 +6,7 @@ from typing import Any
 
 import traitlets
 
-from sgi2v_lab.explore import iterations_of, loss_shares, loss_weights, optimized_steps, place_norms
+from sgi2v_lab.explore import iterations_of, latent_stride, loss_shares, loss_weights, optimized_steps, place_norms
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pipeline import Run
@@ -51,7 +51,7 @@ class LossExplorer(Explorer):
     gradient_parts = traitlets.List(help="each frame's share of the squared gradient").tag(sync=True)
 
     def __init__(self, run: Run, model: Model | None = None, names: list[str] | None = None) -> None:
-        steps = optimized_steps(run)
+        steps, stride = optimized_steps(run), latent_stride(run.video, run.latents)
         self.run, self.model = run, model
         self._weights = loss_weights(run)
         super().__init__(
@@ -59,12 +59,12 @@ class LossExplorer(Explorer):
                 "model": Path(run.model).name,
                 "width": run.settings.width,
                 "height": run.settings.height,
-                "frames": len(run.video),
+                "frames": len(run.latents),
             },
             steps=[{"index": k, "sigma": run.sigmas[k], "losses": run.losses[k]} for k in steps],
-            boxes=drawn_boxes(run.boxes),
+            boxes=drawn_boxes(run.boxes[:, ::stride]),
             names=names or [f"box {i}" for i in range(len(run.boxes))],
-            frames_png=strip(run.video, LARGEST),
+            frames_png=strip(run.video[::stride], LARGEST),
             step=steps[0],
         )
         self._iterations()  # so that a run which cannot be looked into is refused here

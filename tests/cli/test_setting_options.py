@@ -46,6 +46,8 @@ def test_only_what_was_given_is_changed():
     [
         ("layers", ["2,1 2,2"], ((2, 1), (2, 2))),
         ("layers", ["2,1", "3, 0"], ((2, 1), (3, 0))),
+        ("layers", ["12 13"], (12, 13)),
+        ("layers", ["2"], (2,)),
         ("control_steps", "5-20", (5, 20)),
         ("control_steps", "5 .. 20", (5, 20)),
         ("control_steps", "5,20", (5, 20)),
@@ -64,7 +66,6 @@ def test_texts_are_read(name, text, value):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("layers", ["2"]),
         ("layers", ["2,1,0"]),
         ("layers", ["-2,1"]),
         ("layers", ["two"]),

@@ -244,7 +244,7 @@ def test_the_cutoff_moves_mask_spectra_latents_and_picture():
 
 def test_only_what_is_needed_is_computed_again(monkeypatch):
     guesses = count_calls(monkeypatch, frequency_explorer, "predict_clean_latents")
-    decodes = count_calls(monkeypatch, frequency_explorer, "decode_latents")
+    decodes = count_calls(monkeypatch, frequency_explorer, "decode_frame")
     explorer = FrequencyExplorer(traced("latents"), model=tiny_model())
     assert (len(guesses), len(decodes)) == (3, 3)
     told = heard(explorer, "busy")

@@ -82,11 +82,9 @@ def layers(judged: JudgedVideo, found: Sequence[Finding]) -> Found:
     if judged.model is None:
         yield Unjudged("layers", "the model is not given, so the size of its layers is not known; pass model=")
         return
-    blocks = 1 + max(block for block, _ in judged.model.layers)
-    finest = min(blocks - 1 - block for block, _ in judged.settings.layers if block < blocks)
-    cell = judged.cell * 2**finest
+    cell = judged.model.layer_cell(judged.settings.layers)
     for k, least in enumerate((judged.boxes[..., 2:] - judged.boxes[..., :2]).amin(dim=(1, 2)).tolist()):
-        if least < cell and finest > 0:
+        if least < cell and cell > judged.cell:
             sentence = f"{judged.name(k)} is smaller than a cell of the finest layer compared ({cell} px)."
             advice = "Compare features of a finer layer, or draw a larger box."
             yield Finding("layers", sentence, least, float(cell), "px", advice, k, hint=True)

@@ -104,7 +104,7 @@ def evaluate(
     opened = cache(lambda size, frames: open_dataset(data, folder, size=size, num_frames=frames, **options))
 
     def suited(settings: Settings) -> Dataset:
-        return opened((settings.width, settings.height), loaded.latent_shape(settings)[0])
+        return opened((settings.width, settings.height), loaded.num_frames(settings))
 
     found = _samples(suited(base), samples)
     models = {arm.dtype: load_model(model, device, arm.dtype) if arm.dtype else loaded for arm in arms}

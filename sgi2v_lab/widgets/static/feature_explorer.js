@@ -4,6 +4,8 @@ import { colourBar, count, debounce, dot, Explorer, framePlayer, layer, outlines
 
 const KINDS = {
   aligned: "aligned attention",
+  "aligned-same-time": "aligned attention, queries at the first frame's time",
+  "aligned-unplaced": "aligned attention without positions",
   "self-attention": "the layer's own self-attention",
   query: "queries",
   key: "keys",
@@ -17,7 +19,7 @@ function render({ model, el }) {
   const { frames, width, height } = about;
   const subtitle = `${about.model} · ${frames} frames · ${width} × ${height} px`;
   const explorer = new Explorer(model, el, "feature-explorer", "Feature explorer", subtitle);
-  const layers = model.get("layers").map((each) => [each, `up block ${each[0]}, transformer ${each[1]}`]);
+  const layers = model.get("layers").map((each) => [each, each.length > 1 ? `up block ${each[0]}, transformer ${each[1]}` : `block ${each[0]}`]);
   const sigmas = model.get("sigmas");
   explorer.select("layer", "Layer", layers);
   explorer.slider("step", "Denoising step", count(sigmas.length), (step) => `${step} · σ = ${short(sigmas[step])}`);

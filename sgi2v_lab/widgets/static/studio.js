@@ -60,10 +60,14 @@ class Control {
       const input = h("input", { type: "checkbox", role: "switch", ...about, onchange: () => send(input.checked) });
       this.write = (value) => { input.checked = value; };
       body = input;
+    } else if (field.kind === "text") {
+      const input = h("input", { type: "text", ...about, onchange: () => send(input.value) });
+      this.write = (value) => { input.value = value; };
+      body = input;
     } else if (field.kind === "layers") {
       const pressed = (chip) => chip.getAttribute("aria-pressed") === "true";
       const toggle = (index) => send(field.choices.filter((_, i) => pressed(chips[i]) !== (i === index)));
-      const chips = field.choices.map((layer, i) => h("button", { type: "button", class: "st-chip", "data-testid": `layer-${layer.join("-")}`, onclick: () => toggle(i) }, layer.join(", ")));
+      const chips = field.choices.map((layer, i) => h("button", { type: "button", class: "st-chip", "data-testid": `layer-${[layer].flat().join("-")}`, onclick: () => toggle(i) }, [layer].flat().join(", ")));
       this.write = (value) => chips.forEach((chip, i) => chip.setAttribute("aria-pressed", value.some((layer) => same(layer, field.choices[i]))));
       body = h("div", { class: "st-chips", role: "group", "aria-label": field.label, id }, chips);
     } else {

@@ -15,7 +15,12 @@ from sgi2v_lab.settings import Settings
 
 __all__ = ["groups", "usable_presets"]
 
-KINDS = {bool: "switch", tuple[int, int]: "range", tuple[tuple[int, int], ...]: "layers"}  # else "number" or "choice"
+KINDS = {
+    bool: "switch",
+    str: "text",  # or "choice"
+    tuple[int, int]: "range",
+    Settings.model_fields["layers"].annotation: "layers",
+}  # else "number"
 
 
 def groups(layers: Sequence[Layer]) -> list[dict[str, Any]]:
