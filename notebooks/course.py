@@ -85,6 +85,11 @@ def student_versions(course: Path, chapters: Iterable[Path] = CHAPTERS) -> list[
     return released
 
 
+def one_level_down(text: str) -> str:
+    """A notebook's text whose links lead out of build/student as they do out of notebooks/."""
+    return text.replace("](../", "](../../")
+
+
 def grade(course: Path) -> list[dict[str, object]]:
     """Run what was submitted and score it: one row for each student and chapter; also into grades.csv.
 
@@ -162,8 +167,8 @@ def keep_outputs(chapter: Path) -> None:
     write_text(chapter, nbformat.writes(notebook) + "\n")
 
 
-def claims_of(chapter: Path, seed: int) -> list[dict[str, object]]:
-    """Run a chapter's code with a seed, as far as its last claim; its claims, in order, whether they hold or not."""
+def claims_of(chapter: Path, **parameters: object) -> list[dict[str, object]]:
+    """Run a chapter's code, as far as its last claim, with other parameters; its claims, whether they hold or not."""
     cells = [cell for cell in nbformat.read(chapter, as_version=4).cells if cell.cell_type == "code"]
     tags = [cell.metadata.get("tags", []) for cell in cells]
     last = max((k for k, of_cell in enumerate(tags) if "claim" in of_cell), default=-1)
@@ -176,8 +181,8 @@ def claims_of(chapter: Path, seed: int) -> list[dict[str, object]]:
             with contextlib.chdir(work):
                 for k, cell in enumerate(cells[: last + 1]):
                     source = cell.source
-                    if "parameters" in tags[k]:
-                        source = re.sub(r"^seed = \d+", f"seed = {seed}", source, flags=re.MULTILINE)
+                    for name, value in parameters.items() if "parameters" in tags[k] else ():
+                        source = re.sub(rf"^{name} = [^#\n]*", f"{name} = {value!r}  ", source, flags=re.MULTILINE)
                     with contextlib.redirect_stdout(None):
                         exec(compile(source, f"{chapter.stem}, code cell {k}", "exec"), namespace)
         finally:
@@ -211,7 +216,7 @@ def check_claims(seeds: Sequence[int], chosen: Sequence[str] = ()) -> list[str]:
     false = []
     for chapter in CHAPTERS:
         if not chosen or chapter.name.startswith(tuple(chosen)):
-            sections[chapter.stem], wrong = claims_table({seed: claims_of(chapter, seed) for seed in seeds})
+            sections[chapter.stem], wrong = claims_table({seed: claims_of(chapter, seed=seed) for seed in seeds})
             false += [f"{chapter.stem}: {sentence}" for sentence in wrong]
             print(f"## {chapter.stem}\n\n{sections[chapter.stem]}\n", flush=True)
     body = "".join(f"\n## {name}\n\n{sections[name]}\n" for name in sorted(sections))
@@ -236,7 +241,7 @@ def main(arguments: list[str]) -> None:
             target = BUILD / "student"
             target.mkdir(parents=True, exist_ok=True)
             for version in student_versions(course):
-                shutil.copy(version, target)
+                write_text(target / version.name, one_level_down(version.read_text(encoding="utf-8")))
             print(f"{len(CHAPTERS)} chapters without solutions: {target}")
         case ["outputs"]:
             keep_outputs(CHAPTERS[0])
