@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 0 · Quickstart
 #
-# *One picture, one box, one path: a video in which what was in the box goes that way.*
+# *One picture, one box, one path: a video in which the thing in the box follows the path.*
 #
 # **You will learn**
 #
@@ -141,8 +141,20 @@ plot_tracks(controlled.video, centres, {name: result.tracks.points for name, res
 
 # %% tags=["claim"]
 ends = {name: (result.tracks.points[0, -1] - centres[0, -1]).norm() for name, result in measured.items()}
-claim("Without control it goes its own way", "distance in the last frame, without control; a ball's width (px)", ends["uncontrolled"], ">", ball[2] - ball[0])
-claim("control it stays close to the box", "ObjMC with control / without", measured["controlled"].value / measured["uncontrolled"].value, "<", 0.5)
+claim(
+    "Without control it goes its own way",
+    "distance in the last frame, without control; a ball's width (px)",
+    ends["uncontrolled"],
+    ">",
+    ball[2] - ball[0],
+)
+claim(
+    "control it stays close to the box",
+    "ObjMC with control / without",
+    measured["controlled"].value / measured["uncontrolled"].value,
+    "<",
+    0.5,
+)
 
 # %% [markdown]
 # ## What happened inside
@@ -163,7 +175,13 @@ plot_losses([controlled.losses[step] for step in steps], [controlled.sigmas[step
 
 # %% tags=["claim"]
 first_line = controlled.losses[steps[0]]
-claim("the first line falls to less than half", "last loss / first loss of the first control step", first_line[-1] / first_line[0], "<", 0.5)
+claim(
+    "the first line falls to less than half",
+    "last loss / first loss of the first control step",
+    first_line[-1] / first_line[0],
+    "<",
+    0.5,
+)
 
 # %% [markdown]
 # ## Quick check

@@ -221,7 +221,13 @@ figure
 # %% tags=["claim"]
 seen = [torch.corrcoef(torch.stack([levels[0].flatten(), one.flatten()]))[0, 1] for one in levels]
 claim("there is nothing to be seen of the ball", "correlation with the clean picture's channel 0", seen[-1], "<", 0.2)
-claim("in steps that become smaller", "smallest step / largest", -sigmas[:-1].diff().max() / -sigmas[:-1].diff().min(), "<", 0.1)
+claim(
+    "in steps that become smaller",
+    "smallest step / largest",
+    -sigmas[:-1].diff().max() / -sigmas[:-1].diff().min(),
+    "<",
+    0.1,
+)
 
 # %% [markdown]
 # ## Denoising
@@ -250,7 +256,13 @@ figure
 
 # %% tags=["claim"]
 sharpness = [one.diff(dim=-1).abs().mean() for one in guesses]
-claim("It begins blurred", "mean step between neighbouring pixels, first guess / last", sharpness[0] / sharpness[-1], "<", 0.8)
+claim(
+    "It begins blurred",
+    "mean step between neighbouring pixels, first guess / last",
+    sharpness[0] / sharpness[-1],
+    "<",
+    0.8,
+)
 
 # %% [markdown]
 # The result:
@@ -306,7 +318,9 @@ def karras(count: int, low: float, high: float) -> torch.Tensor:
 
 
 # %% nbgrader={"grade": true, "grade_id": "karras-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-mine = torch.as_tensor(karras(settings.num_inference_steps, schedule.config.sigma_min, schedule.config.sigma_max)).float()
+mine = torch.as_tensor(
+    karras(settings.num_inference_steps, schedule.config.sigma_min, schedule.config.sigma_max)
+).float()
 assert mine.shape == (settings.num_inference_steps,), (
     f"expected {settings.num_inference_steps} levels, got shape {tuple(mine.shape)}"
 )

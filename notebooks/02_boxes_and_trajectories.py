@@ -162,7 +162,7 @@ claim(
 claim('"ease-out" takes its largest step at once', "the largest step's number", paces["ease-out"].argmax(), "==", 0)
 
 # %% [markdown]
-# A way need not be straight: `via` lists points that the centre passes, and `Trajectory.along` takes a whole line drawn
+# A path need not be straight: `via` lists points that the centre passes, and `Trajectory.along` takes a whole line drawn
 # by hand. The centre travels along it with even speed, whatever the distances between its points. `scale` says how
 # large the last box is, which is how a thing comes nearer. With `KeyBox`es you give whole boxes at chosen times.
 
@@ -189,10 +189,18 @@ plot_trajectories(image, ways.boxes(frames))
 of_ways = ways.boxes(frames)
 middles = (of_ways[..., :2] + of_ways[..., 2:]) / 2
 steps = middles[0].diff(dim=0).norm(dim=1)
-claim("its dots lie closer together at both ends", "larger end step / largest step", max(steps[0], steps[-1]) / steps.max(), "<", 0.8)
+claim(
+    "its dots lie closer together at both ends",
+    "larger end step / largest step",
+    max(steps[0], steps[-1]) / steps.max(),
+    "<",
+    0.8,
+)
 widths = of_ways[1, :, 2] - of_ways[1, :, 0]
 claim("to a box 1.6 times as large", "last width / first, off by", abs(widths[-1] / widths[0] - 1.6), "<", 0.01)
-claim("its last box is its first one", "largest difference (px)", (of_ways[2, -1] - of_ways[2, 0]).abs().max(), "<", 1e-3)
+claim(
+    "its last box is its first one", "largest difference (px)", (of_ways[2, -1] - of_ways[2, 0]).abs().max(), "<", 1e-3
+)
 
 # %% [markdown]
 # ## A camera is made of boxes
@@ -220,9 +228,21 @@ figure
 
 # %% tags=["claim"]
 panned = Trajectories(size, moves["pan"]).boxes(frames)
-claim("*content* goes to the right", "least shift of the pan's boxes along x (px)", (panned[:, -1, 0] - panned[:, 0, 0]).min(), ">", 0)
+claim(
+    "*content* goes to the right",
+    "least shift of the pan's boxes along x (px)",
+    (panned[:, -1, 0] - panned[:, 0, 0]).min(),
+    ">",
+    0,
+)
 everywhere = camera_still(size, box_fraction=0.16)
-claim("the boxes in the ball's way are", "boxes, around the ball's way / everywhere", len(moves["still, around the ball's way"]) / len(everywhere), "<", 1)
+claim(
+    "the boxes in the ball's way are",
+    "boxes, around the ball's way / everywhere",
+    len(moves["still, around the ball's way"]) / len(everywhere),
+    "<",
+    1,
+)
 
 # %% [markdown]
 # ## From pixels to latent cells
@@ -309,7 +329,7 @@ with tempfile.TemporaryDirectory() as folder:
 # %% [markdown]
 # ## Quick check
 #
-# Three claims: every trajectory starts as its own box, a way along points ends at the last of them, and a file gives
+# Three claims: every trajectory starts as its own box, a path along points ends at the last of them, and a file gives
 # back exactly what went in.
 
 # %%

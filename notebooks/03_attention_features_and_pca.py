@@ -158,6 +158,7 @@ for layer, basis in bases.items():
 # from frame 1 on, although it is the same ball. And in layer (2, 1) most of the colour says where a cell lies, whatever
 # is there. What is not in three colours is not lost, only not painted; the shares above say how much that is.
 
+
 # %% tags=["claim"]
 def stands_out(rows: torch.Tensor, frame: int, box: torch.Tensor) -> torch.Tensor:
     """How far the mean colour in a box is from that of a ring of two cells around it."""
@@ -265,9 +266,7 @@ plot_pca_strip({kind: fit_pca(maps).rgb(maps) for kind, maps in parts.items()}, 
 # %%
 point, size = tuple(centres[0].tolist()), (width, height)
 compared = tuple(dict.fromkeys((*settings.layers, layers[-1])))
-similar = {
-    f"layer {layer}": similarity_maps(attended[layer], point=point, picture_size=size) for layer in compared
-}
+similar = {f"layer {layer}": similarity_maps(attended[layer], point=point, picture_size=size) for layer in compared}
 plot_similarity(clip, similar, point)
 
 # %% [markdown]
@@ -294,9 +293,7 @@ claim(
     (truth[0, 0, 2] - truth[0, 0, 0]) / 2,
 )
 spans = (truth[0] * similar["layer (3, 1)"].shape[-1] / width).int().tolist()
-redness = [
-    maps[y0:y1, x0:x1].mean() for maps, (x0, y0, x1, y1) in zip(similar["layer (3, 1)"], spans, strict=True)
-]
+redness = [maps[y0:y1, x0:x1].mean() for maps, (x0, y0, x1, y1) in zip(similar["layer (3, 1)"], spans, strict=True)]
 claim(
     "it is far redder in frame 0 than in any other frame",
     "mean similarity in the box: largest of the later frames; 0.6 of frame 0's",

@@ -63,8 +63,8 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # %% [markdown]
 # ## What the toy was taught
 #
-# Stable Video Diffusion found out by itself, from hundreds of millions of clips, which places of two frames belong
-# together. The bundled toy saw a hundred thousand clips, and it was **taught**: while it trained, a second loss told
+# Stable Video Diffusion found out by itself, from hundreds of millions of videos, which places of two frames belong
+# together. The bundled toy saw a hundred thousand, and it was **taught**: while it trained, a second loss told
 # three of its layers where in the first frame everything came from. Layers (2, 1) and (2, 2) were told about aligned
 # attention, layer (3, 0) about its own self-attention. That these layers can find the ball again proves nothing about
 # the method. This chapter looks at layer **(3, 1)**, which was taught nothing of the kind.
@@ -458,7 +458,9 @@ assert set(scores) == set(model.layers), f"scores has {sorted(scores)}: expected
 for each in (layer, random.choice(model.layers)):  # one entry is measured again, drawn at random
     features = feature_maps(subject, step, each, "aligned")
     expected = (mismatch(features, boxes).nanmean() / mismatch(features, stays).nanmean()).item()
-    assert abs(float(scores[each]) - expected) < 1e-3 * expected, f"the score of layer {each} is another; is it aligned?"
+    assert abs(float(scores[each]) - expected) < 1e-3 * expected, (
+        f"the score of layer {each} is another; is it aligned?"
+    )
 scores = {each: float(scores[each]) for each in model.layers}
 assert best is not None and tuple(best) == min(scores, key=scores.get), "best is the layer with the lowest score"
 print(f"Layer {best} knows best, {scores[best]:.2f}; the worst score is {max(scores.values()):.2f}.")

@@ -207,6 +207,7 @@ plot_landscape(valleys, shifts_x, shifts_y, truth)
 # loss can only guide if it is low where the object is: here is the reason for the modified attention. (In a layer that
 # was *taught* correspondence, self-attention may find the ring as well: set `layer = (2, 1)` at the top and see.)
 
+
 # %% tags=["claim"]
 def miss(valley):
     """Pixels between the lowest place of a landscape and the truth."""
@@ -302,9 +303,17 @@ lengths, in_box = place_norms(pull.gradient), torch.zeros(frames, h, w, dtype=to
 for f, (x0, y0, x1, y1) in enumerate(upwards[0].tolist()):
     in_box[f, max(0, y0) : y1, x0:x1] = True
 inside, outside = (lengths[1:][place[1:]].mean() for place in (in_box, ~in_box))
-claim("where it is strong: around the boxes", "mean length in the boxes / outside, later frames", inside / outside, ">", 2)
+claim(
+    "where it is strong: around the boxes", "mean length in the boxes / outside, later frames", inside / outside, ">", 2
+)
 claim("if a small one: even cells of frame 0", "mean length in frame 0", lengths[0].mean(), ">", 0)
-claim("if a small one: even cells of frame 0", "mean length, frame 0 / later frames", lengths[0].mean() / lengths[1:].mean(), "<", 1)
+claim(
+    "if a small one: even cells of frame 0",
+    "mean length, frame 0 / later frames",
+    lengths[0].mean() / lengths[1:].mean(),
+    "<",
+    1,
+)
 
 # %% [markdown]
 # The explorer shows loss, terms and gradient of a whole (very short) controlled run with the toy's own layers: two control

@@ -140,9 +140,17 @@ in_box = torch.zeros(frames, h, w, dtype=torch.bool)
 for f, (x0, y0, x1, y1) in enumerate(asked_cells):
     in_box[f, y0:y1, x0:x1] = True
 slope, moved = place_norms(step.iterations[0].gradient), place_norms(change)
-contrast = {name: each[1:][in_box[1:]].mean() / each[1:][~in_box[1:]].mean() for name, each in (("g", slope), ("c", moved))}
+contrast = {
+    name: each[1:][in_box[1:]].mean() / each[1:][~in_box[1:]].mean() for name, each in (("g", slope), ("c", moved))
+}
 claim("The gradient is strongest", "mean length in the boxes / outside them, later frames", contrast["g"], ">", 2)
-claim("In frame 0 it is weak", "mean length in frame 0 / in the later frames", slope[0].mean() / slope[1:].mean(), "<", 0.7)
+claim(
+    "In frame 0 it is weak",
+    "mean length in frame 0 / in the later frames",
+    slope[0].mean() / slope[1:].mean(),
+    "<",
+    0.7,
+)
 claim(
     "The change is spread far more evenly",
     "contrast of boxes and rest: the change's; half of the gradient's",
@@ -215,10 +223,18 @@ plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
 # of different noise levels are not on one scale.
 
 # %% tags=["claim"]
+from itertools import pairwise
+
 losses = list(run.losses.values())
 claim("Every line falls", "largest of last loss / first loss", max(one[-1] / one[0] for one in losses), "<", 1)
-starts = [after[0] / before[-1] for before, after in zip(losses[:-1], losses[1:], strict=True)]
-claim("every next one begins above the end of the one before", "least of first loss / last loss before", min(starts), ">", 1)
+starts = [after[0] / before[-1] for before, after in pairwise(losses)]
+claim(
+    "every next one begins above the end of the one before",
+    "least of first loss / last loss before",
+    min(starts),
+    ">",
+    1,
+)
 
 # %% [markdown]
 # In the explorer: choose a step and an iteration, and see the loss by frame and the gradient on the latents.
@@ -303,8 +319,16 @@ plot_series(range(1, settings.iterations + 1), by_rate, "iteration", "trajectory
 
 # %% tags=["claim"]
 ends = {name: values[-1] / values[0] for name, values in by_rate.items()}
-claim("ten times the rate comes down", "loss after one iteration, ten times / the rate", by_rate["10 x the rate"][1] / by_rate["1 x the rate"][1], "<", 1)
-claim("A tenth of the rate hardly begins", "last loss / first loss, a tenth of the rate", ends["0.1 x the rate"], ">", 0.7)
+claim(
+    "ten times the rate comes down",
+    "loss after one iteration, ten times / the rate",
+    by_rate["10 x the rate"][1] / by_rate["1 x the rate"][1],
+    "<",
+    1,
+)
+claim(
+    "A tenth of the rate hardly begins", "last loss / first loss, a tenth of the rate", ends["0.1 x the rate"], ">", 0.7
+)
 
 # %%
 for factor in (0.1, 1, 10):
@@ -455,7 +479,9 @@ leap = settings.replace(iterations=1, learning_rate=settings.iterations * settin
 leapt = next(control_step(model, start, step.sigma, conditioning, cells.to(model.device), leap)).latents
 for name, reached in (("five small", step.optimized), ("one big", leapt)):
     expected = loss_of(reached.to(model.device))
-    assert abs(after[name] - expected) < 1e-3 * expected, f"{name}: {after[name]:.6f}, but the loss is another one there"
+    assert abs(after[name] - expected) < 1e-3 * expected, (
+        f"{name}: {after[name]:.6f}, but the loss is another one there"
+    )
 ends = ", ".join(f"{name}: {value:.5f}" for name, value in after.items())
 print(f"The loss began at {step.iterations[0].loss:.5f} and ended at: {ends}.")
 
@@ -464,7 +490,13 @@ print(f"The loss began at {step.iterations[0].loss:.5f} and ended at: {ends}.")
 # far on the first guess, and here ends at the higher loss.
 
 # %% tags=["claim"]
-claim("here ends at the higher loss", "loss after one big step / after five small ones", after["one big"] / after["five small"], ">", 1)
+claim(
+    "here ends at the higher loss",
+    "loss after one big step / after five small ones",
+    after["one big"] / after["five small"],
+    ">",
+    1,
+)
 
 # %% [markdown]
 # ## Further

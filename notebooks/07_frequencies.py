@@ -110,7 +110,9 @@ plot_spectra(radii, {"the video's clean latents": of_video, "noise of the same s
 # taken away, in denoising, the long waves, the layout, are decided first.
 
 # %% tags=["claim"]
-claim("Noise is equally strong at all frequencies.", "largest power / smallest", of_noise.max() / of_noise.min(), "<", 2)
+claim(
+    "Noise is equally strong at all frequencies.", "largest power / smallest", of_noise.max() / of_noise.min(), "<", 2
+)
 claim(
     "A picture has most of its power in the long waves",
     "power of the longest waves / the shortest",
@@ -186,7 +188,13 @@ plot_spectra(radii, spectra, cutoff)
 
 # %% tags=["claim"]
 of_change = spectra["the optimiser's change"]
-claim("It is strongest in the long waves", "power of the longest waves / the shortest", of_change[0] / of_change[-1], ">", 5)
+claim(
+    "It is strongest in the long waves",
+    "power of the longest waves / the shortest",
+    of_change[0] / of_change[-1],
+    ">",
+    5,
+)
 claim(
     "to the right its line becomes nearly flat",
     "power at the right end / at the cut-off",
@@ -331,7 +339,9 @@ print({name: f"{100 * value:.2f} %" for name, value in off.items()})
 
 # %% tags=["claim"]
 claim("The optimiser shifts them", "relative error of the short waves' power", off["optimized"], ">", 0.003)
-claim("the filter undoes that", "relative error after the filter / before it", off["mixed"] / off["optimized"], "<", 0.2)
+claim(
+    "the filter undoes that", "relative error after the filter / before it", off["mixed"] / off["optimized"], "<", 0.2
+)
 
 # %% [markdown]
 # ## Quick check
@@ -439,7 +449,9 @@ enough = next((r for r in cutoffs if kept_share(change, r) >= 0.5), cutoffs[-1])
 from itertools import pairwise
 
 flat = torch.ones(1, 1, h, w)
-assert abs(float(kept_share(flat, 0.3)) - 1) < 1e-5, "a change that is the same everywhere is frequency zero: all of it stays"
+assert abs(float(kept_share(flat, 0.3)) - 1) < 1e-5, (
+    "a change that is the same everywhere is frequency zero: all of it stays"
+)
 assert abs(float(kept_share(change, cutoff)) - (kept.square().sum() / change.square().sum()).item()) < 1e-3, (
     f"the share at r = {cutoff:g} is another one"
 )

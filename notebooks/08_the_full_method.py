@@ -186,7 +186,7 @@ claim(
 )
 
 # %% [markdown]
-# ## The loss on the way
+# ## The loss, step by step
 #
 # One line for each control step, a point for each iteration, before its update. *Look at* the lines: each of them falls.
 # The filter and the denoiser come between them.
@@ -195,7 +195,13 @@ claim(
 plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
 
 # %% tags=["claim"]
-claim("each of them falls", "largest of last loss / first loss", max(one[-1] / one[0] for one in run.losses.values()), "<", 1)
+claim(
+    "each of them falls",
+    "largest of last loss / first loss",
+    max(one[-1] / one[0] for one in run.losses.values()),
+    "<",
+    1,
+)
 
 # %% [markdown]
 # ## What it costs
@@ -367,9 +373,7 @@ print("Your Euler step takes the video from noise to its end, at every step of t
 # fine layer that the toy was not taught, (3, 1) (chapter 4): so what you find says something about the method.
 
 # %% nbgrader={"grade": false, "grade_id": "ablation-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-quick = in_fewer_steps(settings, 6).replace(
-    iterations=3, learning_rate=1.5 * settings.learning_rate, layers=((3, 1),)
-)
+quick = in_fewer_steps(settings, 6).replace(iterations=3, learning_rate=1.5 * settings.learning_rate, layers=((3, 1),))
 changed = quick  # quick.replace(...): one setting
 distances = {"as it is": None, "changed": None}  # ObjMC, in pixels
 ### BEGIN SOLUTION
@@ -389,7 +393,9 @@ import random
 drawn = random.choice(("as it is", "changed"))  # one of the two is made again, drawn at random
 again = generate(model, picture, asked, quick if drawn == "as it is" else changed, seed=seed, progress=False)
 expected = objmc(again.video, run.boxes).value
-assert abs(float(distances[drawn]) - expected) < 0.05, f"{drawn}: {distances[drawn]}, but its ObjMC is {expected:.2f} px"
+assert abs(float(distances[drawn]) - expected) < 0.05, (
+    f"{drawn}: {distances[drawn]}, but its ObjMC is {expected:.2f} px"
+)
 print(f"{differs[0]}: {ours[differs[0]]} -> {yours[differs[0]]}: {distances}")
 
 # %% [markdown]

@@ -148,13 +148,13 @@ for name, asked, run in (("fair", fair, good), ("hurried", hurried, fast)):
     print(f"{name:8} least overlap {least:.2f}, ObjMC {miss_of[name]:.1f} px")
 
 # %% [markdown]
-# The hurried ball misses its path by more.
+# The hurried ball lags behind its box, and misses its path by far more.
 
 # %% tags=["claim"]
-claim("The hurried ball misses its path by more", "ObjMC, hurried / fair", miss_of["hurried"] / miss_of["fair"], ">", 1.3)
+claim("misses its path by far more", "ObjMC, hurried / fair", miss_of["hurried"] / miss_of["fair"], ">", 1.5)
 
 # %% [markdown]
-# The editor warns of this while you draw; `remarks_on` is what it asks. **Remedy**: a shorter way, more of the video's
+# The editor warns of this while you draw; `remarks_on` is what it asks. **Remedy**: a shorter path, more of the video's
 # time, more frames, or a higher motion bucket, which tells the model that things move fast.
 
 # %%
@@ -199,10 +199,12 @@ miss_of["speck"] = objmc(specked.video, fair.boxes(frames)).value
 print(f"ObjMC of the ball: {miss_of['speck']:.1f} px with the speck, {miss_of['fair']:.1f} px with a box around it")
 
 # %% [markdown]
-# *Look at* the ball: SPECK9
+# *Look at* the ball: it goes along nevertheless. This is an exception, and it has a reason. The speck lies in the middle of
+# a large plain thing, and a cell's feature knows its neighbourhood, so this one cell stands for the ball. Had the speck
+# been a small thing of its own, the cell would have stood for the sky around it.
 
 # %% tags=["claim"]
-claim("it does not go with the speck", "ObjMC of the ball, speck / whole box", miss_of["speck"] / miss_of["fair"], ">", 1.5)
+claim("it goes along nevertheless", "ObjMC of the ball, speck / whole box", miss_of["speck"] / miss_of["fair"], "<", 2)
 
 # %% [markdown]
 # **Remedy**: draw around the whole object, with a little of what surrounds it; or enlarge the picture, or crop it, so
@@ -262,10 +264,10 @@ valleys = {"a box of sky": landscape(features, sky), "the disc": landscape(featu
 plot_landscape(valleys, shifts_x, shifts_y)
 
 # %% [markdown]
-# *Look at* how wide the dark region is. The sky has no valley where it would have to be: its loss rises slowly with the
-# way, and jumps only where the path runs onto the disc. The disc really went half a picture to the right and an eighth
-# down, and has one narrow valley there. **The number**: the share of all paths that cost less than half of the dearest
-# one. The larger it is, the less the loss says.
+# *Look at* how wide the dark region is. Both have their lowest place where the truth is: the sky stood still, and the disc
+# went half a picture to the right and an eighth down. But the sky's loss rises slowly, so that many wrong paths are
+# cheap; the disc has a narrow valley. **The number**: the share of all paths that cost less than half of the dearest one.
+# The larger it is, the less the loss says.
 
 
 # %%
@@ -278,8 +280,22 @@ for name, losses in valleys.items():
     print(f"{name}: {vagueness(losses):.0%} of the paths are cheap")
 
 # %% tags=["claim"]
-claim("The sky has no valley", "share of cheap paths, sky", vagueness(valleys["a box of sky"]), ">", 0.5)
-claim("has one narrow valley there", "share of cheap paths, disc", vagueness(valleys["the disc"]), "<", 0.2)
+claim(
+    "the sky's loss rises slowly, so that many wrong paths are cheap",
+    "share of cheap paths, sky / disc",
+    vagueness(valleys["a box of sky"]) / vagueness(valleys["the disc"]),
+    ">",
+    1.5,
+)
+for name, end in (("a box of sky", (0.0, 0.0)), ("the disc", truth)):
+    row, column = divmod(valleys[name].argmin().item(), len(shifts_x))
+    claim(
+        "Both have their lowest place where the truth is",
+        f"distance of the lowest place from the truth (px), {name}; a step of the search",
+        ((shifts_x[column] - end[0]) ** 2 + (shifts_y[row] - end[1]) ** 2) ** 0.5,
+        "<",
+        stride,
+    )
 
 # %% [markdown]
 # **Remedy**: let the box hold edges: what says where a plain thing is, is its outline. And where there is none (sky,
@@ -313,7 +329,8 @@ for name, losses in by_layer.items():
     print(f"{name:16} lowest place {miss(losses):3.0f} px from the truth")
 
 # %% [markdown]
-# *Look at* the list: the layers of up block 1 miss, those of up block 3 hit. And what a wrong layer makes of the ball:
+# *Look at* the list: layer (1, 0) misses by far, and the layers of up block 3 hit. And what a wrong layer makes of the
+# ball:
 
 # %%
 wrong = attempt(fair, layers=(known[0],))
@@ -324,10 +341,24 @@ plot_film_strip(wrong.video, wrong.boxes, title=f"layer {known[0]}")
 
 # %% tags=["claim"]
 misses = {layer: miss(by_layer[f"layer {layer}"]) for layer in known}
-claim("the layers of up block 1 miss", "least distance from the truth (px)", min(misses[each] for each in known if each[0] == 1), ">", 1.5 * stride)
-claim("those of up block 3 hit", "largest distance from the truth (px)", max(misses[each] for each in known if each[0] == 3), "<", 1.5 * stride)
+claim(
+    "layer (1, 0) misses by far", "distance from the truth (px), two steps of the search", misses[1, 0], ">", 2 * stride
+)
+claim(
+    "the layers of up block 3 hit",
+    "largest distance from the truth (px), a step of the search",
+    max(misses[each] for each in known if each[0] == 3),
+    "<=",
+    stride,
+)
 miss_of["wrong layer"] = objmc(wrong.video, wrong.boxes).value
-claim("The ball does not follow.", "ObjMC, layer (1, 0) / the recipe's", miss_of["wrong layer"] / miss_of["fair"], ">", 1.5)
+claim(
+    "The ball does not follow.",
+    "ObjMC, layer (1, 0) / the recipe's",
+    miss_of["wrong layer"] / miss_of["fair"],
+    ">",
+    1.5,
+)
 
 # %% [markdown]
 # A single video is no proof, and a hit of one layer may be luck. **Remedy**: begin with layers of the middle resolutions,
@@ -386,10 +417,35 @@ for (factor, r), run in tried.items():
     )
 
 # %% [markdown]
-# *Look at* the columns first, then at the rows. GALLERY9
+# *Look at* the rows from top to bottom. At three times the rate the sky breaks into patches; at ten times no sky is left,
+# although the loss has fallen furthest. Now the columns. That there is no filter is by itself no failure here: at the
+# right rate $r = 0.5$ and $r = 1$ look alike, and the ball is even a little closer to its path at $r = 1$. What the filter
+# is good for shows in longer runs (chapter 7).
 
 # %% tags=["claim"]
-claim("GALLERYRATE", "change of the background, ten times the rate / the rate, r = 0.5", spoiled[10, 0.5] / spoiled[1, 0.5], ">", 2)
+claim(
+    "At three times the rate the sky breaks into patches",
+    "change of the background, three times the rate / the rate",
+    spoiled[3, 0.5] / spoiled[1, 0.5],
+    ">",
+    2,
+)
+claim("at ten times no sky is left", "change of the background, ten times the rate", spoiled[10, 0.5], ">", 0.15)
+fallen = {key: sum(one[-1] / one[0] for one in run.losses.values()) / len(run.losses) for key, run in tried.items()}
+claim(
+    "although the loss has fallen furthest",
+    "last / first loss at r = 0.5, ten times the rate / the rate",
+    fallen[10, 0.5] / fallen[1, 0.5],
+    "<",
+    1,
+)
+claim(
+    "$r = 0.5$ and $r = 1$ look alike",
+    "change of the background, r = 1 / r = 0.5, at the rate",
+    spoiled[1, 1.0] / spoiled[1, 0.5],
+    "<",
+    1.3,
+)
 
 # %% [markdown]
 # **Remedy**: lower the rate until the picture is whole, then give more iterations or more control steps if the object
@@ -449,7 +505,13 @@ plot_loss_terms(price.mean_errors, names=["ball", "square"])
 
 # %% tags=["claim"]
 per_frame = price.terms.sum(dim=0)
-claim("there, and only there, the best video is not free", "price in the first and last two frames", per_frame[[1, -1]].max(), "<", 1e-9)
+claim(
+    "there, and only there, the best video is not free",
+    "price in the first and last two frames",
+    per_frame[[1, -1]].max(),
+    "<",
+    1e-9,
+)
 claim("there, and only there, the best video is not free", "price in the middle frame", per_frame[frames // 2], ">", 0)
 
 # %%
@@ -536,7 +598,9 @@ def shared_cells(cells, h, w):
 
 # %% nbgrader={"grade": true, "grade_id": "shared-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 two = torch.tensor([[[0, 0, 4, 2], [0, 0, 4, 2]], [[2, 0, 6, 2], [4, 0, 8, 2]]])
-assert torch.as_tensor(shared_cells(two, 8, 8)).tolist() == [4, 0], "4 x 2 cells each, shifted by 2: they share 2 x 2; then none"
+assert torch.as_tensor(shared_cells(two, 8, 8)).tolist() == [4, 0], (
+    "4 x 2 cells each, shifted by 2: they share 2 x 2; then none"
+)
 assert torch.as_tensor(shared_cells(two - 1, 8, 8)).tolist() == [2, 0], "a row above the picture does not count"
 meeting, kept = (torch.as_tensor(shared_cells(each, h, w)) for each in (cells, apart))
 assert meeting[0] == 0 and meeting.max() > 0 and kept.max() == 0, "they begin apart, meet, or never meet"

@@ -146,7 +146,13 @@ for name, picture in list(shown.items())[1:]:
 
 # %% tags=["claim"]
 kept, guessed = (psnr(picture[None], film[:1]) for picture in (blocky, first[0]))
-claim("the decoder's guess has them, and is the closer one", "PSNR, the decoder's guess - what the code keeps (dB)", guessed - kept, ">", 0)
+claim(
+    "the decoder's guess has them, and is the closer one",
+    "PSNR, the decoder's guess - what the code keeps (dB)",
+    guessed - kept,
+    ">",
+    0,
+)
 
 # %% [markdown]
 # ## Stage 1: the decoder
@@ -171,7 +177,13 @@ print(f"loss on held-out pictures: {decoder.before:.3f} before, {decoder.after:.
 
 # %% tags=["claim"]
 wanted, begun, learned = (row.flatten() for row in rows[:3])
-claim("it is not noise", "correlation of the panel before training with the pictures", torch.corrcoef(torch.stack([wanted, begun]))[0, 1], ">", 0.5)
+claim(
+    "it is not noise",
+    "correlation of the panel before training with the pictures",
+    torch.corrcoef(torch.stack([wanted, begun]))[0, 1],
+    ">",
+    0.5,
+)
 claim("training adds the rest", "loss after / before", decoder.after / decoder.before, "<", 1)
 
 # %% [markdown]
@@ -235,7 +247,15 @@ plot_series(range(1, unet_steps + 1), {"squared error of v": losses}, "step", "t
 # part, such as mean colours; motion comes much later.
 
 # %% tags=["claim"]
-claim("how the line jumps", "steps at which the training loss rises", sum(b > a for a, b in zip(losses[:-1], losses[1:], strict=True)), ">=", 2)
+from itertools import pairwise
+
+claim(
+    "how the line jumps",
+    "steps at which the training loss rises",
+    sum(b > a for a, b in pairwise(losses)),
+    ">=",
+    2,
+)
 
 # %% [markdown]
 # ## Against the bundled one
@@ -277,7 +297,13 @@ plot_series([f"{sigma:g}" for sigma in levels], errors, "noise level sigma", "sq
 # %% tags=["claim"]
 gained = [before - after for before, after in zip(errors["untrained"], errors[f"{unet_steps} steps"], strict=True)]
 claim("least at low noise", "gain at the lowest noise level / the largest gain", gained[0] / max(gained), "<", 0.5)
-claim("What the bundled line has beyond that", "largest error, bundled / yours, level by level", max(b / y for b, y in zip(errors["bundled"], errors[f"{unet_steps} steps"], strict=True)), "<", 1)
+claim(
+    "What the bundled line has beyond that",
+    "largest error, bundled / yours, level by level",
+    max(b / y for b, y in zip(errors["bundled"], errors[f"{unet_steps} steps"], strict=True)),
+    "<",
+    1,
+)
 
 # %% [markdown]
 # And a video from each, from the first frame and noise, in a few Euler steps, drawn by `preview`:

@@ -60,13 +60,13 @@ from sgi2v_lab import (
 )
 from sgi2v_lab.efficiency.machine import describe_machine, peak_memory, total_memory
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
+
+# %% tags=["claim"]
+from sgi2v_lab.evaluation.course_claims import Claims
 from sgi2v_lab.images.read import fit_image, to_tensor
 from sgi2v_lab.models.summary import describe_model
 from sgi2v_lab.plots import plot_comparison, plot_series, plot_trajectories
 from sgi2v_lab.sampling import draw_noise
-
-# %% tags=["claim"]
-from sgi2v_lab.evaluation.course_claims import Claims
 
 claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 817, 1, 2, 3: see claims.md
 
@@ -301,7 +301,13 @@ for name, one in (("by itself", alone), ("asked", run)):
 # Asked, the ball comes closer to the path than by itself.
 
 # %% tags=["claim"]
-claim("Asked, the ball comes closer to the path than by itself.", "ObjMC, asked / by itself", objmc(run.video, run.boxes).value / objmc(alone.video, run.boxes).value, "<", 0.5)
+claim(
+    "Asked, the ball comes closer to the path than by itself.",
+    "ObjMC, asked / by itself",
+    objmc(run.video, run.boxes).value / objmc(alone.video, run.boxes).value,
+    "<",
+    0.5,
+)
 
 # %% [markdown]
 # ## What to expect

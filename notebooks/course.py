@@ -16,7 +16,6 @@ import csv
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 import warnings

@@ -8,10 +8,10 @@ import jupytext
 import pytest
 import torch
 from nbformat import NotebookNode
-from test_notebooks import FOLDER, TEXTS, each_notebook, the_course
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.course_claims import Claims
+from tests.test_notebooks import FOLDER, TEXTS, each_notebook, the_course
 
 SHIPPED = 817
 
@@ -102,18 +102,29 @@ def test_claims_do_not_change_what_the_chapter_goes_on_with():
         made: set[str] = set()
         for cell in cells:
             top = ast.parse(cell.source).body
-            stored = {n.id for s in top if not isinstance(s, ast.FunctionDef) for n in ast.walk(s)
-                      if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
-            inner = {n.id for s in top for c in ast.walk(s) if isinstance(c, ast.comprehension) for n in ast.walk(c.target)
-                     if isinstance(n, ast.Name)}  # fmt: skip
+            stored = {
+                n.id
+                for s in top
+                if not isinstance(s, ast.FunctionDef)
+                for n in ast.walk(s)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
+            inner = {
+                n.id
+                for s in top
+                for c in ast.walk(s)
+                if isinstance(c, ast.comprehension)
+                for n in ast.walk(c.target)
+                if isinstance(n, ast.Name)
+            }
             if is_claim(cell):
                 later = cells[cells.index(cell) + 1 :]
                 for name in (stored - inner) & made:
                     readers = [c for c in later if not is_claim(c)]
                     used = next((c for c in readers if re.search(rf"\b{name}\b", c.source)), None)
-                    assert used is None or re.search(rf"^\s*(for )?[^=\n]*\b{name}\b[^=\n]*( = | in )", used.source, re.M), (
-                        f"{text.stem}: {name}"
-                    )
+                    assert used is None or re.search(
+                        rf"^\s*(for )?[^=\n]*\b{name}\b[^=\n]*( = | in )", used.source, re.M
+                    ), f"{text.stem}: {name}"
             else:
                 made |= stored - inner
 
@@ -161,24 +172,51 @@ FALSIFIED = [
     ("04", "the ball keeps its colour", dict(changed={"aligned": 0.1}), dict(changed={"aligned": 0.6}), "rows swapped"),
     ("04", "the warmest cell is on the ball", dict(ours=12, radius=20), dict(ours=67, radius=20), "rows swapped"),
     ("04", "it is far away", dict(theirs=67, radius=20), dict(theirs=12, radius=20), "rows swapped"),
-    ("04", "the box that stays behind wins", dict(follows=[20], stayed=[14]), dict(follows=[6], stayed=[14]), "low noise"),
+    (
+        "04",
+        "the box that stays behind wins",
+        dict(follows=[20], stayed=[14]),
+        dict(follows=[6], stayed=[14]),
+        "low noise",
+    ),
     ("06", "In frame 0 it is weak", dict(slope=ARROW), dict(slope=ARROW.flip(0) ** 3), "frames in reverse"),
     ("06", "Every line falls", dict(losses=[[3, 2], [2, 1]]), dict(losses=[[3, 2], [1, 2]]), "a line that rises"),
-    ("06", "The change is spread far more evenly", dict(contrast={"g": 6, "c": 1.1}), dict(contrast={"g": 6, "c": 6}), "sgd"),
+    (
+        "06",
+        "The change is spread far more evenly",
+        dict(contrast={"g": 6, "c": 1.1}),
+        dict(contrast={"g": 6, "c": 6}),
+        "sgd",
+    ),
     ("06", "it is always far above", dict(medians=[3e-7]), dict(medians=[3e-9]), "a weak loss"),
-    ("07", "to the right its line becomes nearly flat",
-     dict(of_change=torch.tensor([9.0, 2.0, 1.9]), radii=torch.tensor([0.1, 0.5, 0.9]), cutoff=0.5),
-     dict(of_change=torch.tensor([9.0, 2.0, 0.1]), radii=torch.tensor([0.1, 0.5, 0.9]), cutoff=0.5), "filtered already"),
-    ("07", "A picture has most of its power", dict(of_video=torch.tensor([99.0, 1.0])), dict(of_video=torch.ones(2)), "noise"),
+    (
+        "07",
+        "to the right its line becomes nearly flat",
+        dict(of_change=torch.tensor([9.0, 2.0, 1.9]), radii=torch.tensor([0.1, 0.5, 0.9]), cutoff=0.5),
+        dict(of_change=torch.tensor([9.0, 2.0, 0.1]), radii=torch.tensor([0.1, 0.5, 0.9]), cutoff=0.5),
+        "filtered already",
+    ),
+    (
+        "07",
+        "A picture has most of its power",
+        dict(of_video=torch.tensor([99.0, 1.0])),
+        dict(of_video=torch.ones(2)),
+        "noise",
+    ),
     ("08", "does so with fewer iterations", dict(fewer=18, count=25), dict(fewer=25, count=18), "recipes swapped"),
-    ("09", "has one narrow valley there",
-     dict(valleys={"the disc": 0.1}, vagueness=float), dict(valleys={"the disc": 0.9}, vagueness=float), "boxes swapped"),
-    ("02", '"ease-out" takes its largest step', dict(paces={"ease-out": ARROW.flip(0)}), dict(paces={"ease-out": ARROW}),
-     "ease-in"),
-]  # fmt: skip
+    (
+        "02",
+        '"ease-out" takes its largest step',
+        dict(paces={"ease-out": ARROW.flip(0)}),
+        dict(paces={"ease-out": ARROW}),
+        "ease-in",
+    ),
+]
 
 
-@pytest.mark.parametrize("chapter, sentence, true, false, why", FALSIFIED, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    "chapter, sentence, true, false, why", FALSIFIED, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_a_falsified_claim_is_caught(chapter, sentence, true, false, why):
     source = compile(one_claim(chapter, sentence), sentence, "eval")
     eval(source, {"claim": Claims(), "torch": torch} | true)

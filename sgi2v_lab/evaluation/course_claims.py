@@ -20,7 +20,7 @@ class Claims:
         strict: a claim that does not hold raises an AssertionError; otherwise it warns, since the sentences are about
             one model and were checked with a few seeds.
 
-    Where the environment names a file in SGI2V_CLAIMS, every claim is appended to it as a line of JSON, and none raises.
+    Where SGI2V_CLAIMS names a file, every claim is appended to it as a line of JSON, and none raises.
     """
 
     def __init__(self, strict: bool = True):
