@@ -463,6 +463,7 @@ for each in (layer, random.choice(model.layers)):  # one entry is measured again
     )
 scores = {each: float(scores[each]) for each in model.layers}
 assert best is not None and tuple(best) == min(scores, key=scores.get), "best is the layer with the lowest score"
+best = tuple(best)
 print(f"Layer {best} knows best, {scores[best]:.2f}; the worst score is {max(scores.values()):.2f}.")
 plot_series(
     list(map(str, scores)),

@@ -164,6 +164,11 @@ plot_gaussian(gaussian_weight(9, 13, settings.gaussian_sigma or 0.4))
 # inside the edge, keep a bit more. The profiles are the same in both directions because distances are in half-sizes of
 # the box.
 
+# %% tags=["claim"]
+weight = gaussian_weight(9, 13, 0.4)
+claim("keep a bit more", "weight of the outermost cell in the middle row", weight[4, 0], ">", 0.04)
+claim("keep a bit more", "weight of the outermost cell in the middle row", weight[4, 0], "<", 0.1)
+
 # %% [markdown]
 # ## A landscape of paths
 #

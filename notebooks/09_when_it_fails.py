@@ -310,7 +310,7 @@ for name, end in (("a box of sky", (0.0, 0.0)), ("the disc", truth)):
 # layers (2, 1), (2, 2) and (3, 0) were taught to follow things: see chapter 4.)
 
 # %%
-known = model.layers
+known = tuple(dict.fromkeys((model.layers[0], *model.settings.layers, model.layers[-1])))
 chosen = {f"layer {layer}": (layer,) for layer in known}
 chosen = {**chosen, "the model's own": model.settings.layers}
 by_layer = {name: landscape(features_of(subject, layers), disc) for name, layers in chosen.items()}
@@ -383,11 +383,8 @@ tried = {(1, 0.5): good} | {
     if (factor, r) != (1, 0.5)
 }
 shoved = tried[10, 0.5]
-rows = [
-    torch.cat([alone.video[-1], tried[factor, 0.5].video[-1], tried[factor, 1.0].video[-1]], dim=2)
-    for factor in (1, 3, 10)
-]
-plot_gallery({f"rate × {factor}: r = 0, 0.5, 1": row for factor, row in zip((1, 3, 10), rows, strict=True)})
+columns = {f"r = {r:g}": [tried.get((factor, r), alone).video[-1] for factor in (1, 3, 10)] for r in (0, 0.5, 1)}
+plot_gallery({name: torch.cat(pictures, dim=1) for name, pictures in columns.items()})
 
 # %%
 plot_film_strip(shoved.video, shoved.boxes, title="ten times the rate, cut-off 0.5")
@@ -417,14 +414,14 @@ for (factor, r), run in tried.items():
     )
 
 # %% [markdown]
-# *Look at* the rows from top to bottom. At three times the rate the sky breaks into patches; at ten times no sky is left,
-# although the loss has fallen furthest. Now the columns. That there is no filter is by itself no failure here: at the
-# right rate $r = 0.5$ and $r = 1$ look alike, and the ball is even a little closer to its path at $r = 1$. What the filter
-# is good for shows in longer runs (chapter 7).
+# *Look at* the rows from top to bottom. At three times the rate the loss falls further, and the sky breaks into patches;
+# at ten times no sky is left. Now the columns. That there is no filter is by itself no failure here: at the right rate
+# $r = 0.5$ and $r = 1$ look alike, and the ball is even a little closer to its path at $r = 1$. What the filter is good for
+# shows in longer runs (chapter 7).
 
 # %% tags=["claim"]
 claim(
-    "At three times the rate the sky breaks into patches",
+    "the sky breaks into patches",
     "change of the background, three times the rate / the rate",
     spoiled[3, 0.5] / spoiled[1, 0.5],
     ">",
@@ -433,9 +430,16 @@ claim(
 claim("at ten times no sky is left", "change of the background, ten times the rate", spoiled[10, 0.5], ">", 0.15)
 fallen = {key: sum(one[-1] / one[0] for one in run.losses.values()) / len(run.losses) for key, run in tried.items()}
 claim(
-    "although the loss has fallen furthest",
-    "last / first loss at r = 0.5, ten times the rate / the rate",
-    fallen[10, 0.5] / fallen[1, 0.5],
+    "At three times the rate the loss falls further",
+    "last / first loss at r = 0.5, three times the rate / the rate",
+    fallen[3, 0.5] / fallen[1, 0.5],
+    "<",
+    1,
+)
+claim(
+    "the ball is even a little closer to its path at $r = 1$",
+    "ObjMC at the rate, r = 1 / r = 0.5",
+    objmc(tried[1, 1.0].video, good.boxes).value / miss_of["fair"],
     "<",
     1,
 )
@@ -519,8 +523,32 @@ met = generate(model, drawn, crossing, settings, seed=seed, progress=False)
 plot_film_strip(met.video, met.boxes)
 
 # %% [markdown]
-# MEET9 **Remedy**: let them pass one after the other (`start` and `end` of a trajectory), or one above the other; or leave
-# one of them without a box while they meet.
+# *Look at* the last frames: the two have blended into one thing with the textures of both, and neither box holds what it
+# held before they met.
+
+
+# %% tags=["claim"]
+def content(k, f):
+    """What is in box k in frame f, (3, 16, 16)."""
+    x0, y0, x1, y1 = met.boxes[k, f].int().tolist()
+    return F.interpolate(met.video[f, None, :, y0:y1, x0:x1], (16, 16), mode="area")[0]
+
+
+worse = [
+    ((content(k, frames - 1) - content(k, 0)).abs().mean() / (content(k, 1) - content(k, 0)).abs().mean()).item()
+    for k in range(2)
+]
+claim(
+    "neither box holds what it held before they met",
+    "change of a box's content since the start, last frame / frame 1, the smaller",
+    min(worse),
+    ">",
+    1,
+)
+
+# %% [markdown]
+# **Remedy**: let them pass one after the other (`start` and `end` of a trajectory), or one above the other; or leave one
+# of them without a box while they meet.
 
 # %%
 early = Trajectory.move(pair[0], by=(0, -0.33 * size[1]), end=0.5, name="ball")

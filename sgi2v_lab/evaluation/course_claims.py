@@ -6,6 +6,8 @@ import os
 import warnings
 from pathlib import Path
 
+from torch import Tensor
+
 from sgi2v_lab.errors import InputError
 
 __all__ = ["RELATIONS", "Claims"]
@@ -26,7 +28,9 @@ class Claims:
     def __init__(self, strict: bool = True):
         self.strict = strict
 
-    def __call__(self, sentence: str, quantity: str, value: float, relation: str, bound: float) -> None:
+    def __call__(
+        self, sentence: str, quantity: str, value: float | Tensor, relation: str, bound: float | Tensor
+    ) -> None:
         """Claim that `value relation bound`; relations are those of `RELATIONS`. InputError for another one."""
         if relation not in RELATIONS:
             raise InputError(f"unknown relation {relation!r}: expected one of {', '.join(RELATIONS)}")
