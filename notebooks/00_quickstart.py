@@ -81,7 +81,7 @@ picture
 
 # %%
 x, y = ((ball[:2] + ball[2:]) / 2).tolist()
-corners = ((0.12, -0.14), (0.28, -0.2), (0.44, -0.14), (0.54, 0.0))  # from where it starts, in sides of the picture
+corners = ((0.07, -0.07), (0.15, -0.1), (0.23, -0.07), (0.3, 0.0))  # from where it starts, in sides of the picture
 hill = [(x + dx * width, y + dy * height) for dx, dy in corners]
 asked = Trajectories((width, height), (Trajectory.move(ball, via=hill, easing="linear", name="ball"),))
 editor = TrajectoryEditor(picture, asked, model=model)
@@ -143,10 +143,10 @@ plot_tracks(controlled.video, centres, {name: result.tracks.points for name, res
 ends = {name: (result.tracks.points[0, -1] - centres[0, -1]).norm() for name, result in measured.items()}
 claim(
     "Without control it goes its own way",
-    "distance in the last frame, without control; a ball's width (px)",
+    "distance in the last frame, without control; the ball's radius (px)",
     ends["uncontrolled"],
     ">",
-    ball[2] - ball[0],
+    (ball[2] - ball[0]) / 2,
 )
 claim(
     "control it stays close to the box",
