@@ -185,8 +185,8 @@ for index in run.losses:
 
 # %% [markdown]
 # The scaling alone would make the gradient shrink as $1/\sigma$. On the toy it does not: its size is about the same at all
-# control steps, since the loss is larger at high noise (the lines below). And it is always far above $\epsilon$, so nearly every
-# number moves by the whole rate, whether it matters to the loss or not. That adds a kind of noise to the latents.
+# control steps, since the loss is larger at high noise (the lines below). And it is always far above $\epsilon$, so nearly
+# every number moves by the whole rate, whether it matters to the loss or not. That adds a kind of noise to the latents.
 # [Chapter 7](07_frequencies.ipynb) says what is done about that.
 
 # %% tags=["claim"]

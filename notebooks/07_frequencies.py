@@ -54,7 +54,7 @@ from sgi2v_lab import (
     reference_image,
 )
 from sgi2v_lab.explore import inspect_run, place_norms
-from sgi2v_lab.plots import plot_comparison, plot_gallery, plot_magnitudes, plot_mask, plot_series, plot_spectra
+from sgi2v_lab.plots import plot_gallery, plot_magnitudes, plot_mask, plot_series, plot_spectra
 
 model = load_model(model_name, device)
 settings = model.preset("paper").replace(early_stop=None, cutoff=cutoff)  # the recipe of chapter 6
@@ -268,7 +268,14 @@ claim("it grows with $r$", "difference at r = 0.25 / at r = 1", moves[0] / moves
 
 # %%
 unfiltered = generate(model, picture, asked, settings.replace(cutoff=1.0), seed=seed, progress=False)
-plot_comparison(unfiltered.video, run.video, run.boxes)
+plot_gallery(
+    {
+        "the picture": run.image,
+        "last frame, without the filter": unfiltered.video[-1],
+        f"last frame, r = {cutoff:g}": run.video[-1],
+    },
+    boxes=run.boxes[:, -1],
+)
 
 
 # %%
@@ -288,16 +295,15 @@ for name, one in (("without the filter", unfiltered), (f"with it, r = {cutoff:g}
     )
 
 # %% [markdown]
-# *Look at* the sky in the last frames: without the filter (the upper row) it drifts further from the picture. The paper
-# calls what it saw on SVD *oversmoothing*: latents that are no longer noise of the right kind are denoised into videos
-# without fine texture. Its ablation agrees: no filter makes the videos' quality (FID, FVD) worse, and a very small $r$
+# *Look at* the sky: without the filter it drifts further from the picture, into patches. The paper calls what it saw on
+# SVD *oversmoothing*: latents that are no longer noise of the right kind are denoised into videos without fine texture. Its ablation agrees: no filter makes the videos' quality (FID, FVD) worse, and a very small $r$
 # makes the objects miss their paths (ObjMC). So the cut-off is a trade between control and picture, and on the toy, too,
 # the ball is a little closer to its path without the filter. [Chapter 9](09_when_it_fails.ipynb) shows rate and cut-off
 # side by side.
 
 # %% tags=["claim"]
 claim(
-    "without the filter (the upper row) it drifts further from the picture",
+    "without the filter it drifts further from the picture",
     "change of the background, without the filter / with it",
     background_change(unfiltered.video) / background_change(run.video),
     ">",

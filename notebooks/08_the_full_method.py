@@ -58,7 +58,15 @@ from sgi2v_lab import (
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
 from sgi2v_lab.explore import inspect_run
 from sgi2v_lab.images.read import to_tensor
-from sgi2v_lab.plots import plot_comparison, plot_gallery, plot_losses, plot_series, plot_tracks, plot_trajectories
+from sgi2v_lab.plots import (
+    plot_comparison,
+    plot_film_strip,
+    plot_gallery,
+    plot_losses,
+    plot_series,
+    plot_tracks,
+    plot_trajectories,
+)
 from sgi2v_lab.video import side_by_side
 from sgi2v_lab.widgets import Studio
 
@@ -254,7 +262,7 @@ for name, value in settings.as_dict().items():
 
 # %%
 quickly = generate(model, picture, asked, own, seed=seed, progress=False)
-plot_comparison(run.video, quickly.video, run.boxes)
+plot_film_strip(quickly.video, quickly.boxes, title="the toy's own recipe")
 
 # %%
 for name, one in (("the paper's recipe", run), ("the toy's own", quickly)):
@@ -262,10 +270,10 @@ for name, one in (("the paper's recipe", run), ("the toy's own", quickly)):
     print(f"{name:20} {count} iterations, ObjMC {objmc(one.video, one.boxes).value:.1f} px")
 
 # %% [markdown]
-# *Look at* both rows: both follow. The toy's own recipe does so with fewer iterations, for two reasons. It divides the
-# gradient by its largest element, so that only the latents that matter move by the whole rate, and nothing has to be put
-# back: cut-off 1, no filter. And with `early_stop` a control step ends once its loss is below 0.3 of the run's first
-# one. On SVD neither has been tried here.
+# *Look at* the ball here and in the comparison above: both follow. The toy's own recipe does so with fewer iterations, for
+# two reasons. It divides the gradient by its largest element, so that only the latents that matter move by the whole
+# rate: they can take larger steps, and the filter may be left out (cut-off 1). And with `early_stop` a control step ends
+# once its loss is below 0.3 of the run's first one. On SVD neither has been tried here.
 
 # %% tags=["claim"]
 count, fewer = (sum(len(losses) for losses in one.losses.values()) for one in (run, quickly))
@@ -282,8 +290,8 @@ claim("does so with fewer iterations", "iterations, the toy's own / here", fewer
 # ## Quick check
 #
 # The five parts are really what `generate` does: before the first control step both runs are the same to the bit; over
-# the control steps together, and in most of them, the loss falls; the mixture is that of chapter 7; with no iterations, or with
-# a cut-off of 0, nothing of control is left.
+# the control steps together, and in most of them, the loss falls; the mixture is that of chapter 7; with no iterations,
+# or with a cut-off of 0, nothing of control is left.
 
 # %%
 for index in range(first):

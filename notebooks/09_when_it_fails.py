@@ -166,7 +166,7 @@ for remark in remarks_on(hurried, **judged):
 # ## Failure 2: the box is too small
 #
 # **Why it fails.** The loss sees latent cells, not pixels. A box smaller than a cell becomes that one cell, wherever
-# it lies within it, and most of what the cell holds is something else. Its path becomes a few jumps.
+# it lies within it, and most of what the cell holds is something else. Its path becomes jumps from cell to cell.
 #
 # Below, the first colour is a box that was drawn, the second what the loss makes of it.
 
@@ -199,9 +199,8 @@ miss_of["speck"] = objmc(specked.video, fair.boxes(frames)).value
 print(f"ObjMC of the ball: {miss_of['speck']:.1f} px with the speck, {miss_of['fair']:.1f} px with a box around it")
 
 # %% [markdown]
-# *Look at* the ball: it goes along nevertheless. This is an exception, and it has a reason. The speck lies in the middle of
-# a large plain thing, and a cell's feature knows its neighbourhood, so this one cell stands for the ball. Had the speck
-# been a small thing of its own, the cell would have stood for the sky around it.
+# *Look at* the ball: it goes along nevertheless. This is an exception: the speck lies in the middle of a large thing, and a
+# cell's feature knows its neighbourhood, so here one cell can stand for the ball. Do not count on it.
 
 # %% tags=["claim"]
 claim("it goes along nevertheless", "ObjMC of the ball, speck / whole box", miss_of["speck"] / miss_of["fair"], "<", 2)
@@ -582,7 +581,7 @@ diagnose(shoved, trajectories=fair, model=model)
 # | nothing to hold on to | a wide flat valley | include edges; pin instead |
 # | wrong layers | the valley's floor is far from the truth | middle layers, more than one |
 # | rate too high | low loss, broken picture | lower rate, more iterations |
-# | no filter | short waves where noise should be, a drifting background | cut-off near 0.5 |
+# | no filter | in long runs, a background that drifts | cut-off near 0.5 |
 # | boxes meet | even the best video pays | one after the other |
 #
 # One more is not on it because a box cannot mend it: a thing that the model cannot draw from behind, turning, or
