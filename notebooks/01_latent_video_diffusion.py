@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 1 · Latent video diffusion
 #
-# *A film begins as snow, and a network that has seen many films takes the snow away, a little at each step, until
-# one picture has become several that follow each other.*
+# *A video begins as noise, and a network that has seen many videos removes the noise, a little at each step, until one
+# picture has become several that follow each other.*
 #
 # **You will learn**
 #
@@ -60,6 +60,11 @@ from sgi2v_lab.sampling import draw_noise
 model = load_model(model_name, device)
 settings = model.settings
 size = settings.width, settings.height
+
+# %% tags=["claim"]
+from sgi2v_lab.evaluation.course_claims import Claims
+
+claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 817, 1, 2, 3: see claims.md
 
 # %% [markdown]
 # ## The parts
@@ -122,8 +127,23 @@ print(f"PSNR {fidelity:.1f} dB")
 figure
 
 # %% [markdown]
-# Edges and fine texture suffer most; that is the price. In return, everything that follows happens on the small grid.
-#
+# *Look at* the difference: edges and fine texture suffer most; that is the price. In return, everything that follows
+# happens on the small grid.
+
+# %% tags=["claim"]
+grey = image.mean(dim=0)
+edge = torch.zeros_like(grey)
+edge[1:, 1:] = (grey[1:, 1:] - grey[:-1, 1:]).abs() + (grey[1:, 1:] - grey[1:, :-1]).abs()
+at_edges = edge > edge.flatten().quantile(0.9)
+claim(
+    "edges and fine texture suffer most",
+    "mean error where the picture changes most / elsewhere",
+    off[0][at_edges].mean() / off[0][~at_edges].mean(),
+    ">",
+    3,
+)
+
+# %% [markdown]
 # Latents are also *local*. We add something to a single cell and look where the picture changes. *How large will the
 # patch be, and does it end where the cell ends?*
 
@@ -138,6 +158,13 @@ figure = plot_film_strip(torch.stack([decoded, decode_latents(model, poked)[0], 
 for axes, title in zip(figure.axes, ("before", "one cell changed", "difference, × 4"), strict=False):
     axes.set_title(title)
 figure
+
+# %% [markdown]
+# The patch is wider than the cell, since the decoder's convolutions look at neighbouring cells, and it stays small.
+
+# %% tags=["claim"]
+claim("The patch is wider than the cell", "width of the patch / of a cell", columns / model.vae_factor, ">", 1)
+claim("it stays small", "share of the picture that the patch covers", len(touched) / change[0].numel(), "<", 0.2)
 
 # %% [markdown]
 # ## What the network is told
@@ -158,8 +185,8 @@ print("channels into the UNet:", model.unet.config.in_channels, "=", channels, "
 # ## Noise levels
 #
 # With $n$ drawn from the unit normal distribution, latents at noise level $\sigma$ are $x_\sigma = z + \sigma n$. The
-# schedule goes from a $\sigma$ at which nothing of $z$ is left down to almost none. It takes most of its steps at
-# the small levels, where detail is decided:
+# schedule goes from a $\sigma$ at which next to nothing of $z$ is left down to almost none, in steps that become smaller
+# as $\sigma$ falls:
 
 # %%
 schedule = make_schedule(model, settings)
@@ -187,10 +214,22 @@ for axes, sigma in zip(figure.axes, shown, strict=False):
 figure
 
 # %% [markdown]
-# This is channel 0 of one frame, divided by $\sqrt{\sigma^2 + 1}$ as the network receives it. At the control steps
-# there is little to be seen of the ball. Keep that in mind for later chapters: that is where the method decides what
-# moves.
-#
+# This is channel 0 of one frame, divided by $\sqrt{\sigma^2 + 1}$ as the network receives it. At the first control step
+# (the last picture) there is nothing to be seen of the ball. Keep that in mind for later chapters: that is where the
+# method decides what moves.
+
+# %% tags=["claim"]
+seen = [torch.corrcoef(torch.stack([levels[0].flatten(), one.flatten()]))[0, 1] for one in levels]
+claim("there is nothing to be seen of the ball", "correlation with the clean picture's channel 0", seen[-1], "<", 0.2)
+claim(
+    "in steps that become smaller",
+    "smallest step / largest",
+    -sigmas[:-1].diff().max() / -sigmas[:-1].diff().min(),
+    "<",
+    0.1,
+)
+
+# %% [markdown]
 # ## Denoising
 #
 # The UNet predicts $v$, a mixture of signal and noise that is well scaled at every level. From it follows the guess of
@@ -213,7 +252,20 @@ figure
 
 # %% [markdown]
 # The guess of the *last frame*, step by step. It begins blurred, as an average of everything that could follow, and
-# becomes one particular film. Large things are settled first, detail later. The result:
+# becomes one particular video. Large things are settled first, detail later.
+
+# %% tags=["claim"]
+sharpness = [one.diff(dim=-1).abs().mean() for one in guesses]
+claim(
+    "It begins blurred",
+    "mean step between neighbouring pixels, first guess / last",
+    sharpness[0] / sharpness[-1],
+    "<",
+    0.8,
+)
+
+# %% [markdown]
+# The result:
 
 # %%
 show_video(run.video, fps=settings.fps, title="what the model makes by itself")
@@ -222,9 +274,9 @@ show_video(run.video, fps=settings.fps, title="what the model makes by itself")
 plot_film_strip(run.video, every=None)
 
 # %% [markdown]
-# The toy was trained on drawn scenes for hours, not months. Expect it to keep the picture roughly and to invent some
-# motion, and expect smears. Where the ball goes is up to the noise: another `seed`, another way. Taking that
-# decision away from chance is what the rest of the course is about.
+# The toy was trained on drawn scenes for hours, not months. It keeps the picture roughly and invents some motion, with
+# smears. Where the ball goes is up to the noise: another `seed`, another path. Taking that decision away from chance is
+# what the rest of the course is about.
 #
 # ## Quick check
 #
@@ -266,7 +318,9 @@ def karras(count: int, low: float, high: float) -> torch.Tensor:
 
 
 # %% nbgrader={"grade": true, "grade_id": "karras-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-mine = karras(settings.num_inference_steps, schedule.config.sigma_min, schedule.config.sigma_max)
+mine = torch.as_tensor(
+    karras(settings.num_inference_steps, schedule.config.sigma_min, schedule.config.sigma_max)
+).float()
 assert mine.shape == (settings.num_inference_steps,), (
     f"expected {settings.num_inference_steps} levels, got shape {tuple(mine.shape)}"
 )
@@ -304,7 +358,7 @@ def first_guess(conditioning, high: float) -> torch.Tensor:
 
 
 ones = torch.ones(5, 1, 2, 2)
-few = guided(0 * ones, ones, 1.0, 3.0)
+few = torch.as_tensor(guided(0 * ones, ones, 1.0, 3.0)).float()
 assert torch.allclose(few[:, 0, 0, 0], torch.tensor([1.0, 1.5, 2.0, 2.5, 3.0])), "five frames: 1, 1.5, 2, 2.5 and 3"
 nothing = replace(
     conditioning,
@@ -312,7 +366,7 @@ nothing = replace(
     image_latents=torch.zeros_like(conditioning.image_latents),
 )
 without, told = first_guess(nothing, 1.0), first_guess(conditioning, 1.0)
-mine, theirs = guided(without, told, 1.0, 3.0), first_guess(conditioning, 3.0)
+mine, theirs = guided(without, told, 1.0, 3.0).float(), first_guess(conditioning, 3.0)
 exact = 1e-3 if model.dtype == torch.float32 else 5e-2
 assert torch.allclose(mine[0], told[0], atol=exact), "in the first frame the strength is 1: the guess with the picture"
 assert torch.allclose(mine, theirs, rtol=exact, atol=exact), f"off by up to {(mine - theirs).abs().max():.4f}"
@@ -324,8 +378,7 @@ print("Your guidance is the library's. Strength 3 changes the last guess by", f"
 # ### 3. How much moves?
 #
 # Write `motion(video)`: the mean absolute difference between neighbouring frames, averaged over everything. Then ask the
-# model for little and for much motion, with the same noise. Write down your prediction of the two numbers' order first;
-# the toy does not always do what its motion bucket says.
+# model for little and for much motion, with the same noise. Write down your prediction of the two numbers' order first.
 
 
 # %% nbgrader={"grade": false, "grade_id": "motion", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -337,8 +390,9 @@ def motion(video: torch.Tensor) -> float:
 
 # %% nbgrader={"grade": true, "grade_id": "motion-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 ramp = torch.linspace(0, 0.5, 6).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
-assert abs(motion(ramp) - 0.1) < 1e-5, "each frame of this video is 0.1 brighter than the one before"
-assert motion(image.expand(frames, -1, -1, -1)) == 0, "a still picture has no motion"
+assert abs(float(motion(ramp)) - 0.1) < 1e-5, "each frame of this video is 0.1 brighter than the one before"
+assert abs(float(motion(ramp.flip(0))) - 0.1) < 1e-5, "getting darker is a change as well: take absolute values"
+assert float(motion(image.expand(frames, -1, -1, -1))) == 0, "a still picture has no motion"
 short = settings.replace(num_inference_steps=min(10, settings.num_inference_steps), control_steps=(0, 0))
 short = short.replace(max_guidance_scale=1.0)  # half as many passes of the UNet
 for bucket in (10, 240):

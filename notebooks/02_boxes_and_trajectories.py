@@ -68,6 +68,11 @@ size = settings.width, settings.height
 frames, channels, h, w = model.latent_shape(settings)
 print(f"{model.name}: {frames} frames of {size[0]} × {size[1]} pixels, {w} × {h} latent cells")
 
+# %% tags=["claim"]
+from sgi2v_lab.evaluation.course_claims import Claims
+
+claim = Claims(strict=model_name == "toy")  # see claims.md
+
 # %% [markdown]
 # ## A box is four numbers
 #
@@ -142,7 +147,22 @@ with styled():
 figure
 
 # %% [markdown]
-# A way need not be straight: `via` lists points that the centre passes, and `Trajectory.along` takes a whole line drawn
+# "ease-in-out" is the fastest in the middle, and "ease-out" takes its largest step at once.
+
+# %% tags=["claim"]
+paces = {name: torch.as_tensor(ease(t.numpy())).diff() for name, ease in EASINGS.items()}
+middle = {name: pace[len(pace) // 2].item() for name, pace in paces.items()}
+claim(
+    '"ease-in-out" is the fastest in the middle',
+    "its middle step / the largest of the others'",
+    middle["ease-in-out"] / max(pace for name, pace in middle.items() if name != "ease-in-out"),
+    ">",
+    1,
+)
+claim('"ease-out" takes its largest step at once', "the largest step's number", paces["ease-out"].argmax(), "==", 0)
+
+# %% [markdown]
+# A path need not be straight: `via` lists points that the centre passes, and `Trajectory.along` takes a whole line drawn
 # by hand. The centre travels along it with even speed, whatever the distances between its points. `scale` says how
 # large the last box is, which is how a thing comes nearer. With `KeyBox`es you give whole boxes at chosen times.
 
@@ -165,6 +185,23 @@ plot_trajectories(image, ways.boxes(frames))
 # All three begin at the ball. Orange is the arc: its dots lie closer together at both ends, because it eases in and out.
 # Blue comes nearer, to a box 1.6 times as large. Green goes there and back again, so its last box is its first one.
 
+# %% tags=["claim"]
+of_ways = ways.boxes(frames)
+middles = (of_ways[..., :2] + of_ways[..., 2:]) / 2
+steps = middles[0].diff(dim=0).norm(dim=1)
+claim(
+    "its dots lie closer together at both ends",
+    "larger end step / largest step",
+    max(steps[0], steps[-1]) / steps.max(),
+    "<",
+    0.8,
+)
+widths = of_ways[1, :, 2] - of_ways[1, :, 0]
+claim("to a box 1.6 times as large", "last width / first, off by", abs(widths[-1] / widths[0] - 1.6), "<", 0.01)
+claim(
+    "its last box is its first one", "largest difference (px)", (of_ways[2, -1] - of_ways[2, 0]).abs().max(), "<", 1e-3
+)
+
 # %% [markdown]
 # ## A camera is made of boxes
 #
@@ -185,9 +222,27 @@ for axes, name in zip(figure.axes, moves, strict=False):
 figure
 
 # %% [markdown]
-# The lines show the ways of the centres, the boxes their place in the last frame. A pan of $+x$ means that the
+# The lines show the paths of the centres, the boxes their place in the last frame. A pan of $+x$ means that the
 # *content* goes to the right, as it does when a camera turns left. In the third picture the boxes in the ball's way are
 # missing: it would make no sense to ask the same place to stand still and to let the ball pass.
+
+# %% tags=["claim"]
+panned = Trajectories(size, moves["pan"]).boxes(frames)
+claim(
+    "*content* goes to the right",
+    "least shift of the pan's boxes along x (px)",
+    (panned[:, -1, 0] - panned[:, 0, 0]).min(),
+    ">",
+    0,
+)
+everywhere = camera_still(size, box_fraction=0.16)
+claim(
+    "the boxes in the ball's way are",
+    "boxes, around the ball's way / everywhere",
+    len(moves["still, around the ball's way"]) / len(everywhere),
+    "<",
+    1,
+)
 
 # %% [markdown]
 # ## From pixels to latent cells
@@ -221,10 +276,16 @@ with styled():
 figure
 
 # %% [markdown]
-# Solid: the box that was asked for. Dashed: the cells that stand for it. The box glides, its cells jump. If a box is not
-# a whole number of cells wide, its cells even gain and lose a column on the way (exercise 3); the loss of chapter 5 then
-# resizes the first frame's features. A box smaller than a cell stands for a place it does not fill, so draw boxes that
-# are several cells wide.
+# Solid: the box that was asked for. Dashed: the cells that stand for it. The box glides, its cells jump.
+
+# %% tags=["claim"]
+jumps = cells[0, :, 0].diff()
+claim("its cells jump", "cells moved in one frame, largest - smallest", jumps.max() - jumps.min(), ">", 0)
+
+# %% [markdown]
+# If a box is not a whole number of cells wide, its cells even gain and lose a column on the way (exercise 3); the loss of
+# chapter 5 then resizes the first frame's features. A box smaller than a cell stands for a place it does not fill, so
+# draw boxes that are several cells wide.
 
 # %% [markdown]
 # ## Draw your own
@@ -268,7 +329,7 @@ with tempfile.TemporaryDirectory() as folder:
 # %% [markdown]
 # ## Quick check
 #
-# Three claims: every trajectory starts as its own box, a way along points ends at the last of them, and a file gives
+# Three claims: every trajectory starts as its own box, a path along points ends at the last of them, and a file gives
 # back exactly what went in.
 
 # %%
@@ -300,10 +361,13 @@ def to_cells(box: torch.Tensor, factor: int) -> torch.Tensor:
 
 # %% nbgrader={"grade": true, "grade_id": "to-cells-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 for f in range(frames):
-    mine = to_cells(boxes[0, f], factor)
-    assert mine.tolist() == cells[0, f].tolist(), f"frame {f}: {mine.tolist()} instead of {cells[0, f].tolist()}"
-assert to_cells(torch.tensor([9.0, 9.0, 11.0, 11.0]), 8).tolist() == [1, 1, 2, 2], "a small box keeps one cell"
-assert to_cells(torch.tensor([-3.0, 0.0, 20.0, 8.0]), 8).tolist() == [-1, 0, 2, 1], "-3 lies in cell -1: round down"
+    mine = torch.as_tensor(to_cells(boxes[0, f], factor)).tolist()
+    assert mine == cells[0, f].tolist(), f"frame {f}: {mine} instead of {cells[0, f].tolist()}"
+for box, expected, why in (
+    ([9.0, 9.0, 11.0, 11.0], [1, 1, 2, 2], "a small box keeps one cell"),
+    ([-3.0, 0.0, 20.0, 8.0], [-1, 0, 2, 1], "-3 lies in cell -1: round down"),
+):
+    assert torch.as_tensor(to_cells(torch.tensor(box), 8)).tolist() == expected, why
 print("Your cells are the library's.")
 
 # %% [markdown]
@@ -324,7 +388,7 @@ def eased_boxes(first: torch.Tensor, last: torch.Tensor, frames: int) -> torch.T
 
 # %% nbgrader={"grade": true, "grade_id": "eased-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 last = ball + torch.tensor([0.4 * width, 10.0, 0.4 * width, 10.0])
-mine = eased_boxes(ball, last, frames)
+mine = torch.as_tensor(eased_boxes(ball, last, frames)).float()
 theirs = Trajectory.move(ball, to=last, easing="ease-in-out").boxes(frames)
 assert mine.shape == (frames, 4), f"expected shape ({frames}, 4), not {tuple(mine.shape)}"
 assert torch.allclose(mine, theirs, atol=1e-3), f"off by up to {(mine - theirs).abs().max():.3f} pixels"

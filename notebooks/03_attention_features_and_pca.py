@@ -13,15 +13,14 @@
 # %% [markdown]
 # # 3 · Attention features and PCA
 #
-# *While it removes noise, the network paints a second film that nobody asked for: a film of what it takes each place to
-# be.*
+# *While it removes noise, the network works out what each place of the video shows. This chapter makes that visible.*
 #
 # **You will learn**
 #
 # - what a self-attention layer of the UNet computes, and how to compute it yourself from its queries, keys and values;
 # - how to record features of any layer, without changing what the network does;
 # - how principal components turn a hundred channels into three colours;
-# - how to ask "where else does it look like here?", in every frame.
+# - how to ask "which other places look like this one?", in every frame.
 #
 # **Time**: about 60 minutes; the cells run in well under a minute on the toy.
 #
@@ -51,6 +50,7 @@ from sgi2v_lab import (
     make_schedule,
     similarity_maps,
 )
+from sgi2v_lab.explore import best_matches
 from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_similarity, styled
 from sgi2v_lab.plots.style import new_figure
 from sgi2v_lab.prompts.reference_image import parse_prompt
@@ -62,11 +62,21 @@ settings = model.settings
 width, height = settings.width, settings.height
 frames, channels, h, w = model.latent_shape(settings)
 
+# %% tags=["claim"]
+from sgi2v_lab.evaluation.course_claims import Claims
+
+claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 817, 1, 2, 3: see claims.md
+
 # %% [markdown]
-# ## A film whose truth is known
+# ## A video whose motion we know
 #
-# To judge what the network sees, we need a film in which we know where everything is. The toy's world draws one: a ball
+# To judge what the network sees, we need a video in which we know where everything is. The toy's world draws one: a ball
 # that rolls to the right over a background that stands still. `truth` is the ball's box in every frame.
+#
+# One thing to know beforehand. Stable Video Diffusion found out by itself which places of two frames belong together. The
+# bundled toy is too small for that, and was **taught**: while it trained, a second loss told layers (2, 1) and (2, 2)
+# where aligned attention (chapter 4) should look, and layer (3, 0) the same of its own self-attention. So when these
+# layers find the ball, the toy repeats a lesson. Layer (3, 1) was taught nothing of the kind.
 
 # %%
 scene = parse_prompt(prompt, frames)
@@ -115,8 +125,8 @@ for layer, maps in attended.items():
 
 # %% [markdown]
 # `extract_features` runs the UNet once, only as far as the last layer that is wanted, and returns a dictionary: for every
-# layer the maps `(frames, channels, h', w')`. It listens at the layers and takes its ears away afterwards; the network
-# computes what it always does.
+# layer the maps `(frames, channels, h', w')`. It hooks the layers and removes the hooks afterwards; the network computes
+# what it always does.
 #
 # ## A hundred channels, three colours
 #
@@ -134,42 +144,101 @@ for layer, maps in attended.items():
 # %%
 chosen = tuple(dict.fromkeys((layers[0], *settings.layers, layers[-1])))
 bases = {layer: fit_pca(attended[layer]) for layer in chosen}
-plot_pca_strip({f"layer {layer}": bases[layer].rgb(attended[layer]) for layer in chosen}, clip, truth)
+colours = {layer: bases[layer].rgb(attended[layer]) for layer in chosen}
+plot_pca_strip({f"layer {layer}": rows for layer, rows in colours.items()}, clip, truth)
 
 # %%
 for layer, basis in bases.items():
     print(f"layer {layer}: three components hold {sum(basis.explained):.0%} of the variance")
 
 # %% [markdown]
-# Three things to look for on the toy. In the finer rows a patch of its own colour travels with the box: the network knows
-# the ball. A second patch stays behind where the ball began, because the first frame's latents are shown to the network
-# in *every* frame. And each frame has a tint of its own, the first one most of all: much of what differs between frames
-# is not what they show. What is not in three colours is not lost, only not painted; the shares say how much that is.
-#
-# Coarse layers say roughly where things are; the finest ones also carry texture and noise. The loss compares layers in
-# between: fine enough to place a box, coarse enough to know the ball as one thing.
+# Four things to look for on the toy. In both rows of up block 3 a patch of its own colour travels with the box: the
+# network knows the ball. In layer (3, 1) a second patch stays behind where the ball began, because the picture of the
+# first frame is shown to the network in *every* frame. There, too, the ball has one colour in frame 0 and another one
+# from frame 1 on, although it is the same ball. And in layer (2, 1) most of the colour says where a cell lies, whatever
+# is there. What is not in three colours is not lost, only not painted; the shares above say how much that is.
 
+
+# %% tags=["claim"]
+def stands_out(rows: torch.Tensor, frame: int, box: torch.Tensor) -> torch.Tensor:
+    """How far the mean colour in a box is from that of a ring of two cells around it."""
+    cells = rows.shape[-1] / width
+    x0, y0, x1, y1 = (box * cells).round().int().clamp(0, rows.shape[-1]).tolist()
+    inside = torch.zeros(rows.shape[2:], dtype=torch.bool)
+    around = inside.clone()
+    inside[y0:y1, x0:x1] = True
+    around[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = True
+    return (rows[frame][:, inside].mean(dim=1) - rows[frame][:, around & ~inside].mean(dim=1)).norm()
+
+
+fine, untaught = colours[3, 0], colours[3, 1]
+claim(
+    "a patch of its own colour travels with the box",
+    "least distance of the box's colour from its surroundings, last frame, layers (3, 0) and (3, 1)",
+    min(stands_out(rows, -1, truth[0, -1]) for rows in (fine, untaught)),
+    ">",
+    0.15,
+)
+claim(
+    "a second patch stays behind where the ball began",
+    "distance of the first box's colour from its surroundings, last frame, layer (3, 1)",
+    stands_out(untaught, -1, truth[0, 0]),
+    ">",
+    0.3,
+)
+x0, y0, x1, y1 = (truth[0, 0] * untaught.shape[-1] / width).int().tolist()
+u0, v0, u1, v1 = (truth[0, -1] * untaught.shape[-1] / width).int().tolist()
+claim(
+    "the ball has one colour in frame 0 and another one",
+    "distance of the ball's mean colours in frame 0 and the last frame, layer (3, 1)",
+    (untaught[0, :, y0:y1, x0:x1].mean(dim=(1, 2)) - untaught[-1, :, v0:v1, u0:u1].mean(dim=(1, 2))).norm(),
+    ">",
+    0.3,
+)
+claim(
+    "in layer (2, 1) most of the colour says where a cell lies",
+    "share of the colours' variance within a cell, over frames, layer (2, 1)",
+    colours[2, 1].var(dim=0).mean() / colours[2, 1].var(dim=(0, 2, 3)).mean(),
+    "<",
+    0.5,
+)
+
+# %% [markdown]
+# Coarse layers say roughly where things are; the finest ones also carry texture and noise. The paper compares layers in
+# between: fine enough to place a box, coarse enough to know the ball as one thing.
 # %% [markdown]
 # ## Features depend on the noise
 #
-# *What do you expect?* The same film, with more and more noise on it. At which noise level does the ball's way disappear
-# from the features? What could the network still know of later frames then?
+# *What do you expect?* The same video, with less and less noise on it. At which noise level does the ball's path show in
+# the features? What could the network know of later frames before that?
 
 # %%
 layer = settings.layers[-1]
 controlled = sum(settings.control_steps) // 2
 noisy = {}
-for step in (controlled, (controlled + middle) // 2, middle):
+for step in dict.fromkeys((0, controlled, middle)):
     level = sigmas[step].item()
     noisy[f"σ = {level:.2g}"] = extract_features(
         model, z + level * noise, level, conditioning, (layer,), "self-attention"
     )[layer]
-plot_pca_strip({label: fit_pca(maps).rgb(maps) for label, maps in noisy.items()}, clip, truth)
+by_noise = {label: fit_pca(maps).rgb(maps) for label, maps in noisy.items()}
+plot_pca_strip(by_noise, clip, truth)
 
 # %% [markdown]
-# With strong noise, later frames hold next to nothing about where the ball went, and the network falls back on what it is
-# told: the first frame. That is not a fault but the method's chance. Early in denoising the motion is not yet decided,
-# so a small push can still decide it.
+# At the highest noise level nothing in the later frames' features marks the box: noise hides the ball's path, and the
+# network knows of these frames only what it was told, the first frame. At the lowest of these levels the box stands out.
+# This is not a flaw; it is what the method exploits. Early in denoising the motion is not yet decided, so a small push
+# can still decide it.
+
+# %% tags=["claim"]
+hidden, *_, clear = by_noise.values()
+claim(
+    "At the highest noise level nothing in the later frames' features marks the box",
+    "distance of the box's colour from its surroundings, last frame, highest noise; half of that at the lowest",
+    stands_out(hidden, -1, truth[0, -1]),
+    "<",
+    stands_out(clear, -1, truth[0, -1]) / 2,
+)
 
 # %% [markdown]
 # ## Other things a layer has
@@ -183,7 +252,7 @@ parts = {kind: extract_features(model, x, sigma, conditioning, (layer,), kind)[l
 plot_pca_strip({kind: fit_pca(maps).rgb(maps) for kind, maps in parts.items()}, clip)
 
 # %% [markdown]
-# ## Where else does it look like here?
+# ## Which other places look like this one?
 #
 # Colours are for the eye. To measure, take the feature at one place of the first frame, $f_0$, and compare it with every
 # place of every frame by the cosine of the angle between them (after the mean over all places is taken off, since
@@ -196,32 +265,44 @@ plot_pca_strip({kind: fit_pca(maps).rgb(maps) for kind, maps in parts.items()}, 
 
 # %%
 point, size = tuple(centres[0].tolist()), (width, height)
-similar = {
-    f"layer {layer}": similarity_maps(attended[layer], point=point, picture_size=size) for layer in settings.layers
-}
+compared = tuple(dict.fromkeys((*settings.layers, layers[-1])))
+similar = {f"layer {layer}": similarity_maps(attended[layer], point=point, picture_size=size) for layer in compared}
 plot_similarity(clip, similar, point)
 
 # %% [markdown]
-# How far is the most similar place of each frame from the ball's true middle? A cell is as good as it can get.
-
+# How far is the most similar place of each frame from the ball's true centre? A cell is 16 px wide in up block 2 and 8 px
+# in up block 3.
 
 # %%
-def best_places(maps: torch.Tensor) -> torch.Tensor:
-    """The middle (x, y), in pixels, of the most similar cell of every frame."""
-    best, (rows, columns) = maps.flatten(1).argmax(dim=1), maps.shape[1:]
-    return torch.stack([(best % columns + 0.5) * width / columns, (best // columns + 0.5) * height / rows], dim=1)
-
-
-for name, maps in similar.items():
-    off = (best_places(maps) - centres).norm(dim=1)
-    print(f"{name}: off by {off.int().tolist()} pixels, frame by frame")
+off = {name: (best_matches(maps, size) - centres).norm(dim=1) for name, maps in similar.items()}
+for name, distances in off.items():
+    print(f"{name}: off by {distances.int().tolist()} px, frame by frame")
 
 # %% [markdown]
-# In the first frame the answer is right by construction, since a place is most similar to itself. What counts is how it
-# goes on, and the tints that you saw get in the way: whole frames come out unlike the first. The features of this chapter
-# mix, in every frame, that frame's *own* values, so nothing makes the same ball get the same feature twice.
-# [Chapter 4](04_aligned_features.ipynb) changes one line of the attention and looks again.
-#
+# In the first frame the answer is right by construction, since a place is most similar to itself. On the toy it stays on
+# the ball in all three layers, taught or not. But look at how red the ball is. In layer (3, 1) it is far redder in
+# frame 0 than in any other frame: the same ball gets another feature as soon as it is another frame's, since every
+# frame mixes its *own* values. [Chapter 4](04_aligned_features.ipynb) changes one line of the attention and looks again.
+
+# %% tags=["claim"]
+claim(
+    "it stays on the ball in all three layers",
+    "largest of the layers' mean distances (px), the ball's radius",
+    max(distances[1:].mean() for distances in off.values()),
+    "<",
+    (truth[0, 0, 2] - truth[0, 0, 0]) / 2,
+)
+spans = (truth[0] * similar["layer (3, 1)"].shape[-1] / width).int().tolist()
+redness = [maps[y0:y1, x0:x1].mean() for maps, (x0, y0, x1, y1) in zip(similar["layer (3, 1)"], spans, strict=True)]
+claim(
+    "it is far redder in frame 0 than in any other frame",
+    "mean similarity in the box: largest of the later frames; 0.6 of frame 0's",
+    max(redness[1:]),
+    "<",
+    0.6 * redness[0],
+)
+
+# %% [markdown]
 # ## Explore
 #
 # The explorer has all of it: choose layer, step and kinds, click on the picture to ask for another place, and slide
@@ -286,7 +367,8 @@ def cosine_map(features: torch.Tensor, row: int, column: int) -> torch.Tensor:
 # %% nbgrader={"grade": true, "grade_id": "cosine-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 maps = attended[layer].float().cpu()
 for row, column in ((0, 0), (maps.shape[2] // 2, maps.shape[3] // 4)):
-    mine, theirs = cosine_map(maps, row, column), similarity_maps(maps, point=(column + 0.5, row + 0.5))
+    mine = torch.as_tensor(cosine_map(maps, row, column)).float()
+    theirs = similarity_maps(maps, point=(column + 0.5, row + 0.5))
     assert mine.shape == theirs.shape, f"expected shape {tuple(theirs.shape)}, not {tuple(mine.shape)}"
     assert abs(mine[0, row, column] - 1) < 1e-4, "a place is most similar to itself: its similarity is 1"
     assert torch.allclose(mine, theirs, atol=1e-5), f"off by up to {(mine - theirs).abs().max():.4f}: did you centre?"
@@ -312,7 +394,7 @@ def looks_at(query: torch.Tensor, key: torch.Tensor, count: int, head: int, plac
 # %% nbgrader={"grade": true, "grade_id": "looks-at-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 rows, columns = parts["query"].shape[2:]
 place = int(point[1] * rows / height) * columns + int(point[0] * columns / width)
-weights = looks_at(parts["query"], parts["key"], count, 0, place)
+weights = torch.as_tensor(looks_at(parts["query"], parts["key"], count, 0, place)).float()
 assert weights.shape == (frames, rows * columns), f"expected ({frames}, {rows * columns}), not {tuple(weights.shape)}"
 assert torch.allclose(weights.sum(dim=1), torch.ones(frames).to(weights), atol=1e-4), (
     "the weights of a frame add up to 1"
@@ -355,7 +437,8 @@ def shares(features: torch.Tensor) -> torch.Tensor:
 
 # %% nbgrader={"grade": true, "grade_id": "shares-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 for each in chosen:
-    mine, theirs = shares(attended[each].float().cpu()), torch.tensor(bases[each].explained)
+    mine = torch.as_tensor(shares(attended[each].float().cpu())).float()
+    theirs = torch.tensor(bases[each].explained)
     assert mine.shape == (3,), f"expected three shares, not shape {tuple(mine.shape)}"
     assert torch.allclose(mine, theirs, atol=1e-4), f"layer {each}: {mine.tolist()} instead of {theirs.tolist()}"
 print("Your shares are the library's.")

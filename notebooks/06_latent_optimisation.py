@@ -27,6 +27,9 @@
 #
 # **In the paper**: section 3.2 and algorithm 1; the appendix for the learning rate. You need
 # [chapter 5](05_trajectory_loss.ipynb), on the trajectory loss.
+#
+# **The recipe here** is the paper's: AdamW, five iterations at each control step, cut-off 0.5. The toy's own settings, with
+# which `generate` runs when nothing else is said, are another recipe, and chapter 8 introduces it.
 
 # %% tags=["parameters"]
 import os
@@ -66,11 +69,9 @@ from sgi2v_lab.plots import (
 )
 
 model = load_model(model_name, device)
-settings = model.preset("paper")  # the paper's recipe; for SVD these are its own settings
-if settings.optimizer != "adamw":  # this chapter is about the paper's, with five iterations, at a gentler rate
-    settings = settings.replace(
-        optimizer="adamw", learning_rate=settings.learning_rate / 5, iterations=5, early_stop=None
-    )
+settings = model.preset("paper")  # for SVD these are its own settings
+if settings.optimizer != "adamw":  # the toy's preset has another optimiser: AdamW as in the paper, at a rate that suits
+    settings = settings.replace(optimizer="adamw", learning_rate=0.04, iterations=5, early_stop=None)
 if num_inference_steps:  # control over the same stretch of the run, in fewer steps
     scaled = [
         max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
@@ -79,6 +80,11 @@ if num_inference_steps:  # control over the same stretch of the run, in fewer st
 frames, _, h, w = model.latent_shape(settings)
 first, last = settings.control_steps
 print(f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are control steps")
+
+# %% tags=["claim"]
+from sgi2v_lab.evaluation.course_claims import Claims
+
+claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 817, 1, 2, 3: see claims.md
 
 # %% [markdown]
 # ## One run, kept in slow motion
@@ -123,10 +129,35 @@ lengths = {name: length / length.max() for name, length in lengths.items()}
 plot_magnitudes(run.video, lengths, run.boxes, label="length (largest = 1)")
 
 # %% [markdown]
-# *Look at* the two rows: the first iteration's gradient, and the sum of all five updates. The gradient is strong
-# around the boxes of the later frames, and wider than the boxes, for a cell's feature depends on its neighbours too.
+# *Look at* the two rows: the first iteration's gradient, and the sum of all five updates. The gradient is strongest
+# around the boxes of the later frames, and reaches beyond them, since a cell's feature depends on its neighbours too.
 # In frame 0 it is weak: its features are the target, and its latents reach the loss only through the layers that
 # connect the frames. The change is spread far more evenly. That is Adam's doing.
+
+# %% tags=["claim"]
+asked_cells = latent_cells(run.boxes, model.vae_factor, h, w)[0].tolist()
+in_box = torch.zeros(frames, h, w, dtype=torch.bool)
+for f, (x0, y0, x1, y1) in enumerate(asked_cells):
+    in_box[f, y0:y1, x0:x1] = True
+slope, moved = place_norms(step.iterations[0].gradient), place_norms(change)
+contrast = {
+    name: each[1:][in_box[1:]].mean() / each[1:][~in_box[1:]].mean() for name, each in (("g", slope), ("c", moved))
+}
+claim("The gradient is strongest", "mean length in the boxes / outside them, later frames", contrast["g"], ">", 2)
+claim(
+    "In frame 0 it is weak",
+    "mean length in frame 0 / in the later frames",
+    slope[0].mean() / slope[1:].mean(),
+    "<",
+    0.7,
+)
+claim(
+    "The change is spread far more evenly",
+    "contrast of boxes and rest: the change's; half of the gradient's",
+    contrast["c"],
+    "<",
+    contrast["g"] / 2,
+)
 
 # %% [markdown]
 # ## Adam's first step
@@ -153,10 +184,28 @@ for index in run.losses:
     print(f"sigma {each.sigma:6.2f}: median gradient {slope:.1e}, median move {moved / here:.2f} rates")
 
 # %% [markdown]
-# The gradient shrinks with the scaling, so at high noise it is tiny. Where it is not far above $10^{-8}$, $\epsilon$
-# takes part: the numbers that matter most for the loss move by the full rate, the others by a part of it. Where it is
-# far above, every number moves equally far, whether it matters or not, which adds a kind of noise to the latents.
+# The scaling alone would make the gradient shrink as $1/\sigma$. On the toy it does not: its size is about the same at all
+# control steps, since the loss is larger at high noise (the lines below). And it is always far above $\epsilon$, so nearly
+# every number moves by the whole rate, whether it matters to the loss or not. That adds a kind of noise to the latents.
 # [Chapter 7](07_frequencies.ipynb) says what is done about that.
+
+# %% tags=["claim"]
+steps_of = [run.trace[index] for index in run.losses]
+medians = [each.iterations[0].gradient[1:].abs().median().item() for each in steps_of]
+claim(
+    "its size is about the same at all",
+    "largest median gradient / smallest; half of the noise levels' ratio",
+    max(medians) / min(medians),
+    "<",
+    steps_of[0].sigma / steps_of[-1].sigma / 2,
+)
+claim("it is always far above", "smallest median gradient / epsilon", min(medians) / 1e-8, ">", 10)
+rates = [settings.learning_rate * (each.sigma if settings.scale_lr_by_sigma else 1.0) for each in steps_of]
+least = min(
+    ((each.iterations[0].latents - each.before)[1:].abs().median() / rate).item()
+    for each, rate in zip(steps_of, rates, strict=True)
+)
+claim("number moves by the whole rate", "smallest median move, in rates", least, ">", 0.9)
 
 # %% [markdown]
 # ## The whole run
@@ -169,10 +218,25 @@ for index in run.losses:
 plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
 
 # %% [markdown]
-# *Look at* the starts. Every line falls, but between two control steps the denoiser has a say, the noise level changes,
-# and with it the features; losses of different noise levels are not on one scale. Low noise makes features larger and
-# clearer, so a later line may well lie higher.
-#
+# *Look at* the starts. Every line falls, and every next one begins above the end of the one before: between two control
+# steps the denoiser has its say, the filter takes back a part, the noise level changes, and with it the features. Losses
+# of different noise levels are not on one scale.
+
+# %% tags=["claim"]
+from itertools import pairwise
+
+losses = list(run.losses.values())
+claim("Every line falls", "largest of last loss / first loss", max(one[-1] / one[0] for one in losses), "<", 1)
+starts = [after[0] / before[-1] for before, after in pairwise(losses)]
+claim(
+    "every next one begins above the end of the one before",
+    "least of first loss / last loss before",
+    min(starts),
+    ">",
+    1,
+)
+
+# %% [markdown]
 # In the explorer: choose a step and an iteration, and see the loss by frame and the gradient on the latents.
 
 # %%
@@ -183,22 +247,21 @@ LossExplorer(run, names=["ball"])
 # %% [markdown]
 # ## Did the features follow?
 #
-# Take the last control step, before and after its five iterations, and ask again which cells resemble the ball of the
+# Take the first control step, before and after its five iterations, and ask again which cells resemble the ball of the
 # first frame. The features inside the boxes should have become more similar to it.
 
 # %%
-late = run.trace[settings.control_steps[1]]
 conditioning = inspect_run(model, run).conditioning
 size = (settings.width, settings.height)
 
 
 def ball_likeness(latents):
     """Similarity (frames, h, w) of aligned features to the ball's box in frame 0."""
-    layers = extract_features(model, latents.to(model.device), late.sigma, conditioning, settings.layers)
+    layers = extract_features(model, latents.to(model.device), step.sigma, conditioning, settings.layers)
     return similarity_maps(assemble(layers, (h, w)), box=run.boxes[0, 0].tolist(), picture_size=size)
 
 
-likeness = {"before": ball_likeness(late.before), "optimized": ball_likeness(late.optimized)}
+likeness = {"before": ball_likeness(step.before), "optimized": ball_likeness(step.optimized)}
 plot_similarity(run.video, likeness)
 
 # %%
@@ -210,15 +273,19 @@ inside = {
 plot_series(range(frames), inside, "frame", "mean similarity inside the box")
 
 # %% [markdown]
-# *Look at* the distance between the lines: this is what five iterations buy. The earlier control steps have bought
-# their part already.
+# *Look at* the distance between the lines: this is what five iterations buy, in every frame but the first ones, where
+# the box has hardly left its place.
+
+# %% tags=["claim"]
+gain = torch.tensor(inside["optimized"]) - torch.tensor(inside["before"])
+claim("this is what five iterations buy", "gain in mean similarity inside the box, last frame", gain[-1], ">", 0.1)
 
 # %% [markdown]
 # ## How large a learning rate?
 #
 # The paper's rate is 0.21 in the units of the latents. SVD's control steps lie at noise levels of tens to hundreds,
-# where that is a nudge. Those of a small model with a shorter schedule lie at lower noise too, so its settings give the
-# rate as a share of $\sigma$ (`scale_lr_by_sigma`): the same nudge at every step.
+# where that is a nudge. The toy's lie between 50 and 5, so its settings give the rate as a share of $\sigma$
+# (`scale_lr_by_sigma`): the same nudge at every step.
 #
 # *Predict* the three curves: a tenth of the rate, the rate, and ten times it.
 
@@ -246,9 +313,22 @@ for factor in (0.1, 1, 10):
 plot_series(range(1, settings.iterations + 1), by_rate, "iteration", "trajectory loss before the update")
 
 # %% [markdown]
-# *Look at* how far each curve comes in its few points, and whether it keeps falling. A lower loss is not a better
-# video: a large rate can satisfy the loss by destroying the picture. How far may a number be moved, next to the
-# noise?
+# *Look at* how far each curve comes in its few points. A tenth of the rate hardly begins; ten times the rate comes down
+# fastest. A lower loss is not a better video: a large rate can satisfy the loss by destroying the picture. How far may a
+# number be moved, next to the noise?
+
+# %% tags=["claim"]
+ends = {name: values[-1] / values[0] for name, values in by_rate.items()}
+claim(
+    "ten times the rate comes down",
+    "loss after one iteration, ten times / the rate",
+    by_rate["10 x the rate"][1] / by_rate["1 x the rate"][1],
+    "<",
+    1,
+)
+claim(
+    "A tenth of the rate hardly begins", "last loss / first loss, a tenth of the rate", ends["0.1 x the rate"], ">", 0.7
+)
 
 # %%
 for factor in (0.1, 1, 10):
@@ -273,9 +353,11 @@ without, with_control = objmc(plain.video, run.boxes).value, objmc(run.video, ru
 print(f"mean distance from the path: {without:.1f} px without control, {with_control:.1f} px with it")
 
 # %% [markdown]
-# *Look at* the lower row: does the ball stay in its box to the end? This is a shortened run of a small model, one
-# seed, one picture; if the two rows look much alike, set `num_inference_steps = None` and run the notebook again. `objmc`
-# measures how far a tracker finds the ball from the path; chapter 8 takes the settings that suit the model best.
+# *Look at* the lower row: the ball goes with its box. `objmc` measures how far a tracker finds it from the path. This is
+# one picture and one seed, in fewer steps than the paper's recipe has.
+
+# %% tags=["claim"]
+claim("the ball goes with its box", "ObjMC with control / without", with_control / without, "<", 0.4)
 
 # %% [markdown]
 # ## Quick check
@@ -324,11 +406,13 @@ def first_step(latents, gradient, rate, weight_decay):
 for index in run.losses:
     each = run.trace[index]
     rate_here = settings.learning_rate * (each.sigma if settings.scale_lr_by_sigma else 1.0)
-    mine = first_step(each.before, each.iterations[0].gradient, rate_here, settings.weight_decay)
+    mine = torch.as_tensor(first_step(each.before, each.iterations[0].gradient, rate_here, settings.weight_decay))
     error = ((mine - each.iterations[0].latents).abs().max() / rate_here).item()
     assert error < 1e-3, f"step {index}: differs by {error:.2g} learning rates; which way does the step go?"
-toy_numbers = first_step(torch.tensor([10.0, 10.0]), torch.tensor([1e-3, -5.0]), 0.5, 0.1)
-assert torch.allclose(toy_numbers, torch.tensor([9.0, 10.0]), atol=1e-4), "weight decay: 10 becomes 9.5 first"
+by_hand = torch.as_tensor(first_step(torch.tensor([10.0, 10.0]), torch.tensor([1e-3, -5.0]), 0.5, 0.1)).float()
+assert torch.allclose(by_hand, torch.tensor([9.0, 10.0]), atol=1e-4), "weight decay: 10 becomes 9.5 first"
+near = torch.as_tensor(first_step(torch.zeros(1), torch.full((1,), 1e-8), 1.0, 0.0)).float()
+assert torch.allclose(near, torch.tensor([-0.5]), atol=1e-3), "a gradient as small as epsilon moves by half the rate"
 print("Your step is AdamW's, at every control step of the run.")
 
 # %% [markdown]
@@ -389,16 +473,30 @@ after["one big"] = loss_of(leap.latents)
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "budget-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-assert all(isinstance(value, float) for value in after.values()), "put two numbers into `after`"
-expected = loss_of(step.optimized.to(model.device))
-assert abs(after["five small"] - expected) < 1e-3 * expected, f"five small steps end at {expected:.6f} in this run"
-assert after["one big"] != after["five small"], "the two end at different latents, so their losses differ"
+assert None not in after.values(), "put two numbers into `after`"
+after = {name: float(value) for name, value in after.items()}
+leap = settings.replace(iterations=1, learning_rate=settings.iterations * settings.learning_rate)
+leapt = next(control_step(model, start, step.sigma, conditioning, cells.to(model.device), leap)).latents
+for name, reached in (("five small", step.optimized), ("one big", leapt)):
+    expected = loss_of(reached.to(model.device))
+    assert abs(after[name] - expected) < 1e-3 * expected, (
+        f"{name}: {after[name]:.6f}, but the loss is another one there"
+    )
 ends = ", ".join(f"{name}: {value:.5f}" for name, value in after.items())
 print(f"The loss began at {step.iterations[0].loss:.5f} and ended at: {ends}.")
 
 # %% [markdown]
-# The gradient is only true where it was taken. Five small steps look again after each; one big step walks five times
-# as far on the first guess.
+# A gradient is only true where it was taken. Five small steps look again after each; one big step walks five times as
+# far on the first guess, and here ends at the higher loss.
+
+# %% tags=["claim"]
+claim(
+    "here ends at the higher loss",
+    "loss after one big step / after five small ones",
+    after["one big"] / after["five small"],
+    ">",
+    1,
+)
 
 # %% [markdown]
 # ## Further

@@ -13,12 +13,13 @@
 # %% [markdown]
 # # 8 · The full method
 #
-# *Features, loss, optimiser, filter, denoiser: five small parts that, put together, make a film go where it was told.*
+# *Features, loss, optimiser, filter, denoiser: five small parts that together make a video go where it was told.*
 #
 # **You will learn**
 #
 # - how the stages of chapters 3 to 7 follow one another within a single denoising step;
-# - to run all of it, by hand in the Studio or by one call, and to watch the film appear step by step;
+# - to run all of it, by hand in the Studio or by one call, and to watch the video appear step by step;
+# - how the toy's own settings differ from the paper's recipe, and why;
 # - what control costs, in time and in picture quality;
 # - to change one part and measure what it was good for.
 #
@@ -34,7 +35,7 @@ model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or 
 device = None  # the best there is; or "cpu", "cuda", "mps"
 prompt = "a red white striped circle at the left on blue clouds"
 seed = 817
-num_inference_steps = None  # the model's own; a smaller number saves time
+num_inference_steps = 12  # fewer than the recipe's, to save time; None takes those
 
 # %%
 import torch
@@ -57,8 +58,15 @@ from sgi2v_lab import (
 from sgi2v_lab.evaluation.metrics import first_frame_psnr
 from sgi2v_lab.explore import inspect_run
 from sgi2v_lab.images.read import to_tensor
-from sgi2v_lab.pipeline import generate_steps
-from sgi2v_lab.plots import plot_comparison, plot_gallery, plot_losses, plot_series, plot_tracks, plot_trajectories
+from sgi2v_lab.plots import (
+    plot_comparison,
+    plot_film_strip,
+    plot_gallery,
+    plot_losses,
+    plot_series,
+    plot_tracks,
+    plot_trajectories,
+)
 from sgi2v_lab.video import side_by_side
 from sgi2v_lab.widgets import Studio
 
@@ -70,12 +78,21 @@ def in_fewer_steps(settings, count):
 
 
 model = load_model(model_name, device)
-settings = in_fewer_steps(model.settings, num_inference_steps) if num_inference_steps else model.settings
+settings = model.preset("paper").replace(early_stop=None)  # the recipe of chapters 6 and 7
+if settings.optimizer != "adamw":
+    settings = settings.replace(optimizer="adamw", learning_rate=0.04, iterations=5)
+if num_inference_steps:
+    settings = in_fewer_steps(settings, num_inference_steps)
 frames, channels, h, w = model.latent_shape(settings)
 first, last = settings.control_steps
 print(
     f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are control steps; latents {channels} x {h} x {w}"
 )
+
+# %% tags=["claim"]
+from sgi2v_lab.evaluation.course_claims import Claims
+
+claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 817, 1, 2, 3: see claims.md
 
 # %% [markdown]
 # ## The algorithm
@@ -95,7 +112,7 @@ print(
 # | 5 | $z \leftarrow z' + (\sigma_{i+1} - \sigma_i)\,(z' - \hat z_0)\,/\,\sigma_i$ | [1](01_latent_video_diffusion.ipynb) | `denoise` |
 #
 # In line 5, $\hat z_0$ is the model's guess of the clean latents. Nothing is trained: the weights are the same before
-# and after.
+# and after. This is the paper's recipe, and what this chapter runs, in fewer steps; the toy's own settings come below.
 #
 # *Predict:* which should be the control steps? At the beginning the latents are nearly pure noise; at the end the
 # layout is settled.
@@ -104,7 +121,7 @@ print(
 # ## In the Studio
 #
 # The Studio holds the whole method: draw boxes and paths on the picture, change settings, press *Generate*, compare
-# runs in the gallery. Each run is stored with its settings and its seed. Play first; the cells below need nothing of
+# runs in the gallery. Each run is stored with its settings and its seed. Play first; the cells below do not depend on
 # it.
 
 # %%
@@ -137,8 +154,12 @@ show_video(pair, fps=settings.fps, alt="the video without and with control, with
 plot_comparison(alone.video, run.video, run.boxes)
 
 # %% [markdown]
-# *Look at* three things in the lower row: does the ball keep to its box; is it still the same ball; and did anything
-# move that nobody asked for? A small model drags a bit of background along, or leaves a ghost where the ball was.
+# *Look at* three things in the lower row. The ball keeps to its box, which without control it does not. Is it still the
+# same ball? And did anything change that nobody asked for?
+
+# %% tags=["claim"]
+followed = {name: objmc(one.video, run.boxes).value for name, one in (("alone", alone), ("asked", run))}
+claim("The ball keeps to its box", "ObjMC with control / without", followed["asked"] / followed["alone"], "<", 0.4)
 
 # %% [markdown]
 # ## Watching it appear
@@ -159,26 +180,43 @@ plot_gallery(panels, boxes=run.boxes[:, -1])
 
 # %% [markdown]
 # *Look at* when the two rows part. By the last control step the place of the ball is decided; the steps after it add
-# edges and texture to whatever layout they find. So control at late steps comes too late for the motion, and only
-# harms the picture.
+# edges and texture to whatever layout they find. So later control would come too late for the motion.
+
+# %% tags=["claim"]
+end = panels[f"asked, step {looks[-1]}"]
+short_of = {index: (panels[f"asked, step {index}"] - end).abs().mean() for index in looks}
+claim(
+    "By the last control step the place of the ball is decided",
+    "difference from the end, after the last control step / after step 0",
+    short_of[last] / short_of[0],
+    "<",
+    0.4,
+)
 
 # %% [markdown]
-# ## The loss on the way
+# ## The loss, step by step
 #
-# One line for each control step, a point for each iteration, before its update. *Look at* which lines fall. A line may
-# rise: Adam's first step is as large as its later ones wherever it goes, and at the highest noise the features hardly
-# know what the film will be. The filter and the denoiser come between the lines. With `early_stop`, which the toy's
-# settings have and the paper has not, a step ends once its loss is below that share of the first one: it may be a
-# single point.
+# One line for each control step, a point for each iteration, before its update. *Look at* the lines: each of them falls.
+# The filter and the denoiser come between them.
 
 # %%
 plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
+
+# %% tags=["claim"]
+claim(
+    "each of them falls",
+    "largest of last loss / first loss",
+    max(one[-1] / one[0] for one in run.losses.values()),
+    "<",
+    1,
+)
 
 # %% [markdown]
 # ## What it costs
 #
 # A step by itself is one forward pass of the UNet (two with classifier-free guidance). Each iteration adds a forward
-# pass up to the last recorded layer and a backward pass, which costs about twice as much.
+# pass up to the last recorded layer, and a backward pass. The weights are frozen, so the backward pass computes gradients
+# of activations only: on SVD, by count of operations, an iteration is worth 1.42 forward passes.
 
 # %%
 iterations = sum(len(losses) for losses in run.losses.values())
@@ -211,6 +249,39 @@ for name, one in (("without control", alone), ("with control", run)):
     print(f"{name:15} ObjMC {distance:5.1f} px, first frame {first_frame_psnr(one.video, one.image):.1f} dB")
 
 # %% [markdown]
+# ## The toy's own recipe
+#
+# What the toy runs when nothing else is said was found by trying, for speed on a CPU and for control. `generate`,
+# `make demo` and chapter 0 use it. *Predict* which of these differences matters most for the time.
+
+# %%
+own = model.settings
+for name, value in settings.as_dict().items():
+    if own.as_dict()[name] != value:
+        print(f"{name:20} here {value!s:30} the toy's own {own.as_dict()[name]}")
+
+# %%
+quickly = generate(model, picture, asked, own, seed=seed, progress=False)
+plot_film_strip(quickly.video, quickly.boxes, title="the toy's own recipe")
+
+# %%
+for name, one in (("the paper's recipe", run), ("the toy's own", quickly)):
+    count = sum(len(losses) for losses in one.losses.values())
+    print(f"{name:20} {count} iterations, ObjMC {objmc(one.video, one.boxes).value:.1f} px")
+
+# %% [markdown]
+# *Look at* the ball here and in the comparison above: both follow. The toy's own recipe does so with fewer iterations, for
+# two reasons. It divides the gradient by its largest element, so that only the latents that matter move by the whole
+# rate: they can take larger steps, and the filter may be left out (cut-off 1). And with `early_stop` a control step ends
+# once its loss is below 0.3 of the run's first one. On SVD neither has been tried here.
+
+# %% tags=["claim"]
+count, fewer = (sum(len(losses) for losses in one.losses.values()) for one in (run, quickly))
+own_distance = objmc(quickly.video, run.boxes).value
+claim("both follow", "ObjMC of the toy's own recipe / without control", own_distance / followed["alone"], "<", 0.4)
+claim("does so with fewer iterations", "iterations, the toy's own / here", fewer / count, "<", 1)
+
+# %% [markdown]
 # One picture and one seed prove little. In the paper, over the VIPSeg set at 576 x 1024 px, control brings ObjMC from
 # 39.59 px down to 14.43 px, while FID goes from 30.50 to 28.87 and FVD from 340.52 to 298.10: videos that follow, and
 # no worse pictures. These numbers belong to real SVD and to another tracker; do not compare them with yours.
@@ -219,8 +290,8 @@ for name, one in (("without control", alone), ("with control", run)):
 # ## Quick check
 #
 # The five parts are really what `generate` does: before the first control step both runs are the same to the bit; over
-# the control steps together, and in most of them, the loss falls; the mixture is equation 4; with no iterations, or with
-# a cut-off of 0, nothing of control is left.
+# the control steps together, and in most of them, the loss falls; the mixture is that of chapter 7; with no iterations,
+# or with a cut-off of 0, nothing of control is left.
 
 # %%
 for index in range(first):
@@ -230,18 +301,17 @@ mask = butterworth_mask(h, w, settings.cutoff, settings.butterworth_order)
 for index in run.losses:
     step = run.trace[index]
     error = (mix_frequencies(step.optimized, step.before, mask) - step.mixed).abs().max().item()
-    assert error < (1e-5 if model.dtype == torch.float32 else 1e-2) * step.sigma, f"equation 4 is off in step {index}"
+    assert error < (1e-5 if model.dtype == torch.float32 else 1e-2) * step.sigma, f"the mixture is off in step {index}"
 worked = [run.losses[step] for step in run.working_steps]  # in others it was low enough at once
 begin, end = ([losses[k] for losses in worked] for k in (0, -1))
 fell = sum(b > e for b, e in zip(begin, end, strict=True))
 assert sum(end) < sum(begin), "over all control steps the loss should fall"
 assert 2 * fell > len(begin), f"the loss fell in only {fell} of {len(begin)} control steps"
 brief = in_fewer_steps(settings, 3).replace(control_steps=(1, 1), iterations=1)
+plain = generate(model, picture, None, brief, seed=seed, progress=False).latents
 for change in ({"iterations": 0}, {"cutoff": 0.0}):
-    plain = generate_steps(model, picture, None, brief, seed=seed)
-    same = generate_steps(model, picture, asked, brief.replace(**change), seed=seed)
-    for _, a, b in zip(range(3), plain, same, strict=False):  # after three steps a video would be decoded
-        assert torch.equal(a.latents, b.latents), f"{change} should leave nothing of control"
+    same = generate(model, picture, asked, brief.replace(**change), seed=seed, progress=False).latents
+    assert torch.equal(same, plain), f"{change} should leave nothing of control"
 print(
     f"The loss falls in {fell} of {len(begin)} control steps, to {sum(end) / sum(begin):.2f} of its sum at their beginnings."
 )
@@ -252,9 +322,9 @@ print(
 #
 # ### 1. A control step by hand
 #
-# Write lines 1 to 4 of the table: optimise the latents, then put the short waves back. The settings say how. You need
-# `control_step`, which is `optimize_latents` with these settings: a generator whose last yield holds the optimised
-# latents. Then `butterworth_mask` and `mix_frequencies`.
+# Write lines 1 to 4 of the table: optimise the latents, then put the short waves back. You need `control_step`, which is
+# `optimize_latents` with what `settings` says (here AdamW, five iterations): a generator whose last yield holds the
+# optimised latents. Then `butterworth_mask` and `mix_frequencies`.
 
 # %%
 conditioning = inspect_run(model, run).conditioning
@@ -300,17 +370,18 @@ for now, later in zip(run.trace, [*run.sigmas[1:], 0.0], strict=True):
     mine = euler(now.mixed, now.denoised, now.sigma, later)
     error = ((mine - now.latents).abs().max() / now.latents.abs().max()).item()
     assert error < tolerance, f"step {now.index}: off by {error:.2g}; at the last step the next sigma is 0"
-print("Your Euler step takes the film from noise to its end, at every step of the run.")
+print("Your Euler step takes the video from noise to its end, at every step of the run.")
 
 # %% [markdown]
 # ### 3. Change one part
 #
-# Choose **one** setting of the method to change, such as `features="self-attention"`, `gaussian_sigma=None`,
-# `cutoff=1.0`, `iterations=1` or other `layers`. Write down what you expect. Then make a run in few steps with
-# `quick` as it is and one with your change, the same seed in both, and put the ObjMC of each into `distances`.
+# Choose **one** setting of the method to change, such as `features="self-attention"`, `gaussian_sigma=None`, `cutoff=1.0`,
+# `iterations=1` or other `layers`. Write down what you expect. Then make a run with `quick` as it is and one with your
+# change, the same seed in both, and put the ObjMC of each into `distances`. `quick` has few steps, and compares the one
+# fine layer that the toy was not taught, (3, 1) (chapter 4): so what you find says something about the method.
 
 # %% nbgrader={"grade": false, "grade_id": "ablation-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-quick = in_fewer_steps(settings, 4).replace(iterations=2)
+quick = in_fewer_steps(settings, 6).replace(iterations=3, learning_rate=1.5 * settings.learning_rate, layers=((3, 1),))
 changed = quick  # quick.replace(...): one setting
 distances = {"as it is": None, "changed": None}  # ObjMC, in pixels
 ### BEGIN SOLUTION
@@ -324,12 +395,34 @@ for name, chosen in (("as it is", quick), ("changed", changed)):
 ours, yours = quick.as_dict(), changed.as_dict()
 differs = [name for name in ours if ours[name] != yours[name]]
 assert len(differs) == 1, f"change exactly one setting; you changed {differs or 'none'}"
-assert all(isinstance(value, float) for value in distances.values()), "put two numbers into `distances`"
-assert all(0 <= value < 2 * side for value in distances.values()), "ObjMC is a distance in pixels of the video"
+assert None not in distances.values(), "put two numbers into `distances`"
+import random
+
+drawn = random.choice(("as it is", "changed"))  # one of the two is made again, drawn at random
+again = generate(model, picture, asked, quick if drawn == "as it is" else changed, seed=seed, progress=False)
+expected = objmc(again.video, run.boxes).value
+assert abs(float(distances[drawn]) - expected) < 0.05, (
+    f"{drawn}: {distances[drawn]}, but its ObjMC is {expected:.2f} px"
+)
 print(f"{differs[0]}: {ours[differs[0]]} -> {yours[differs[0]]}: {distances}")
 
 # %% [markdown]
-# One seed, one picture: to claim anything, repeat it over seeds and pictures. `sgi2v --help` lists the commands that do.
+# With self-attention features of this layer the ball misses its path by far more: the paper's main claim.
+
+# %% tags=["claim"]
+claim(
+    "With self-attention features of this layer the ball misses its path by far more",
+    "ObjMC, self-attention / aligned, layer (3, 1)",
+    distances["changed"] / distances["as it is"],
+    ">",
+    1.5,
+)
+
+# %% [markdown]
+# One seed, one picture: to claim anything, repeat it over seeds and pictures. The toy's own settings, with layers that
+# were taught, show why: over seeds 817, 1, 2 and 3 aligned features miss the path by 3.8 px on average and self-attention
+# by 9.9 px, but with seed 817 alone self-attention is the better one. `sgi2v evaluate --grid paper` is the command that
+# repeats.
 
 # %% [markdown]
 # ## Further

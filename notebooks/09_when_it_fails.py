@@ -13,14 +13,14 @@
 # %% [markdown]
 # # 9 · When it fails
 #
-# *A method is understood when its failures can be foretold: seven ways to get a bad film, the number that gives each
+# *A method is understood when its failures can be foretold: seven ways to get a bad video, the number that gives each
 # away, and what to do.*
 #
 # **You will learn**
 #
 # - to tell, often before a run, that a path is too fast, a box too small or a place too plain to be followed;
 # - to see when it is the settings that are wrong: layers, learning rate, cut-off;
-# - why two boxes that meet ask for something that no film can give;
+# - why two boxes that meet ask for something that no video can give;
 # - a remedy for each.
 #
 # **Time**: about 40 minutes; the cells run in about a minute.
@@ -36,7 +36,7 @@ device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
 num_inference_steps = 6  # of the short runs below; None takes the recipe's number
 iterations = 3  # of the optimiser, in these runs
-noise_level = 0.2  # sigma at which we look at features
+noise_level = 1.5  # sigma at which we look at features
 
 # %%
 from dataclasses import replace
@@ -59,7 +59,6 @@ from sgi2v_lab import (
     trajectory_loss,
 )
 from sgi2v_lab.evaluation.diagnosis import diagnose
-from sgi2v_lab.evaluation.metrics import first_frame_psnr
 from sgi2v_lab.explore import inspect_latents
 from sgi2v_lab.features import assemble
 from sgi2v_lab.images.read import fit_image, to_tensor
@@ -69,10 +68,9 @@ from sgi2v_lab.toy.world.scenes import render, true_boxes
 from sgi2v_lab.widgets.remarks import remarks_on
 
 model = load_model(model_name, device)
-recipe = model.preset("paper")
-settings = recipe.replace(iterations=iterations, early_stop=None)
-if settings.iterations < recipe.iterations:  # fewer steps, longer ones
-    settings = settings.replace(learning_rate=2 * settings.learning_rate)
+settings = model.preset("paper").replace(iterations=iterations, early_stop=None)  # AdamW, cut-off 0.5
+if settings.optimizer != "adamw":
+    settings = settings.replace(optimizer="adamw", learning_rate=0.06)  # fewer steps than in chapter 6, so longer ones
 if num_inference_steps:  # control over the same stretch of the run, in fewer steps
     scaled = [
         max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
@@ -83,10 +81,15 @@ size = (settings.width, settings.height)
 cell = model.vae_factor
 print(f"{model.name}: {frames} frames of {size[0]} x {size[1]} px, {h} x {w} cells of {cell} px")
 
+# %% tags=["claim"]
+from sgi2v_lab.evaluation.course_claims import Claims
+
+claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 817, 1, 2, 3: see claims.md
+
 # %% [markdown]
 # ## A run to compare with
 #
-# A striped ball, a path that a film of this length can follow, few steps. All runs in this chapter use the same noise.
+# A striped ball, a path that a video of this length can follow, few steps. All runs in this chapter use the same noise.
 
 
 # %%
@@ -104,16 +107,16 @@ good = attempt(fair)
 plot_film_strip(good.video, good.boxes)
 
 # %% [markdown]
-# This is no perfect film: it is a small model, and a short run of it. What counts below is what gets *worse*.
+# This is no perfect video: it is a small model, and a short run of it. What counts below is what gets *worse*.
 
 # %% [markdown]
 # ## Failure 1: too fast
 #
-# **What is asked.** The ball is to cross half of the picture within the first quarter of the film.
+# **What is asked.** The ball is to cross half of the picture within the first quarter of the video.
 #
 # **Why it fails.** The loss compares each frame with the first one, so it does not mind a jump. The model does: it
-# learned from films in which things move a certain way from one frame to the next, and its layers that connect the
-# frames hold on to that. Optimiser and model pull in different directions, and often the ball fades, doubles, or stays.
+# learned from videos in which things move a certain way from one frame to the next, and its layers that connect the
+# frames hold on to that. Optimiser and model pull in different directions.
 #
 # *Predict* what you will see in the first two frames of the path.
 
@@ -138,13 +141,21 @@ def steadiness(boxes):
     return shared / (areas[0] + areas[1] - shared)
 
 
+miss_of = {}
 for name, asked, run in (("fair", fair, good), ("hurried", hurried, fast)):
     least = steadiness(asked.boxes(frames)).min().item()
-    print(f"{name:8} least overlap {least:.2f}, ObjMC {objmc(run.video, run.boxes).value:.1f} px")
+    miss_of[name] = objmc(run.video, run.boxes).value
+    print(f"{name:8} least overlap {least:.2f}, ObjMC {miss_of[name]:.1f} px")
 
 # %% [markdown]
-# The editor warns of this while you draw; `remarks_on` is what it asks. **Remedy**: a shorter way, more of the film's
-# time, more frames, or a higher motion bucket, which tells the model that this is a film of fast things.
+# The hurried ball lags behind its box, and misses its path by far more.
+
+# %% tags=["claim"]
+claim("misses its path by far more", "ObjMC, hurried / fair", miss_of["hurried"] / miss_of["fair"], ">", 1.5)
+
+# %% [markdown]
+# The editor warns of this while you draw; `remarks_on` is what it asks. **Remedy**: a shorter path, more of the video's
+# time, more frames, or a higher motion bucket, which tells the model that things move fast.
 
 # %%
 judged = dict(num_frames=frames, size=size, factor=cell, motion_bucket_id=settings.motion_bucket_id, fps=settings.fps)
@@ -155,7 +166,7 @@ for remark in remarks_on(hurried, **judged):
 # ## Failure 2: the box is too small
 #
 # **Why it fails.** The loss sees latent cells, not pixels. A box smaller than a cell becomes that one cell, wherever
-# it lies within it, and most of what the cell holds is something else. Its path becomes a few jumps.
+# it lies within it, and most of what the cell holds is something else. Its path becomes jumps from cell to cell.
 #
 # Below, the first colour is a box that was drawn, the second what the loss makes of it.
 
@@ -177,21 +188,39 @@ for remark in remarks_on(speck, **judged):
     print(f"{remark.kind}: {remark.text}")
 
 # %% [markdown]
+# And the video that it gives, with the boxes that the whole ball would have had to follow:
+
+# %%
+specked = attempt(speck)
+plot_film_strip(specked.video, fair.boxes(frames))
+
+# %%
+miss_of["speck"] = objmc(specked.video, fair.boxes(frames)).value
+print(f"ObjMC of the ball: {miss_of['speck']:.1f} px with the speck, {miss_of['fair']:.1f} px with a box around it")
+
+# %% [markdown]
+# *Look at* the ball: it goes along nevertheless. This is an exception: the speck lies in the middle of a large thing, and a
+# cell's feature knows its neighbourhood, so here one cell can stand for the ball. Do not count on it.
+
+# %% tags=["claim"]
+claim("it goes along nevertheless", "ObjMC of the ball, speck / whole box", miss_of["speck"] / miss_of["fair"], "<", 2)
+
+# %% [markdown]
 # **Remedy**: draw around the whole object, with a little of what surrounds it; or enlarge the picture, or crop it, so
 # that the object covers more cells.
 
 # %% [markdown]
 # ## Failure 3: nothing to hold on to
 #
-# **Why it fails.** In a plain sky all features are alike. A box there costs as much at one place as at the next, so the
-# loss is flat, and a flat loss has no gradient. To see this we take a clip whose motion we know, a plain disc that goes
-# to the right, and compute the loss of many straight paths, once for a box of sky and once for the disc. Nothing is
-# optimised. *Predict* the two landscapes.
+# **Why it fails.** In a plain sky all features are alike. A box there costs about as much at one place as at the next, so
+# the loss says little. To see this we take a video whose motion we know, a plain disc that goes to the right, and compute
+# the loss of many straight paths, once for a box of sky and once for the disc. Nothing is optimised. *Predict* the two
+# landscapes. (There is no video of this failure: a sky that has moved looks like a sky.)
 
 
 # %%
 def clip_of(words, by=(0.5, 0.125)):
-    """A clip of the toy's world, its true boxes in pixels, and its latents with noise: all motion is known."""
+    """A video of the toy's world, its true boxes in pixels, and its latents with noise: all motion is known."""
     scene = parse_prompt(words, frames)
     time = torch.linspace(0, 1, frames)[:, None]
     sprite = replace(scene.sprites[0], path=scene.sprites[0].path + time * torch.tensor(by))
@@ -234,9 +263,10 @@ valleys = {"a box of sky": landscape(features, sky), "the disc": landscape(featu
 plot_landscape(valleys, shifts_x, shifts_y)
 
 # %% [markdown]
-# *Look at* how wide the dark region is. The sky goes anywhere at no cost, except onto the disc; the disc really went
-# half a picture to the right and an eighth down. **The number**: the share of all paths that cost less than half of the
-# dearest one. The larger it is, the less the loss says.
+# *Look at* how wide the dark region is. Both have their lowest place where the truth is: the sky stood still, and the disc
+# went half a picture to the right and an eighth down. But the sky's loss rises slowly, so that many wrong paths are
+# cheap; the disc has a narrow valley. **The number**: the share of all paths that cost less than half of the dearest one.
+# The larger it is, the less the loss says.
 
 
 # %%
@@ -248,6 +278,24 @@ def vagueness(losses):
 for name, losses in valleys.items():
     print(f"{name}: {vagueness(losses):.0%} of the paths are cheap")
 
+# %% tags=["claim"]
+claim(
+    "the sky's loss rises slowly, so that many wrong paths are cheap",
+    "share of cheap paths, sky / disc",
+    vagueness(valleys["a box of sky"]) / vagueness(valleys["the disc"]),
+    ">",
+    1.5,
+)
+for name, end in (("a box of sky", (0.0, 0.0)), ("the disc", truth)):
+    row, column = divmod(valleys[name].argmin().item(), len(shifts_x))
+    claim(
+        "Both have their lowest place where the truth is",
+        f"distance of the lowest place from the truth (px), {name}; a step of the search",
+        ((shifts_x[column] - end[0]) ** 2 + (shifts_y[row] - end[1]) ** 2) ** 0.5,
+        "<",
+        stride,
+    )
+
 # %% [markdown]
 # **Remedy**: let the box hold edges: what says where a plain thing is, is its outline. And where there is none (sky,
 # water, a wall), do not ask for motion; pin something that has one.
@@ -257,10 +305,11 @@ for name, losses in valleys.items():
 #
 # **Why it fails.** Deep layers have few, large cells: they know *what* is there, but not *where* to a cell. Which of the
 # finer ones follow things, rather than colours or noise, differs from model to model. The paper finds its pair by trying
-# (section 4.3). Here are the landscapes of single layers, for the disc; the ring is where it really went.
+# (section 4.3). Here are the landscapes of single layers, for the disc; the ring is where it really went. (On the toy,
+# layers (2, 1), (2, 2) and (3, 0) were taught to follow things: see chapter 4.)
 
 # %%
-known = model.layers
+known = tuple(dict.fromkeys((model.layers[0], *model.settings.layers, model.layers[-1])))
 chosen = {f"layer {layer}": (layer,) for layer in known}
 chosen = {**chosen, "the model's own": model.settings.layers}
 by_layer = {name: landscape(features_of(subject, layers), disc) for name, layers in chosen.items()}
@@ -279,48 +328,137 @@ for name, losses in by_layer.items():
     print(f"{name:16} lowest place {miss(losses):3.0f} px from the truth")
 
 # %% [markdown]
-# *Look at* the list: which layers hit the truth? A single clip is no proof, and a hit of one layer may be luck.
-# **Remedy**: begin with layers of the middle resolutions, more than one, and judge them as here, on clips whose motion
-# is known, before spending hours on runs.
+# *Look at* the list: layer (1, 0) misses by far, and the layers of up block 3 hit. And what a wrong layer makes of the
+# ball:
+
+# %%
+wrong = attempt(fair, layers=(known[0],))
+plot_film_strip(wrong.video, wrong.boxes, title=f"layer {known[0]}")
+
+# %% [markdown]
+# The ball does not follow.
+
+# %% tags=["claim"]
+misses = {layer: miss(by_layer[f"layer {layer}"]) for layer in known}
+claim(
+    "layer (1, 0) misses by far", "distance from the truth (px), two steps of the search", misses[1, 0], ">", 2 * stride
+)
+claim(
+    "the layers of up block 3 hit",
+    "largest distance from the truth (px), a step of the search",
+    max(misses[each] for each in known if each[0] == 3),
+    "<=",
+    stride,
+)
+miss_of["wrong layer"] = objmc(wrong.video, wrong.boxes).value
+claim(
+    "The ball does not follow.",
+    "ObjMC, layer (1, 0) / the recipe's",
+    miss_of["wrong layer"] / miss_of["fair"],
+    ">",
+    1.5,
+)
+
+# %% [markdown]
+# A single video is no proof, and a hit of one layer may be luck. **Remedy**: begin with layers of the middle resolutions,
+# more than one, and judge them as here, on videos whose motion is known, before spending hours on runs.
 
 # %% [markdown]
 # ## Failures 5 and 6: too high a learning rate, and no filter
 #
-# **Why they fail.** The optimiser wants a lower loss at any price. With a rate ten times too high it takes the latents
-# far from anything that the denoiser was trained on; with cut-off $r = 1$ all of the short waves that it writes into
-# them stay (chapter 7). *Predict:* which of the two harms the picture more?
+# **Why they fail.** The optimiser wants a lower loss at any price. With too high a rate it takes the latents far from
+# anything that the denoiser was trained on; with cut-off $r = 1$ the short waves that it writes into them stay
+# (chapter 7). *Predict:* which of the two harms the picture more?
+#
+# The gallery has both: the last frame at three rates (downwards: the rate, three times, ten times) and three cut-offs
+# (to the right: 0, 0.5, 1). $r = 0$ takes nothing from the optimiser, so it is the run without control at any rate.
 
 # %%
-shoved = attempt(fair, learning_rate=10 * settings.learning_rate)
-unfiltered = attempt(fair, cutoff=1.0)
-plot_film_strip(shoved.video, shoved.boxes, title="ten times the rate")
+alone = attempt(None)
+tried = {(1, 0.5): good} | {
+    (factor, r): attempt(fair, learning_rate=factor * settings.learning_rate, cutoff=r)
+    for factor in (1, 3, 10)
+    for r in (0.5, 1.0)
+    if (factor, r) != (1, 0.5)
+}
+shoved = tried[10, 0.5]
+columns = {f"r = {r:g}": [tried.get((factor, r), alone).video[-1] for factor in (1, 3, 10)] for r in (0, 0.5, 1)}
+plot_gallery({name: torch.cat(pictures, dim=1) for name, pictures in columns.items()})
+
+# %%
+plot_film_strip(shoved.video, shoved.boxes, title="ten times the rate, cut-off 0.5")
 
 # %% [markdown]
-# Compare it with the first run of this chapter. Next to each other, the last frames of all three:
+# **The numbers.** The loss alone does not show it: look at what each run does to it, and at the background, which no box
+# asks to change.
+
 
 # %%
-tried = {"as it should be": good, "ten times the rate": shoved, "cut-off 1": unfiltered}
-plot_gallery({name: run.video[-1] for name, run in tried.items()}, boxes=good.boxes[:, -1])
+def background_change(video):
+    """How much the picture outside the ball's boxes differs from the first frame, 0..1."""
+    outside = torch.ones(frames, *video.shape[2:], dtype=torch.bool)
+    for f, at in enumerate(fair.boxes(frames)[0].int().tolist()):
+        for x0, y0, x1, y1 in (fair.boxes(frames)[0, 0].int().tolist(), at):
+            outside[f, max(0, y0 - 4) : y1 + 4, max(0, x0 - 4) : x1 + 4] = False
+    return (video - good.image).abs().mean(dim=1)[outside].mean().item()
 
-# %% [markdown]
-# **The numbers.** The loss alone does not show it: look at what each run does to it, and at how well the first frame
-# is kept, which no box asks to change.
 
-# %%
-for name, run in tried.items():
+spoiled = {}
+for (factor, r), run in tried.items():
     fall = sum(losses[-1] / losses[0] for losses in run.losses.values()) / len(run.losses)
-    kept, off = first_frame_psnr(run.video, run.image), objmc(run.video, run.boxes).value
-    print(f"{name:18} loss falls to {fall:.2f}, first frame {kept:.1f} dB, ObjMC {off:.1f} px")
+    spoiled[factor, r] = background_change(run.video)
+    print(
+        f"rate × {factor:<3} r = {r:<4} loss falls to {fall:.2f}, background changes by {100 * spoiled[factor, r]:.1f} %, "
+        f"ObjMC {objmc(run.video, run.boxes).value:.1f} px"
+    )
+
+# %% [markdown]
+# *Look at* the rows from top to bottom. At three times the rate the loss falls further, and the sky breaks into patches;
+# at ten times no sky is left. Now the columns. That there is no filter is by itself no failure here: at the right rate
+# $r = 0.5$ and $r = 1$ look alike, and the ball is even a little closer to its path at $r = 1$. What the filter is good for
+# shows in longer runs (chapter 7).
+
+# %% tags=["claim"]
+claim(
+    "the sky breaks into patches",
+    "change of the background, three times the rate / the rate",
+    spoiled[3, 0.5] / spoiled[1, 0.5],
+    ">",
+    2,
+)
+claim("at ten times no sky is left", "change of the background, ten times the rate", spoiled[10, 0.5], ">", 0.15)
+fallen = {key: sum(one[-1] / one[0] for one in run.losses.values()) / len(run.losses) for key, run in tried.items()}
+claim(
+    "At three times the rate the loss falls further",
+    "last / first loss at r = 0.5, three times the rate / the rate",
+    fallen[3, 0.5] / fallen[1, 0.5],
+    "<",
+    1,
+)
+claim(
+    "the ball is even a little closer to its path at $r = 1$",
+    "ObjMC at the rate, r = 1 / r = 0.5",
+    objmc(tried[1, 1.0].video, good.boxes).value / miss_of["fair"],
+    "<",
+    1,
+)
+claim(
+    "$r = 0.5$ and $r = 1$ look alike",
+    "change of the background, r = 1 / r = 0.5, at the rate",
+    spoiled[1, 1.0] / spoiled[1, 0.5],
+    "<",
+    1.3,
+)
 
 # %% [markdown]
 # **Remedy**: lower the rate until the picture is whole, then give more iterations or more control steps if the object
-# does not follow. Keep the cut-off near one half. A low loss with a broken picture is the typical sign.
+# does not follow. A low loss with a broken picture is the typical sign.
 
 # %% [markdown]
 # ## Failure 7: two boxes meet
 #
 # **Why it fails.** Where two boxes cover the same cells in the same frame, the loss asks these cells to look like both
-# objects at once. It knows no depth, no "in front of". So even the best film conceivable must pay: let us build its
+# objects at once. It knows no depth, no "in front of". So even the best video conceivable must pay: let us build its
 # features, each object's pasted along its path, and the average of both where they meet, and see what is left of the
 # loss.
 
@@ -338,7 +476,7 @@ plot_trajectories(to_tensor(drawn), crossing.boxes(frames), names=["ball", "squa
 
 
 # %%
-def best_film(cells, of_first):
+def best_video(cells, of_first):
     """Features (frames, channels, h, w) that give each box what it wants, and the average where boxes meet."""
     total, count = torch.zeros(frames, *of_first.shape), torch.zeros(frames, 1, *of_first.shape[1:])
     for box in cells.tolist():
@@ -362,20 +500,61 @@ clean = seen.image_latents[0].float().cpu() * model.vae.config.scaling_factor
 still = inspect_latents(model, image, clean, model.settings, seed=seed)
 of_first = features_of(still, model.settings.layers)[0]
 cells = grid_of(crossing)
-price = trajectory_loss(best_film(cells, of_first), cells, settings.gaussian_sigma)
+price = trajectory_loss(best_video(cells, of_first), cells, settings.gaussian_sigma)
 plot_loss_terms(price.mean_errors, names=["ball", "square"])
 
 # %% [markdown]
-# *Look at* the frames in the middle: there, and only there, the best film is not free. The optimiser spends its effort
-# on them, blends the two, and sometimes swaps them. **Remedy**: let them pass one after the other (`start` and `end` of
-# a trajectory), or one above the other; or leave one of them without a box while they meet.
+# *Look at* the frames in the middle: there, and only there, the best video is not free. The video that comes out:
+
+# %% tags=["claim"]
+per_frame = price.terms.sum(dim=0)
+claim(
+    "there, and only there, the best video is not free",
+    "price in the first and last two frames",
+    per_frame[[1, -1]].max(),
+    "<",
+    1e-9,
+)
+claim("there, and only there, the best video is not free", "price in the middle frame", per_frame[frames // 2], ">", 0)
+
+# %%
+met = generate(model, drawn, crossing, settings, seed=seed, progress=False)
+plot_film_strip(met.video, met.boxes)
+
+# %% [markdown]
+# *Look at* the last frames: the two have blended into one thing with the textures of both, and neither box holds what it
+# held before they met.
+
+
+# %% tags=["claim"]
+def content(k, f):
+    """What is in box k in frame f, (3, 16, 16)."""
+    x0, y0, x1, y1 = met.boxes[k, f].int().tolist()
+    return F.interpolate(met.video[f, None, :, y0:y1, x0:x1], (16, 16), mode="area")[0]
+
+
+worse = [
+    ((content(k, frames - 1) - content(k, 0)).abs().mean() / (content(k, 1) - content(k, 0)).abs().mean()).item()
+    for k in range(2)
+]
+claim(
+    "neither box holds what it held before they met",
+    "change of a box's content since the start, last frame / frame 1, the smaller",
+    min(worse),
+    ">",
+    1,
+)
+
+# %% [markdown]
+# **Remedy**: let them pass one after the other (`start` and `end` of a trajectory), or one above the other; or leave one
+# of them without a box while they meet.
 
 # %%
 early = Trajectory.move(pair[0], by=(0, -0.33 * size[1]), end=0.5, name="ball")
 late = Trajectory.move(pair[1], by=(-towards, 0), start=0.5, name="square")
 apart = grid_of(Trajectories(size, (early, late)))
-free = trajectory_loss(best_film(apart, of_first), apart, settings.gaussian_sigma)
-print(f"what the best film pays: {price.total:.4f} where they meet, {free.total:.4f} one after the other")
+free = trajectory_loss(best_video(apart, of_first), apart, settings.gaussian_sigma)
+print(f"what the best video pays: {price.total:.4f} where they meet, {free.total:.4f} one after the other")
 
 # %% [markdown]
 # ## The list, asked of a run
@@ -388,7 +567,7 @@ print(f"what the best film pays: {price.total:.4f} where they meet, {free.total:
 diagnose(shoved, trajectories=fair, model=model)
 
 # %% [markdown]
-# A threshold is a convention: these were chosen so that the toy's true films give no findings and each corruption gives
+# A threshold is a convention: these were chosen so that the toy's true videos give no findings and each corruption gives
 # its own. The hint at the end, if there is one, is what the editor would have warned of; it is only said of an object
 # with which something went wrong.
 
@@ -402,25 +581,25 @@ diagnose(shoved, trajectories=fair, model=model)
 # | nothing to hold on to | a wide flat valley | include edges; pin instead |
 # | wrong layers | the valley's floor is far from the truth | middle layers, more than one |
 # | rate too high | low loss, broken picture | lower rate, more iterations |
-# | no filter | short waves where noise should be | cut-off near 0.5 |
-# | boxes meet | even the best film pays | one after the other |
+# | no filter | in long runs, a background that drifts | cut-off near 0.5 |
+# | boxes meet | even the best video pays | one after the other |
 #
 # One more is not on it because a box cannot mend it: a thing that the model cannot draw from behind, turning, or
-# behind something else. Control chooses among the films that the model can make.
+# behind something else. Control chooses among the videos that the model can make.
 
 # %% [markdown]
 # ## Quick check
 #
 # The numbers foretell the failures: a hurried path is less steady than a fair one, and is warned of; a speck is one
-# cell; a shove harms the first frame more than the model's own rate; boxes that meet cost something that boxes that
+# cell; ten times the rate harms the background more than the rate does; boxes that meet cost something that boxes that
 # keep apart do not.
 
 # %%
 assert steadiness(hurried.boxes(frames)).min() < steadiness(fair.boxes(frames)).min()
 assert any("of the picture from frame" in remark.text for remark in remarks_on(hurried, **judged))
 assert (as_cells["speck"][0, 0, 2:] - as_cells["speck"][0, 0, :2]).tolist() == [1, 1], "a speck is one cell"
-assert first_frame_psnr(shoved.video, good.image) < first_frame_psnr(good.video, good.image), "a shove does harm"
-assert price.total > 0 and free.total < 1e-9, "only boxes that meet cost the best film something"
+assert spoiled[10, 0.5] > spoiled[1, 0.5], "ten times the rate does harm"
+assert price.total > 0 and free.total < 1e-9, "only boxes that meet cost the best video something"
 print(f"Foretold: overlap {steadiness(hurried.boxes(frames)).min():.2f}, one cell, a price of {price.total:.4f}.")
 
 # %% [markdown]
@@ -446,18 +625,20 @@ def shared_cells(cells, h, w):
 
 # %% nbgrader={"grade": true, "grade_id": "shared-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 two = torch.tensor([[[0, 0, 4, 2], [0, 0, 4, 2]], [[2, 0, 6, 2], [4, 0, 8, 2]]])
-assert shared_cells(two, 8, 8).tolist() == [4, 0], "4 x 2 cells each, shifted by 2: they share 2 x 2; then none"
-assert shared_cells(two - 1, 8, 8).tolist() == [2, 0], "a row above the picture does not count"
-met, kept = shared_cells(cells, h, w), shared_cells(apart, h, w)
-assert met[0] == 0 and met.max() > 0 and kept.max() == 0, "they begin apart, meet, or never meet"
-assert torch.equal(met > 0, price.terms.sum(dim=0) > 1e-9), "the best film pays just where cells are shared"
-print(f"Shared cells by frame: {met.tolist()}; one after the other: {kept.tolist()}.")
+assert torch.as_tensor(shared_cells(two, 8, 8)).tolist() == [4, 0], (
+    "4 x 2 cells each, shifted by 2: they share 2 x 2; then none"
+)
+assert torch.as_tensor(shared_cells(two - 1, 8, 8)).tolist() == [2, 0], "a row above the picture does not count"
+meeting, kept = (torch.as_tensor(shared_cells(each, h, w)) for each in (cells, apart))
+assert meeting[0] == 0 and meeting.max() > 0 and kept.max() == 0, "they begin apart, meet, or never meet"
+assert torch.equal(meeting > 0, price.terms.sum(dim=0) > 1e-9), "the best video pays just where cells are shared"
+print(f"Shared cells by frame: {meeting.tolist()}; one after the other: {kept.tolist()}.")
 
 # %% [markdown]
 # ### 2. Slow enough
 #
 # How far may a ball go? Find `farthest`, the greatest shift to the right in whole pixels for which `remarks_on` says
-# nothing about the ball of the first run, moving evenly through the whole film. (It says nothing of a ball that it
+# nothing about the ball of the first run, moving evenly through the whole video. (It says nothing of a ball that it
 # thinks can be followed.) Begin by predicting it: the sentence of a warning holds the number.
 
 # %% nbgrader={"grade": false, "grade_id": "farthest-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -474,7 +655,8 @@ farthest = next(pixels for pixels in range(1, size[0]) if remarks_on_shift(pixel
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "farthest-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-assert isinstance(farthest, int), "put a whole number of pixels into `farthest`"
+assert farthest is not None and int(farthest) == farthest, "put a whole number of pixels into `farthest`"
+farthest = int(farthest)
 assert not remarks_on_shift(farthest), f"{farthest} px: {remarks_on_shift(farthest)[0].text}"
 assert remarks_on_shift(farthest + 1), f"{farthest + 1} px would still be quiet: look further"
 print(f"{farthest} px in {frames} frames are {farthest / (frames - 1):.1f} px from frame to frame.")
@@ -498,12 +680,16 @@ def distinctness(of_first, cells):
 
 # %% nbgrader={"grade": true, "grade_id": "distinct-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 ramp = torch.arange(8.0).expand(3, 6, 8)
-assert abs(distinctness(2 * ramp, (1, 1, 4, 3)) - 4) < 1e-6, "a ramp of 2 per cell differs by 2, squared 4"
-assert distinctness(torch.ones(3, 6, 8), (1, 1, 4, 3)) == 0, "nothing differs on a plain map"
+assert abs(float(distinctness(2 * ramp, (1, 1, 4, 3))) - 4) < 1e-6, "a ramp of 2 per cell differs by 2, squared 4"
+assert float(distinctness(torch.ones(3, 6, 8), (1, 1, 4, 3))) == 0, "nothing differs on a plain map"
+edge = torch.zeros(3, 6, 8)
+edge[:, :, 4:] = 1.0
+assert float(distinctness(edge, (0, 0, 3, 3))) == 0, "the edge is outside this box: only the box counts"
+assert abs(float(distinctness(edge, (3, 0, 4, 3))) - 1) < 1e-6, "a box on the edge differs by 1"
 sky_box, disc_box = (
     latent_cells(one.view(1, 1, 4), cell, h, w)[0, 0].tolist() for one in (torch.tensor(sky), torch.tensor(disc))
 )
-inside, around = distinctness(features[0], sky_box), distinctness(features[0], disc_box)
+inside, around = float(distinctness(features[0], sky_box)), float(distinctness(features[0], disc_box))
 print(f"A shift by a cell makes a difference of {inside:.4f} in the sky and of {around:.4f} at the disc.")
 
 # %% [markdown]

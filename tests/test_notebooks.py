@@ -121,6 +121,16 @@ def test_links_between_files_lead_somewhere(text):
             assert target.startswith("http") or (FOLDER / target).exists(), target
 
 
+@each_notebook
+def test_links_of_student_versions_lead_somewhere(text):
+    """They lie in build/student, one level further down."""
+    moved_down = the_course().one_level_down
+    for cell in read(text).cells:
+        moved = moved_down(cell.source) if cell.cell_type == "markdown" else ""
+        for target in re.findall(r"\]\((\.[^)#]+)[^)]*\)", moved):
+            assert (FOLDER.parent / "build" / "student" / target).resolve().exists(), target
+
+
 # --- running them -----------------------------------------------------------------------------------------------------
 
 BLANK = """
@@ -266,6 +276,7 @@ def test_nbgrader_itself_gives_all_points_to_solutions_and_none_to_blanks(tmp_pa
     (released,) = course.student_versions(tmp_path, [chapter])
     blank = nbformat.read(released, as_version=4)
     assert not any("SOLUTION" in cell.source for cell in blank.cells)
+    assert not any("claim" in cell.metadata.get("tags", []) for cell in blank.cells)
     assert sum("raise NotImplementedError()" in cell.source for cell in blank.cells) == len(exercises(read(TEXTS[2])))
     for student, submitted in (("ada", chapter), ("bob", released)):
         folder = tmp_path / "submitted" / student / GRADED
