@@ -3,7 +3,7 @@
 Nothing here knows of widgets: the same functions serve a figure, a notebook cell or a test.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -85,6 +85,7 @@ def inspect_latents(
     *,
     seed: int = 817,
     video: Video | None = None,
+    sigmas: Sequence[float] | None = None,
 ) -> Inspection:
     """Look into any video: its clean latents, brought to each step's noise level as in the model's training.
 
@@ -95,6 +96,7 @@ def inspect_latents(
         settings: by default the model's own.
         seed: of the noise; one drawing of it serves all steps.
         video: (frames, 3, height, width) to draw on; by default the decoded latents.
+        sigmas: the noise levels, above 0; by default those of the settings' steps.
 
     Raises:
         InputError: the image or the latents have another size than the settings say.
@@ -108,7 +110,8 @@ def inspect_latents(
         )
     clean = latents.detach().float().cpu()
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
-    sigmas = tuple(make_schedule(model, settings).sigmas[: settings.num_inference_steps].tolist())
+    if sigmas is None:
+        sigmas = make_schedule(model, settings).sigmas[: settings.num_inference_steps].tolist()
     return Inspection(
         model=model,
         settings=settings,
@@ -116,7 +119,7 @@ def inspect_latents(
         image=image,
         video=decode_latents(model, latents.to(model.device), settings.decode_chunk_size) if video is None else video,
         boxes=None,
-        sigmas=sigmas,
+        sigmas=tuple(sigmas),
         latents=tuple(clean + sigma * noise for sigma in sigmas),
         made_noisy=True,
     )
