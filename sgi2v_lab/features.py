@@ -42,7 +42,7 @@ def self_attention(attention: nn.Module, hidden: Tokens) -> Tokens:
 
 
 def attend(
-    heads: int, *projected: Float[Tensor, "batch _length channels"], bias: Float[Tensor, " keys"] | None = None
+    heads: int, *projected: Float[Tensor, "batch _length channels"], bias: Float[Tensor, "_queries keys"] | None = None
 ) -> Tokens:
     """Attention of queries (n, length, heads * d) to keys and values, head by head; `bias` adds to keys' logits."""
     q, k, v = (tokens.unflatten(-1, (heads, -1)).transpose(1, 2) for tokens in projected)
