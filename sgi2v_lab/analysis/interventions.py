@@ -44,25 +44,17 @@ def intervene(
     Raises:
         InputError: a layer, head or frame that the model does not have. A frame is checked in the pass.
     """
-    mute, mute_temporal, swap, bias = mute or {}, mute_temporal or {}, swap or {}, first_frame_bias or {}
-    for where, muted, layers in (
-        ("spatial", mute, {**mute, **swap}),
-        ("temporal", mute_temporal, {**mute_temporal, **bias}),
-    ):
-        if layers:
-            model.check_layers(tuple(layers), model.all_layers)
-        for layer, heads in muted.items():
-            if wrong := [head for head in heads if head not in range(model.heads(layer, where))]:
-                raise InputError(
-                    f"layer {layer} has no {where} head {wrong[0]}: expected 0..{model.heads(layer, where) - 1}"
-                )
+    swapped = {layer: {"frame": frame} for layer, frame in (swap or {}).items()}
+    biased = {layer: {"bias": bias} for layer, bias in (first_frame_bias or {}).items()}
     with ExitStack() as changed:
-        for layer in {**mute, **swap}:
-            function = partial(_changed, muted=mute.get(layer, ()), frame=swap.get(layer))
-            changed.enter_context(model.attend_with(layer, function, "spatial"))
-        for layer in {**mute_temporal, **bias}:
-            function = partial(_changed, muted=mute_temporal.get(layer, ()), bias=bias.get(layer, 0.0))
-            changed.enter_context(model.attend_with(layer, function, "temporal"))
+        for where, muted, others in (("spatial", mute or {}, swapped), ("temporal", mute_temporal or {}, biased)):
+            for layer in {**muted, **others}:
+                model.check_layers((layer,), model.all_layers)
+                silent, heads = muted.get(layer, ()), range(model.heads(layer, where))
+                if wrong := [head for head in silent if head not in heads]:
+                    raise InputError(f"layer {layer} has no {where} head {wrong[0]}: expected 0..{len(heads) - 1}")
+                function = partial(_changed, muted=silent, **others.get(layer, {}))
+                changed.enter_context(model.attend_with(layer, function, where))
         yield
 
 
@@ -88,7 +80,6 @@ def _changed(
         first = torch.zeros(1, source.shape[1], dtype=hidden.dtype, device=hidden.device)
         first[:, 0] = bias
     out = attend(attention.heads, attention.to_q(hidden), attention.to_k(source), attention.to_v(source), bias=first)
-    silent = torch.zeros(attention.heads, dtype=torch.bool, device=out.device)
-    silent[[*muted]] = True
-    out = out.unflatten(-1, (attention.heads, -1)).masked_fill(silent[:, None], 0.0).flatten(-2)
+    silent = torch.tensor([[head in muted] for head in range(attention.heads)], device=out.device)
+    out = out.unflatten(-1, (attention.heads, -1)).masked_fill(silent, 0.0).flatten(-2)
     return attention.to_out[0](out)

@@ -1,4 +1,5 @@
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -6,7 +7,9 @@ import torch
 from sgi2v_lab.analysis.interventions import intervene
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import aligned_attention, record_features
-from tests.helpers.tiny import FRAMES, conditioning, noisy_latents, tiny_model
+from sgi2v_lab.pipeline import generate
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+from tests.helpers.tiny import FRAMES, conditioning, noisy_latents, picture, tinier_model, tiny_model
 
 LAYERS = (("down", 1, 0), ("mid", 0, 0), (2, 1))
 LAYER = (2, 1)
@@ -134,3 +137,14 @@ def test_changes_of_one_layer_add_up():
 def test_bad_input(changes, complaint):
     with pytest.raises(InputError, match=complaint), intervene(tiny_model(), **changes):
         prediction()
+
+
+def test_a_video_is_made_by_the_changed_network():
+    model = tinier_model()
+    layer, moved = model.all_layers[-1], Trajectories((128, 64), (Trajectory.move((20, 20, 60, 60), by=(30, 0)),))
+    settings = model.settings.replace(num_inference_steps=2, control_steps=(0, 0), iterations=1)
+    make = partial(generate, model, picture(), moved, settings, progress=False)
+    usual = make().video
+    with intervene(model, mute={layer: range(model.heads(layer))}, first_frame_bias={layer: 3.0}):
+        assert not torch.equal(make().video, usual)
+    assert torch.equal(make().video, usual)
