@@ -57,6 +57,7 @@ class Inspection:
     sigmas: tuple[float, ...]  # noise level of every step
     latents: tuple[Latents, ...]  # as every step found them
     made_noisy: bool  # True: clean latents with noise added, not the run's own
+    seed: int  # of that noise, and of the run
 
     @property
     def picture(self) -> tuple[int, int]:
@@ -122,6 +123,7 @@ def inspect_latents(
         sigmas=tuple(sigmas),
         latents=tuple(clean + sigma * noise for sigma in sigmas),
         made_noisy=True,
+        seed=seed,
     )
 
 

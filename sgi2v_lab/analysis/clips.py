@@ -40,12 +40,14 @@ class WorldTruth:
         velocity: how far what is seen in a cell goes until the next frame (for the last frame: has come since the one
             before); NaN where it is not visible there.
         boxes: of the objects, in pixels of the video.
+        shapes: the objects' names, such as "star".
     """
 
     origins: Float[Tensor, "frames h w 2"]
     masks: Bool[Tensor, "objects frames h w"]
     velocity: Float[Tensor, "frames h w 2"]
     boxes: Boxes
+    shapes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def toy_clips(model: Model, count: int = 64, first: int = 0) -> Iterator[Clip]:
                 masks=torch.stack([owners == number for number in range(len(scene.sprites))]),
                 velocity=_velocity(scene, (h, w)),
                 boxes=true_boxes(scene, 1) * torch.tensor([width, height] * 2),
+                shapes=tuple(sprite.shape for sprite in scene.sprites),
             ),
             motion={"fps": scene.fps, "motion_bucket_id": motion_bucket(scene)},
         )

@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.shapes import Features
 
-__all__ = ["Pairs", "cell_middles", "sample_at"]
+__all__ = ["Pairs", "cell_middles", "on_grid", "sample_at"]
 
 Places = Float[Tensor, "n 2"]
 
@@ -119,3 +120,8 @@ def sample_at(maps: Float[Tensor, "channels h w"], places: Places) -> Float[Tens
     at = (2 * places - 1)[None, None].to(maps.device)
     found = F.grid_sample(maps[None].float(), at, padding_mode="border", align_corners=False)
     return found[0, :, 0].T
+
+
+def on_grid(maps: Features, grid: tuple[int, int]) -> Features:
+    """Maps, or a video, brought to a grid (h, w), in fp32 on the CPU: bilinear, and averaged where they are finer."""
+    return F.interpolate(maps.detach().float().cpu(), grid, mode="bilinear", align_corners=False, antialias=True)
