@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.shapes import Features
 
 __all__ = ["Pairs", "cell_middles", "on_grid", "sample_at"]
 
@@ -122,6 +121,6 @@ def sample_at(maps: Float[Tensor, "channels h w"], places: Places) -> Float[Tens
     return found[0, :, 0].T
 
 
-def on_grid(maps: Features, grid: tuple[int, int]) -> Features:
+def on_grid(maps: Float[Tensor, "n c _h _w"], grid: tuple[int, int]) -> Float[Tensor, "n c _rows _columns"]:
     """Maps, or a video, brought to a grid (h, w), in fp32 on the CPU: bilinear, and averaged where they are finer."""
     return F.interpolate(maps.detach().float().cpu(), grid, mode="bilinear", align_corners=False, antialias=True)
