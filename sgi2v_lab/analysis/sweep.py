@@ -44,7 +44,11 @@ WITHIN = (0.5, 1.0, 2.0)  # cells
 LEVELS = 6
 _SHARES = {"accuracy": "matches", "chance": "blind guesses", "unmoved": "matches of a feature that knows no motion"}
 MEASURES = {
-    **{f"{name}_{x:g}": f"share of {what} within {x:g} cells" for name, what in _SHARES.items() for x in WITHIN},
+    **{
+        f"{name}_{x:g}": f"share of {what} within {x:g} cell{'s' * (x > 1)}"
+        for name, what in _SHARES.items()
+        for x in WITHIN
+    },
     "entropy": "entropy of attention, nats",
     "flow_correlation": "correlation of attention's flow with the motion",
     "iou": "IoU of clusters with objects",
