@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import BaseEstimator
-from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import balanced_accuracy_score, r2_score
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -37,7 +35,7 @@ class Probe:
     Attributes:
         score: for classes their balanced accuracy (the mean over classes of the share that is found), 0..1; for numbers
             R^2, the share of their variance that is explained: 1 at best, below 0 for worse than their mean.
-        chance: the same of a probe that sees no features, and answers with the commonest class or the mean.
+        chance: the same of an answer that ignores the features: one of k classes (1 / k), or the taught clips' mean.
         measure: "balanced accuracy" or "R^2".
         samples: places asked about.
         clips: they come from.
@@ -60,8 +58,7 @@ def _shape(world: WorldTruth) -> Truth:
 
 def _depth(world: WorldTruth) -> Truth:
     seen = world.masks.any(dim=0) & (len(world.masks) > 1)
-    last = len(world.masks) - 1
-    return (world.masks.int().argmax(dim=0)[seen] / max(1, last)).numpy(), seen
+    return np.where(world.masks[-1][seen], "front", "behind"), seen
 
 
 def _position(world: WorldTruth) -> Truth:
@@ -91,7 +88,7 @@ def _direction(world: WorldTruth) -> Truth:
 TARGETS: dict[str, Callable[[WorldTruth], Truth]] = {
     "object": lambda world: (np.where(world.masks.any(dim=0).flatten(), "object", "background"), _everywhere(world)),
     "shape": _shape,  # of an object's cell: what it is
-    "depth": _depth,  # of an object's cell, where there are several: from 0, the object at the back, to 1
+    "depth": _depth,  # of an object's cell, where there are several: whether it is the one in front
     "position": _position,  # where the cell lies, in sides of the picture
     "origin": _origin,  # where in frame 0 it came from, in sides of the picture
     "speed": _speed,  # in sides of the picture per frame
@@ -146,11 +143,12 @@ def probe_clips(
 
 
 def probe(features: Float[Tensor, "n channels"], truth: np.ndarray, groups: Tensor, *, folds: int = 5) -> Probe:
-    """A linear probe, cross-validated so that no group is in both halves (GroupKFold).
+    """A linear probe, cross-validated so that no group is in both parts (GroupKFold).
 
     Channels are scaled to mean 0 and variance 1. Text is a class, found by logistic regression with balanced classes;
-    numbers (n,) or (n, k) are found by ridge regression, whose penalty the taught half chooses. A class that only one
-    group has cannot be asked about, and is left out. Several clips of each class make the figure reliable.
+    numbers (n,) or (n, k) are found by ridge regression, whose penalty is chosen on the taught part, again by groups.
+    A class that only one group has cannot be asked about, and is left out. Several clips of each class make the figure
+    reliable.
 
     Args:
         features: one row for each sample.
@@ -178,16 +176,20 @@ def probe(features: Float[Tensor, "n channels"], truth: np.ndarray, groups: Tens
             )
     if (count := len(groups.unique())) < 2:
         raise InputError(f"there are samples of {count} clips: expected 2 or more, to teach on some and ask of others")
-    taught: BaseEstimator = RidgeCV(np.logspace(-2, 4, 7))
-    blind: BaseEstimator = DummyRegressor()
+    given, clips = features.detach().float().cpu().numpy(), groups.numpy()
+    said, blind = np.empty_like(truth), np.empty_like(truth)
+    for taught, asked in GroupKFold(max(2, min(folds, count))).split(given, truth, clips):
+        model = LogisticRegression(class_weight="balanced", max_iter=300) if classes else _ridge(clips[taught])
+        said[asked] = make_pipeline(StandardScaler(), model).fit(given[taught], truth[taught]).predict(given[asked])
+        blind[asked] = truth[taught][0] if classes else truth[taught].mean(axis=0)
     if classes:
-        taught, blind = LogisticRegression(class_weight="balanced", max_iter=300), DummyClassifier()
-    split = GroupKFold(max(2, min(folds, count)))
+        score, chance = balanced_accuracy_score(truth, said), 1 / len({*truth})
+        return Probe(float(score), chance, "balanced accuracy", len(truth), count)
+    return Probe(float(r2_score(truth, said)), float(r2_score(truth, blind)), "R^2", len(truth), count)
 
-    def score(model: BaseEstimator) -> float:
-        given = features.detach().float().cpu().numpy()
-        said = cross_val_predict(make_pipeline(StandardScaler(), model), given, truth, groups=groups.numpy(), cv=split)
-        return float(balanced_accuracy_score(truth, said) if classes else r2_score(truth, said))
 
-    measure = "balanced accuracy" if classes else "R^2"
-    return Probe(score(taught), score(blind), measure, len(truth), count)
+def _ridge(clips: np.ndarray) -> RidgeCV:
+    """Its penalty is chosen by clips that were left out: places of one clip say too much of each other."""
+    count = len(np.unique(clips))
+    inner = [*GroupKFold(min(4, count)).split(clips, groups=clips)] if count > 1 else None
+    return RidgeCV(np.logspace(-2, 6, 9), cv=inner)

@@ -62,9 +62,8 @@ def test_every_target_is_found_where_it_is_planted(target, clips):
         values, cells = TARGETS[target](clip.world)
         assert len(values) == cells.sum()
         if values.dtype.kind == "U":
-            names = (
-                ["background", "object"] if target == "object" else sorted({n for c in clips for n in c.world.shapes})
-            )
+            shapes = sorted({name for each in clips for name in each.world.shapes})
+            names = {"object": ["background", "object"], "depth": ["behind", "front"], "shape": shapes}[target]
             values = np.stack([values == name for name in names], axis=1)
         planted = torch.zeros(*cells.shape, np.prod(values.shape[1:], dtype=int))
         planted[cells] = torch.from_numpy(np.asarray(values, dtype=np.float32)).view(len(values), planted.shape[-1])
@@ -76,7 +75,7 @@ def test_every_target_is_found_where_it_is_planted(target, clips):
 def test_truths_are_what_they_say(clips):
     world = next(clip.world for clip in clips if len(clip.world.masks) == 2 and clip.world.masks[1].any())
     depth, cells = TARGETS["depth"](world)
-    assert torch.equal(torch.from_numpy(depth) == 1, world.masks[1][cells])
+    assert torch.equal(torch.from_numpy(depth == "front"), world.masks[1][cells])
     direction, _ = TARGETS["direction"](world)
     assert np.allclose(np.linalg.norm(direction, axis=1), 1, atol=1e-5)
     speed, _ = TARGETS["speed"](world)
