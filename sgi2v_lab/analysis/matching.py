@@ -28,6 +28,7 @@ __all__ = [
     "find_matches",
     "harmonic_mean",
     "matching_accuracy",
+    "shares_within",
 ]
 
 Keys = Float[Tensor, "frames _channels _h _w"]
@@ -80,12 +81,13 @@ def matching_accuracy(
     """
     pairs = truth if isinstance(truth, Pairs) else Pairs.of_origins(truth)
     error = pairs.distance(find_matches(features, pairs, keys=keys, heads=heads))
-    shares = [tuple(_share(e, t) for t in within) for e in (error, pairs.distance(pairs.here))]
-    return Matching(within, shares[0], tuple(map(pairs.chance, within)), shares[1], error)
+    unmoved = shares_within(pairs.distance(pairs.here), within)
+    return Matching(within, shares_within(error, within), tuple(map(pairs.chance, within)), unmoved, error)
 
 
-def _share(error: Tensor, within: float) -> float:
-    return (error <= within + 1e-4).double().mean().item()
+def shares_within(error: Float[Tensor, " n"], within: tuple[float, ...]) -> tuple[float, ...]:
+    """For each distance, the share of errors that are no larger; both in cells. NaN if there are no errors."""
+    return tuple((error <= each + 1e-4).double().mean().item() for each in within)
 
 
 def find_matches(features: Features, pairs: Pairs, *, keys: Keys | None = None, heads: int = 1) -> Float[Tensor, "n 2"]:

@@ -1,13 +1,13 @@
 """Which layer knows it, and at which noise level? Every layer, level, kind and head held to the truth, in one table.
 
 table = feature_sweep(model, toy_clips(model, 16), layers=((3, 1),), out="sweep")
-atlas(table, "accuracy_1").best("query-key")
 """
 
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,38 +19,37 @@ from torch import Tensor
 
 from sgi2v_lab.analysis.attention import HeadAttention, attention_flow, entropy, flow_correlation, record_attention
 from sgi2v_lab.analysis.clips import Clip
-from sgi2v_lab.analysis.matching import matching_accuracy
+from sgi2v_lab.analysis.massive import massive_channels
+from sgi2v_lab.analysis.matching import attention_strength, find_matches, shares_within
 from sgi2v_lab.analysis.pairs import Pairs
 from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.analysis.segmentation import segment
 from sgi2v_lab.analysis.store import layer_name
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.evaluate import ModelSource, fingerprint
-from sgi2v_lab.evaluation.metrics.intervals import mean_of
 from sgi2v_lab.evaluation.tasks.records import RecordFolder
 from sgi2v_lab.evaluation.tasks.run import run_tasks
 from sgi2v_lab.features import KINDS
 from sgi2v_lab.files import as_path, whole_file
 from sgi2v_lab.models.model import DTYPES, Layer, Model
-from sgi2v_lab.plots.intervals import Point
 from sgi2v_lab.sampling import make_schedule
 from sgi2v_lab.shapes import Features
 
-__all__ = ["MEASURES", "SWEPT_KINDS", "TABLE", "Atlas", "SweepTask", "atlas", "feature_sweep"]
+__all__ = ["MEASURES", "SWEPT_KINDS", "TABLE", "SweepTask", "feature_sweep"]
 
 TABLE = "features.parquet"
 SWEPT_KINDS = (*KINDS, "query-key")  # the last: where attention to frame 0 looks at most, in place of a cosine
 WITHIN = (0.5, 1.0, 2.0)  # cells
 LEVELS = 6
-_SHARES = {"accuracy": "matches", "chance": "blind guesses", "unmoved": "matches of a feature that knows no motion"}
-MEASURES = {
-    **{
-        f"{name}_{x:g}": f"share of {what} within {x:g} cell{'s' * (x > 1)}"
-        for name, what in _SHARES.items()
-        for x in WITHIN
-    },
+SHARES = {"accuracy": "matches", "chance": "blind guesses", "unmoved": "matches of a feature that knows no motion"}
+CELLS = {"0.5": "half a cell", "1": "1 cell", "2": "2 cells"}
+MEASURES = {f"{name}_{x}": f"share of {what} within {far}" for name, what in SHARES.items() for x, far in CELLS.items()}
+MEASURES |= {
+    "confidence": "largest attention to a place of frame 0",
+    "attention_score": "sum of attention to frame 0",
     "entropy": "entropy of attention, nats",
     "flow_correlation": "correlation of attention's flow with the motion",
+    "massive": "channels above 5 times the median magnitude",
     "iou": "IoU of clusters with objects",
     "iou_chance": "IoU of shuffled clusters with objects",
 }
@@ -98,7 +97,8 @@ def feature_sweep(
         One row for each clip, layer, noise level, kind and head (null: all together). Columns are "clip", "layer"
         ("2,1"), "kind", "sigma", "head", "pairs" (how many were looked for) and `MEASURES`; what a kind does not have
         is null. "aligned" has the entropy and the flow of attention to frame 0; "self-attention" and "temporal" have
-        the entropy of theirs.
+        the entropy of theirs; "query-key" has DiffTrack's confidence and attention score; features have their number of
+        massive channels.
 
     Raises:
         InputError: no clips, or two of one name; an unknown layer or kind; a noise level that is not above 0;
@@ -160,7 +160,10 @@ class SweepTask:
         """The clip with its truth, and what is measured of it."""
         content, world = hashlib.sha256(), self.clip.world
         pairs = self.clip.pairs
-        for tensor in (self.clip.video, pairs.frame, pairs.here, pairs.origin, *([world.masks] if world else ())):
+        tensors = [self.clip.video, pairs.frame, pairs.here, pairs.origin, *([world.masks] if world else ())]
+        if self.clip.run is not None:
+            tensors += [step.before for step in self.clip.run.trace if step.before is not None]
+        for tensor in tensors:
             content.update(tensor.contiguous().numpy().tobytes())
         return {
             "kind": "features",
@@ -178,52 +181,58 @@ class SweepTask:
 
     def run(self, model: Model) -> tuple[dict[str, object], None]:
         """The rows of the clip, in order of noise level, layer, kind and head; one pass for each level."""
-        inspection, rows = self.clip.inspect(model, self.sigmas, self.seed), []
-        wanted = [
-            kind for kind in KINDS if kind in self.kinds or ("query-key" in self.kinds and kind in ("query", "key"))
-        ]
+        inspection, pairs, rows = self.clip.inspect(model, self.sigmas, self.seed), self.clip.pairs, []
+        shares = {"chance": map(pairs.chance, WITHIN), "unmoved": shares_within(pairs.distance(pairs.here), WITHIN)}
+        same = {"clip": self.clip.name, "pairs": len(pairs), **_by_distance(shares)}
+        wanted = {*self.kinds, *(("query", "key") if "query-key" in self.kinds else ())} - {"query-key"}
         for step, sigma in enumerate(self.sigmas):
             with (
                 torch.no_grad(),
                 record_attention(inspection.model, self.layers) as spatial,
                 record_attention(inspection.model, self.layers, "temporal") as temporal,
             ):
-                maps = features_at(inspection, step, self.layers, tuple(wanted))
-            for layer in self.layers:
-                place = {"clip": self.clip.name, "layer": layer_name(layer), "sigma": sigma}
-                of_layer = {kind: maps[kind][layer] for kind in wanted}
-                for kind in self.kinds:
-                    attention = temporal[layer] if kind == "temporal" else spatial[layer]
-                    for head, values in self._measured(kind, of_layer, attention):
-                        known = {name: None if math.isnan(value) else value for name, value in values.items()}
-                        rows.append({**place, "kind": kind, "head": head, "pairs": len(self.clip.pairs), **known})
+                maps = features_at(inspection, step, self.layers, tuple(sorted(wanted)))
+            for layer, kind in product(self.layers, self.kinds):
+                of_layer = [maps[each][layer] for each in (("query", "key") if kind == "query-key" else (kind,))]
+                attention = temporal[layer] if kind == "temporal" else spatial[layer]
+                for head, values in self._measured(kind, of_layer, attention):
+                    known = {name: None if math.isnan(value) else value for name, value in values.items()}
+                    place = {"layer": layer_name(layer), "sigma": sigma, "kind": kind, "head": head}
+                    rows.append(same | place | known)
         return {"rows": rows}, None
 
     def _measured(
-        self, kind: str, maps: Mapping[str, Features], attention: HeadAttention
+        self, kind: str, maps: Sequence[Features], attention: HeadAttention
     ) -> Iterator[tuple[int | None, dict[str, float]]]:
-        """All heads together (None), and then each."""
+        """All heads together (None), and then each. The maps are one kind of features, or queries and keys."""
         pairs, count = self.clip.pairs, attention.query.shape[1]
-        both = [maps["query"], maps["key"]] if kind == "query-key" else [maps[kind]]
         habits = _habits(kind, attention, pairs)
         together = {name: values[0].item() for name, values in habits.items()}
+        if kind != "query-key":
+            together["massive"] = massive_channels(maps[0]).sum().item()
         if self.segmentation and kind != "query-key":
-            found = segment(maps[kind], self.clip.world.masks)
+            found = segment(maps[0], self.clip.world.masks)
             together |= {"iou": found.mean, "iou_chance": found.chance.nanmean().item()}
-        yield None, _matching(both, pairs, count) | together
+        yield None, _matching(maps, pairs, count) | together
         if not self.heads or kind == "block":  # whose channels are no head's
             return
         for head in range(count):
-            own = [each.unflatten(1, (count, -1))[:, head] for each in both]
+            own = [each.unflatten(1, (count, -1))[:, head] for each in maps]
             yield head, _matching(own, pairs) | {name: values[1 + head].item() for name, values in habits.items()}
 
 
+def _by_distance(shares: Mapping[str, Iterable[float]]) -> dict[str, float]:
+    return {f"{name}_{x:g}": value for name, some in shares.items() for x, value in zip(WITHIN, some, strict=True)}
+
+
 def _matching(maps: Sequence[Features], pairs: Pairs, heads: int = 1) -> dict[str, float]:
-    """Of features, or of queries and keys."""
-    asked = {"keys": maps[1], "heads": heads} if len(maps) > 1 else {}
-    found = matching_accuracy(maps[0], pairs, within=WITHIN, **asked)
-    named = {"accuracy": found.accuracy, "chance": found.chance, "unmoved": found.unmoved}
-    return {f"{name}_{x:g}": value for name, shares in named.items() for x, value in zip(WITHIN, shares, strict=True)}
+    if len(maps) == 1:
+        return _by_distance({"accuracy": shares_within(pairs.distance(find_matches(maps[0], pairs)), WITHIN)})
+    query, key = maps
+    error = pairs.distance(find_matches(query, pairs, keys=key, heads=heads))
+    strength = attention_strength(query, key, pairs, heads=heads)
+    measured = {"confidence": strength.confidence, "attention_score": strength.score}
+    return _by_distance({"accuracy": shares_within(error, WITHIN)}) | measured
 
 
 def _habits(kind: str, attention: HeadAttention, pairs: Pairs) -> dict[str, Float[Tensor, " _one_and_heads"]]:
@@ -236,82 +245,3 @@ def _habits(kind: str, attention: HeadAttention, pairs: Pairs) -> dict[str, Floa
         flow = attention_flow(attention)  # of the heads' mean weights it is the mean
         habits["flow_correlation"] = flow_correlation(torch.cat([flow.mean(dim=0, keepdim=True), flow]), pairs)
     return habits
-
-
-# --- the atlas -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Atlas:
-    """A measure by layer and noise level: for each kind its mean over clips, and the ends of the 95% interval.
-
-    NaN where nothing was measured, and for the ends where only one clip was.
-    """
-
-    measure: str
-    layers: tuple[str, ...]  # as in the table
-    sigmas: tuple[float, ...]  # falling, as in denoising
-    mean: dict[str, Float[Tensor, "layers sigmas"]]
-    low: dict[str, Float[Tensor, "layers sigmas"]]
-    high: dict[str, Float[Tensor, "layers sigmas"]]
-
-    def best(self, kind: str) -> tuple[str, float, Point]:
-        """The layer and the noise level of a kind's largest mean, and that mean with its interval.
-
-        The best of many cells is a little flattered: measure it again on other clips. InputError for a kind that is not
-        here.
-        """
-        self._check(kind)
-        place = int(self.mean[kind].nan_to_num(-math.inf).argmax())
-        row, column = divmod(place, len(self.sigmas))
-        return self.layers[row], self.sigmas[column], self._point(kind, row, column)
-
-    def curve(self, kind: str, layer: Layer | str | None = None) -> list[tuple[float, Point]]:
-        """(noise level, mean) of a kind in one layer, by default in its best. InputError for one that is not here."""
-        self._check(kind)
-        name = self.best(kind)[0] if layer is None else layer if isinstance(layer, str) else layer_name(layer)
-        if name not in self.layers:
-            raise InputError(f"layer {name} is not in the atlas: expected one of {'; '.join(self.layers)}")
-        row = self.layers.index(name)
-        return [(sigma, self._point(kind, row, column)) for column, sigma in enumerate(self.sigmas)]
-
-    def _check(self, kind: str) -> None:
-        if kind not in self.mean:
-            raise InputError(f"kind {kind!r} is not in the atlas: expected one of {', '.join(self.mean)}")
-
-    def _point(self, kind: str, row: int, column: int) -> Point:
-        value, low, high = (ends[kind][row, column].item() for ends in (self.mean, self.low, self.high))
-        return Point(value, None if math.isnan(low) else low, None if math.isnan(high) else high)
-
-
-def atlas(table: pyarrow.Table, measure: str = "accuracy_1", head: int | None = None) -> Atlas:
-    """Average a measure over clips. Every clip counts alike, whatever the number of its pairs.
-
-    Args:
-        table: from `feature_sweep`.
-        measure: one of `MEASURES`. Kinds that do not have it are left out.
-        head: of each layer; None for all heads together.
-
-    Raises:
-        InputError: an unknown measure, or the table has no value of it.
-    """
-    if measure not in MEASURES:
-        raise InputError(f"unknown measure {measure!r}: expected one of {', '.join(MEASURES)}")
-    rows = table.select(["layer", "kind", "sigma", "head", measure]).to_pylist()
-    rows = [row for row in rows if row["head"] == head and row[measure] is not None]
-    if not rows:
-        raise InputError(f"the table has no {measure} of {'all heads' if head is None else f'head {head}'}: sweep it")
-    layers = tuple(dict.fromkeys(row["layer"] for row in rows))
-    sigmas = tuple(sorted({row["sigma"] for row in rows}, reverse=True))
-    values: dict[tuple[str, int, int], list[float]] = {}
-    for row in rows:
-        place = row["kind"], layers.index(row["layer"]), sigmas.index(row["sigma"])
-        values.setdefault(place, []).append(row[measure])
-    ends: dict[str, dict[str, Tensor]] = {"value": {}, "low": {}, "high": {}}
-    for (kind, i, j), some in values.items():
-        found = mean_of(some)
-        for name, maps in ends.items():
-            cells = maps.setdefault(kind, torch.full((len(layers), len(sigmas)), torch.nan))
-            end = getattr(found, name)
-            cells[i, j] = math.nan if end is None else end
-    return Atlas(measure, layers, sigmas, ends["value"], ends["low"], ends["high"])

@@ -35,8 +35,9 @@ def features(
     dtype: Precision = None,
 ) -> None:
     """Measure which layers find moved things again, by noise level; write a table and figures. Resumes."""
+    from sgi2v_lab.analysis.atlas import Atlas
     from sgi2v_lab.analysis.clips import toy_clips
-    from sgi2v_lab.analysis.sweep import MEASURES, SWEPT_KINDS, atlas, feature_sweep
+    from sgi2v_lab.analysis.sweep import MEASURES, SWEPT_KINDS, feature_sweep
     from sgi2v_lab.models.load import load_model
     from sgi2v_lab.plots import save_figure
     from sgi2v_lab.plots.atlas import plot_atlas, plot_levels
@@ -59,9 +60,9 @@ def features(
             workers=workers_of(workers, device),
             progress=sys.stderr.isatty(),
         )
-    found, references = atlas(table, "accuracy_1"), {}
+    found, references = Atlas.of(table, "accuracy_1"), {}
     for name in ("chance", "unmoved"):
-        cells = next(iter(atlas(table, f"{name}_1").mean.values()))  # the same for every kind, layer and level
+        cells = next(iter(Atlas.of(table, f"{name}_1").mean.values()))  # the same for every kind, layer and level
         references[name] = cells[0, 0].item()
     label = MEASURES["accuracy_1"]
     save_figure(plot_atlas(found.mean, found.layers, found.sigmas, label, references["chance"]), out / "atlas.png")

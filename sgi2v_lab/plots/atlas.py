@@ -36,7 +36,7 @@ def plot_atlas(
     """A heat map of layers and noise levels for each kind, all on one scale; the best cell is framed.
 
     Args:
-        means: kind -> (layers, sigmas) of a measure of which more is better, such as `atlas(table).mean`; NaN is grey.
+        means: kind -> (layers, sigmas) of a measure of which more is better, as in `Atlas.mean`; NaN is grey.
         layers: names of the rows, from the first that is computed to the last, such as "mid,0,0".
         sigmas: noise levels of the columns.
         label: what is measured, with its unit.
@@ -105,7 +105,7 @@ def plot_levels(
     """A measure over the noise level, a line for each label, with a band for its interval.
 
     Args:
-        curves: label -> (noise level above 0, mean), in any order, such as `atlas(table).curve(kind, layer)`.
+        curves: label -> (noise level above 0, mean), in any order, such as `Atlas.of(table).curve(kind, layer)`.
         label: what is measured, with its unit.
         references: level lines by name, such as {"chance": 0.02}.
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sgi2v_lab.analysis.clips import toy_clips, tracked_clips
+from sgi2v_lab.analysis.clips import tap_vid_clips, toy_clips
 from sgi2v_lab.analysis.pairs import cell_middles, sample_at
 from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.errors import InputError
@@ -99,15 +99,15 @@ def test_films_with_tracks(tmp_path):
     occluded[1, 3:] = True
     path = tmp_path / "films.pkl"
     path.write_bytes(pickle.dumps({"a": {"video": video, "points": points, "occluded": occluded}}))
-    (clip,) = tracked_clips(tiny_model(), path, stride=2)
+    (clip,) = tap_vid_clips(tiny_model(), path, stride=2)
     assert clip.name == "a" and clip.world is None
     assert clip.video.shape == (FRAMES, 3, HEIGHT, WIDTH)
     assert clip.pairs.frame.tolist() == [1, 2, 1]
     assert clip.pairs.here[:, 0].tolist() == pytest.approx([points[0, 2, 0], points[0, 4, 0], points[0, 2, 0]])
-    (spread,) = tracked_clips(tiny_model(), path, stride=None)
+    (spread,) = tap_vid_clips(tiny_model(), path, stride=None)
     assert spread.pairs.here[1, 0] == pytest.approx(0.9)
     with pytest.raises(InputError, match="7 frames"):
-        [*tracked_clips(tiny_model(), path, stride=4)]
+        [*tap_vid_clips(tiny_model(), path, stride=4)]
 
 
 def test_held_out():

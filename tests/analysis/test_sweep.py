@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from sgi2v_lab.analysis import sweep as module
+from sgi2v_lab.analysis.atlas import Atlas
 from sgi2v_lab.analysis.attention import attention_at, entropy
 from sgi2v_lab.analysis.clips import toy_clips
-from sgi2v_lab.analysis.matching import matching_accuracy
+from sgi2v_lab.analysis.matching import attention_strength, matching_accuracy
 from sgi2v_lab.analysis.passes import features_at
-from sgi2v_lab.analysis.sweep import MEASURES, Atlas, SweepTask, atlas, feature_sweep
+from sgi2v_lab.analysis.sweep import MEASURES, SweepTask, feature_sweep
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.intervals import mean_of
 from tests.helpers.planted import features_of
@@ -56,6 +57,7 @@ def test_the_rows_are_what_the_measures_say(swept, clips):
     (row,) = rows(table, clip=clips[1].name, layer="2,0", sigma=0.5, kind="query-key", head=1)
     query, key = (maps[kind][2, 0][:, 16:] for kind in ("query", "key"))
     assert row["accuracy_1"] == matching_accuracy(query, clips[1].pairs, keys=key).accuracy[1]
+    assert row["confidence"] == pytest.approx(attention_strength(query, key, clips[1].pairs).confidence)
     attention = attention_at(inspection, 1, LAYERS, "temporal")[2, 0]
     heads = [rows(table, clip=clips[1].name, layer="2,0", sigma=0.5, kind="temporal", head=h)[0] for h in (None, 0, 1)]
     assert [h["entropy"] for h in heads[1:]] == pytest.approx(entropy(attention).tolist(), rel=1e-4)
@@ -67,7 +69,10 @@ def test_what_a_kind_does_not_have_is_null(swept):
     for row in table.to_pylist():
         assert (row["flow_correlation"] is not None) == (row["kind"] == "aligned")
         assert (row["entropy"] is not None) == (row["kind"] in ("aligned", "temporal"))
-        assert (row["iou"] is not None) == (row["head"] is None and row["kind"] != "query-key")
+        for measure in ("iou", "massive"):
+            assert (row[measure] is not None) == (row["head"] is None and row["kind"] != "query-key")
+        for measure in ("confidence", "attention_score"):
+            assert (row[measure] is not None) == (row["kind"] == "query-key")
 
 
 def test_features_that_are_the_origins_score_one(clips, tmp_path, monkeypatch):
@@ -105,7 +110,7 @@ def test_only_what_is_missing_is_measured(clips, tmp_path, monkeypatch):
 
 def test_the_atlas_is_the_mean_over_clips_with_its_interval(swept, clips):
     table, _ = swept
-    found = atlas(table, "accuracy_2")
+    found = Atlas.of(table, "accuracy_2")
     assert found.layers == ("mid,0,0", "2,0") and found.sigmas == SIGMAS
     assert {*found.mean} == {*ASKED["kinds"]}
     values = [
@@ -118,13 +123,13 @@ def test_the_atlas_is_the_mean_over_clips_with_its_interval(swept, clips):
     assert point.value == pytest.approx(found.mean["aligned"].max().item())
     assert (sigma, point) in found.curve("aligned", layer) == found.curve("aligned")
     assert len(found.curve("block", (2, 0))) == 2
-    assert {*atlas(table, "flow_correlation", head=1).mean} == {"aligned"}
+    assert {*Atlas.of(table, "flow_correlation", head=1).mean} == {"aligned"}
 
 
 def test_one_clip_has_no_interval(swept, clips):
     table, _ = swept
     one = table.filter(pyarrow.compute.equal(table["clip"], clips[0].name))
-    found = atlas(one)
+    found = Atlas.of(one)
     assert found.low["block"].isnan().all() and found.best("block")[2].low is None
     assert isinstance(found, Atlas) and not math.isnan(found.best("block")[2].value)
 
@@ -144,10 +149,10 @@ def test_bad_input(clips, tmp_path, swept):
     late = replace(clips[0].pairs, frame=clips[0].pairs.frame + 9)
     complaint("1 of 2 clips.*toy-0.*same again", some=[replace(clips[0], pairs=late), clips[1]])
     with pytest.raises(InputError, match="'colour'"):
-        atlas(swept[0], "colour")
+        Atlas.of(swept[0], "colour")
     with pytest.raises(InputError, match="head 7"):
-        atlas(swept[0], head=7)
+        Atlas.of(swept[0], head=7)
     with pytest.raises(InputError, match="'value'"):
-        atlas(swept[0]).best("value")
+        Atlas.of(swept[0]).best("value")
     with pytest.raises(InputError, match="9,9"):
-        atlas(swept[0]).curve("block", (9, 9))
+        Atlas.of(swept[0]).curve("block", (9, 9))
