@@ -23,6 +23,7 @@ __all__ = [
     "HeadAttention",
     "attention_at",
     "attention_flow",
+    "attention_to",
     "entropy",
     "first_frame_share",
     "flow_correlation",
@@ -96,13 +97,31 @@ def place_attention(
     Spatial attention gives maps (heads, h, w) of its own frame, or of frame `to`; temporal attention the weights
     (heads, frames) over time. InputError for a place outside the picture.
     """
-    h, w = attention.size
-    if not all(0 <= side < 1 for side in place):
-        raise InputError(f"the place is {place}: expected x and y in 0..1, in sides of the picture")
-    cell = int(place[1] * h) * w + int(place[0] * w)
+    cell = _cell(attention, place)
     if attention.where == "temporal":
         return attention.weights(cell)[:, frame].cpu()
-    return attention.weights(frame, to)[:, cell].unflatten(-1, (h, w)).cpu()
+    return attention.weights(frame, to)[:, cell].unflatten(-1, attention.size).cpu()
+
+
+def _cell(attention: HeadAttention, place: tuple[float, float]) -> int:
+    if not all(0 <= side < 1 for side in place):
+        raise InputError(f"the place is {place}: expected x and y in 0..1, in sides of the picture")
+    h, w = attention.size
+    return int(place[1] * h) * w + int(place[0] * w)
+
+
+def attention_to(attention: HeadAttention, place: tuple[float, float]) -> Float[Tensor, "heads frames h w"]:
+    """How much every place of every frame attends to what is at a `place` (x, y) of frame 0, in sides of the picture.
+
+    Temporal attention stays at its place: there it is how much every place attends to itself in frame 0. InputError for
+    a place outside the picture.
+    """
+    cell = _cell(attention, place)
+    if attention.where == "temporal":
+        found = torch.stack([attention.weights(row)[..., 0] for row in _rows(attention)], dim=-1)
+    else:
+        found = torch.stack([attention.weights(frame, 0)[..., cell] for frame in _rows(attention)], dim=1)
+    return found.unflatten(-1, attention.size).cpu()
 
 
 def entropy(attention: HeadAttention, to: int | None = None) -> Float[Tensor, " heads"]:
@@ -121,7 +140,7 @@ def first_frame_share(attention: HeadAttention) -> Float[Tensor, "heads frames"]
     """
     if attention.where != "temporal":
         raise InputError("this is spatial attention, which does not leave its frame: give that of where='temporal'")
-    return torch.stack([attention.weights(row)[..., 0] for row in _rows(attention)]).mean(dim=0).cpu()
+    return attention_to(attention, (0, 0)).mean(dim=(2, 3))
 
 
 def attention_flow(attention: HeadAttention) -> Float[Tensor, "heads frames h w 2"]:

@@ -35,7 +35,7 @@ from sgi2v_lab.models.model import DTYPES, Layer, Model
 from sgi2v_lab.sampling import make_schedule
 from sgi2v_lab.shapes import Features
 
-__all__ = ["MEASURES", "SWEPT_KINDS", "TABLE", "SweepTask", "feature_sweep"]
+__all__ = ["MEASURES", "SCHEMA", "SWEPT_KINDS", "TABLE", "SweepTask", "feature_sweep"]
 
 TABLE = "features.parquet"
 SWEPT_KINDS = (*KINDS, "query-key")  # the last: where attention to frame 0 looks at most, in place of a cosine
@@ -53,12 +53,14 @@ MEASURES |= {
     "iou": "IoU of clusters with objects",
     "iou_chance": "IoU of shuffled clusters with objects",
 }
-_COLUMNS = {
-    **dict.fromkeys(("clip", "layer", "kind"), pyarrow.string()),
-    "sigma": pyarrow.float64(),
-    **dict.fromkeys(("head", "pairs"), pyarrow.int64()),
-    **dict.fromkeys(MEASURES, pyarrow.float64()),
-}
+SCHEMA = pyarrow.schema(
+    [
+        *((name, pyarrow.string()) for name in ("clip", "layer", "kind")),
+        ("sigma", pyarrow.float64()),
+        *((name, pyarrow.int64()) for name in ("head", "pairs")),
+        *((name, pyarrow.float64()) for name in MEASURES),
+    ]
+)
 
 
 def feature_sweep(
@@ -126,7 +128,7 @@ def feature_sweep(
             "is finished is kept, so run the same again when that is mended"
         )
     rows = [row for record in records for row in record.result["rows"]]
-    table = pyarrow.Table.from_pylist(rows, pyarrow.schema(list(_COLUMNS.items())))
+    table = pyarrow.Table.from_pylist(rows, SCHEMA)
     with whole_file(folder / TABLE) as temporary:
         pyarrow.parquet.write_table(table, temporary)
     return table
