@@ -6,6 +6,7 @@ import torch
 from sgi2v_lab.analysis.attention import (
     HeadAttention,
     attention_flow,
+    attention_to,
     entropy,
     first_frame_share,
     flow_correlation,
@@ -148,3 +149,17 @@ def test_bad_input():
         attention_flow(uniform("temporal"))
     with pytest.raises(InputError, match=r"\(1.0, 0.5\)"):
         place_attention(uniform("spatial"), 0, (1.0, 0.5))
+
+
+def test_attention_to_a_place_is_all_places_attention_seen_from_it():
+    attention, origins = planted()
+    column, row = 5, 2
+    found = attention_to(attention, ((column + 0.5) / W, (row + 0.5) / H))
+    assert found.shape == (2, 3, H, W)
+    for frame in range(3):  # the picture moves by a column in each frame; its place does not
+        came = origins[frame].sub(cell_middles((H, W))[row * W + column]).abs().amax(dim=-1) < 1e-4
+        assert torch.equal(found[0, frame] > 0.9, came)
+        assert (found[1, frame] > 0.9).nonzero().tolist() == [[row, column]]
+    assert torch.allclose(attention_to(uniform("temporal"), (0.5, 0.5)), torch.full((2, 3, H, W), 1 / 3))
+    with pytest.raises(InputError, match="place"):
+        attention_to(attention, (1.0, 0.5))

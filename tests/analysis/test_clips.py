@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from sgi2v_lab.analysis.clips import tap_vid_clips, toy_clips
+from sgi2v_lab.analysis.clips import tap_vid_clips, toy_clips, tracked_clip
 from sgi2v_lab.analysis.pairs import cell_middles, sample_at
 from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.trackers.track import dis
 from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, tiny_model
 
 H, W = HEIGHT // 8, WIDTH // 8
@@ -108,6 +109,37 @@ def test_films_with_tracks(tmp_path):
     assert spread.pairs.here[1, 0] == pytest.approx(0.9)
     with pytest.raises(InputError, match="7 frames"):
         [*tap_vid_clips(tiny_model(), path, stride=4)]
+
+
+def test_a_tracker_stands_in_for_the_truth():
+    """On known motion optical flow is nearly right, so its pairs are those of the world; what it loses is left out."""
+    from sgi2v_lab.analysis.matching import matching_accuracy
+    from tests.helpers.planted import features_of, shifted
+
+    picture = torch.rand(3, HEIGHT // 4, WIDTH // 4 + 12, generator=torch.Generator().manual_seed(0))
+    picture = torch.nn.functional.interpolate(picture[None], scale_factor=4, mode="bicubic")[0].clamp(0, 1)
+    video = torch.stack([picture[:, :, 8 * (FRAMES - f) : 8 * (FRAMES - f) + WIDTH] for f in range(FRAMES)])
+    clip = tracked_clip(tiny_model(), video, "mine")
+    assert clip.world is None and clip.run is None and clip.pairs.grid == (H, W)
+    assert len(clip.pairs) > 500
+    assert matching_accuracy(features_of(shifted(FRAMES, H, W)), clip.pairs).accuracy[1] > 0.95
+    with pytest.raises(InputError, match="'none'"):
+        tracked_clip(tiny_model(), video, "mine", "none")
+
+
+def test_a_run_shows_its_own_latents():
+    from tests.test_explore import traced
+
+    run = traced("latents")
+    clip = tracked_clip(tiny_model(), run, "made", lambda video, points: dis(video, points))
+    assert clip.run is run and torch.equal(clip.video, run.video)
+    inspection = clip.inspect(tiny_model(), (run.sigmas[2] * 1.01, run.sigmas[0]))
+    assert inspection.sigmas == (run.sigmas[2], run.sigmas[0]) and not inspection.made_noisy
+    assert torch.equal(inspection.latents[0], run.trace[2].before)
+    assert len(clip.inspect(tiny_model()).sigmas) == len(run.sigmas)
+    with pytest.raises(InputError, match=r"no step at noise level 1234"):
+        clip.inspect(tiny_model(), (1234.0,))
+    assert tracked_clip(tiny_model(), traced(), "made").inspect(tiny_model(), (1.0,)).made_noisy
 
 
 def test_held_out():

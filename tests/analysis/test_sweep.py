@@ -9,14 +9,17 @@ import torch
 from sgi2v_lab.analysis import sweep as module
 from sgi2v_lab.analysis.atlas import Atlas
 from sgi2v_lab.analysis.attention import attention_at, entropy
-from sgi2v_lab.analysis.clips import toy_clips
+from sgi2v_lab.analysis.clips import toy_clips, tracked_clip
 from sgi2v_lab.analysis.matching import attention_strength, matching_accuracy
 from sgi2v_lab.analysis.passes import features_at
-from sgi2v_lab.analysis.sweep import MEASURES, SweepTask, feature_sweep
+from sgi2v_lab.analysis.store import layer_name
+from sgi2v_lab.analysis.sweep import MEASURES, SWEPT_KINDS, SweepTask, feature_sweep
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.intervals import mean_of
+from sgi2v_lab.evaluation.trackers.tracks import Tracks
 from tests.helpers.planted import features_of
-from tests.helpers.tiny import tinier_model
+from tests.helpers.tiny import tinier_model, tiny_model
+from tests.test_explore import traced
 
 LAYERS = (("mid", 0, 0), (2, 0))
 SIGMAS = (8.0, 0.5)
@@ -84,6 +87,22 @@ def test_features_that_are_the_origins_score_one(clips, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "features_at", planted)
     table = feature_sweep(tinier_model(), clips, layers=LAYERS[:1], sigmas=(1.0,), kinds=("block",), out=tmp_path)
     assert all(row["accuracy_0.5"] == 1 > row["chance_2"] for row in table.to_pylist())
+
+
+@pytest.mark.slow
+def test_a_generated_run_and_every_layer_of_svds_topology(tmp_path):
+    run = traced("latents")
+    clip = tracked_clip(tiny_model(), run, "made", known_motion)
+    table = feature_sweep(tiny_model(), [clip], sigmas=run.sigmas[:2], heads=True, out=tmp_path)
+    assert {*table["layer"].to_pylist()} == {layer_name(layer) for layer in tiny_model().all_layers}
+    assert {*table["kind"].to_pylist()} == {*SWEPT_KINDS}
+    assert all(0 <= row["accuracy_2"] <= 1 and row["pairs"] > 0 for row in table.to_pylist())
+
+
+def known_motion(video: torch.Tensor, points: torch.Tensor) -> Tracks:
+    """A random network's video has no motion that a tracker could follow: say that all goes to the right."""
+    steps = torch.arange(len(video)).view(1, -1, 1) * torch.tensor([16.0, 0.0])
+    return Tracks(points[:, None] + steps, torch.ones(len(points), len(video), dtype=torch.bool), "known")
 
 
 def test_only_what_is_missing_is_measured(clips, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ def run(*arguments):
 
 @pytest.mark.slow
 def test_a_table_and_figures(tmp_path):
-    result = run("--clips", 2, "--sigmas", "8,0.5", "--kinds", "block, query-key", "--workers", 1, "--out", tmp_path)
+    result = run("--clips", 2, "--sigmas", "8,0.5", "--kinds", "block, query-key", "--workers", 2, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     table = pyarrow.parquet.read_table(tmp_path / "features.parquet")
     assert {*table["kind"].to_pylist()} == {"block", "query-key"} and {*table["sigma"].to_pylist()} == {8, 0.5}
