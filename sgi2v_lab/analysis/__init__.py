@@ -1,1 +1,1 @@
-"""What the network knows: features and attention of its layers, compared with the truth about a video."""
+"""What the network knows: features and attention of its layers, held to the truth about a video (see README.md)."""

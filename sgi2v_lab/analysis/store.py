@@ -3,17 +3,18 @@
     store = record(clip.inspect(model), layers, ("query", "key"), to="features", name="cat")
     store.select(kind="query", input="cat")[(2, 1), 3]         # memory-mapped, read when it is used
 
-A folder holds one safetensors file for each input, seed and step, with all layers and kinds, and index.jsonl, which has
-a line for each tensor. Files are written whole: a kill loses the step in hand, and the next start does the rest.
+A folder holds one safetensors file for each input, seed and step, with all layers and kinds; the files' headers say
+what they hold. Files are written whole: a kill loses the step in hand, and the next start does the rest.
 """
 
 import hashlib
-import json
 import re
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,18 +25,18 @@ from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.experiments.evaluate import fingerprint
 from sgi2v_lab.explore import Inspection
-from sgi2v_lab.files import as_path, whole_file, write_text
+from sgi2v_lab.files import as_path, whole_file
 from sgi2v_lab.models.model import Layer
 from sgi2v_lab.shapes import Features
 
-__all__ = ["FeatureStore", "StoredMap", "layer_name", "record"]
+__all__ = ["FeatureStore", "StoredMap", "layer_name", "layer_of", "record"]
 
-INDEX = "index.jsonl"
+DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}  # safetensors' names
 
 
 @dataclass(frozen=True)
 class StoredMap:
-    """A line of the index: what identifies the features of one layer at one step, and where they are."""
+    """What identifies the features of one layer at one step, and where they are."""
 
     model: str
     weights: str  # the model's fingerprint
@@ -69,12 +70,12 @@ class FeatureStore:
 
     @classmethod
     def open(cls, folder: str | Path) -> "FeatureStore":
-        """The store in a folder; InputError where there is none."""
+        """The store in a folder; InputError where there is none, or for a damaged file."""
         folder = as_path(folder, "a folder with features")
-        found = _read_index(folder)
-        if not found:
-            raise InputError(f"{folder} holds no features ({INDEX} is missing or empty): expected a folder of `record`")
-        return cls(folder, tuple(found.values()))
+        maps = tuple(each for path in sorted(folder.rglob("step-*.safetensors")) for each in _maps_in(folder, path))
+        if not maps:
+            raise InputError(f"{folder} holds no features: expected a folder that `record` has written to")
+        return cls(folder, maps)
 
     @staticmethod
     def size_of(
@@ -125,13 +126,8 @@ class FeatureStore:
                 f"there are {1 + len(others)} features of layer {found.layer} at step {step}, with {name} "
                 f"{', '.join(_values((found, *others), name))}; choose with select({name}=...)"
             )
-        try:
-            with safe_open(self.folder / found.file, "pt") as file:  # maps the file; pages are read when they are used
-                return file.get_tensor(found.tensor)
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{self.folder / found.file} is gone or damaged ({error}); delete it, and record the same again"
-            ) from None
+        with _opened(self.folder / found.file) as file:  # maps the file; pages are read when they are used
+            return file.get_tensor(found.tensor)
 
 
 def record(
@@ -167,45 +163,31 @@ def record(
         raise InputError(f"the input's name is {name!r}: expected letters, digits, spaces or any of _.,=+-")
     folder = as_path(to, "a folder for features")
     weights = fingerprint(inspection.model)
-    there = _read_index(folder, mend=True)
     asked = []
     for number, step in enumerate(steps):
-        file = f"{weights[:8]}/{name}/seed-{inspection.seed}/step-{step:03d}.safetensors"
+        path = folder / weights[:8] / name / f"seed-{inspection.seed}" / f"step-{step:03d}.safetensors"
         source = _source(inspection, step, weights)
-        tensors = _kept(folder / file, source, name)
-        missing = [kind for kind in kinds if any(_tensor_name(kind, layer) not in tensors for layer in layers)]
-        if missing or not tensors:
-            new = _tensors(inspection, step, layers, tuple(missing) or kinds)
+        tensors = _kept(path, source, name)
+        wanted = {_tensor_name(kind, layer) for kind in kinds for layer in layers}
+        if missing := [kind for kind in kinds if any(_tensor_name(kind, layer) not in tensors for layer in layers)]:
+            new = _tensors(inspection, step, layers, tuple(missing))
             _check_space(folder, _nbytes(new.values()) * (len(steps) - number))
-            tensors = {**new, **tensors}
-            with whole_file(folder / file) as temporary:
-                save_file(tensors, temporary, {"source": source})
-        found = [
-            StoredMap(
-                model=inspection.model.name,
-                weights=weights,
-                input=name,
-                seed=inspection.seed,
-                step=step,
-                sigma=float(inspection.sigmas[step]),
-                layer=tuple(layer),
-                kind=kind,
-                dtype=str(tensors[_tensor_name(kind, layer)].dtype).removeprefix("torch."),
-                shape=tuple(tensors[_tensor_name(kind, layer)].shape),
-                file=file,
-            )
-            for kind in kinds
-            for layer in layers
-        ]
-        with (folder / INDEX).open("a", encoding="utf-8") as index:
-            index.write("".join(_line(each) for each in found if (file, each.tensor) not in there))
-        asked += found
+            about = {"model": inspection.model.name, "weights": weights, "input": name, "source": source}
+            about |= {"seed": str(inspection.seed), "step": str(step), "sigma": repr(float(inspection.sigmas[step]))}
+            with whole_file(path) as temporary:
+                save_file({**new, **tensors}, temporary, about)
+        asked += [each for each in _maps_in(folder, path) if each.tensor in wanted]
     return FeatureStore(folder, tuple(asked))
 
 
 def layer_name(layer: Layer) -> str:
     """A layer as it is typed on the command line: "2,1" or "down,1,0"."""
     return ",".join(map(str, layer))
+
+
+def layer_of(name: str) -> Layer:
+    """The layer of such a name."""
+    return tuple(int(part) if part.isdigit() else part for part in name.split(","))
 
 
 def _tensor_name(kind: str, layer: Layer) -> str:
@@ -243,12 +225,14 @@ def _source(inspection: Inspection, step: int, weights: str) -> str:
 def _kept(path: Path, source: str, name: str) -> dict[str, Tensor]:
     """The tensors that an earlier start left in a file; none where it is missing or damaged."""
     try:
-        with safe_open(path, "pt") as file:
-            if file.metadata().get("source") == source:
-                return {each: file.get_tensor(each) for each in file.keys()}  # noqa: SIM118 - it is no dictionary
-    except (OSError, SafetensorError):
+        with _opened(path) as file:
+            there = file.metadata()["source"]
+            tensors = {each: file.get_tensor(each) for each in file.keys()}  # noqa: SIM118 - it is no dictionary
+    except InputError:
         return {}
-    raise InputError(f"{path} holds features of another input named {name!r}; give another name, or another folder")
+    if there != source:
+        raise InputError(f"{path} holds features of another input named {name!r}; give another name, or another folder")
+    return tensors
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -260,28 +244,34 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-# --- the index -------------------------------------------------------------------------------------------------------
-
-
-def _line(stored: StoredMap) -> str:
-    return json.dumps(asdict(stored), ensure_ascii=False) + "\n"
-
-
-def _read_index(folder: Path, mend: bool = False) -> dict[tuple[str, str], StoredMap]:
-    """The lines by file and tensor. A kill may have torn the last one, which is left out, or with `mend` removed."""
-    path = folder / INDEX
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        lines = [json.loads(line) for line in whole.splitlines()]
-        found = [StoredMap(**{**x, "layer": tuple(x["layer"]), "shape": tuple(x["shape"])}) for x in lines]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): expected a line of JSON for each tensor; delete it, and record again"
-        ) from None
-    if mend and whole != text:
-        write_text(path, whole)
-    return {(each.file, each.tensor): each for each in found}
+        with safe_open(path, "pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} is gone or damaged ({error}); delete it, and record the same again") from None
+
+
+def _maps_in(folder: Path, path: Path) -> Iterator[StoredMap]:
+    with _opened(path) as file:
+        about = file.metadata()
+        for tensor in file.keys():  # noqa: SIM118 - it is no dictionary
+            kind, layer = tensor.split(" ")
+            part = file.get_slice(tensor)
+            yield StoredMap(
+                model=about["model"],
+                weights=about["weights"],
+                input=about["input"],
+                seed=int(about["seed"]),
+                step=int(about["step"]),
+                sigma=float(about["sigma"]),
+                layer=layer_of(layer),
+                kind=kind,
+                dtype=DTYPES[part.get_dtype()],
+                shape=tuple(part.get_shape()),
+                file=path.relative_to(folder).as_posix(),
+            )
 
 
 def _values(maps: Iterable[StoredMap], name: str) -> list[str]:

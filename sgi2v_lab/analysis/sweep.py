@@ -1,7 +1,4 @@
-"""Which layer knows it, and at which noise level? Every layer, level, kind and head held to the truth, in one table.
-
-table = feature_sweep(model, toy_clips(model, 16), layers=((3, 1),), out="sweep")
-"""
+"""Which layer knows it, and at which noise level? Every layer, level, kind and head held to the truth, in one table."""
 
 import hashlib
 import math
@@ -11,8 +8,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -25,7 +20,7 @@ from sgi2v_lab.analysis.pairs import Pairs
 from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.analysis.segmentation import segment
 from sgi2v_lab.analysis.store import layer_name
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.experiments.evaluate import ModelSource, fingerprint
 from sgi2v_lab.evaluation.tasks.records import RecordFolder
 from sgi2v_lab.evaluation.tasks.run import run_tasks
@@ -34,6 +29,10 @@ from sgi2v_lab.files import as_path, whole_file
 from sgi2v_lab.models.model import DTYPES, Layer, Model
 from sgi2v_lab.sampling import make_schedule
 from sgi2v_lab.shapes import Features
+
+with needs("evaluation"):
+    import pyarrow
+    import pyarrow.parquet
 
 __all__ = ["MEASURES", "SCHEMA", "SWEPT_KINDS", "TABLE", "SweepTask", "feature_sweep"]
 
@@ -80,7 +79,8 @@ def feature_sweep(
     """Hold what the network computes on noisy clips to the truth.
 
     Each clip is a task with a record in `out`/tasks: a killed sweep goes on where it was, and a clip that was measured
-    with the same arguments is not measured again.
+    with the same arguments is not measured again. Under an intervention, use one worker and another folder: records do
+    not know of it.
 
     Args:
         model: from `load_model`.

@@ -14,6 +14,7 @@ from sgi2v_lab.analysis.atlas import Atlas
 from sgi2v_lab.analysis.attention import HeadAttention, attention_to, record_attention
 from sgi2v_lab.analysis.clips import Clip
 from sgi2v_lab.analysis.passes import features_at
+from sgi2v_lab.analysis.store import layer_of
 from sgi2v_lab.analysis.sweep import MEASURES, SWEPT_KINDS
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.explore import best_matches, pca_colours
@@ -80,7 +81,7 @@ class AtlasExplorer(Explorer):
             raise InputError("the table has no values: expected that of a sweep of one clip or more")
         self._atlases = atlases
         found = next(iter(atlases.values()))
-        self._layers: list[Layer] = [_layer(name) for name in found.layers]
+        self._layers: list[Layer] = [layer_of(name) for name in found.layers]
         model.check_layers(tuple(self._layers), model.all_layers)
         self.inspection = clip.inspect(model, found.sigmas)
         width, height = self.inspection.picture
@@ -206,10 +207,6 @@ def _read(path: str | Path) -> pyarrow.Table:
         return pyarrow.parquet.read_table(path)
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise InputError(f"{path} cannot be read ({error}): expected features.parquet of a sweep") from None
-
-
-def _layer(name: str) -> Layer:
-    return tuple(int(part) if part.isdigit() else part for part in name.split(","))
 
 
 def _cell(point: Any, low: float, high: float) -> dict | None:

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,13 +63,13 @@ def test_tensors_are_mapped_into_memory(inspection, tmp_path):
     assert files(tmp_path)[0].name in maps.read_text() and len(kept)
 
 
-def test_the_index_is_lines_of_json(inspection, tmp_path):
+def test_headers_say_what_files_hold(inspection, tmp_path):
     store = record(inspection, LAYERS, KINDS, to=tmp_path, name="a", steps=[2])
-    lines = [json.loads(line) for line in (tmp_path / "index.jsonl").read_text().splitlines()]
-    assert {(*line["layer"], line["kind"]) for line in lines} == {(*x, k) for x in LAYERS for k in KINDS}
-    for line in lines:
-        assert (line["model"], line["input"], line["seed"], line["step"], line["sigma"]) == ("tiny", "a", 5, 2, 8.0)
-        assert line["dtype"] == "float32" and (tmp_path / line["file"]).exists()
+    assert {(each.layer, each.kind) for each in store.maps} == {(layer, kind) for layer in LAYERS for kind in KINDS}
+    for each in store.maps:
+        assert (each.model, each.input, each.seed, each.step, each.sigma) == ("tiny", "a", 5, 2, 8.0)
+        assert each.dtype == "float32" and (tmp_path / each.file).exists()
+        assert each.shape == store.select(kind=each.kind)[each.layer, 2].shape
     assert FeatureStore.open(tmp_path) == store
 
 
@@ -94,9 +93,8 @@ def test_a_kill_loses_at_most_the_step_in_hand(inspection, tmp_path, passes, mon
         patch.setattr(module, "save_file", killed)
         record(inspection, LAYERS, KINDS, to=tmp_path, name="a")
     assert len(files(tmp_path)) == 1
-    index = tmp_path / "index.jsonl"
-    index.write_text(index.read_text()[:-30])  # and the last line was torn
-    assert len(FeatureStore.open(tmp_path).maps) == 3
+    files(tmp_path)[0].with_name(".step-001.12ab34cd.safetensors").write_bytes(b"half")  # as SIGKILL leaves it
+    assert len(FeatureStore.open(tmp_path).maps) == 4
     del passes[:]
     store = record(inspection, LAYERS, KINDS, to=tmp_path, name="a")
     assert passes == [1, 2]
@@ -155,6 +153,6 @@ def test_bad_input(inspection, tmp_path):
         store[(2, 1), 1]
     with pytest.raises(InputError, match="'head'"):
         store.select(head=1)
-    (tmp_path / "index.jsonl").write_text("what?\n")
-    with pytest.raises(InputError, match="cannot be read"):
+    files(tmp_path)[0].write_bytes(b"what?")
+    with pytest.raises(InputError, match="damaged"):
         FeatureStore.open(tmp_path)

@@ -148,7 +148,7 @@ def call_features(model, _):
     on_device(*recorded.values(), dtype=torch.float16)
 
 
-@covers("matching, attention and interventions of every layer")
+@covers("matching_accuracy", "intervene", "feature_sweep", "attention of every layer")
 def call_analysis(model, _):
     (clip,) = toy_clips(model, 1)
     inspection, layers = clip.inspect(model, (1.0,)), model.all_layers

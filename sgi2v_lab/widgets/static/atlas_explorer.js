@@ -12,8 +12,9 @@ function heatMap(explorer) {
     sigmas.map((_, column) => h("td", { onclick: () => explorer.set({ cell: [row, column] }), "data-testid": `cell-${row}-${column}` })),
   );
   const head = h("tr", {}, h("th", {}, "layer"), ...sigmas.map((sigma) => h("th", { scope: "col" }, short(sigma))));
+  const above = h("tr", {}, h("th"), h("th", { colspan: sigmas.length }, "noise level σ"));
   const rows = cells.map((some, row) => h("tr", {}, h("th", { scope: "row" }, layers[row]), ...some));
-  const table = h("table", { tabindex: 0, role: "application", "aria-roledescription": "heat map", "data-testid": "atlas" }, h("thead", {}, head), h("tbody", {}, ...rows));
+  const table = h("table", { tabindex: 0, role: "application", "aria-roledescription": "heat map", "data-testid": "atlas" }, h("thead", {}, above, head), h("tbody", {}, ...rows));
   table.addEventListener("pointerdown", () => table.focus({ preventScroll: true }));
   const note = h("span.note");
   const bar = h("div.section");
