@@ -15,11 +15,11 @@ from torch import Tensor
 from sgi2v_lab.analysis.store import layer_name
 from sgi2v_lab.analysis.sweep import MEASURES
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.metrics.intervals import mean_of
+from sgi2v_lab.evaluation.metrics.intervals import Interval, difference_of_means, mean_of
 from sgi2v_lab.models.model import Layer
 from sgi2v_lab.plots.intervals import Point
 
-__all__ = ["Atlas"]
+__all__ = ["Atlas", "difference"]
 
 
 @dataclass(frozen=True)
@@ -98,3 +98,17 @@ class Atlas:
     def _point(self, kind: str, row: int, column: int) -> Point:
         value, low, high = (ends[kind][row, column].item() for ends in (self.mean, self.low, self.high))
         return Point(value, None if math.isnan(low) else low, None if math.isnan(high) else high)
+
+
+def difference(
+    table: pyarrow.Table, kinds: tuple[str, str], layer: Layer, sigma: float, measure: str = "accuracy_1"
+) -> Interval:
+    """How much more of a measure the first kind has than the second, in one layer at one noise level, clip by clip.
+
+    InputError where the table has no such values.
+    """
+    found: tuple[dict[str, float], ...] = ({}, {})
+    for row in table.select(["clip", "layer", "kind", "sigma", "head", measure]).to_pylist():
+        if (row["layer"], row["sigma"], row["head"]) == (layer_name(layer), sigma, None) and row["kind"] in kinds:
+            found[kinds.index(row["kind"])][row["clip"]] = row[measure]
+    return difference_of_means([*found[0].values()], [found[1][clip] for clip in found[0]])

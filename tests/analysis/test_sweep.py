@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sgi2v_lab.analysis import sweep as module
-from sgi2v_lab.analysis.atlas import Atlas
+from sgi2v_lab.analysis.atlas import Atlas, difference
 from sgi2v_lab.analysis.attention import attention_at, entropy
 from sgi2v_lab.analysis.clips import toy_clips, tracked_clip
 from sgi2v_lab.analysis.matching import attention_strength, matching_accuracy
@@ -143,6 +143,21 @@ def test_the_atlas_is_the_mean_over_clips_with_its_interval(swept, clips):
     assert (sigma, point) in found.curve("aligned", layer) == found.curve("aligned")
     assert len(found.curve("block", (2, 0))) == 2
     assert {*Atlas.of(table, "flow_correlation", head=1).mean} == {"aligned"}
+
+
+def test_kinds_are_compared_clip_by_clip(swept, clips):
+    table, _ = swept
+    found = difference(table, ("block", "aligned"), (2, 0), 8.0, "accuracy_2")
+    wanted = [
+        [
+            rows(table, clip=clip.name, layer="2,0", sigma=8.0, kind=kind, head=None)[0]["accuracy_2"]
+            for kind in ("block", "aligned")
+        ]
+        for clip in clips
+    ]
+    assert found.value == pytest.approx(sum(one - other for one, other in wanted) / 2) and found.scenes == 2
+    with pytest.raises(InputError, match="no scenes"):
+        difference(table, ("block", "aligned"), (9, 9), 8.0)
 
 
 def test_one_clip_has_no_interval(swept, clips):

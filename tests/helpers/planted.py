@@ -1,6 +1,7 @@
 """Features and attention that know the truth, because they were made from it."""
 
 import math
+from collections.abc import Sequence
 
 import pyarrow
 import torch
@@ -28,14 +29,17 @@ def shifted(frames: int, h: int, w: int, columns: int = 1, rows: int = 0) -> tor
     return torch.where(inside, origins, torch.nan)
 
 
-def table_of(layers: tuple[str, ...], sigmas: tuple[float, ...], kinds: tuple[str, ...]) -> pyarrow.Table:
+def table_of(
+    layers: Sequence[str], sigmas: Sequence[float], kinds: Sequence[str], heads: Sequence[int | None] = (None,)
+) -> pyarrow.Table:
     """A sweep's table of two clips: accuracy grows with the place of layer and noise level, less in later kinds."""
     rows = [
         {"clip": clip, "layer": layer, "sigma": sigma, "kind": kind, "accuracy_1": 0.1 + 0.02 * i + 0.03 * j - 0.01 * k}
-        | {"pairs": 9, "chance_1": 0.05}
+        | {"head": head, "pairs": 9, "chance_1": 0.05}
         for clip in ("toy-0", "toy-1")
         for i, layer in enumerate(layers)
         for j, sigma in enumerate(sigmas)
         for k, kind in enumerate(kinds)
+        for head in heads
     ]
     return pyarrow.Table.from_pylist(rows, SCHEMA)
