@@ -17,6 +17,7 @@ It differs from Stable Video Diffusion in what it learnt and in how it looks at 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from diffusers import SchedulerMixin, UniPCMultistepScheduler, WanImageToVideoPipeline, WanTransformer3DModel
@@ -29,7 +30,7 @@ from transformers import CLIPImageProcessor, CLIPVisionModel, PreTrainedModel, P
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
-from sgi2v_lab.models.model import Layer, Model, Observer
+from sgi2v_lab.models.model import Attend, Layer, Model, Observer
 from sgi2v_lab.models.precision import precise_vae
 from sgi2v_lab.models.presets import Presets
 from sgi2v_lab.settings import FEATURE_KINDS, Settings
@@ -365,6 +366,35 @@ class Wan(Model):
                 block.attn1.processor = tap
             yield
 
+    def heads(self, layer: Layer, where: str = "spatial") -> int:
+        """As many in every block."""
+        return self.transformer.config.num_attention_heads
+
+    @contextmanager
+    def attend_with(self, layer: Layer, function: Attend, where: str = "spatial") -> Iterator[None]:
+        """See `Model.attend_with`. Attention is one over space and time: (1, frames * h * w, channels)."""
+        if where != "spatial":
+            raise InputError(f"{self.name} has no {where} attention: its self-attention is over space and time at once")
+        grid: list[int] = []
+
+        def measure(transformer: WanTransformer3DModel, args: tuple) -> None:
+            sides = zip(args[0].shape[2:], transformer.config.patch_size, strict=True)
+            grid[:] = (length // patch for length, patch in sides)
+
+        with ExitStack() as undo:
+            for transformer in self.denoisers:
+                attention = transformer.blocks[layer].attn1
+                processor = attention.processor
+
+                def compute(attention, hidden, text, mask, rotary, processor=processor):
+                    usual = partial(processor, attention, hidden, text, mask, rotary)
+                    return function(PlacedAttention(attention, rotary), hidden, tuple(grid), usual)
+
+                undo.callback(transformer.register_forward_pre_hook(measure).remove)
+                undo.callback(setattr, attention, "processor", processor)
+                attention.processor = compute
+            yield
+
     # --- what a backward pass keeps ---
 
     def modules_to_recompute(self, mode: str, last: Layer | None) -> Iterator[nn.Module]:
@@ -417,7 +447,7 @@ class PlacedAttention(nn.Module):
 
     def __init__(self, attention: nn.Module, rotary: tuple[Tensor, Tensor], positions: str = "own"):
         super().__init__()
-        self.attention, self.heads = attention, attention.heads
+        self.attention, self.heads, self.to_out = attention, attention.heads, attention.to_out
         self.rotary = rotary  # cosines and sines of every position, each twice
         self.positions = positions  # or "same time": queries take the first frame's; or "none"
 
