@@ -89,7 +89,8 @@ def be_a_kernel(asking: socket.socket) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a kernel says goes to Jupyter
     Thread(target=lambda: (asking.recv(1), os._exit(1)), daemon=True).start()
     try:
-        launch_new_instance(argv=asked["arguments"])
+        # nor longer than the origin, which ends when the tests do, however that happens
+        launch_new_instance(argv=[*asked["arguments"], f"--IPKernelApp.parent_handle={os.getppid()}"])
     finally:
         os._exit(0)
 
