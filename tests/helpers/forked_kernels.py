@@ -23,6 +23,9 @@ LIBRARIES = (
     "transformers.models.clip.modeling_clip",
 )
 
+# Freed memory is kept: to get it anew from the system, page by page, takes 40% of decoding a video of the toy's.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+
 
 @contextmanager
 def forked_kernels(folder: Path) -> Iterator[Path | None]:
@@ -38,7 +41,8 @@ def forked_kernels(folder: Path) -> Iterator[Path | None]:
     named = {"display_name": "Python 3", "language": "python", "interrupt_mode": "message"}
     spec.mkdir(parents=True)
     (spec / "kernel.json").write_text(json.dumps({"argv": argv, **named}))
-    origin = subprocess.Popen([sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    origin = subprocess.Popen([sys.executable, __file__, address], env=os.environ | KEEP_MEMORY, **pipes)
     try:
         assert origin.stdout.readline() == b"ready\n", "the libraries could not be imported"
         yield folder / "jupyter"
@@ -89,7 +93,8 @@ def be_a_kernel(asking: socket.socket) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a kernel says goes to Jupyter
     Thread(target=lambda: (asking.recv(1), os._exit(1)), daemon=True).start()
     try:
-        launch_new_instance(argv=asked["arguments"])
+        # nor longer than the origin, which ends when the tests do, however that happens
+        launch_new_instance(argv=[*asked["arguments"], f"--IPKernelApp.parent_handle={os.getppid()}"])
     finally:
         os._exit(0)
 
