@@ -339,6 +339,8 @@ class Wan(Model):
     @contextmanager
     def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> Iterator[None]:
         """See `Model.watch`. Of two transformers, whichever runs is watched."""
+        if where == "temporal":
+            raise InputError(f"{self.name} has no temporal attention: its own spans space and time at once")
         grid: list[int] = []
 
         def measure(transformer: WanTransformer3DModel, args: tuple) -> None:
