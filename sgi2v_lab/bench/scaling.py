@@ -144,7 +144,8 @@ def cost_tasks(model: Model, axis: str) -> Iterator[CostTask]:
             yield CostTask(axis, float(count), settings, count if axis == "boxes" else 1)
         return
     if axis == "frames":
-        for count in sorted({max(2, round(share * frames)) for share in SHARES["frames"]}):
+        step, counts = model.frame_step, [max(2, round(share * frames)) for share in SHARES["frames"]]
+        for count in sorted({1 + step * max(1, round((count - 1) / step)) for count in counts}):
             yield CostTask(axis, float(count), base.replace(num_frames=count), 1)
         return
     step = model.size_step

@@ -112,6 +112,11 @@ class Model(ABC):
         """Frames of the video in each latent but the first, which is the first frame's alone (1 for SVD)."""
         return 1
 
+    @property
+    def frame_step(self) -> int:
+        """A video has a multiple of so many frames, and the first."""
+        return 1
+
     @abstractmethod
     def num_frames(self, settings: Settings) -> int:
         """The frames of a video: the settings', or else what the model was trained for."""

@@ -160,8 +160,13 @@ class Wan(Model):
         """4."""
         return self.vae.config.scale_factor_temporal
 
+    @property
+    def frame_step(self) -> int:
+        """4, whatever a latent holds: diffusers gives the VAE the first frame, and then four at a time."""
+        return 4
+
     def num_frames(self, settings: Settings) -> int:
-        """The settings', or 81. InputError unless it is 4n + 1: the VAE takes the first alone, then four at a time."""
+        """The settings', or 81. InputError unless it is 4n + 1."""
         frames = settings.num_frames or WAN_SETTINGS.num_frames
         if frames % 4 != 1:
             near = 4 * (frames // 4) + 1
@@ -247,10 +252,8 @@ class Wan(Model):
         config = self.transformer.config
         frames, channels, h, w = self.latent_shape(settings)
         shape = (channels, 1) if self.expand_timesteps else (config.in_channels - channels, frames)
-        text, tokens = (
-            noise(1, 512, config.text_dim),
-            None if config.image_dim is None else noise(1, 257, config.image_dim),
-        )
+        text = noise(1, 512, config.text_dim)
+        tokens = None if config.image_dim is None else noise(1, 257, config.image_dim)
         return WanConditioning(text, text, noise(1, *shape, h, w), tokens)
 
     def _pipeline(self) -> WanImageToVideoPipeline:
@@ -337,6 +340,8 @@ class Wan(Model):
     @contextmanager
     def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> Iterator[None]:
         """See `Model.watch`. Of two transformers, whichever runs is watched."""
+        if where == "temporal":
+            raise InputError(f"{self.name} has no temporal attention: its own spans space and time at once")
         grid: list[int] = []
 
         def measure(transformer: WanTransformer3DModel, args: tuple) -> None:

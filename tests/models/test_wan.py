@@ -10,6 +10,7 @@ from diffusers.pipelines.wan import pipeline_wan_i2v
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.measure import count_flops
+from sgi2v_lab.bench.scaling import cost_tasks
 from sgi2v_lab.bench.stages import on_meta
 from sgi2v_lab.efficiency.memory import MEMORY_MODES, estimate_bytes
 from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
@@ -402,11 +403,20 @@ def test_memory_modes_make_the_same_video(mode):
 def test_a_kind_that_it_has_not():
     with pytest.raises(InputError, match="unknown feature kind 'temporal'.*aligned, aligned-same-time"):
         features("temporal")
+    with pytest.raises(InputError, match="no temporal attention"), tiny_wan().watch(1, print, "temporal"):
+        pass
     with pytest.raises(InputError, match="sigma is 37: expected a noise level above 0 and up to 1"):
         extract_features(tiny_wan(), noisy_latents(), 37.0, conditioning(), (1,))
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def test_costs_are_measured_at_frames_that_it_can_have():
+    model = dataclasses.replace(tiny_wan(), settings=SETTINGS.replace(num_frames=33))
+    tasks = [task.settings for task in cost_tasks(model, "frames")]
+    assert len(tasks) > 2 and tasks[-1].num_frames >= 33
+    assert all(model.num_frames(settings) == settings.num_frames for settings in tasks)
 
 
 def test_less_is_computed_and_kept_where_the_pass_ends_early_or_recomputes():
