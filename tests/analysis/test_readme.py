@@ -17,6 +17,7 @@ LESS = {
     "clips(model, 32)": "clips(model, 3)",
     '(["single"], 6)': '(["single"], 2)',
     "in model.all_layers:\n    maps": "in [(1, 0)]:\n    maps",
+    "in model.all_layers:\n    rows": "in [(1, 0)]:\n    rows",
 }
 
 
@@ -41,5 +42,5 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
         scene.crop((k, 0, k + 128, 128)).save(tmp_path / "films" / "walk" / f"{k}.png")
     exec(code, {})
     said = capsys.readouterr().out
-    for answer in ("noise level", "head 0", "without tracking heads: ObjMC", "noisy latents", "optical flow", "cycles"):
+    for answer in ("noise level", "head 0", "(3, 0): [0, 1]", "noisy latents", "optical flow", "cycles"):
         assert answer in said
