@@ -1,6 +1,7 @@
 """The denoising loop: Euler steps from noise to a video; at control steps, the latents are optimised first."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -116,6 +117,7 @@ def denoise(
     if not 0 <= first_step < settings.num_inference_steps:
         raise InputError(f"first_step is {first_step}, but there are steps 0..{settings.num_inference_steps - 1}")
     schedule = make_schedule(model, settings)
+    unused = deepcopy(schedule)  # a new one's time steps would wait for the device
     sigmas = schedule.sigmas
     mask = butterworth_mask(*noise.shape[-2:], settings.cutoff, settings.butterworth_order)
     if resume_from is None:
@@ -135,7 +137,7 @@ def denoise(
             if settings.early_stop is not None and first_loss is None:
                 first_loss = iterations[0].loss
         if latents is not before:
-            schedule = make_schedule(model, settings)  # what a multistep solver remembers is of other latents
+            schedule = deepcopy(unused)  # what a multistep solver remembers is of other latents
         mixed = latents
         result = euler_step(model, conditioning, latents, settings, schedule, index)
         latents = result.prev_sample[0]

@@ -1,9 +1,12 @@
 """`sgi2v features` on two clips of the toy."""
 
+import pickle
+
 import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
+from sgi2v_lab.analysis import sweep
 from sgi2v_lab.cli.main import app
 
 
@@ -12,7 +15,16 @@ def run(*arguments):
 
 
 @pytest.mark.slow
-def test_a_table_and_figures(tmp_path):
+def test_a_table_and_figures(tmp_path, monkeypatch):
+    run_tasks = sweep.run_tasks
+
+    def here(tasks, folder, weights, load, *, workers, **options):
+        """What two processes would be sent, in this one: to start them takes many seconds."""
+        assert workers == 2
+        tasks, load = pickle.loads(pickle.dumps((tasks, load)))
+        return run_tasks(tasks, folder, weights, load, workers=1, **options)
+
+    monkeypatch.setattr(sweep, "run_tasks", here)
     result = run("--clips", 2, "--sigmas", "8,0.5", "--kinds", "block, query-key", "--workers", 2, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     table = pyarrow.parquet.read_table(tmp_path / "features.parquet")
