@@ -7,6 +7,7 @@
     ablations.png           features, layers, steps, cut-off, weights: ObjMC of each choice (cf. section 4.3)
     results.png             benchmark scenes, without and with control; photographs.png: those that are photographs
     scores.png              the benchmark's scores against its targets
+    atlas.png               what each layer knows at each noise level (see sgi2v_lab/analysis/README.md)
     demo_film_strip.png     the demo's drawn scene, for the README
 
 Ablations, results and scores need many videos. An interrupted run resumes, and videos that `sgi2v benchmark` has made
@@ -23,6 +24,7 @@ import torch
 import typer
 
 from sgi2v_lab.cli.demo import demo
+from sgi2v_lab.cli.features import features as measure_features
 from sgi2v_lab.evaluation.experiments.evaluate import evaluate
 from sgi2v_lab.evaluation.report.figures import plot_claims, plot_samples, plot_scores
 from sgi2v_lab.evaluation.report.study import read_study
@@ -117,6 +119,7 @@ def make_figures(
     scenes: int | None = None,
     seeds: int = 1,
     compared: int = 8,
+    clips: int = 64,
     workers: int = 1,
     progress: bool = False,
     tell: Callable[[str], object] = lambda _: None,
@@ -130,6 +133,7 @@ def make_figures(
         scenes: benchmark scenes of each category, at most; None for all.
         seeds: of each benchmark scene.
         compared: scenes on which settings are compared.
+        clips: on which the atlas is measured.
         workers: processes of one thread each.
         progress: show progress bars.
         tell: is called with a line about what comes next.
@@ -154,6 +158,9 @@ def make_figures(
     tell("the paper's ablations")
     evaluate(work.parent / "ablation", grid=PAPER, data_options={"scenes": compared}, **shared)
     save_figure(plot_claims(read_study(work.parent / "ablation")), folder / "ablations.png")
+    tell("the atlas of features")
+    measure_features(work.parent / "features", model, clips, heads=True, workers=workers)
+    shutil.copyfile(work.parent / "features" / "atlas.png", folder / "atlas.png")
     tell("the demo")
     demo(work.parent / "demo", model=model, progress=progress)
     shutil.copyfile(work.parent / "demo" / "film_strip.png", folder / "demo_film_strip.png")

@@ -275,7 +275,7 @@ plot_gallery(
 # It is the same code, for hours instead of seconds, and with a second loss that our loop left out. Nothing in the error
 # of $v$ says that attention should find the same thing again, and a small network takes very long to come upon it. So
 # training tells three of its attention layers where everything came from, which a drawn world knows exactly
-# ([origins.py](../sgi2v_lab/toy/training/origins.py),
+# ([origins.py](../sgi2v_lab/toy/world/origins.py),
 # [correspondence.py](../sgi2v_lab/toy/training/correspondence.py)). SVD was not told:
 # it saw thousands of times as many films. The model card says how long the toy was trained, on what, and how well it
 # does:

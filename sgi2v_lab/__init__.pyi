@@ -36,6 +36,9 @@ from .video import read_video as read_video
 from .video import write_video as write_video
 from .video import show_video as show_video
 from .evaluation.metrics import objmc as objmc
+from .analysis.matching import matching_accuracy as matching_accuracy
+from .analysis.interventions import intervene as intervene
+from .analysis.sweep import feature_sweep as feature_sweep
 
 __version__: str
 __all__: list[str]

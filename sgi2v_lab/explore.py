@@ -3,7 +3,7 @@
 Nothing here knows of widgets: the same functions serve a figure, a notebook cell or a test.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -60,6 +60,7 @@ class Inspection:
     sigmas: tuple[float, ...]  # noise level of every step
     latents: tuple[Latents, ...]  # as every step found them
     made_noisy: bool  # True: clean latents with noise added, not the run's own
+    seed: int  # of that noise, and of the run
 
     @property
     def picture(self) -> tuple[int, int]:
@@ -88,6 +89,7 @@ def inspect_latents(
     *,
     seed: int = 817,
     video: Video | None = None,
+    sigmas: Sequence[float] | None = None,
 ) -> Inspection:
     """Look into any video: its clean latents, brought to each step's noise level as in the model's training.
 
@@ -98,6 +100,7 @@ def inspect_latents(
         settings: by default the model's own.
         seed: of the noise; one drawing of it serves all steps.
         video: (frames, 3, height, width) to draw on; by default the decoded latents.
+        sigmas: the noise levels, above 0; by default those of the settings' steps.
 
     Raises:
         InputError: the image or the latents have another size than the settings say.
@@ -111,7 +114,8 @@ def inspect_latents(
         )
     clean = latents.detach().float().cpu()
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
-    sigmas = tuple(make_schedule(model, settings).sigmas[: settings.num_inference_steps].tolist())
+    if sigmas is None:
+        sigmas = make_schedule(model, settings).sigmas[: settings.num_inference_steps].tolist()
     return Inspection(
         model=model,
         settings=settings,
@@ -119,9 +123,10 @@ def inspect_latents(
         image=image,
         video=decode_latents(model, latents.to(model.device), settings.decode_chunk_size) if video is None else video,
         boxes=None,
-        sigmas=sigmas,
+        sigmas=tuple(sigmas),
         latents=tuple(model.noisy(clean, noise, sigma) for sigma in sigmas),
         made_noisy=True,
+        seed=seed,
     )
 
 

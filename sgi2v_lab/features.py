@@ -16,12 +16,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.model import Conditioning, Layer, Model, as_layer
+from sgi2v_lab.models.model import Conditioning, Layer, Model, Tokens, as_layer
 from sgi2v_lab.shapes import Features, Latents
 
 __all__ = ["aligned_attention", "assemble", "check_maps", "extract_features", "features_with_graph", "record_features"]
 
-Tokens = Float[Tensor, "_n _length _channels"]
 LayerMaps = dict[Layer, Float[Tensor, "frames _channels _h _w"]]  # each level has channels and a size of its own
 
 
@@ -42,10 +41,12 @@ def self_attention(attention: nn.Module, hidden: Tokens) -> Tokens:
     return attend(attention.heads, attention.to_q(hidden), attention.to_k(hidden), attention.to_v(hidden))
 
 
-def attend(heads: int, *projected: Float[Tensor, "batch _length channels"]) -> Tokens:
-    """Attention of queries (n, length, heads * d) to keys and values, head by head."""
+def attend(
+    heads: int, *projected: Float[Tensor, "batch _length channels"], bias: Float[Tensor, "_queries keys"] | None = None
+) -> Tokens:
+    """Attention of queries (n, length, heads * d) to keys and values, head by head; `bias` adds to keys' logits."""
     q, k, v = (tokens.unflatten(-1, (heads, -1)).transpose(1, 2) for tokens in projected)
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2)
 
 
 # kind of feature -> where it is found (see `Model.watch`), and how it is computed from the layer and its tokens
@@ -75,7 +76,7 @@ def record_features(
 
     Args:
         model: its denoiser computes exactly what it would without a recorder.
-        layers: such as (2, 1): the second transformer of the third up block.
+        layers: some of `model.all_layers`, such as (2, 1): the second transformer of the third up block.
         kind: "aligned"; "self-attention" (the layer's own); "query", "key", "value" (its projections); "temporal" (the
             temporal self-attention's output); "block" (the whole transformer's output). Where tokens have rotary
             positions, also "aligned-same-time" and "aligned-unplaced" (see `KINDS`).
@@ -91,9 +92,10 @@ def record_features(
     """
     if kind not in model.feature_kinds:
         raise InputError(f"unknown feature kind {kind!r}: expected one of {', '.join(model.feature_kinds)}")
-    model.check_layers(layers)
+    model.check_layers(layers, model.all_layers)
     where, compute = KINDS[kind]
-    ordered = sorted(as_layer(layer) for layer in layers)
+    wanted = {as_layer(layer) for layer in layers}
+    ordered = [layer for layer in model.all_layers if layer in wanted]
     recorded: LayerMaps = {}
 
     def record(layer: Layer, attention: nn.Module | None, hidden: Tokens, size: tuple[int, int]) -> None:

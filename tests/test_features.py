@@ -402,3 +402,72 @@ def test_bad_input():
     with pytest.raises(InputError, match="'mean'.*aligned"):
         extract(kind="mean")
     assert dict(unet.attn_processors) == dict(tiny_model().unet.attn_processors)
+
+
+# --- layers of the encoding half and the middle -----------------------------------------------------------------------
+
+ENCODING = (("down", 0, 0), ("down", 0, 1), ("down", 1, 0), ("down", 1, 1), ("down", 2, 0), ("down", 2, 1))
+
+
+def transformer(layer: tuple) -> torch.nn.Module:
+    unet = tiny_model().unet
+    if layer[0] == "mid":
+        return unet.mid_block.attentions[layer[2]]
+    blocks, (block, number) = (unet.down_blocks, layer[1:]) if layer[0] == "down" else (unet.up_blocks, layer)
+    return blocks[block].attentions[number]
+
+
+def test_all_layers_are_in_the_order_of_computation():
+    everything = tiny_model().all_layers
+    assert everything == (*ENCODING, ("mid", 0, 0), *LAYERS)
+    called = []
+    handles = [
+        transformer(each).register_forward_pre_hook(lambda _m, _args, each=each: called.append(each))
+        for each in reversed(everything)
+    ]
+    args, kwargs = inputs(noisy_latents(SIGMA), told())
+    with torch.no_grad():
+        tiny_model().unet(*args, **kwargs)
+    for handle in handles:
+        handle.remove()
+    assert tuple(called) == everything
+
+
+@pytest.mark.parametrize("layer", [*ENCODING, ("mid", 0, 0)])
+def test_features_of_any_layer_are_what_a_full_forward_computes(layer):
+    attention, seen = transformer(layer).transformer_blocks[0].attn1, {}
+    modules = {"query": attention.to_q, "key": attention.to_k, "value": attention.to_v, "block": transformer(layer)}
+    handles = [
+        module.register_forward_hook(lambda _m, _args, out, kind=kind: seen.__setitem__(kind, out))
+        for kind, module in modules.items()
+    ]
+    args, kwargs = inputs(noisy_latents(SIGMA), told())
+    with torch.no_grad():
+        tiny_model().unet(*args, **kwargs)
+    for handle in handles:
+        handle.remove()
+    block = seen.pop("block")[0]
+    assert close(extract((layer,), "block")[layer], block)
+    for kind, tokens in seen.items():
+        assert close(extract((layer,), kind)[layer], tokens.transpose(1, 2).unflatten(2, block.shape[-2:]))
+    wanted = aligned(seen["query"], seen["key"], seen["value"], tiny_model().heads(layer))
+    assert close(extract((layer,))[layer], wanted.transpose(1, 2).unflatten(2, block.shape[-2:]))
+
+
+@pytest.mark.parametrize("layers", [(("mid", 0, 0), ("down", 1, 0)), (("down", 1, 1), ("down", 0, 0))])
+def test_a_pass_ends_in_the_layer_that_is_computed_last(layers):
+    called, unet = [], tiny_model().unet
+    last = next(layer for layer in reversed(tiny_model().all_layers) if layer in layers)
+    after = {("mid", 0, 0): unet.up_blocks[0], ("down", 1, 1): unet.down_blocks[2]}[last]
+    hook = after.register_forward_pre_hook(lambda *_: called.append(1))
+    features = extract(layers)
+    hook.remove()
+    assert not called
+    assert tuple(features) == (*(layer for layer in layers if layer != last), last)
+
+
+def test_layers_that_settings_may_name_are_those_of_the_decoding_half():
+    with pytest.raises(InputError, match=r"no layer \('mid', 0, 0\); it has \(1, 0\)"):
+        tiny_model().check_layers((("mid", 0, 0),))
+    with pytest.raises(InputError, match=r"no layer \('mid', 1, 0\); it has \('down', 0, 0\)"):
+        extract((("mid", 1, 0),))

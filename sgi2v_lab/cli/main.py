@@ -20,6 +20,7 @@ from sgi2v_lab.cli.bench import bench, check_gpu, cost
 from sgi2v_lab.cli.convert import convert
 from sgi2v_lab.cli.diagnose import diagnose
 from sgi2v_lab.cli.evaluate import benchmark, evaluate, report, status
+from sgi2v_lab.cli.features import features
 from sgi2v_lab.cli.generate import demo, generate
 from sgi2v_lab.cli.measure import measure
 from sgi2v_lab.cli.options import Device, console
@@ -114,6 +115,7 @@ def _complain(sentence: str) -> None:
 COMMANDS = {
     "Make videos": (demo, generate),
     "Measure videos": (evaluate, benchmark, report, status, measure, diagnose),
+    "Measure features": (features,),
     "Measure cost": (bench, cost, check_gpu),
     "Files, models, machine": (convert,),
 }

@@ -22,10 +22,10 @@ from sgi2v_lab.models.presets import SVD_PRESETS, Presets
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents, Video
 
-__all__ = ["DTYPES", "Conditioning", "Layer", "Model", "Observer", "as_layer"]
+__all__ = ["DTYPES", "Attend", "Conditioning", "Layer", "Model", "Observer", "Tokens", "as_layer"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-Layer = int | tuple[int, int]  # as the model counts, from 0: SVD by (up block, transformer in it), Wan by block
+Layer = int | tuple[int | str, ...]  # as the model counts: SVD's (2, 1), the third up block's second transformer
 
 
 @runtime_checkable
@@ -36,9 +36,13 @@ class Conditioning(Protocol):
         """A batch of two for classifier-free guidance: first unconditional, then conditional."""
 
 
-# an attention layer (with to_q, to_k, to_v and heads), the tokens that it was given, and the (h, w) of its grid; where
-# tokens have rotary positions, to_q and to_k apply them, and `placed` gives the same layer with others
-Observer = Callable[[nn.Module | None, Float[Tensor, "_n _length _channels"], tuple[int, int]], None]
+Tokens = Float[Tensor, "_n _length _channels"]
+# an attention layer (as diffusers has them, with to_q, to_k, to_v, to_out, heads), the tokens that it was given, and the
+# (h, w) of its grid; where tokens have rotary positions, to_q and to_k apply them, and `placed` gives the same layer
+# with others
+Observer = Callable[[nn.Module | None, Tokens, tuple[int, int]], None]
+# the same with (frames, h, w), and what computes the layer's output as always; gives the output
+Attend = Callable[[nn.Module, Tokens, tuple[int, int, int], Callable[[], Tokens]], Tokens]
 
 
 @dataclass
@@ -75,7 +79,12 @@ class Model(ABC):
     @property
     @abstractmethod
     def layers(self) -> tuple[Layer, ...]:
-        """Every layer whose features can be recorded, in the order in which they are computed."""
+        """The layers whose features may control (`Settings.layers`), in the order in which they are computed."""
+
+    @property
+    @abstractmethod
+    def all_layers(self) -> tuple[Layer, ...]:
+        """Every layer that can be watched, `layers` among them, in the order in which they are computed."""
 
     @property
     @abstractmethod
@@ -180,6 +189,18 @@ class Model(ABC):
         """Run the denoiser for those who `watch`: the conditional branch alone, on latents at noise level sigma."""
 
     @abstractmethod
+    def heads(self, layer: Layer, where: str = "spatial") -> int:
+        """How many heads a layer's "spatial" or "temporal" self-attention has."""
+
+    @abstractmethod
+    def attend_with(self, layer: Layer, function: Attend, where: str = "spatial") -> AbstractContextManager[None]:
+        """While open, `function` computes the layer's "spatial" or "temporal" self-attention.
+
+        It is given the tokens of the whole batch, (videos * frames, h * w, channels) or (videos * h * w, frames,
+        channels). Functions nest: the one given last is called first, and what it calls as usual is the one before.
+        """
+
+    @abstractmethod
     def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> AbstractContextManager[None]:
         """While open, `look` is called whenever the layer runs.
 
@@ -267,13 +288,14 @@ class Model(ABC):
         frames = 1 + (self.num_frames(settings) - 1) // self.frames_per_latent
         return frames, self.latent_channels, height, width
 
-    def check_layers(self, layers: tuple[Layer, ...]) -> None:
-        """InputError for a layer that this model does not have, or for none at all."""
-        have = ", ".join(map(str, self.layers))
+    def check_layers(self, layers: tuple[Layer, ...], known: tuple[Layer, ...] | None = None) -> None:
+        """InputError for a layer that is not among the `known`, by default those that may control, or for none."""
+        known = self.layers if known is None else known
+        have = ", ".join(map(str, known))
         if not layers:
             raise InputError(f"no layer is given; {self.name} has {have}")
         for layer in layers:
-            if as_layer(layer) not in self.layers:
+            if as_layer(layer) not in known:
                 raise InputError(f"{self.name} has no layer {layer}; it has {have}")
 
 

@@ -22,7 +22,7 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.identity_blocks import forward_as
-from sgi2v_lab.models.model import Layer, Model, Observer
+from sgi2v_lab.models.model import Attend, Layer, Model, Observer, Tokens
 from sgi2v_lab.models.precision import precise_vae
 from sgi2v_lab.models.presets import SVD_PRESETS, Presets
 from sgi2v_lab.settings import FEATURE_KINDS, Settings
@@ -79,9 +79,18 @@ class StableVideoDiffusion(Model):
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """(up block, transformer) of every spatial self-attention in the decoding half."""
-        blocks = enumerate(self.unet.up_blocks)
-        return tuple((b, t) for b, block in blocks for t in range(len(getattr(block, "attentions", ()))))
+        """(up block, transformer) of every transformer in the decoding half."""
+        return tuple(layer for layer in self.all_layers if len(layer) == 2)
+
+    @property
+    def all_layers(self) -> tuple[Layer, ...]:
+        """("down", block, transformer), then ("mid", 0, transformer), then (up block, transformer)."""
+        return tuple(self._transformers())
+
+    def _transformers(self) -> dict[Layer, TransformerSpatioTemporalModel]:
+        blocks: list[tuple[Layer, nn.Module]] = [(("down", b), block) for b, block in enumerate(self.unet.down_blocks)]
+        blocks += [(("mid", 0), self.unet.mid_block), *(((b,), block) for b, block in enumerate(self.unet.up_blocks))]
+        return {(*name, t): each for name, block in blocks for t, each in enumerate(getattr(block, "attentions", ()))}
 
     @property
     def feature_kinds(self) -> tuple[str, ...]:
@@ -220,34 +229,59 @@ class StableVideoDiffusion(Model):
 
     # --- where its attention sits ---
 
+    def _attention(self, layer: Layer, where: str) -> nn.Module:
+        """Spatial self-attention belongs to a transformer's first half, temporal to its second."""
+        transformer = self._transformers()[layer]
+        half = transformer.temporal_transformer_blocks if where == "temporal" else transformer.transformer_blocks
+        return half[0].attn1
+
+    def heads(self, layer: Layer, where: str = "spatial") -> int:
+        """The UNet's, by level."""
+        return self._attention(layer, where).heads
+
     @contextmanager
-    def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> Iterator[None]:
-        """See `Model.watch`. Spatial self-attention belongs to the transformer's first half, temporal to its second."""
-        transformer = self.unet.up_blocks[layer[0]].attentions[layer[1]]
+    def attend_with(self, layer: Layer, function: Attend, where: str = "spatial") -> Iterator[None]:
+        """See `Model.attend_with`. The function stands in for diffusers' attention processor."""
+        attention = self._attention(layer, where)
+        processor = attention.processor
         grid: dict[str, int] = {}
 
         def measure(_module: nn.Module, args: tuple, kwargs: dict) -> None:
             grid["frames"] = kwargs["image_only_indicator"].shape[-1]
             grid["h"], grid["w"] = args[0].shape[-2:]
 
-        def tap(attention: nn.Module, hidden: Tensor, *args: object, **kwargs: object) -> Tensor:
-            rows = grid["h"] * grid["w"] if where == "temporal" else grid["frames"]
-            look(attention, hidden[-rows:], (grid["h"], grid["w"]))
-            return processor(attention, hidden, *args, **kwargs)
-
-        def see(_module: nn.Module, _args: tuple, output: tuple[Tensor, ...]) -> None:
-            look(None, output[0][-grid["frames"] :].flatten(2).transpose(1, 2), (grid["h"], grid["w"]))
+        def compute(attention: nn.Module, hidden: Tensor, *args: object, **kwargs: object) -> Tensor:
+            usual = partial(processor, attention, hidden, *args, **kwargs)
+            return function(attention, hidden, (grid["frames"], grid["h"], grid["w"]), usual)
 
         with ExitStack() as undo:
+            transformer = self._transformers()[layer]
             undo.callback(transformer.register_forward_pre_hook(measure, with_kwargs=True).remove)
+            undo.callback(setattr, attention, "processor", processor)
+            attention.processor = compute
+            yield
+
+    @contextmanager
+    def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> Iterator[None]:
+        """See `Model.watch`."""
+
+        def see(
+            attention: nn.Module, hidden: Tokens, grid: tuple[int, int, int], usual: Callable[[], Tokens]
+        ) -> Tokens:
+            frames, h, w = grid
+            look(attention, hidden[-(h * w if where == "temporal" else frames) :], (h, w))
+            return usual()
+
+        def see_output(_module: nn.Module, _args: tuple, kwargs: dict, output: tuple[Tensor, ...]) -> None:
+            maps = output[0][-kwargs["image_only_indicator"].shape[-1] :]
+            look(None, maps.flatten(2).transpose(1, 2), tuple(maps.shape[-2:]))
+
+        with ExitStack() as undo:
             if where == "block":
-                undo.callback(transformer.register_forward_hook(see).remove)
+                transformer = self._transformers()[layer]
+                undo.callback(transformer.register_forward_hook(see_output, with_kwargs=True).remove)
             else:
-                temporal, spatial = transformer.temporal_transformer_blocks, transformer.transformer_blocks
-                attention = (temporal if where == "temporal" else spatial)[0].attn1
-                processor = attention.processor
-                undo.callback(setattr, attention, "processor", processor)
-                attention.processor = tap
+                undo.enter_context(self.attend_with(layer, see, where))
             yield
 
     # --- what a backward pass keeps ---

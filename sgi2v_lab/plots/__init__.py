@@ -1,5 +1,6 @@
 """Results as matplotlib figures: returned, never shown. One style for all, no global state."""
 
+from sgi2v_lab.plots.atlas import plot_atlas, plot_levels
 from sgi2v_lab.plots.boxes import plot_comparison, plot_film_strip, plot_tracks, plot_trajectories
 from sgi2v_lab.plots.cost import plot_cost
 from sgi2v_lab.plots.course import plot_gallery, plot_landscape, plot_magnitudes, plot_series
@@ -9,6 +10,7 @@ from sgi2v_lab.plots.style import STYLE, save_figure, styled
 
 __all__ = [
     "STYLE",
+    "plot_atlas",
     "plot_comparison",
     "plot_cost",
     "plot_film_strip",
@@ -16,6 +18,7 @@ __all__ = [
     "plot_gaussian",
     "plot_landscape",
     "plot_latents",
+    "plot_levels",
     "plot_loss_terms",
     "plot_losses",
     "plot_magnitudes",

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "feature_explorer": ["FeatureExplorer"],
         "loss_explorer": ["LossExplorer"],
         "frequency_explorer": ["FrequencyExplorer"],
+        "atlas_explorer": ["AtlasExplorer"],
         "studio": ["Studio"],
     },
 )

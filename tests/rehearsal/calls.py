@@ -2,11 +2,27 @@
 
 import json
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 
 import torch
 
 import sgi2v_lab as sg
 from sgi2v_lab import explore
+from sgi2v_lab.analysis.attention import (
+    attention_at,
+    attention_flow,
+    attention_to,
+    entropy,
+    first_frame_share,
+    place_attention,
+)
+from sgi2v_lab.analysis.clips import toy_clips
+from sgi2v_lab.analysis.interventions import intervene
+from sgi2v_lab.analysis.massive import channel_magnitudes
+from sgi2v_lab.analysis.matching import attention_strength, cycle_distance, matching_accuracy
+from sgi2v_lab.analysis.passes import features_at
+from sgi2v_lab.analysis.store import record
+from sgi2v_lab.analysis.sweep import feature_sweep
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.efficiency.memory import MEMORY_MODES
 from sgi2v_lab.evaluation.diagnosis import Diagnosis, diagnose
@@ -18,7 +34,7 @@ from sgi2v_lab.optimize import OPTIMIZERS, optimize_latents
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.sampling import draw_noise
 from sgi2v_lab.settings import FEATURE_KINDS
-from sgi2v_lab.widgets import FeatureExplorer, FrequencyExplorer, LossExplorer
+from sgi2v_lab.widgets import AtlasExplorer, FeatureExplorer, FrequencyExplorer, LossExplorer
 from sgi2v_lab.widgets.studio.job import Job
 from tests.helpers.tiny import tinier_pipeline, tiny_pipeline
 from tests.rehearsal.conftest import boxes, parts
@@ -48,7 +64,7 @@ ON_THE_CPU = (
 )
 CALLS = {}
 NEEDS_RUN = ("explorers", "widgets", "metrics", "diagnosis")
-SMALL_ONLY = ("load", "widgets", "studio_job", "generate", "metrics", "diagnosis", "evaluate")
+SMALL_ONLY = ("load", "widgets", "studio_job", "generate", "metrics", "diagnosis", "evaluate", "analysis")
 
 
 def covers(*names: str):
@@ -130,6 +146,33 @@ def call_features(model, _):
     with record_features(model, model.layers[-1:]) as recorded, torch.no_grad():
         sg.predict_clean_latents(model, given.conditioning, given.latents, given.settings, 0)
     on_device(*recorded.values(), dtype=torch.float16)
+
+
+@covers("matching_accuracy", "intervene", "feature_sweep", "attention of every layer")
+def call_analysis(model, _):
+    (clip,) = toy_clips(model, 1)
+    inspection, layers = clip.inspect(model, (1.0,)), model.all_layers
+    found = features_at(inspection, 0, layers, ("query", "key", "block"))
+    for layer in layers:
+        query, key, heads = found["query"][layer], found["key"][layer], model.heads(layer)
+        on_device(query, key, dtype=torch.float16)
+        on_cpu(matching_accuracy(found["block"][layer], clip.pairs).error)
+        on_cpu(matching_accuracy(query, clip.pairs, keys=key, heads=heads).error)
+        on_cpu(cycle_distance(query, keys=key, heads=heads), channel_magnitudes(found["block"][layer]))
+        assert isinstance(attention_strength(query, key, clip.pairs, heads=heads).score, float)
+    for layer, attention in attention_at(inspection, 0, layers).items():
+        on_cpu(attention_flow(attention), entropy(attention), place_attention(attention, 1, (0.5, 0.5)))
+        on_cpu(attention_to(attention, (0.5, 0.5)))
+        changes = {"mute": {layer: (0,)}, "swap": {layer: 1}, "first_frame_bias": {layer: 2.0}}
+        with intervene(model, mute_temporal={layer: (1,)}, **changes):
+            on_device(*features_at(inspection, 0, layers[-1:], ("block",))["block"].values(), dtype=torch.float16)
+    on_cpu(*map(first_frame_share, attention_at(inspection, 0, layers, "temporal").values()))
+    with TemporaryDirectory() as folder:
+        table = feature_sweep(
+            model, [clip], layers=layers[-1:], sigmas=(1.0,), heads=True, segmentation=True, out=folder
+        )
+        AtlasExplorer(model, clip, table).kind = "temporal"
+        record(inspection, layers[-1:], to=f"{folder}/store", name="clip")
 
 
 @covers("gradients through features of every kind")

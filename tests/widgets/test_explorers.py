@@ -6,14 +6,35 @@ import pytest
 import torch
 from PIL import Image
 
+from sgi2v_lab.analysis.attention import attention_at, attention_to
+from sgi2v_lab.analysis.clips import toy_clips
+from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.frequency import butterworth_mask
 from sgi2v_lab.pca import similarity_maps
-from sgi2v_lab.widgets import FeatureExplorer, FrequencyExplorer, LossExplorer, feature_explorer, frequency_explorer
+from sgi2v_lab.widgets import (
+    AtlasExplorer,
+    FeatureExplorer,
+    FrequencyExplorer,
+    LossExplorer,
+    atlas_explorer,
+    feature_explorer,
+    frequency_explorer,
+)
+from tests.helpers.planted import table_of
 from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, tiny_model
 from tests.test_explore import CONTROLLED, traced
 
+ATLAS = ("mid,0,0", "2,0", "2,1"), (8.0, 1.0, 0.3), ("self-attention", "temporal", "query-key")
+
+
+def atlas_of_a_clip() -> AtlasExplorer:
+    (clip,) = toy_clips(tiny_model(), 1)
+    return AtlasExplorer(tiny_model(), clip, table_of(*ATLAS))
+
+
 MADE = [
+    atlas_of_a_clip,
     lambda: FeatureExplorer(tiny_model(), traced("latents")),
     lambda: LossExplorer(traced("optimization")),
     lambda: FrequencyExplorer(traced("latents"), model=tiny_model()),
@@ -279,3 +300,63 @@ def test_frequencies_refuse_what_is_out_of_range():
         FrequencyExplorer(traced("latents"), cutoff=2)
     with pytest.raises(InputError, match="kept no optimised latents"):
         FrequencyExplorer(traced("optimization"))
+
+
+# --- the atlas -------------------------------------------------------------------------------------------------------
+
+
+def test_the_map_is_the_tables_mean():
+    explorer = atlas_of_a_clip()
+    assert explorer.cell == explorer.scale["best"] == [2, 2] and explorer.scale["chance"] == pytest.approx(0.05)
+    assert explorer.cells[1][2]["value"] == pytest.approx(0.1 + 0.02 + 0.06)
+    explorer.kind = "query-key"
+    assert explorer.cells[1][2]["value"] == pytest.approx(0.16)
+    explorer.measure = "chance_1"
+    assert explorer.cells[0][0]["value"] == pytest.approx(0.05) and explorer.scale["chance"] is None
+
+
+def test_a_cell_shows_its_layer_and_level_by_one_pass(monkeypatch):
+    explorer = atlas_of_a_clip()
+    calls = count_calls(monkeypatch, atlas_explorer, "features_at")
+    before = explorer.pca_png, explorer.heads_png
+    explorer.cell = [1, 0]
+    assert len(calls) == 1 and explorer.shown["cell"] == [1, 0] and explorer.error == ""
+    assert explorer.pca_png != before[0] and explorer.heads_png != before[1]
+    h, w = features_at(explorer.inspection, 0, ((2, 0),), ("block",))["block"][2, 0].shape[-2:]
+    assert pixels(explorer.pca_png).shape == (h, FRAMES * w, 3)
+    weights = attention_to(
+        attention_at(explorer.inspection, 0, ((2, 0),))[2, 0], (explorer.point[0] / WIDTH, explorer.point[1] / HEIGHT)
+    )
+    assert explorer.heads_top == pytest.approx(weights.max().item())
+    assert pixels(explorer.heads_png).shape == (h, len(weights) * FRAMES * w, 3)
+    explorer.point = [1.0, 1.0]
+    explorer.frame = 1
+    assert len(calls) == 1 and len(explorer.matches) == FRAMES
+    assert explorer.matches[0][:2] == [WIDTH / w / 2, HEIGHT / h / 2]
+    explorer.kind = "temporal"
+    assert len(calls) == 2 and explorer.shown["kind"] == "temporal"
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "message"),
+    [
+        ("cell", [3, 0], r"\[3, 0\]"),
+        ("kind", "colour", "'colour'.*temporal"),
+        ("measure", "iou", "accuracy_1"),
+        ("point", [1.0], "two numbers"),
+    ],
+)
+def test_the_atlas_refuses_what_there_is_not(trait, value, message):
+    explorer = atlas_of_a_clip()
+    with pytest.raises(InputError, match=message):
+        setattr(explorer, trait, value)
+
+
+def test_the_atlas_needs_a_table_of_this_model(tmp_path):
+    (clip,) = toy_clips(tiny_model(), 1)
+    with pytest.raises(InputError, match=r"\(9, 9\)"):
+        AtlasExplorer(tiny_model(), clip, table_of(("9,9",), (1.0,), ("block",)))
+    with pytest.raises(InputError, match="no values"):
+        AtlasExplorer(tiny_model(), clip, table_of((), (), ()))
+    with pytest.raises(InputError, match="features.parquet"):
+        AtlasExplorer(tiny_model(), clip, tmp_path / "none")

@@ -35,7 +35,7 @@ from sgi2v_lab.video import write_video
 with needs("evaluation"):
     import cv2
 
-__all__ = ["evaluate", "fingerprint"]
+__all__ = ["ModelSource", "evaluate", "fingerprint"]
 
 TYPED = {"categories": "category", "how": "fit"}  # a data set's options that the command calls otherwise
 
@@ -139,7 +139,7 @@ def evaluate(
     for precision, used in models.items():
         # sample by sample, so that a run that is stopped early has whole ones
         some = sorted(pairs[precision], key=lambda pair: (order[pair[0].sample], pair[0].seed))
-        load = _Source(model, device, precision or dtype, weights[precision])
+        load = ModelSource(model, device, precision or dtype, weights[precision])
         if workers == 1 and dask is None:
             load = lambda used=used: used  # noqa: E731
         where = {"workers": workers, "dask": dask, "progress": progress, "label": precision or "evaluation"}
@@ -203,7 +203,7 @@ def _tasks_of(
 
 
 @dataclass(frozen=True)
-class _Source:
+class ModelSource:
     """How a worker loads its model, and checks that it is the right one."""
 
     name: str
@@ -212,6 +212,7 @@ class _Source:
     weights: str
 
     def __call__(self) -> Model:
+        """The model, for a process of one thread; InputError where its weights are others."""
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
         model = load_model(self.name, self.device, self.dtype)

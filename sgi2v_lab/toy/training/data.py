@@ -19,7 +19,7 @@ from torch import Tensor
 from sgi2v_lab.toy.network.architecture import NUM_FRAMES, SIZE
 from sgi2v_lab.toy.network.latent_code import encode_patches, transformed
 from sgi2v_lab.toy.training.correspondence import CELLS
-from sgi2v_lab.toy.training.origins import transformed_origins, true_origins
+from sgi2v_lab.toy.world.origins import transformed_origins, true_origins
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import motion_bucket, render
 

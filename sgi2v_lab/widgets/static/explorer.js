@@ -14,6 +14,18 @@ export function debounce(act, wait) {
   return call;
 }
 
+export const KINDS = {
+  aligned: "aligned attention",
+  "aligned-same-time": "aligned attention, queries at the first frame's time",
+  "aligned-unplaced": "aligned attention without positions",
+  "self-attention": "the layer's own self-attention",
+  query: "queries",
+  key: "keys",
+  value: "values",
+  temporal: "temporal attention",
+  block: "whole block's output",
+};
+
 /** 0, 1, ... n - 1. */
 export const count = (n) => Array.from({ length: n }, (_, i) => i);
 
@@ -29,6 +41,8 @@ export const short = (value) => {
   }
   return String(Number(value.toPrecision(3))).replace("-", "−");
 };
+
+export const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** The frame of an explorer: title, controls, busy sign, errors in place; and what is undone when the view goes. */
 export class Explorer {
@@ -206,4 +220,66 @@ export function framePlayer(explorer, frames) {
   explorer.undo.push(stop);
   range.before(toggle);
   return range;
+}
+
+/** The first frame, on which a point is picked with the pointer or the arrow keys; it is kept in the trait `point`. */
+export function pointPicker(explorer, about) {
+  const { model } = explorer;
+  const { width, height } = about;
+  const first = layer("smooth", "first frame");
+  const picker = tile(about, [first], {
+    tabindex: 0,
+    role: "application",
+    "aria-roledescription": "point picker",
+    "data-testid": "picker",
+  });
+  picker.classList.add("picker");
+  const where = h("span.note");
+  // the mark follows at once; Python is told when the pointer has entered another cell of the map, or rests
+  let point = model.get("point");
+  const mark = () => {
+    picker.drawing.replaceChildren(...outlines(model.get("boxes"), 0), dot(...point, "picked"));
+    const [x, y] = point.map((value) => value.toFixed(0));
+    where.textContent = `point (${x}, ${y}) px · click, drag, or arrow keys`;
+    picker.setAttribute("aria-label", `Point at x ${x}, y ${y}; arrow keys move it`);
+  };
+  const grid = () => model.get("shown").grid ?? [width, height];
+  const cell = ([x, y]) => {
+    const [columns, rows] = grid();
+    return `${Math.floor((x * columns) / width)},${Math.floor((y * rows) / height)}`;
+  };
+  const send = debounce(() => explorer.set({ point }), 120);
+  explorer.undo.push(send.cancel);
+  const move = (x, y) => {
+    const before = cell(point);
+    point = [Math.min(Math.max(x, 0), width - 0.001), Math.min(Math.max(y, 0), height - 0.001)];
+    mark();
+    if (cell(point) !== before) send();
+  };
+  const at = (event) => {
+    const box = picker.getBoundingClientRect();
+    move(((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height);
+  };
+  picker.addEventListener("pointerdown", (event) => {
+    picker.setPointerCapture(event.pointerId);
+    picker.focus({ preventScroll: true });
+    at(event);
+    event.preventDefault();
+  });
+  picker.addEventListener("pointermove", (event) => picker.hasPointerCapture(event.pointerId) && at(event));
+  const before = explorer.keyDown;
+  explorer.keyDown = (event, target) => {
+    const way = ARROWS[event.key];
+    if (target !== picker || !way) return before(event, target);
+    const [columns, rows] = grid();
+    const far = event.shiftKey ? 4 : 1; // cells of the map
+    move(point[0] + (way[0] * far * width) / columns, point[1] + (way[1] * far * height) / rows);
+    return true;
+  };
+  explorer.on(["point", "boxes", "first_png"], () => {
+    point = model.get("point");
+    first.show(explorer.url("first_png"), 0, 1);
+    mark();
+  });
+  return { picker, where };
 }

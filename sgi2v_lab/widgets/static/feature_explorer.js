@@ -1,18 +1,6 @@
 // FeatureExplorer: features of two kinds as colours, and where each finds what is at a point of the first frame.
 import { h } from "./common.js";
-import { colourBar, count, debounce, dot, Explorer, framePlayer, layer, outlines, short, signed, tile } from "./explorer.js";
-
-const KINDS = {
-  aligned: "aligned attention",
-  "aligned-same-time": "aligned attention, queries at the first frame's time",
-  "aligned-unplaced": "aligned attention without positions",
-  "self-attention": "the layer's own self-attention",
-  query: "queries",
-  key: "keys",
-  value: "values",
-  temporal: "temporal attention",
-  block: "whole block's output",
-};
+import { colourBar, count, dot, Explorer, framePlayer, KINDS, layer, pointPicker, short, signed, tile } from "./explorer.js";
 
 function render({ model, el }) {
   const about = model.get("about");
@@ -26,16 +14,7 @@ function render({ model, el }) {
   const player = framePlayer(explorer, frames);
   explorer.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
 
-  // the first frame, on which the point is picked
-  const first = layer("smooth", "first frame");
-  const picker = tile(about, [first], {
-    tabindex: 0,
-    role: "application",
-    "aria-roledescription": "point picker",
-    "data-testid": "picker",
-  });
-  picker.classList.add("picker");
-  const where = h("span.note");
+  const { picker, where } = pointPicker(explorer, about);
   const sides = ["left", "right"].map((side) => {
     const pca = layer("crisp", `features, ${side}`);
     const shown = tile(about, [pca]);
@@ -81,52 +60,6 @@ function render({ model, el }) {
     ),
   );
 
-  // picking: the mark follows at once; Python is told when the pointer has entered another cell of the map, or rests
-  let point = model.get("point");
-  const mark = () => {
-    picker.drawing.replaceChildren(...outlines(model.get("boxes"), 0), dot(...point, "picked"));
-    const [x, y] = point.map((value) => value.toFixed(0));
-    where.textContent = `point (${x}, ${y}) px · click, drag, or arrow keys`;
-    picker.setAttribute("aria-label", `Point at x ${x}, y ${y}; arrow keys move it`);
-  };
-  const grid = () => model.get("shown").grid ?? [width, height];
-  const cell = ([x, y]) => {
-    const [columns, rows] = grid();
-    return `${Math.floor((x * columns) / width)},${Math.floor((y * rows) / height)}`;
-  };
-  const send = debounce(() => explorer.set({ point }), 120);
-  explorer.undo.push(send.cancel);
-  const move = (x, y) => {
-    const before = cell(point);
-    point = [Math.min(Math.max(x, 0), width - 0.001), Math.min(Math.max(y, 0), height - 0.001)];
-    mark();
-    if (cell(point) !== before) send();
-  };
-  const at = (event) => {
-    const box = picker.getBoundingClientRect();
-    move(((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height);
-  };
-  picker.addEventListener("pointerdown", (event) => {
-    picker.setPointerCapture(event.pointerId);
-    picker.focus({ preventScroll: true });
-    at(event);
-    event.preventDefault();
-  });
-  picker.addEventListener("pointermove", (event) => picker.hasPointerCapture(event.pointerId) && at(event));
-  explorer.keyDown = (event, target) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (target !== picker || !way) return false;
-    const [columns, rows] = grid();
-    const far = event.shiftKey ? 4 : 1; // cells of the map
-    move(point[0] + (way[0] * far * width) / columns, point[1] + (way[1] * far * height) / rows);
-    return true;
-  };
-
-  explorer.on(["point", "boxes", "first_png"], () => {
-    point = model.get("point");
-    first.show(explorer.url("first_png"), 0, 1);
-    mark();
-  });
   const show = () => {
     const frame = Number(player.value); // ahead of the trait while it plays
     const { grid: cells, channels } = model.get("shown");
@@ -151,7 +84,7 @@ function render({ model, el }) {
         button.classList.toggle("current", at === frame);
         if (!matches[at]) continue;
         const [x, y, value] = matches[at];
-        thumb.drawing.replaceChildren(at === 0 ? dot(...point, "picked") : dot(x, y, "match"));
+        thumb.drawing.replaceChildren(at === 0 ? dot(...model.get("point"), "picked") : dot(x, y, "match"));
         const says = `frame ${at}: most similar at (${x.toFixed(0)}, ${y.toFixed(0)}), ${signed(value)}`;
         button.title = says;
         button.setAttribute("aria-label", says);

@@ -1,36 +1,33 @@
 """Where everything that is seen in a clip was in its first frame: the truth about motion, cell by cell.
 
 `true_boxes` says where objects are; this says it of every place of the picture, background included. Training can tell
-the denoiser's attention about it (`correspondence`).
+the denoiser's attention about it (`training.correspondence`), and analyses compare with it what a layer knows.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sgi2v_lab.toy.world.scenes import Scene, outside, turned
 
-__all__ = ["transformed_origins", "true_origins"]
+__all__ = ["transformed_origins", "true_origins", "true_owners"]
 
 Origins = Float[Tensor, "*clips frames h w 2"]
 
 
-def true_origins(scene: Scene, cells: int, reference: int = 0) -> Origins:
+def true_origins(scene: Scene, cells: int | tuple[int, int], reference: int = 0) -> Origins:
     """For the middle of every cell: where in frame `reference` is what is seen there?
 
     Args:
         scene: with sprites that move and a camera.
-        cells: along each side of the picture.
+        cells: along each side of the picture, or (rows, columns).
         reference: the frame to look in, counted from 0; -1 is the last one.
 
     Returns:
-        (frames, cells, cells, 2), x first, in sides of the picture. NaN where it is not to be seen in that frame: it
+        (frames, rows, columns, 2), x first, in sides of the picture. NaN where it is not to be seen in that frame: it
         is outside of the picture, or behind a sprite. Shadows and light play no part.
     """
-    middles = (torch.arange(cells) + 0.5) / cells
-    screen = torch.stack(torch.meshgrid(middles, middles, indexing="xy"), dim=-1)
-    shift, zoom = scene.camera[:, None, None, :2], scene.camera[:, None, None, 2:]
-    world = (screen - 0.5) / zoom + 0.5 + shift
+    world = _world(scene, cells)
     owner = _owners(scene, world)
     then = world.clone()
     for number, sprite in enumerate(scene.sprites):
@@ -41,6 +38,20 @@ def true_origins(scene: Scene, cells: int, reference: int = 0) -> Origins:
     origin = (then - 0.5 - scene.camera[reference, :2]) * scene.camera[reference, 2] + 0.5
     inside = ((origin >= 0) & (origin <= 1)).all(dim=-1, keepdim=True)
     return torch.where(seen & inside, origin, torch.nan)
+
+
+def true_owners(scene: Scene, cells: int | tuple[int, int]) -> Int[Tensor, "frames h w"]:
+    """The number of the sprite that is seen in the middle of every cell; -1 for the background."""
+    return _owners(scene, _world(scene, cells))
+
+
+def _world(scene: Scene, cells: int | tuple[int, int]) -> Tensor:
+    """Where in the world the middles of cells lie, (frames, rows, columns, 2)."""
+    rows, columns = (cells, cells) if isinstance(cells, int) else cells
+    x, y = (torch.arange(columns) + 0.5) / columns, (torch.arange(rows) + 0.5) / rows
+    screen = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    shift, zoom = scene.camera[:, None, None, :2], scene.camera[:, None, None, 2:]
+    return (screen - 0.5) / zoom + 0.5 + shift
 
 
 def _owners(scene: Scene, world: Tensor, frames: Tensor | None = None) -> Tensor:

@@ -1,0 +1,29 @@
+"""`sgi2v features` on two clips of the toy."""
+
+import pyarrow.parquet
+import pytest
+from typer.testing import CliRunner
+
+from sgi2v_lab.cli.main import app
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["features", *map(str, arguments)])
+
+
+@pytest.mark.slow
+def test_a_table_and_figures(tmp_path):
+    result = run("--clips", 2, "--sigmas", "8,0.5", "--kinds", "block, query-key", "--workers", 2, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    table = pyarrow.parquet.read_table(tmp_path / "features.parquet")
+    assert {*table["kind"].to_pylist()} == {"block", "query-key"} and {*table["sigma"].to_pylist()} == {8, 0.5}
+    assert len({*table["clip"].to_pylist()}) == 2
+    for name in ("atlas.png", "levels.png"):
+        assert (tmp_path / name).stat().st_size > 5000
+    assert "query-key: " in result.output and "atlas.png" in result.output.replace("\n", "")
+
+
+def test_bad_input(tmp_path):
+    for option, value in (("--sigmas", "8;2"), ("--kinds", "colour")):
+        result = run(option, value, "--clips", 1, "--out", tmp_path)
+        assert result.exit_code == 2 and value in result.output
