@@ -37,9 +37,8 @@ class Conditioning(Protocol):
 
 
 Tokens = Float[Tensor, "_n _length _channels"]
-# an attention layer (as diffusers has them, with to_q, to_k, to_v, to_out, heads), the tokens that it was given, and the
-# (h, w) of its grid; where tokens have rotary positions, to_q and to_k apply them, and `placed` gives the same layer
-# with others
+# an attention layer (as diffusers has them, with to_q, to_k, to_v, to_out and heads), the tokens that it was given, and
+# its grid's (h, w); where tokens have rotary positions, to_q and to_k apply them, and `placed` gives it with others
 Observer = Callable[[nn.Module | None, Tokens, tuple[int, int]], None]
 # the same with (frames, h, w), and what computes the layer's output as always; gives the output
 Attend = Callable[[nn.Module, Tokens, tuple[int, int, int], Callable[[], Tokens]], Tokens]

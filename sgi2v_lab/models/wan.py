@@ -370,15 +370,16 @@ class Wan(Model):
     def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> Iterator[None]:
         """See `Model.watch`. Of two transformers, whichever runs is watched."""
 
-        def see(
-            attention: nn.Module | None, hidden: Tokens, grid: Sequence[int], usual: Callable = lambda: None
-        ) -> Tokens:
+        def see(attention: nn.Module | None, hidden: Tokens, grid: Sequence[int]) -> None:
             look(attention, hidden if where == "own" else hidden.unflatten(1, (grid[0], -1))[0], (grid[1], grid[2]))
+
+        def see_first(attention: nn.Module, hidden: Tokens, grid: Sequence[int], usual: Callable[[], Tokens]) -> Tokens:
+            see(attention, hidden, grid)
             return usual()
 
         with ExitStack() as undo:
             if where != "block":
-                undo.enter_context(self.attend_with(layer, see, where))
+                undo.enter_context(self.attend_with(layer, see_first, where))
             for transformer in self.denoisers if where == "block" else ():
                 grid: list[int] = []
                 undo.callback(transformer.register_forward_pre_hook(partial(_measure, grid)).remove)
