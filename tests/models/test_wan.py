@@ -404,6 +404,8 @@ def test_memory_modes_make_the_same_video(mode):
 def test_a_kind_that_it_has_not():
     with pytest.raises(InputError, match="unknown feature kind 'temporal'.*aligned, aligned-same-time"):
         features("temporal")
+    with pytest.raises(InputError, match="no temporal attention"), tiny_wan().watch(1, print, "temporal"):
+        pass
     with pytest.raises(InputError, match="sigma is 37: expected a noise level above 0 and up to 1"):
         extract_features(tiny_wan(), noisy_latents(), 37.0, conditioning(), (1,))
 
