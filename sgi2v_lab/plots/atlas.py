@@ -80,7 +80,7 @@ def plot_atlas(
         bar.outline.set_visible(False)
         if chance is not None:
             bar.ax.axvline(chance, color="#D55E00", linewidth=2)
-            bar.ax.text(chance, -0.3, "chance", color="#D55E00", fontsize=7.5, ha="center", va="top")
+            bar.ax.text(chance, -0.3, f"chance {chance:.2g}", color="#D55E00", fontsize=7.5, va="top")
             bar.ax.texts[-1].set_transform(bar.ax.get_xaxis_transform())
     return figure
 

@@ -16,7 +16,7 @@ PAGE = Path(sgi2v_lab.__file__).parent / "analysis" / "README.md"
 LESS = {
     "clips(model, 32)": "clips(model, 3)",
     '(["single"], 6)': '(["single"], 2)',
-    "in model.all_layers:\n    maps": "in [(1, 0)]:\n    maps",
+    "in blocks] for layer in model.all_layers}": "in blocks] for layer in [(1, 0)]}",
 }
 
 
@@ -41,5 +41,5 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
         scene.crop((k, 0, k + 128, 128)).save(tmp_path / "films" / "walk" / f"{k}.png")
     exec(code, {})
     said = capsys.readouterr().out
-    for answer in ("noise level", "head 0", "without tracking heads: ObjMC", "noisy latents", "optical flow", "cycles"):
+    for answer in ("noise level", "head 0", "(3, 0): [0, 1]", "noisy latents", "optical flow", "cycles"):
         assert answer in said

@@ -36,6 +36,7 @@ def table_of(
     rows = [
         {"clip": clip, "layer": layer, "sigma": sigma, "kind": kind, "accuracy_1": 0.1 + 0.02 * i + 0.03 * j - 0.01 * k}
         | {"head": head, "pairs": 9, "chance_1": 0.05}
+        | dict.fromkeys(("confidence", "attention_score", "flow_correlation", "massive"), 0.1 * j)
         for clip in ("toy-0", "toy-1")
         for i, layer in enumerate(layers)
         for j, sigma in enumerate(sigmas)

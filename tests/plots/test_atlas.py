@@ -30,7 +30,7 @@ def test_a_map_for_each_kind_on_one_scale_with_its_best_cell_framed():
         assert image.get_array()[0, 0] == means[kind][0, 0]
     assert [text.get_text() for text in query.get_yticklabels()] == list(LAYERS)
     assert [text.get_text() for text in query.get_xticklabels()] == ["30", "2"]
-    assert bar.get_xlabel() == "matches" and "chance" in [text.get_text() for text in bar.texts]
+    assert bar.get_xlabel() == "matches" and "chance 0.05" in [text.get_text() for text in bar.texts]
     assert figure.get_figwidth() * figure.dpi <= 700
 
 
