@@ -16,8 +16,7 @@ PAGE = Path(sgi2v_lab.__file__).parent / "analysis" / "README.md"
 LESS = {
     "clips(model, 32)": "clips(model, 3)",
     '(["single"], 6)': '(["single"], 2)',
-    "in model.all_layers:\n    maps": "in [(1, 0)]:\n    maps",
-    "in model.all_layers:\n    rows": "in [(1, 0)]:\n    rows",
+    "in blocks] for layer in model.all_layers}": "in blocks] for layer in [(1, 0)]}",
 }
 
 

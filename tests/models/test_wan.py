@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from diffusers.pipelines.wan import pipeline_wan_i2v
 
+from sgi2v_lab.analysis.interventions import intervene
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.measure import count_flops
@@ -529,3 +530,14 @@ def test_estimates_grow_with_what_is_kept():
     assert estimate_bytes(model, SETTINGS.replace(layers=(2,)), "fast") > estimate_bytes(
         model, SETTINGS.replace(layers=(0,)), "fast"
     )
+
+
+def test_heads_are_muted_in_the_network_itself():
+    model, told, z = tiny_wan(), conditioning(), noisy_latents()
+    time = torch.tensor(800.0)
+    plain = model.predict(z[None], time, told)
+    with intervene(model, mute={1: ()}):  # computed outside of diffusers, and the same
+        assert torch.allclose(model.predict(z[None], time, told), plain, atol=1e-5)
+    with intervene(model, mute={1: (0,)}):
+        assert not torch.allclose(model.predict(z[None], time, told), plain, atol=1e-3)
+    assert torch.equal(model.predict(z[None], time, told), plain)
