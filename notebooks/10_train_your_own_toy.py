@@ -35,7 +35,7 @@ model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or 
 device = "cpu"  # a minute's training of a small network needs no GPU
 seed = 817
 decoder_steps = 16  # of training, in this notebook
-unet_steps = 10
+unet_steps = 7
 
 # %%
 import copy

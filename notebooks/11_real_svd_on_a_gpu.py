@@ -37,7 +37,7 @@ device = None  # the best there is; or "cpu", "cuda", "mps"
 dtype = None  # "fp32", "bf16" or "fp16"; None: fp32 on a CPU, else fp16
 prompt = "a red white striped circle at the left on blue clouds"
 seed = 817
-num_inference_steps = 8  # of the run on a small model; real SVD takes its own 50
+num_inference_steps = 5  # of the run on a small model; real SVD takes its own 50
 
 # %%
 import torch
