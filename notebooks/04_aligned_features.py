@@ -454,6 +454,8 @@ best = min(scores, key=scores.get)
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "layers-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+import random
+
 assert set(scores) == set(model.layers), f"scores has {sorted(scores)}: expected a score for each of {model.layers}"
 for each in (layer, random.choice(model.layers)):  # one entry is measured again, drawn at random
     features = feature_maps(subject, step, each, "aligned")
