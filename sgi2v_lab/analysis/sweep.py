@@ -69,7 +69,7 @@ def feature_sweep(
     out: str | Path,
     layers: Sequence[Layer] | None = None,
     sigmas: Sequence[float] | None = None,
-    kinds: Sequence[str] = SWEPT_KINDS,
+    kinds: Sequence[str] | None = None,
     heads: bool = False,
     segmentation: bool = False,
     seed: int = 817,
@@ -88,7 +88,7 @@ def feature_sweep(
         out: the folder for records and for the table, features.parquet.
         layers: some of `model.all_layers`, by default all.
         sigmas: noise levels, by default six of the model's own steps, from the first to the last.
-        kinds: some of `SWEPT_KINDS`.
+        kinds: some of `SWEPT_KINDS`, by default all that the model has.
         heads: measure each attention head of its own, too.
         segmentation: cluster each map of features, too; takes several times as long.
         seed: of the noise.
@@ -109,6 +109,7 @@ def feature_sweep(
     clips = [*clips]
     layers = model.all_layers if layers is None else tuple(map(as_layer, layers))
     model.check_layers(layers, model.all_layers)
+    kinds = (*model.feature_kinds, "query-key") if kinds is None else kinds
     if sigmas is None:
         schedule = make_schedule(model, model.settings).sigmas[: model.settings.num_inference_steps].tolist()
         sigmas = [schedule[i] for i in sorted({round(x) for x in np.linspace(0, len(schedule) - 1, LEVELS).tolist()})]

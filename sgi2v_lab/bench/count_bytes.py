@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves
 
 __all__ = ["count_bytes"]
 
@@ -59,8 +59,14 @@ class _MemoryCounter(TorchDispatchMode):
     def __torch_dispatch__(self, operation: Callable, _: object, args: tuple = (), kwargs: dict | None = None):
         kwargs = kwargs or {}
         # an unknown tensor existed before and costs nothing; nor does a view of it, such as a transposed weight
-        tree_map_only(Tensor, lambda tensor: self.add(tensor, 0), (args, kwargs))
-        return tree_map_only(Tensor, self.add, operation(*args, **kwargs))
+        for value in tree_leaves((args, kwargs)):
+            if isinstance(value, Tensor):
+                self.add(value, 0)
+        results = operation(*args, **kwargs)
+        for value in tree_leaves(results):
+            if isinstance(value, Tensor):
+                self.add(value)
+        return results
 
 
 def _fused_attention(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> Tensor:

@@ -43,7 +43,7 @@ def features(
     """Measure which layers find moved things again, by noise level; write a table and figures. Resumes."""
     from sgi2v_lab.analysis.atlas import Atlas
     from sgi2v_lab.analysis.clips import tap_vid_clips, toy_clips
-    from sgi2v_lab.analysis.sweep import MEASURES, SWEPT_KINDS, feature_sweep
+    from sgi2v_lab.analysis.sweep import MEASURES, feature_sweep
     from sgi2v_lab.models.load import load_model
     from sgi2v_lab.plots import save_figure
     from sgi2v_lab.plots.atlas import plot_atlas, plot_levels
@@ -52,7 +52,7 @@ def features(
         levels = None if sigmas is None else [float(each) for each in sigmas.split(",")]
     except ValueError:
         raise InputError(f"--sigmas is {sigmas!r}: expected numbers separated by commas, such as 30,2,0.5") from None
-    asked = SWEPT_KINDS if kinds is None else [each.strip() for each in kinds.split(",")]
+    asked = None if kinds is None else [each.strip() for each in kinds.split(",")]
     loaded = load_model(model, device, dtype)
     with resumable():
         table = feature_sweep(

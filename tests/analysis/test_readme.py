@@ -14,6 +14,8 @@ from tests.helpers.planted import table_of
 
 PAGE = Path(sgi2v_lab.__file__).parent / "analysis" / "README.md"
 LESS = {
+    "size, frames = (128, 128), 8": "size, frames = (64, 64), 4",
+    "size=(128, 128), num_frames=8": "size=(64, 64), num_frames=4",
     "clips(model, 32)": "clips(model, 3)",
     '(["single"], 6)': '(["single"], 2)',
     "in blocks] for layer in model.all_layers}": "in blocks] for layer in [(1, 0)]}",
@@ -27,7 +29,8 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
         assert much in code
         code = code.replace(much, little)
     model = sgi2v_lab.load_model("toy", "cpu")
-    model.settings = model.settings.replace(num_inference_steps=2, control_steps=(0, 0), iterations=1)
+    small = {"width": 64, "height": 64, "num_frames": 4}
+    model.settings = model.settings.replace(**small, num_inference_steps=2, control_steps=(0, 0), iterations=1)
     monkeypatch.setattr(sgi2v_lab, "load_model", lambda name: model)
     monkeypatch.setattr(probes, "TARGETS", {name: probes.TARGETS[name] for name in ("position", "speed")})
     monkeypatch.chdir(tmp_path)

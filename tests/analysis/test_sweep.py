@@ -13,7 +13,7 @@ from sgi2v_lab.analysis.clips import toy_clips, tracked_clip
 from sgi2v_lab.analysis.matching import attention_strength, matching_accuracy
 from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.analysis.store import layer_name
-from sgi2v_lab.analysis.sweep import MEASURES, SWEPT_KINDS, SweepTask, feature_sweep
+from sgi2v_lab.analysis.sweep import MEASURES, SweepTask, feature_sweep
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.intervals import mean_of
 from sgi2v_lab.evaluation.trackers.tracks import Tracks
@@ -95,7 +95,7 @@ def test_a_generated_run_and_every_layer_of_svds_topology(tmp_path):
     clip = tracked_clip(tiny_model(), run, "made", known_motion)
     table = feature_sweep(tiny_model(), [clip], sigmas=run.sigmas[:2], heads=True, out=tmp_path)
     assert {*table["layer"].to_pylist()} == {layer_name(layer) for layer in tiny_model().all_layers}
-    assert {*table["kind"].to_pylist()} == {*SWEPT_KINDS}
+    assert {*table["kind"].to_pylist()} == {*tiny_model().feature_kinds, "query-key"}
     assert all(0 <= row["accuracy_2"] <= 1 and row["pairs"] > 0 for row in table.to_pylist())
 
 

@@ -33,7 +33,6 @@ from sgi2v_lab.images.read import to_pil
 from sgi2v_lab.optimize import OPTIMIZERS, optimize_latents
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.sampling import draw_noise
-from sgi2v_lab.settings import FEATURE_KINDS
 from sgi2v_lab.widgets import AtlasExplorer, FeatureExplorer, FrequencyExplorer, LossExplorer
 from sgi2v_lab.widgets.studio.job import Job
 from tests.helpers.tiny import tinier_pipeline, tiny_pipeline
@@ -138,7 +137,7 @@ def call_decode(model, _):
 @covers("extract_features", "record_features", "aligned_attention", "assemble", "features of every kind and layer")
 def call_features(model, _):
     given = Given(model)
-    for kind in FEATURE_KINDS:
+    for kind in model.feature_kinds:
         maps = sg.extract_features(model, *given.at, model.layers, kind)
         assert set(maps) == set(model.layers)
         on_device(*maps.values(), dtype=torch.float16)
@@ -178,7 +177,7 @@ def call_analysis(model, _):
 @covers("gradients through features of every kind")
 def call_gradients(model, _):
     given = Given(model)
-    for kind in FEATURE_KINDS:
+    for kind in model.feature_kinds:
         x = given.latents.clone().requires_grad_(True)
         with features_with_graph(model, x, 30.0, given.conditioning, given.settings.layers, kind) as maps:
             loss = sg.trajectory_loss(assemble(maps, tuple(x.shape[-2:])), given.cells).total

@@ -19,11 +19,10 @@ import torch.nn.functional as F
 from diffusers import EulerDiscreteScheduler
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 import sgi2v_lab.efficiency.memory
 from sgi2v_lab.bench.count_bytes import _fused_attention
-from tests.helpers.remembered_shapes import shaped
+from tests.helpers.remembered_shapes import each, shaped, tensors_of
 
 __all__ = ["Device", "Mismatch"]
 
@@ -106,7 +105,7 @@ class Device(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation, _types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = [*tensors_of((args, *kwargs.values()))]
         target = kwargs.get("device")
         if not any(t.device.type == "meta" for t in tensors) and (target is None or target.type != "meta"):
             return operation(*args, **kwargs)
@@ -137,8 +136,8 @@ class Device(TorchDispatchMode):
         else:
             self._check(operation, tensors, args)
             if kind in INDEXING:
-                args = tree_map_only(Tensor, lambda t: t.to("meta"), args)
-        result = tree_map_only(Tensor, self._alive, shaped(operation, args, kwargs))
+                args = each(Tensor, lambda t: t.to("meta"), args)
+        result = each(Tensor, self._alive, shaped(operation, args, kwargs))
         if kind is aten.any:
             result.asks_for_any = True
         return result
