@@ -16,6 +16,8 @@ PAGE = Path(sgi2v_lab.__file__).parent / "analysis" / "README.md"
 LESS = {
     "clips(model, 32)": "clips(model, 3)",
     '(["single"], 6)': '(["single"], 2)',
+    '(["single"], 8)': '(["single"], 1)',
+    "least_motion=2.0": "least_motion=-1.0",  # two steps make no motion that flow could follow
     "in blocks] for layer in model.all_layers}": "in blocks] for layer in [(1, 0)]}",
 }
 
