@@ -18,6 +18,8 @@ LESS = {
     "size=(128, 128), num_frames=8": "size=(64, 64), num_frames=4",
     "clips(model, 32)": "clips(model, 3)",
     '(["single"], 6)': '(["single"], 2)',
+    '(["single"], 8)': '(["single"], 1)',
+    "least_motion=2.0": "least_motion=-1.0",  # two steps make no motion that flow could follow
     "in blocks] for layer in model.all_layers}": "in blocks] for layer in [(1, 0)]}",
 }
 
