@@ -12,6 +12,7 @@ results change by rounding at most.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -37,27 +38,23 @@ def recomputing(model: Model, mode: str, last: Layer | None = None) -> Iterator[
         raise InputError(f"unknown way to keep activations {mode!r}: expected one of {', '.join(RECOMPUTE_MODES)}")
     with ExitStack() as undo:
         for module in model.modules_to_recompute(mode, last):
-            undo.enter_context(forward_as(module, _with_gradient(_checkpointed(module.forward), module.forward)))
+            lean = partial(_checkpointed, module.forward)
+            undo.enter_context(forward_as(module, partial(_with_gradient, lean, module.forward)))
         modules = (module for part in model.denoisers for module in part.modules())
         for module in modules if mode != "fast" else ():
             if isinstance(module, nn.Conv2d | nn.Conv3d) and _is_plain(module):
-                undo.enter_context(forward_as(module, _with_gradient(_frozen_convolution(module), module.forward)))
+                lean = partial(_frozen_convolution, module)
+                undo.enter_context(forward_as(module, partial(_with_gradient, lean, module.forward)))
         yield
 
 
-def _with_gradient(lean: Callable, plain: Callable) -> Callable:
-    def run(*args: object, **kwargs: object) -> object:
-        return (lean if torch.is_grad_enabled() else plain)(*args, **kwargs)
-
-    return run
+def _with_gradient(lean: Callable, plain: Callable, *args: object, **kwargs: object) -> object:
+    return (lean if torch.is_grad_enabled() else plain)(*args, **kwargs)
 
 
-def _checkpointed(forward: Callable) -> Callable:
-    def run(*args: object, **kwargs: object) -> object:
-        # nothing here is random, so the generators' states need not be kept
-        return checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False, **kwargs)
-
-    return run
+def _checkpointed(forward: Callable, *args: object, **kwargs: object) -> object:
+    # nothing here is random, so the generators' states need not be kept
+    return checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False, **kwargs)
 
 
 def _is_plain(module: nn.Conv2d | nn.Conv3d) -> bool:
@@ -65,11 +62,8 @@ def _is_plain(module: nn.Conv2d | nn.Conv3d) -> bool:
     return frozen and module.padding_mode == "zeros" and module.groups == 1 and not isinstance(module.padding, str)
 
 
-def _frozen_convolution(module: nn.Conv2d | nn.Conv3d) -> Callable:
-    def run(x: Tensor) -> Tensor:
-        return _Convolution.apply(x, module.weight, module.bias, module.stride, module.padding, module.dilation)
-
-    return run
+def _frozen_convolution(module: nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
+    return _Convolution.apply(x, module.weight, module.bias, module.stride, module.padding, module.dilation)
 
 
 class _Convolution(torch.autograd.Function):
