@@ -24,8 +24,9 @@
 #
 # **Time**: about 60 minutes; the cells run in well under a minute on the toy.
 #
-# **In the paper**: section 3.1 looks for features that match across frames, and section 4.3 compares layers. The layers
-# are written (up block, transformer), counted from 0, as there.
+# **In the paper**: section 3.1 looks for features that match across frames, and section 4.3 compares layers. Layers are
+# written (up block, transformer) here, both counted from 0. The paper counts the transformers of a block from 1: its M2
+# and M3 are our (2, 1) and (2, 2).
 
 # %% tags=["parameters"]
 import os

@@ -145,7 +145,7 @@ for name, picture in list(shown.items())[1:]:
 # *Look at* the edges: the decoder's guess has them, and is the closer one.
 
 # %% tags=["claim"]
-kept, guessed = (psnr(picture[None], film[:1]) for picture in (blocky, first[0]))
+kept, guessed = (psnr(picture[None], film[:1]) for picture in list(shown.values())[1:])
 claim(
     "the decoder's guess has them, and is the closer one",
     "PSNR, the decoder's guess - what the code keeps (dB)",

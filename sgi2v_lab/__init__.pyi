@@ -38,7 +38,6 @@ from .video import show_video as show_video
 from .evaluation.metrics import objmc as objmc
 from .analysis.matching import matching_accuracy as matching_accuracy
 from .analysis.interventions import intervene as intervene
-from .analysis.sweep import feature_sweep as feature_sweep
 
 __version__: str
 __all__: list[str]

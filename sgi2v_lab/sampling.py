@@ -75,6 +75,7 @@ def make_schedule(model: Model, settings: Settings) -> SchedulerMixin:
     """A fresh scheduler, its `sigmas` and `timesteps` set for the run (a scheduler counts its own steps)."""
     schedule = type(model.scheduler).from_config(model.scheduler.config)
     schedule.set_timesteps(settings.num_inference_steps, device=model.device)
+    schedule.sigmas = schedule.sigmas.cpu()  # where flow matching's are not; to read one would wait for the device
     return schedule
 
 

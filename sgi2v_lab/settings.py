@@ -223,8 +223,8 @@ class Settings(BaseModel):
         return self.model_dump()
 
     @classmethod
-    def load(cls, path: str | Path) -> "Settings":
-        """Read `settings.json`; fields that are left out have the paper's values, and old names are still read."""
+    def load(cls, path: str | Path, usual: "Settings | None" = None) -> "Settings":
+        """Read `settings.json`; fields that are left out are as usual, by default the paper's; old names are read."""
         path = as_path(path, "a file of settings")
         try:
             given = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -233,7 +233,7 @@ class Settings(BaseModel):
         if not isinstance(given, dict):
             raise InputError(f"{path} holds a {type(given).__name__}, but one JSON object of settings is expected")
         try:
-            return cls(**renamed_settings(given))
+            return cls(**{**dict(usual or {}), **renamed_settings(given)})
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 

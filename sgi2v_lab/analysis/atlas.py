@@ -7,7 +7,7 @@ layer, sigma, accuracy = Atlas.of(table, "accuracy_1").best("query-key")
 import math
 from dataclasses import dataclass
 
-import pyarrow
+import pyarrow.compute
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -50,8 +50,9 @@ class Atlas:
         """
         if measure not in MEASURES:
             raise InputError(f"unknown measure {measure!r}: expected one of {', '.join(MEASURES)}")
-        rows = table.select(["layer", "kind", "sigma", "head", measure]).to_pylist()
-        rows = [row for row in rows if row["head"] == head and row[measure] is not None]
+        asked = pyarrow.compute.field("head").is_null() if head is None else pyarrow.compute.field("head") == head
+        found = table.filter(asked & pyarrow.compute.field(measure).is_valid())
+        rows = found.select(["layer", "kind", "sigma", measure]).to_pylist()
         if not rows:
             raise InputError(
                 f"the table has no {measure} of {'all heads' if head is None else f'head {head}'}: sweep it"

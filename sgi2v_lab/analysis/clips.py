@@ -171,7 +171,9 @@ def tap_vid_clips(model: Model, path: str | Path, stride: int | None = 1) -> Ite
         yield Clip(name, _resized(pixels, size), Pairs.of_tracks(points, occluded, (h, w)))
 
 
-def tracked_clip(model: Model, source: Run | Video, name: str, tracker: str | PointTracker = "dis") -> Clip:
+def tracked_clip(
+    model: Model, source: Run | Video, name: str, tracker: str | PointTracker = "dis", least_motion: float = 0.5
+) -> Clip:
     """A clip whose truth is what a tracker says: of a run of `generate`, or of any video of the model's size.
 
     Matching accuracy is then the agreement with that tracker, by default with optical flow (OpenCV's DIS). DiffTrack
@@ -182,6 +184,8 @@ def tracked_clip(model: Model, source: Run | Video, name: str, tracker: str | Po
         source: the run, or a video (frames, 3, height, width), 0..1.
         name: of the clip.
         tracker: a name in `evaluation.trackers.track.TRACKERS`, or a tracker; it follows 32 x 32 points.
+        least_motion: leave out what goes so many cells or less, as in `Pairs`. Generated backgrounds drift; 2 leaves
+            only what clearly moves.
 
     Raises:
         InputError: an unknown tracker, or a size that does not suit the model.
@@ -191,4 +195,4 @@ def tracked_clip(model: Model, source: Run | Video, name: str, tracker: str | Po
     size = torch.tensor([video.shape[-1], video.shape[-2]])
     grid = model.latent_shape(model.settings.replace(width=size[0].item(), height=size[1].item()))[-2:]
     tracks = get_tracker(tracker)(video, unit_grid(PER_SIDE) * size)
-    return Clip(name, video, Pairs.of_tracks(tracks.points / size, ~tracks.visible, grid), run=run)
+    return Clip(name, video, Pairs.of_tracks(tracks.points / size, ~tracks.visible, grid, least_motion), run=run)

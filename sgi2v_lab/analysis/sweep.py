@@ -84,7 +84,7 @@ def feature_sweep(
 
     Args:
         model: from `load_model`.
-        clips: with truth, such as `toy_clips(model, 64)`.
+        clips: with truth, such as `toy_clips(model, 64)`, or with a tracker's: `tracked_clip(model, run, "a run")`.
         out: the folder for records and for the table, features.parquet.
         layers: some of `model.all_layers`, by default all.
         sigmas: noise levels, by default six of the model's own steps, from the first to the last.

@@ -1,6 +1,7 @@
 """The command `sgi2v features`."""
 
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,12 @@ def features(
         Path("out/features")
     ),
     model: ModelName = "toy",
-    clips: Annotated[int, typer.Option(min=1, help="Number of true clips of the toy's world.")] = 64,
+    clips: Annotated[
+        int, typer.Option(min=1, help="Number of true clips of the toy's world, or of films at most.")
+    ] = 64,
+    films: Annotated[
+        Path | None, typer.Option(help="Films with tracks of points, in TAP-Vid's layout, in place of the toy's world.")
+    ] = None,
     sigmas: Annotated[
         str | None, typer.Option(help="Noise levels, separated by commas. Default: six of the model's own steps.")
     ] = None,
@@ -36,7 +42,7 @@ def features(
 ) -> None:
     """Measure which layers find moved things again, by noise level; write a table and figures. Resumes."""
     from sgi2v_lab.analysis.atlas import Atlas
-    from sgi2v_lab.analysis.clips import toy_clips
+    from sgi2v_lab.analysis.clips import tap_vid_clips, toy_clips
     from sgi2v_lab.analysis.sweep import MEASURES, feature_sweep
     from sgi2v_lab.models.load import load_model
     from sgi2v_lab.plots import save_figure
@@ -51,7 +57,7 @@ def features(
     with resumable():
         table = feature_sweep(
             loaded,
-            toy_clips(loaded, clips),
+            toy_clips(loaded, clips) if films is None else islice(tap_vid_clips(loaded, films), clips),
             out=out,
             sigmas=levels,
             kinds=asked,

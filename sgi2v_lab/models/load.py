@@ -174,10 +174,8 @@ def resolve(name: str) -> tuple[str, bool]:
 
 def own_settings(source: str) -> Settings:
     """The default settings that a checkpoint brings in `settings.json`, or those of its kind."""
-    path = find_file(source, "settings.json")
-    if path is None:
-        return WAN_SETTINGS if is_wan(source) else Settings()
-    return Settings.load(path)
+    path, usual = find_file(source, "settings.json"), WAN_SETTINGS if is_wan(source) else Settings()
+    return usual if path is None else Settings.load(path, usual)
 
 
 def _fetch_small_files(source: str) -> None:

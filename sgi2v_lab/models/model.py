@@ -25,8 +25,7 @@ from sgi2v_lab.shapes import Image, Latents, Video
 __all__ = ["DTYPES", "Attend", "Conditioning", "Layer", "Model", "Observer", "Tokens", "as_layer"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# as the model counts, from 0: SVD's (2, 1) is the second transformer of the third up block, and Wan's 12 a block
-Layer = int | tuple[int | str, ...]
+Layer = int | tuple[int | str, ...]  # as the model counts: SVD's (2, 1), the third up block's second transformer
 
 
 @runtime_checkable
@@ -39,8 +38,7 @@ class Conditioning(Protocol):
 
 Tokens = Float[Tensor, "_n _length _channels"]
 # an attention layer (as diffusers has them, with to_q, to_k, to_v, to_out and heads), the tokens that it was given, and
-# the (h, w) of its grid; where tokens have rotary positions, to_q and to_k apply them, and `placed` gives the same
-# layer with others
+# its grid's (h, w); where tokens have rotary positions, to_q and to_k apply them, and `placed` gives it with others
 Observer = Callable[[nn.Module | None, Tokens, tuple[int, int]], None]
 # the same with (frames, h, w), and what computes the layer's output as always; gives the output
 Attend = Callable[[nn.Module, Tokens, tuple[int, int, int], Callable[[], Tokens]], Tokens]
@@ -83,9 +81,9 @@ class Model(ABC):
         """The layers whose features may control (`Settings.layers`), in the order in which they are computed."""
 
     @property
+    @abstractmethod
     def all_layers(self) -> tuple[Layer, ...]:
         """Every layer that can be watched, `layers` among them, in the order in which they are computed."""
-        return self.layers
 
     @property
     @abstractmethod

@@ -14,7 +14,7 @@ It differs from Stable Video Diffusion in what it learnt and in how it looks at 
   first latent itself, which is clean and has time 0 (`expand_timesteps`: Wan 2.2 TI2V with 5 billion).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +30,7 @@ from transformers import CLIPImageProcessor, CLIPVisionModel, PreTrainedModel, P
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
-from sgi2v_lab.models.model import Attend, Layer, Model, Observer
+from sgi2v_lab.models.model import Attend, Layer, Model, Observer, Tokens
 from sgi2v_lab.models.precision import precise_vae
 from sgi2v_lab.models.presets import Presets
 from sgi2v_lab.settings import FEATURE_KINDS, Settings
@@ -134,6 +134,11 @@ class Wan(Model):
     def layers(self) -> tuple[Layer, ...]:
         """The blocks."""
         return tuple(range(len(self.transformer.blocks)))
+
+    @property
+    def all_layers(self) -> tuple[Layer, ...]:
+        """The same: the features of every block may control."""
+        return self.layers
 
     @property
     def feature_kinds(self) -> tuple[str, ...]:
@@ -337,67 +342,49 @@ class Wan(Model):
 
     # --- where its attention sits ---
 
-    @contextmanager
-    def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> Iterator[None]:
-        """See `Model.watch`. Of two transformers, whichever runs is watched."""
-        if where == "temporal":
-            raise InputError(f"{self.name} has no temporal attention: its own spans space and time at once")
-        grid: list[int] = []
-
-        def measure(transformer: WanTransformer3DModel, args: tuple) -> None:
-            _, height, width = transformer.config.patch_size
-            grid[:] = args[0].shape[2], args[0].shape[3] // height, args[0].shape[4] // width
-
-        def framed(hidden: Tensor) -> Tensor:
-            return hidden if where == "own" else hidden.unflatten(1, (grid[0], -1))[0]
-
-        def see(_module: nn.Module, _args: tuple, output: Tensor) -> None:
-            look(None, framed(output), (grid[1], grid[2]))
-
-        with ExitStack() as undo:
-            for transformer in self.denoisers:
-                block = transformer.blocks[layer]
-                undo.callback(transformer.register_forward_pre_hook(measure).remove)
-                if where == "block":
-                    undo.callback(block.register_forward_hook(see).remove)
-                    continue
-                processor = block.attn1.processor
-
-                def tap(attention, hidden, text, mask, rotary, processor=processor):
-                    look(PlacedAttention(attention, rotary), framed(hidden), (grid[1], grid[2]))
-                    return processor(attention, hidden, text, mask, rotary)
-
-                undo.callback(setattr, block.attn1, "processor", processor)
-                block.attn1.processor = tap
-            yield
-
     def heads(self, layer: Layer, where: str = "spatial") -> int:
         """As many in every block."""
         return self.transformer.config.num_attention_heads
 
     @contextmanager
     def attend_with(self, layer: Layer, function: Attend, where: str = "spatial") -> Iterator[None]:
-        """See `Model.attend_with`. Attention is one over space and time: (1, frames * h * w, channels)."""
-        if where != "spatial":
-            raise InputError(f"{self.name} has no {where} attention: its self-attention is over space and time at once")
-        grid: list[int] = []
-
-        def measure(transformer: WanTransformer3DModel, args: tuple) -> None:
-            sides = zip(args[0].shape[2:], transformer.config.patch_size, strict=True)
-            grid[:] = (length // patch for length, patch in sides)
-
+        """See `Model.attend_with`; the tokens are (videos, frames * h * w, channels), as attention spans all frames."""
+        if where == "temporal":
+            raise InputError(f"{self.name} has no temporal attention: its own spans space and time at once")
         with ExitStack() as undo:
             for transformer in self.denoisers:
+                grid: list[int] = []
+                undo.callback(transformer.register_forward_pre_hook(partial(_measure, grid)).remove)
                 attention = transformer.blocks[layer].attn1
                 processor = attention.processor
 
-                def compute(attention, hidden, text, mask, rotary, processor=processor):
+                def compute(attention, hidden, text, mask, rotary, grid=grid, processor=processor):
                     usual = partial(processor, attention, hidden, text, mask, rotary)
                     return function(PlacedAttention(attention, rotary), hidden, tuple(grid), usual)
 
-                undo.callback(transformer.register_forward_pre_hook(measure).remove)
                 undo.callback(setattr, attention, "processor", processor)
                 attention.processor = compute
+            yield
+
+    @contextmanager
+    def watch(self, layer: Layer, look: Observer, where: str = "spatial") -> Iterator[None]:
+        """See `Model.watch`. Of two transformers, whichever runs is watched."""
+
+        def see(attention: nn.Module | None, hidden: Tokens, grid: Sequence[int]) -> None:
+            look(attention, hidden if where == "own" else hidden.unflatten(1, (grid[0], -1))[0], (grid[1], grid[2]))
+
+        def see_first(attention: nn.Module, hidden: Tokens, grid: Sequence[int], usual: Callable[[], Tokens]) -> Tokens:
+            see(attention, hidden, grid)
+            return usual()
+
+        with ExitStack() as undo:
+            if where != "block":
+                undo.enter_context(self.attend_with(layer, see_first, where))
+            for transformer in self.denoisers if where == "block" else ():
+                grid: list[int] = []
+                undo.callback(transformer.register_forward_pre_hook(partial(_measure, grid)).remove)
+                hook = lambda _block, _args, output, grid=grid: see(None, output, grid)  # noqa: E731
+                undo.callback(transformer.blocks[layer].register_forward_hook(hook).remove)
             yield
 
     # --- what a backward pass keeps ---
@@ -437,6 +424,12 @@ _PARTS = (
     *("vae", "scheduler", "transformer", "transformer_2"),
     *("text_encoder", "tokenizer", "image_encoder", "image_processor"),
 )
+
+
+def _measure(grid: list[int], transformer: WanTransformer3DModel, args: tuple) -> None:
+    """Write (frames, h, w) of the tokens of a pass."""
+    _, height, width = transformer.config.patch_size
+    grid[:] = args[0].shape[2], args[0].shape[3] // height, args[0].shape[4] // width
 
 
 def _with_first(videos: Tensor, first: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 import torch
 import traitlets
@@ -75,20 +75,20 @@ class AtlasExplorer(Explorer):
 
     def __init__(self, model: Model, clip: Clip, table: pyarrow.Table | str | Path) -> None:
         self.table = table if isinstance(table, pyarrow.Table) else _read(table)
-        known = [measure for measure in MEASURES if self.table[measure].null_count < len(self.table)]
-        atlases = {measure: Atlas.of(self.table, measure) for measure in known}
-        if not atlases:
+        self.table = self.table.filter(pyarrow.compute.field("head").is_null())  # all heads together
+        measures = {each: text for each, text in MEASURES.items() if self.table[each].null_count < len(self.table)}
+        if not measures:
             raise InputError("the table has no values: expected that of a sweep of one clip or more")
-        self._atlases = atlases
-        found = next(iter(atlases.values()))
+        measure = "accuracy_1" if "accuracy_1" in measures else next(iter(measures))
+        self._atlases = {measure: Atlas.of(self.table, measure)}
+        found = self._atlases[measure]
         self._layers: list[Layer] = [layer_of(name) for name in found.layers]
         model.check_layers(tuple(self._layers), model.all_layers)
         self.inspection = clip.inspect(model, found.sigmas)
         width, height = self.inspection.picture
         boxes = None if clip.world is None else clip.world.boxes
-        measure = "accuracy_1" if "accuracy_1" in atlases else next(iter(atlases))
-        kind = next(iter(atlases[measure].mean))
-        layer, sigma, _ = atlases[measure].best(kind)
+        kind = next(iter(found.mean))
+        layer, sigma, _ = found.best(kind)
         middle = torch.tensor([width, height]) / 2 if boxes is None else boxes[-1, 0].view(2, 2).mean(dim=0)
         super().__init__(
             about={
@@ -99,8 +99,8 @@ class AtlasExplorer(Explorer):
                 "frames": len(clip.video),
                 "clips": len(self.table["clip"].unique()),
             },
-            measures={name: text for name, text in MEASURES.items() if name in atlases},
-            kinds=[kind for kind in SWEPT_KINDS if any(kind in each.mean for each in atlases.values())],
+            measures=measures,
+            kinds=[each for each in SWEPT_KINDS if each in self.table["kind"].to_pylist()],
             layers=list(found.layers),
             sigmas=list(found.sigmas),
             boxes=drawn_boxes(boxes),
@@ -119,12 +119,13 @@ class AtlasExplorer(Explorer):
         name, value = proposal["trait"].name, proposal["value"]
         if not self._ready:
             return value
-        if name == "cell":
-            return checked_choice(
-                value, name, [[i, j] for i in range(len(self.layers)) for j in range(len(self.sigmas))]
-            )
-        choices = {"measure": [*self.measures], "kind": self.kinds, "frame": [*range(self.about["frames"])]}[name]
-        return checked_choice(value, name, choices)
+        choices = {
+            "measure": [*self.measures],
+            "kind": self.kinds,
+            "frame": [*range(self.about["frames"])],
+            "cell": [[i, j] for i in range(len(self.layers)) for j in range(len(self.sigmas))],
+        }
+        return checked_choice(value, name, choices[name])
 
     @traitlets.validate("point")
     def _inside(self, proposal: Any) -> list[float]:
@@ -139,15 +140,21 @@ class AtlasExplorer(Explorer):
     def _draw_map(self, _change: Any = None) -> None:
         if not self._ready:
             return
+        if self.measure not in self._atlases:
+            self._atlases[self.measure] = Atlas.of(self.table, self.measure)
         found = self._atlases[self.measure]
         means = torch.cat([each.flatten() for each in found.mean.values()])  # one scale for all kinds
         low, high = means[~means.isnan()].min().item(), means.nan_to_num(-torch.inf).max().item()
         here = found.mean.get(self.kind)
-        chance = self._atlases.get(self.measure.replace("accuracy", "chance")) if "accuracy" in self.measure else None
+        chance = self.measure.replace("accuracy", "chance")
+        known = chance != self.measure and chance in self.measures
         with self.hold_sync():
-            self.scale = {"low": low, "high": high, "best": None, "chance": None}
-            if chance is not None:
-                self.scale = {**self.scale, "chance": next(iter(chance.mean.values()))[0, 0].item()}
+            self.scale = {
+                "low": low,
+                "high": high,
+                "best": None,
+                "chance": pyarrow.compute.mean(self.table[chance]).as_py() if known else None,
+            }
             if here is None:
                 self.cells = [[None for _ in self.sigmas] for _ in self.layers]
                 return

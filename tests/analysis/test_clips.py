@@ -122,6 +122,7 @@ def test_a_tracker_stands_in_for_the_truth():
     clip = tracked_clip(tiny_model(), video, "mine")
     assert clip.world is None and clip.run is None and clip.pairs.grid == (H, W)
     assert len(clip.pairs) > 500
+    assert set(tracked_clip(tiny_model(), video, "far", least_motion=1.5).pairs.frame.tolist()) == {2}  # 2 cells
     assert matching_accuracy(features_of(shifted(FRAMES, H, W)), clip.pairs).accuracy[1] > 0.95
     with pytest.raises(InputError, match="'none'"):
         tracked_clip(tiny_model(), video, "mine", "none")

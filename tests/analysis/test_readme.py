@@ -18,8 +18,9 @@ LESS = {
     "size=(128, 128), num_frames=8": "size=(64, 64), num_frames=4",
     "clips(model, 32)": "clips(model, 3)",
     '(["single"], 6)': '(["single"], 2)',
-    "in model.all_layers:\n    maps": "in [(1, 0)]:\n    maps",
-    "in model.all_layers:\n    rows": "in [(1, 0)]:\n    rows",
+    '(["single"], 8)': '(["single"], 1)',
+    "least_motion=2.0": "least_motion=-1.0",  # two steps make no motion that flow could follow
+    "in blocks] for layer in model.all_layers}": "in blocks] for layer in [(1, 0)]}",
 }
 
 

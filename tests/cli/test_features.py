@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
@@ -33,6 +34,18 @@ def test_a_table_and_figures(tmp_path, monkeypatch):
     for name in ("atlas.png", "levels.png"):
         assert (tmp_path / name).stat().st_size > 5000
     assert "query-key: " in result.output and "atlas.png" in result.output.replace("\n", "")
+
+
+@pytest.mark.slow
+def test_films_in_place_of_the_toys_world(tmp_path):
+    dice = np.random.default_rng(0)
+    film = {"video": dice.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8), "occluded": np.zeros((5, 8), bool)}
+    film["points"] = np.linspace([0.1, 0.5], [0.9, 0.5], 8, dtype=np.float32)[None].repeat(5, 0)
+    np.savez(tmp_path / "walk.npz", **film)
+    asked = ("--sigmas", 1, "--kinds", "query", "--workers", 1, "--out", tmp_path / "out")
+    result = run("--films", tmp_path / "walk.npz", *asked)
+    assert result.exit_code == 0, result.output
+    assert {*pyarrow.parquet.read_table(tmp_path / "out" / "features.parquet")["clip"].to_pylist()} == {"walk"}
 
 
 def test_bad_input(tmp_path):

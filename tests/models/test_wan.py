@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from diffusers.pipelines.wan import pipeline_wan_i2v
 
+from sgi2v_lab.analysis.interventions import intervene
 from sgi2v_lab.baselines import METHODS
 from sgi2v_lab.bench.count_bytes import count_bytes
 from sgi2v_lab.bench.measure import count_flops
@@ -490,8 +491,9 @@ def test_the_text_to_video_class_will_do_where_it_expands_timesteps(folder):
 def test_a_folder_may_bring_its_own_settings(folder):
     path = folder()
     own = WAN_SETTINGS.replace(layers=(1, 2), num_frames=9)
-    (path / "settings.json").write_text(json.dumps(own.as_dict()))
-    assert load_model(str(path), device="cpu").settings == own
+    for said in (own.as_dict(), {"layers": [1, 2], "num_frames": 9}):
+        (path / "settings.json").write_text(json.dumps(said))
+        assert load_model(str(path), device="cpu").settings == own
 
 
 def test_a_part_that_the_index_names_is_missed(folder):
@@ -528,3 +530,14 @@ def test_estimates_grow_with_what_is_kept():
     assert estimate_bytes(model, SETTINGS.replace(layers=(2,)), "fast") > estimate_bytes(
         model, SETTINGS.replace(layers=(0,)), "fast"
     )
+
+
+def test_heads_are_muted_in_the_network_itself():
+    model, told, z = tiny_wan(), conditioning(), noisy_latents()
+    time = torch.tensor(800.0)
+    plain = model.predict(z[None], time, told)
+    with intervene(model, mute={1: ()}):  # computed outside of diffusers, and the same
+        assert torch.allclose(model.predict(z[None], time, told), plain, atol=1e-5)
+    with intervene(model, mute={1: (0,)}):
+        assert not torch.allclose(model.predict(z[None], time, told), plain, atol=1e-3)
+    assert torch.equal(model.predict(z[None], time, told), plain)
