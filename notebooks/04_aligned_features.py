@@ -169,7 +169,7 @@ claim("In the aligned row the ball keeps its colour", "change of the ball's colo
 # *Prediction:* in which row will the warmest spot travel with the ball?
 
 # %%
-first = boxes[0, 0].tolist()
+first = tuple(boxes[0, 0].tolist())
 middle = ((first[0] + first[2]) / 2, (first[1] + first[3]) / 2)
 similar = {kind: similarity_maps(one, box=first, picture_size=size) for kind, one in maps.items()}
 plot_similarity(clip, similar, point=middle)
