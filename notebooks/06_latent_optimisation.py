@@ -37,7 +37,7 @@ import os
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
-num_inference_steps = 8  # fewer than the recipe's, to save time; None takes those
+num_inference_steps = 12  # fewer than the recipe's, to save time; None takes those
 
 # %%
 import torch
