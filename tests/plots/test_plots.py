@@ -15,6 +15,7 @@ from PIL import Image
 
 from sgi2v_lab import plots
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.plots.intervals import Point
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes
 from sgi2v_lab.video import PALETTE
@@ -86,6 +87,8 @@ def every_figure(video, boxes):
             {"frames": {"seconds": {"at": 0.0, "slope": 0.5, "r2": 1.0}}},
             "toy, here",
         ),
+        "plot_atlas": plots.plot_atlas({"query": torch.rand(2, 3)}, ["1,0", "1,1"], [80.0, 2.0, 0.1], "matches", 0.02),
+        "plot_levels": plots.plot_levels({"query": [(80.0, Point(0.1)), (2.0, Point(0.5))]}, "matches"),
     }
 
 
