@@ -382,8 +382,8 @@ tried = {(1, 0.5): good} | {
     if (factor, r) != (1, 0.5)
 }
 shoved = tried[10, 0.5]
-columns = {f"r = {r:g}": [tried.get((factor, r), alone).video[-1] for factor in (1, 3, 10)] for r in (0, 0.5, 1)}
-plot_gallery({name: torch.cat(pictures, dim=1) for name, pictures in columns.items()})
+gallery = {f"rate × {factor}, r = {r:g}": (factor, r) for factor in (1, 3, 10) for r in (0, 0.5, 1.0)}
+plot_gallery({name: tried.get(cell, alone).video[-1] for name, cell in gallery.items()}, columns=3)
 
 # %%
 plot_film_strip(shoved.video, shoved.boxes, title="ten times the rate, cut-off 0.5")

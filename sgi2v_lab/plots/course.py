@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from sgi2v_lab.errors import InputError
+from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.plots.boxes import draw_boxes_at, heat_rows
 from sgi2v_lab.plots.style import (
     array,
@@ -30,15 +30,18 @@ __all__ = ["plot_gallery", "plot_landscape", "plot_magnitudes", "plot_series"]
 LINES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 
 
-def plot_gallery(pictures: Mapping[str, Image], boxes: Float[Tensor, "boxes 4"] | None = None) -> Figure:
-    """Pictures of one size next to each other, each under its label, at most six to a row.
+def plot_gallery(
+    pictures: Mapping[str, Image], boxes: Float[Tensor, "boxes 4"] | None = None, columns: int = 6
+) -> Figure:
+    """Pictures of one size next to each other, each under its label, at most `columns` to a row.
 
     Args:
         pictures: per label, (3, height, width), 0..1.
         boxes: (boxes, 4) in pixels, drawn on every picture, or None.
+        columns: the most pictures in a row.
 
     Raises:
-        InputError: no pictures, or pictures of different sizes.
+        InputError: no pictures, pictures of different sizes, or no columns.
     """
     if not pictures:
         raise InputError("there are no pictures to show; give at least one, such as {'before': picture}")
@@ -47,7 +50,7 @@ def plot_gallery(pictures: Mapping[str, Image], boxes: Float[Tensor, "boxes 4"] 
         checked(one, f"the picture {name!r}", f"3 {height} {width}")
     if boxes is not None:
         checked(boxes, "the boxes", "boxes 4")
-    rows = -(-len(pictures) // 6)
+    rows = -(-len(pictures) // whole_number(columns, "columns", 1))
     columns = -(-len(pictures) // rows)
     with styled():
         # room for a line of text above every row

@@ -67,6 +67,8 @@ def test_gallery_shows_each_picture_under_its_label():
     assert [axes.get_title() for axes in shown] == list(pictures)
     assert np.allclose(shown[2].images[0].get_array(), VIDEO[2].permute(1, 2, 0).numpy())
     assert len([axes for axes in plot_gallery({str(i): VIDEO[0] for i in range(8)}).axes if axes.get_visible()]) == 8
+    nine = plot_gallery({str(i): VIDEO[0] for i in range(9)}, columns=3)
+    assert nine.axes[0].get_subplotspec().get_gridspec().get_geometry() == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,7 @@ def test_gallery_shows_each_picture_under_its_label():
         (lambda: plot_landscape({}, [0, 1], [0, 1]), "no landscape"),
         (lambda: plot_landscape({"a": torch.zeros(2, 3)}, [0, 1], [0, 1]), "the landscape 'a'"),
         (lambda: plot_gallery({}), "no pictures"),
+        (lambda: plot_gallery({"a": VIDEO[0]}, columns=0), "columns is 0"),
         (lambda: plot_gallery({"a": VIDEO[0], "b": torch.zeros(3, 8, 8)}), "the picture 'b'"),
     ],
 )
