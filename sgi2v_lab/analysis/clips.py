@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from sgi2v_lab.analysis.pairs import Pairs, cell_middles
 from sgi2v_lab.analysis.tap_vid import read_tap_vid
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.clips import pick_frames
+from sgi2v_lab.evaluation.scenes.scenes import stretched
 from sgi2v_lab.evaluation.trackers.track import get_tracker
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker, unit_grid
 from sgi2v_lab.explore import Inspection, inspect_latents, inspect_run
@@ -122,7 +122,7 @@ def toy_clips(model: Model, count: int = 64, first: int = 0) -> Iterator[Clip]:
         owners = true_owners(scene, (h, w))
         yield Clip(
             name=f"toy-{found - 1}",
-            video=_resized(render(scene, max(width, height)), (width, height)),
+            video=stretched(render(scene, max(width, height)), (width, height)),
             pairs=pairs,
             world=WorldTruth(
                 origins=origins,
@@ -139,13 +139,6 @@ def _velocity(scene: object, grid: tuple[int, int]) -> Tensor:
     here, last = cell_middles(grid).view(*grid, 2), scene.num_frames - 1
     after = [true_origins(scene, grid, frame + 1)[frame] - here for frame in range(last)]
     return torch.stack([*after, here - true_origins(scene, grid, max(0, last - 1))[last]])
-
-
-def _resized(video: Tensor, size: tuple[int, int]) -> Tensor:
-    width, height = size
-    if tuple(video.shape[-2:]) == (height, width):
-        return video
-    return F.interpolate(video, (height, width), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 # --- tracks of points ------------------------------------------------------------------------------------------------
@@ -168,7 +161,7 @@ def tap_vid_clips(model: Model, path: str | Path, stride: int | None = 1) -> Ite
         picked = pick_frames(len(video), frames, stride, Path(path) / name)
         pixels = torch.from_numpy(video[picked]).permute(0, 3, 1, 2).float() / 255
         points, occluded = torch.from_numpy(points[:, picked]), torch.from_numpy(occluded[:, picked])
-        yield Clip(name, _resized(pixels, size), Pairs.of_tracks(points, occluded, (h, w)))
+        yield Clip(name, stretched(pixels, size), Pairs.of_tracks(points, occluded, (h, w)))
 
 
 def tracked_clip(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
@@ -28,7 +29,7 @@ from sgi2v_lab.toy.world.scenes import SPEED_AT_FULL_BUCKET, Scene, motion_bucke
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.camera import COLOUR, camera_still
 
-__all__ = ["CATEGORIES", "SCORED", "SEEDS", "BenchmarkScene", "benchmark_scenes", "find_seeds", "fits"]
+__all__ = ["CATEGORIES", "SCORED", "SEEDS", "BenchmarkScene", "benchmark_scenes", "find_seeds", "fits", "stretched"]
 
 CATEGORIES = {
     "single": "one object, moved by a third of the picture or more",
@@ -68,16 +69,16 @@ class BenchmarkScene:
     def clip(self, size: tuple[int, int], num_frames: int) -> Video | None:
         """The true video, (num_frames, 3, height, width) in 0..1; None for photographs and for invented paths."""
         scene = self.scene(num_frames)
-        return None if scene is None or self.category in PATHS else _resized(render(scene, max(size)), size)
+        return None if scene is None or self.category in PATHS else stretched(render(scene, max(size)), size)
 
     def first_frame(self, size: tuple[int, int], num_frames: int) -> Image:
         """The picture that the video starts with, (3, height, width) in 0..1."""
         scene = self.scene(num_frames)
         if scene is not None:
-            return _resized(render(scene, max(size), slice(0, 1)), size)[0]
+            return stretched(render(scene, max(size), slice(0, 1)), size)[0]
         photograph = PHOTOGRAPHS[self.seed]
         x0, y0, x1, y1 = photograph.crop
-        return _resized(read_photograph(photograph.name)[None, :, y0:y1, x0:x1], size)[0]
+        return stretched(read_photograph(photograph.name)[None, :, y0:y1, x0:x1], size)[0]
 
     def asked(self, size: tuple[int, int], num_frames: int) -> Trajectories:
         """The target boxes, in pixels of the video; for drawn scenes, those of the true video."""
@@ -118,7 +119,10 @@ def benchmark_scenes(categories: Iterable[str] | None = None, most: int | None =
     return tuple(BenchmarkScene(name, seed) for name in known if name in wanted for seed in list(seeds[name])[:most])
 
 
-def _resized(video: Tensor, size: tuple[int, int]) -> Tensor:
+def stretched(
+    video: Float[Tensor, "frames 3 _h _w"], size: tuple[int, int]
+) -> Float[Tensor, "frames 3 _height _width"]:
+    """A video (frames, 3, _, _) in 0..1 at another size (width, height); itself where it has that size."""
     width, height = size
     if tuple(video.shape[-2:]) == (height, width):
         return video
