@@ -15,6 +15,8 @@
 #
 # *One picture, one box, one path: a video in which the thing in the box follows the path.*
 #
+# ![The stages of the method; this chapter is about all of them](../docs/pipeline/whole.svg)
+#
 # **You will learn**
 #
 # - to draw a box and a path on a picture, and to make a video that follows them;

@@ -16,6 +16,8 @@
 # *A video begins as noise, and a network that has seen many videos removes the noise, a little at each step, until one
 # picture has become several that follow each other.*
 #
+# ![The stages of the method; this chapter is about noisy latents, denoising, decoding](../docs/pipeline/diffusion.svg)
+#
 # **You will learn**
 #
 # - the parts of Stable Video Diffusion (SVD) and what each hands to the next;

@@ -15,6 +15,8 @@
 #
 # *You take hold of a thing by drawing a box around it, and you say where it goes by moving the box.*
 #
+# ![The stages of the method; this chapter is about the first frame, boxes and paths](../docs/pipeline/inputs.svg)
+#
 # **You will learn**
 #
 # - how one box and a destination become a box in every frame of the video;

@@ -15,6 +15,8 @@
 #
 # *While it removes noise, the network works out what each place of the video shows. This chapter makes that visible.*
 #
+# ![The stages of the method; this chapter is about the UNet's features](../docs/pipeline/features.svg)
+#
 # **You will learn**
 #
 # - what a self-attention layer of the UNet computes, and how to compute it yourself from its queries, keys and values;

@@ -15,6 +15,8 @@
 #
 # *One small change inside an attention layer, and the network describes a moving ball in the same terms in every frame.*
 #
+# ![The stages of the method; this chapter is about aligned features](../docs/pipeline/aligned.svg)
+#
 # **You will learn**
 #
 # - why the features of one object differ from frame to frame in a video diffusion model;

@@ -16,6 +16,8 @@
 # *One number says how badly a video follows the path that was drawn; seen over all paths, it is a landscape, and its
 # valleys are where things went.*
 #
+# ![The stages of the method; this chapter is about the loss along the paths](../docs/pipeline/loss.svg)
+#
 # **You will learn**
 #
 # - how a box in pixels becomes a handful of latent cells, and what rounding does to it;

@@ -16,6 +16,8 @@
 # *No weight of the network changes: five small steps on the noise itself, at a few early moments, and the video goes
 # another way.*
 #
+# ![The stages of the method; this chapter is about latent optimisation](../docs/pipeline/optimisation.svg)
+#
 # **You will learn**
 #
 # - what is optimised, with which optimiser, and why it starts afresh at every step;

@@ -15,6 +15,8 @@
 #
 # *Low frequencies say where things are. High frequencies are mostly noise, and the denoiser needs that noise intact.*
 #
+# ![The stages of the method; this chapter is about the frequency filter](../docs/pipeline/frequencies.svg)
+#
 # **You will learn**
 #
 # - to read a spectrum of latents, and why noise has a flat one and a picture a steep one;

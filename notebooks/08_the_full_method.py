@@ -15,6 +15,8 @@
 #
 # *Features, loss, optimiser, filter, denoiser: five small parts that together make a video go where it was told.*
 #
+# ![The stages of the method; this chapter is about all of them](../docs/pipeline/whole.svg)
+#
 # **You will learn**
 #
 # - how the stages of chapters 3 to 7 follow one another within a single denoising step;

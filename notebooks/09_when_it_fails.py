@@ -16,6 +16,8 @@
 # *A method is understood when its failures can be foretold: seven ways to get a bad video, the number that gives each
 # away, and what to do.*
 #
+# ![The stages of the method; this chapter is about all of them](../docs/pipeline/whole.svg)
+#
 # **You will learn**
 #
 # - to tell, often before a run, that a path is too fast, a box too small or a place too plain to be followed;

@@ -16,6 +16,8 @@
 # *A video model from nothing: a world whose motion is known, a code for its pictures, a network that learns to remove
 # noise; in a minute you see it begin to learn, in a few hours it is the toy of this course.*
 #
+# ![The stages of the method; this chapter is about those that run the network](../docs/pipeline/network.svg)
+#
 # **You will learn**
 #
 # - what the toy is trained on, and why a seed is a video;

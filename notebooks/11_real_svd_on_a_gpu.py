@@ -15,6 +15,8 @@
 #
 # *The same cells, one word changed: from 128 pixels and a laptop to 1024 x 576 and Stable Video Diffusion.*
 #
+# ![The stages of the method; this chapter is about all of them](../docs/pipeline/whole.svg)
+#
 # **You will learn**
 #
 # - where the weights come from, under which licence, and how to see what is on this computer;
