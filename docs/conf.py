@@ -4,11 +4,28 @@ Sphinx reads the whole repository, so that links between pages are those that Gi
 """
 
 import re
+from collections.abc import Container
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from sgi2v_lab.settings import Settings
+
 ROOT = Path(__file__).parents[1]
+# the stages, what the chapters draw with, and wherever a public name is defined: each has a page of the reference
+STUB = (ROOT / "sgi2v_lab" / "__init__.pyi").read_text(encoding="utf-8")
+NAMED = {name.replace(".", "/") for name in re.findall(r"^from \.(\S+) import", STUB, re.M)} | {"plots", "widgets"}
+MODULES = ["sgi2v_lab/[a-z]*.py", *(f"sgi2v_lab/{name}{end}.py" for name in sorted(NAMED) for end in ("", "/__init__"))]
+
+
+def hyperparameters() -> str:
+    """A table of the fields of `Settings`, as the package states them."""
+    rows = ["| symbol | field | default | what it is |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        symbol = field.json_schema_extra["symbol"]
+        rows.append(f"| {symbol} | `{name}` | `{field.default}` | {field.description} |")
+    return "\n".join(rows)
+
 
 project, author, copyright = "sgi2v_lab", "sgi2v_lab contributors", "sgi2v_lab contributors"
 extensions = [
@@ -16,23 +33,29 @@ extensions = [
     *("sphinxcontrib.bibtex", "sphinx-mathjax-offline"),
 ]
 root_doc = "docs/index"
-include_patterns = ["docs/**", "notebooks/[0-9][0-9]_*.py", "*.md", "notebooks/*.md", "sgi2v_lab/**.md"]
+include_patterns = ["docs/**", "notebooks/[0-9][0-9]_*.py", "*.md", "notebooks/*.md", "sgi2v_lab/**.md", *MODULES]
 exclude_patterns = ["docs/*.py"]
 
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / "build" / "book-cache")
-nb_execution_raise_on_error = True
+nb_execution_excludepatterns = ["sgi2v_lab/**"]
+nb_execution_show_tb = True
 nb_execution_timeout = 900  # seconds for one cell, on a busy machine
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # widgets.js draws them, without a network
-myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath", "substitution"]
+myst_substitutions = {"hyperparameters": hyperparameters()}
 myst_heading_anchors = 4
 bibtex_bibfiles = ["references.bib"]
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "undoc-members": False}
 autodoc_preserve_defaults = True
+default_role = "code"  # docstrings write `names` as Markdown does
+napoleon_use_ivar = True
+python_maximum_signature_line_length = 90
+add_module_names = False
+suppress_warnings = ["ref.python"]  # an annotation's "boxes frames 4" is no reference to something called boxes
 
 html_theme = "sphinx_book_theme"
 html_title = "sgi2v_lab"
@@ -45,9 +68,17 @@ html_show_sourcelink = False
 
 FOLDED = ' tags=["hide-input"] mystnb={{"code_prompt_show": "Show the {0}", "code_prompt_hide": "Hide the {0}"}}'
 
+MODULE = """# %% [markdown]
+# # {0}
+# ```{{eval-rst}}
+# .. automodule:: sgi2v_lab.{0}
+#    :members:
+# ```
+"""
+
 
 def for_readers(app: Sphinx, name: str, source: list[str]) -> None:
-    """A chapter's solutions and checks are folded, its claims left out, and its papers cited."""
+    """Fold a chapter's solutions and checks, leave out its claims, cite its papers; make a page of a module."""
     text = source[0]
     if re.match(r"notebooks/\d", name):
         text = text.replace('# %% tags=["claim"]', '# %% tags=["remove-cell"]')
@@ -55,9 +86,30 @@ def for_readers(app: Sphinx, name: str, source: list[str]) -> None:
         text = re.sub(r'^# %% nbgrader=.*"grade": true.*', r"\g<0>" + FOLDED.format("check"), text, flags=re.M)
         text = re.sub(r"^ *### (BEGIN|END) SOLUTION\n", "", text, flags=re.M)
         text = re.sub(r"^(# .*)\barXiv (\d{4}\.\d{5})", r"\1arXiv \2 {cite}`\2`", text, flags=re.M)
-    source[0] = text
+    elif (ROOT / f"{name}.py").exists():
+        text = MODULE.format(name.removeprefix("sgi2v_lab/").removesuffix("/__init__").replace("/", "."))
+    here = (ROOT / name).parent
+    source[0] = re.sub(r"(?<=\]\()[\w./-]+(?=\))", lambda link: target(here, link[0], app.env.found_docs), text)
+
+
+def target(here: Path, link: str, pages: Container[str]) -> str:
+    """Where a link leads: to a folder's page, and to the source of a module that has none."""
+    path = (here / link).resolve()
+    if path.is_dir():
+        inside = "README.md" if (path / "README.md").exists() else "__init__.py"
+        link, path = f"{link}/{inside}", path / inside
+    page = path.relative_to(ROOT).with_suffix("").as_posix()
+    return f"path:{link}" if path.suffix == ".py" and page not in pages else link
+
+
+def keep_formulas(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """What a docstring indents after a blank line is a formula or code."""
+    for k in reversed(range(2, len(lines))):
+        if lines[k].startswith("    ") and not lines[k - 1] and lines[k - 2] and not lines[k - 2].startswith("    "):
+            lines[k - 1 : k] = ["", "::", ""]
 
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", for_readers)
+    app.connect("autodoc-process-docstring", keep_formulas, priority=400)  # before napoleon

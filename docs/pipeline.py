@@ -27,6 +27,7 @@ SUBJECTS = {stage: {stage} for stage in STAGES} | {
     "network": {"latents", "features", "aligned", "step"},
     "knowledge": {"features", "aligned"},
     "whole": {*STAGES},
+    "none": set(),
 }
 
 WIDTH, HEIGHT = 196, 76  # of a stage
@@ -56,14 +57,14 @@ def drawing(subject: str) -> str:
         on, box = (' class="on"', "stage lit") if name in lit else ("", "stage")
         parts.append(f'<rect class="{box}" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="10"/>')
         parts += [f'<text{on} x="{x + WIDTH // 2}" y="{y + 33 + 27 * k}">{line}</text>' for k, line in enumerate(lines)]
-    told = ", ".join(" ".join(STAGES[name][2:]) for name in STAGES if name in lit)
+    told = ", ".join(" ".join(STAGES[name][2:]) for name in STAGES if name in lit) or "none"
     return "\n".join(
         [
             '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 404" width="560" height="314" role="img">',
             f"<title>The method's stages; lit: {told}</title>",
             f"<style>{STYLE}</style>",
-            '<defs><marker id="arrow" viewBox="0 0 10 10" refX="4" refY="5" markerWidth="5" markerHeight="5" orient="auto">'
-            '<path id="head" d="M0 0L10 5L0 10z"/></marker></defs>',
+            '<marker id="arrow" viewBox="0 0 10 10" refX="4" refY="5" markerWidth="5" markerHeight="5" orient="auto">',
+            '<path id="head" d="M0 0L10 5L0 10z"/></marker>',
             '<rect class="ground" width="720" height="404" rx="14"/>',
             *(f'<path class="arrow" marker-end="url(#arrow)" d="M{d}"/>' for d in "".join(ARROWS).split("M")[1:]),
             '<text class="note" x="236" y="145">a few iterations</text>',

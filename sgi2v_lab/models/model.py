@@ -161,7 +161,7 @@ class Model(ABC):
 
     @abstractmethod
     def random_conditioning(self, settings: Settings, noise: Callable[..., Tensor]) -> Conditioning:
-        """As `encode_first_frame`, of noise(*shape) and without computing anything: for measurements."""
+        """As `encode_first_frame`, of `noise(*shape)` and without computing anything: for measurements."""
 
     def scale_input(self, schedule: SchedulerMixin, videos: Tensor, timestep: Tensor) -> Tensor:
         """Noisy videos (batch, frames, channels, h, w) as the denoiser takes them."""
@@ -262,7 +262,7 @@ class Model(ABC):
 
         Its area is about that of the settings, for which the model was trained: of all sizes within a step of
         (sqrt(A a), sqrt(A / a)), with area A and the picture's aspect a, it is the one with the least
-        |log(width / height / a)| + |log(width * height / A)| / 4. An aspect beyond 1:2 or 2:1 is taken for these.
+        `|log(width / height / a)| + |log(width * height / A)| / 4`. An aspect beyond 1:2 or 2:1 is taken for these.
         """
         width, height = check_size(picture, "the picture's size")
         settings = self.settings if settings is None else settings
