@@ -12,7 +12,7 @@ NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab check test coverage style benchmark evaluate figures toy-smoke full-size notebooks outputs student grade format clean
+.PHONY: help demo lab check test coverage style benchmark evaluate figures toy-smoke full-size notebooks outputs student grade book format clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -76,6 +76,12 @@ student: notebooks ## the course without its solutions, into build/student; a gr
 
 grade: $(DEVELOPMENT) ## grade what lies in build/course/submitted/NAME/CHAPTER/, into build/course/grades.csv
 	$(BIN)/python notebooks/course.py grade
+
+# What the chapters put out is kept in build/book-cache: a chapter runs again once its code is another one. After a change
+# to the package, remove that folder.
+book: $(DEVELOPMENT) ## the course with its outputs, the atlas and the reference as pages, into build/book; ten minutes at first
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html -d build/book-doctrees -c docs . build/book
+	@echo "$$(find build/book -name '*.html' | wc -l) pages: build/book/index.html"
 
 format: $(DEVELOPMENT) ## put the code into the house style
 	$(BIN)/ruff check --fix .

@@ -4,10 +4,10 @@ Sphinx reads the whole repository, so that links between pages are those that Gi
 """
 
 import re
-from collections.abc import Container
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 from sgi2v_lab.settings import Settings
 
@@ -51,6 +51,7 @@ bibtex_bibfiles = ["references.bib"]
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+highlight_language = "none"  # of commands and formulas; Python is marked as such
 default_role = "code"  # docstrings write `names` as Markdown does
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 90
@@ -86,20 +87,18 @@ def for_readers(app: Sphinx, name: str, source: list[str]) -> None:
         text = re.sub(r'^# %% nbgrader=.*"grade": true.*', r"\g<0>" + FOLDED.format("check"), text, flags=re.M)
         text = re.sub(r"^ *### (BEGIN|END) SOLUTION\n", "", text, flags=re.M)
         text = re.sub(r"^(# .*)\barXiv (\d{4}\.\d{5})", r"\1arXiv \2 {cite}`\2`", text, flags=re.M)
-    elif (ROOT / f"{name}.py").exists():
+    elif name.startswith("sgi2v_lab/") and not name.endswith("README"):
         text = MODULE.format(name.removeprefix("sgi2v_lab/").removesuffix("/__init__").replace("/", "."))
-    here = (ROOT / name).parent
-    source[0] = re.sub(r"(?<=\]\()[\w./-]+(?=\))", lambda link: target(here, link[0], app.env.found_docs), text)
+    here = (app.srcdir / name).parent
+    source[0] = re.sub(r"(?<=\]\()[\w./-]+(?=\))", lambda link: target(here / link[0], link[0], app.env), text)
 
 
-def target(here: Path, link: str, pages: Container[str]) -> str:
-    """Where a link leads: to a folder's page, and to the source of a module that has none."""
-    path = (here / link).resolve()
+def target(path: Path, link: str, env: BuildEnvironment) -> str:
+    """Where a link to a path leads: to a folder's page, and to the source of a module that has none."""
     if path.is_dir():
         inside = "README.md" if (path / "README.md").exists() else "__init__.py"
         link, path = f"{link}/{inside}", path / inside
-    page = path.relative_to(ROOT).with_suffix("").as_posix()
-    return f"path:{link}" if path.suffix == ".py" and page not in pages else link
+    return f"path:{link}" if path.suffix == ".py" and env.path2doc(path) not in env.found_docs else link
 
 
 def keep_formulas(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
