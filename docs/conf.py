@@ -43,7 +43,7 @@ nb_execution_excludepatterns = ["sgi2v_lab/**"]
 nb_execution_show_tb = True
 nb_execution_timeout = 900  # seconds for one cell, on a busy machine
 nb_merge_streams = True
-nb_ipywidgets_js = {}  # widgets.js draws them, without a network
+nb_ipywidgets_js = {}  # book.js draws them, without a network
 myst_enable_extensions = ["amsmath", "deflist", "dollarmath", "substitution"]
 myst_substitutions = {"hyperparameters": hyperparameters()}
 myst_heading_anchors = 4
@@ -63,7 +63,7 @@ html_title = "sgi2v_lab"
 html_theme_options = {"show_toc_level": 2, "use_download_button": False, "use_fullscreen_button": False}
 html_static_path = ["static"]
 html_css_files = ["book.css"]
-html_js_files = ["widgets.js"]
+html_js_files = ["book.js"]
 html_extra_path = ["redirect"]
 html_show_sourcelink = False
 

@@ -49,3 +49,10 @@ document.addEventListener("DOMContentLoaded", () => {
     if (model?.state._esm) draw(model, place); // others are progress bars
   }
 });
+
+// A strip of frames, which a phone should not shrink to stamps.
+addEventListener("load", () => {
+  for (const picture of document.querySelectorAll(".cell_output img:not(.sgi2v *)")) {
+    picture.classList.toggle("strip", picture.naturalWidth > 2.2 * picture.naturalHeight);
+  }
+});
