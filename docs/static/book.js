@@ -53,6 +53,6 @@ document.addEventListener("DOMContentLoaded", () => {
 // A strip of frames, which a phone should not shrink to stamps.
 addEventListener("load", () => {
   for (const picture of document.querySelectorAll(".cell_output img:not(.sgi2v *)")) {
-    picture.classList.toggle("strip", picture.naturalWidth > 2.2 * picture.naturalHeight);
+    picture.classList.toggle("strip", picture.naturalWidth > 2.6 * picture.naturalHeight);
   }
 });
