@@ -80,7 +80,7 @@ grade: $(DEVELOPMENT) ## grade what lies in build/course/submitted/NAME/CHAPTER/
 # What the chapters put out is kept in build/book-cache: a chapter runs again once its code is another one. After a change
 # to the package, remove that folder.
 book: $(DEVELOPMENT) ## the course with its outputs, the atlas and the reference as pages, into build/book; ten minutes at first
-	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html -d build/book-doctrees -c docs . build/book
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html -d build/book-doctrees -c docs . build/book
 	@echo "$$(find build/book -name '*.html' | wc -l) pages: build/book/index.html"
 
 format: $(DEVELOPMENT) ## put the code into the house style
