@@ -50,6 +50,7 @@ myst_heading_anchors = 4
 bibtex_bibfiles = ["references.bib"]
 
 autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "model_config"}  # pydantic's
 autodoc_preserve_defaults = True
 highlight_language = "none"  # of commands and formulas; Python is marked as such
 default_role = "code"  # docstrings write `names` as Markdown does
@@ -90,11 +91,12 @@ def for_readers(app: Sphinx, name: str, source: list[str]) -> None:
     elif name.startswith("sgi2v_lab/") and not name.endswith("README"):
         text = MODULE.format(name.removeprefix("sgi2v_lab/").removesuffix("/__init__").replace("/", "."))
     here = (app.srcdir / name).parent
-    source[0] = re.sub(r"(?<=\]\()[\w./-]+(?=\))", lambda link: target(here / link[0], link[0], app.env), text)
+    source[0] = re.sub(r"(?<=\]\()[\w./-]+(?=\))", lambda link: target(here, link[0], app.env), text)
 
 
-def target(path: Path, link: str, env: BuildEnvironment) -> str:
-    """Where a link to a path leads: to a folder's page, and to the source of a module that has none."""
+def target(here: Path, link: str, env: BuildEnvironment) -> str:
+    """Where a link leads: to a folder's page, and to the source of a module that has none."""
+    path = (here / link).resolve()
     if path.is_dir():
         inside = "README.md" if (path / "README.md").exists() else "__init__.py"
         link, path = f"{link}/{inside}", path / inside
@@ -108,7 +110,13 @@ def keep_formulas(app: Sphinx, what: str, name: str, thing: object, options: obj
             lines[k - 1 : k] = ["", "::", ""]
 
 
+def without_factories(app: Sphinx, what: str, name: str, thing: object, options: object, *parts: str) -> tuple:
+    """`<factory>`, a dataclass's default, is not Python: Sphinx would print the whole signature as it is."""
+    return tuple(part and part.replace("<factory>", "...") for part in parts)
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", for_readers)
     app.connect("autodoc-process-docstring", keep_formulas, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", without_factories)
