@@ -335,7 +335,10 @@ plot_gallery(
 # does:
 
 # %%
+import re
+
 card = (Path(MODELS["toy"]) / "README.md").read_text(encoding="utf-8")
+card = re.sub(r"\[([^]]*)\]\((?!https)[^)]*\)", r"\1", card)  # without its links to files, which start from its folder
 Markdown("\n".join(line.replace("# ", "### ", 1) if line.startswith("#") else line for line in card.splitlines()))
 
 # %% [markdown]

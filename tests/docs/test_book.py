@@ -93,7 +93,7 @@ def test_papers_are_listed_and_listed_papers_are_cited():
     entries = re.findall(r"^@\w+\{(\S+),$", read("references.bib"), re.MULTILINE)
     assert len(set(entries)) == len(entries) > 10
     assert re.findall(r"eprint = \{(\S+)\}", read("references.bib")) == entries
-    asked = {number for path in CHAPTERS for number in re.findall(r"arXiv (\d{4}\.\d{5})", path.read_text())}
+    asked = {number for path in CHAPTERS for number in re.findall(r"arXiv (\d{4}\.\d{5})", path.read_text("utf-8"))}
     assert asked <= {*entries}, "a chapter's paper is not in docs/references.bib"
     cited = {key for path in DOCS.glob("*.md") for keys in re.findall(r"\{cite\}`([^`]+)`", path.read_text())
              for key in keys.split(",")}  # fmt: skip
