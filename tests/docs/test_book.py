@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 import shutil
+import warnings
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -127,7 +128,8 @@ def build(source: Path, target: Path, *options: str) -> int:
     from sphinx.cmd.build import main
 
     always = ["-W", "--keep-going", "-q", "-c", str(DOCS), "-D", "nb_execution_mode=off"]
-    return main([*always, *options, "-d", str(target / "doctrees"), str(source), str(target / "pages")])
+    with warnings.catch_warnings(action="ignore"):  # Sphinx's own to the authors of its extensions
+        return main([*always, *options, "-d", str(target / "doctrees"), str(source), str(target / "pages")])
 
 
 @pytest.fixture(scope="module")
