@@ -1,7 +1,7 @@
 """Time-to-Move: a crude animation says where things go, and is imposed for longer where it matters.
 
 Singer, Rotstein, Mann, Kimmel, Litany: "Time-to-Move: Training-Free Motion Controlled Video Generation via Dual-Clock
-Sampler" (arXiv 2511.08633, ICLR 2026). As in SDEdit, denoising does not begin with noise but with the crude video,
+Denoising" (arXiv 2511.08633, ICLR 2026). As in SDEdit, denoising does not begin with noise but with the crude video,
 noised to the level of a first clock, t_weak, so that its layout survives and its ugliness does not. Outside the mask
 the model is free from there on. Inside, its latents are replaced by the crude video's, noised to the level of each
 step, until a second clock, t_strong ("dual-clock denoising", section 3):
