@@ -26,11 +26,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "sgi2v_lab"
 
 # Parts that know the toy; the method does not.
-MAY_IMPORT_TOY = ("toy", "prompts", "evaluation", "analysis", "cli")
+MAY_IMPORT_TOY = ("toy", "prompts", "evaluation", "analysis", "course", "cli")
 MAY_PRINT = ("cli.main", "toy.training.train", "toy.training.training")  # programs, and the log of a training run
 MAY_EXIT = ("cli.main",)
 # folders, and the extra that each may need
-ROOMS_OF_EXTRAS = {"evaluation": "evaluation", "analysis": "evaluation", "widgets": "notebooks"}
+ROOMS_OF_EXTRAS = {"evaluation": "evaluation", "analysis": "evaluation", "widgets": "notebooks", "course": "notebooks"}
 LARGEST_FILE = 5_000_000  # bytes
 CHECKPOINT = "sgi2v_lab/toy/checkpoint/"
 

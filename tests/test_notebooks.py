@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import jupytext
@@ -104,7 +105,7 @@ def test_exercises_can_be_graded(text):
     pairs = exercises(notebook)
     assert 2 <= len(pairs) <= 4
     names = [marks(cell)["grade_id"] for cell in notebook.cells if marks(cell)]
-    assert len(set(names)) == len(names) == 2 * len(pairs), names
+    assert len(set(names)) == len(names) == 2 * len(pairs) + 1, names  # one more: the open task
     for solution, check in pairs:
         cell, judge = notebook.cells[solution], notebook.cells[check]
         assert "### BEGIN SOLUTION" in cell.source and "### END SOLUTION" in cell.source
@@ -122,13 +123,21 @@ def test_links_between_files_lead_somewhere(text):
 
 
 @each_notebook
-def test_links_of_student_versions_lead_somewhere(text):
-    """They lie in build/student, one level further down."""
-    moved_down = the_course().one_level_down
-    for cell in read(text).cells:
-        moved = moved_down(cell.source) if cell.cell_type == "markdown" else ""
-        for target in re.findall(r"\]\((\.[^)#]+)[^)]*\)", moved):
-            assert (FOLDER.parent / "build" / "student" / target).resolve().exists(), target
+@pytest.mark.parametrize("folder, others", [("build/student", ""), ("course/solutions", "../")])
+def test_links_of_handed_out_versions_lead_somewhere(text, folder, others):
+    """They lie one level further down than the chapters do; course/ itself lies as deep as they."""
+    the_course()
+    from learner import moved_down
+
+    for cell in moved_down(read(text), others).cells:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", cell.source) if cell.cell_type == "markdown" else []:
+            if not target.startswith("http"):
+                there = Path(os.path.normpath(FOLDER.parent / folder / target))
+                chapter = there.suffix == ".ipynb" and there.parent in (
+                    FOLDER.parent / folder,
+                    FOLDER.parent / "course",
+                )
+                assert (FOLDER / there.name if chapter else there).exists(), target
 
 
 # --- running them -----------------------------------------------------------------------------------------------------
@@ -201,6 +210,7 @@ def test_a_check_that_refuses_nothing_is_found(tmp_path):
 
 
 def the_course():
+    sys.path[:] = [str(FOLDER), *(path for path in sys.path if path != str(FOLDER))]  # it imports its neighbours
     specification = importlib.util.spec_from_file_location("course", FOLDER / "course.py")
     course = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(course)
@@ -214,6 +224,16 @@ def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
     course, name = the_course(), "42_tiny"
     whole = tiny_notebook("assert x == 2")
     whole.cells[1].metadata["nbgrader"]["points"] = 2
+    whole.cells.append(nbformat.v4.new_markdown_cell("### 2. Open"))
+    whole.cells[2].metadata["nbgrader"] = {
+        "schema_version": 3,
+        "grade_id": "open",
+        "points": 6,
+        "grade": False,
+        "solution": False,
+        "locked": True,
+        "task": True,
+    }
     whole.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(whole, tmp_path / f"{name}.ipynb")
     course.student_versions(tmp_path / "course", [tmp_path / f"{name}.ipynb"])
@@ -254,17 +274,27 @@ def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
         "l elsewhere": "there is no chapter '7_tiny'",
         "m loose": "no folder",
     }
-    rows = {row["student"]: row for row in course.grade(tmp_path / "course")}
+    rows = {row["student"]: row for row in course.grade(tmp_path / "course", [tmp_path / f"{name}.ipynb"])}
     assert list(rows) == sorted(problems)
     for student, told in problems.items():
         row = rows[student]
+        page = (tmp_path / "course" / "feedback" / student / f"{row['chapter']}.html").read_text(encoding="utf-8")
         if told is None:
             points = 0 if student == "i exits" else row["out of"]
-            assert not row["problem"] and row["score"] == points, row
+            assert not row["problem"] and row["score"] == points and row["out of"] == 2 and row["open task"] is None, (
+                row
+            )
+            assert f"{points:g} of 2" in page and "6 to be had, not marked yet" in page
         else:
+            assert "could not be graded" in page
             assert re.search(told, row["problem"]) and "\n" not in row["problem"] and row["score"] is None, row
     with (tmp_path / "course" / "grades.csv").open(newline="", encoding="utf-8") as file:
         assert [row["student"] for row in csv.DictReader(file)] == sorted(problems)
+    with (tmp_path / "course" / "points.csv").open(newline="", encoding="utf-8") as file:
+        points = {(row["student"], row["exercise"]): row for row in csv.DictReader(file)}
+    assert {student for student, _ in points} == {student for student, told in problems.items() if told is None}
+    assert float(points["a whole", "b"]["points"]) == 2 and points["a whole", "b"]["said"] == "right"
+    assert float(points["i exits", "b"]["points"]) == 0 and "NameError" in points["i exits", "b"]["said"]
 
 
 @pytest.mark.notebook
