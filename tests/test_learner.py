@@ -11,9 +11,7 @@ from nbgrader.preprocessors import ClearSolutions
 
 from tests.test_notebooks import FOLDER, TEXTS, marks, read, the_course
 
-the_course()  # which lets its neighbours be imported
-import learner
-
+learner = the_course("learner")
 CHAPTER = FOLDER / "04_aligned_features.ipynb"
 
 

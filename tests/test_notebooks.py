@@ -126,10 +126,7 @@ def test_links_between_files_lead_somewhere(text):
 @pytest.mark.parametrize("folder, others", [("build/student", ""), ("course/solutions", "../")])
 def test_links_of_handed_out_versions_lead_somewhere(text, folder, others):
     """They lie one level further down than the chapters do; course/ itself lies as deep as they."""
-    the_course()
-    from learner import moved_down
-
-    for cell in moved_down(read(text), others).cells:
+    for cell in the_course("learner").moved_down(read(text), others).cells:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", cell.source) if cell.cell_type == "markdown" else []:
             if not target.startswith("http"):
                 there = Path(os.path.normpath(FOLDER.parent / folder / target))
@@ -209,9 +206,9 @@ def test_a_check_that_refuses_nothing_is_found(tmp_path):
         execute(notebook, tmp_path / "kind.ipynb")
 
 
-def the_course():
+def the_course(module="course"):
     sys.path[:] = [str(FOLDER), *(path for path in sys.path if path != str(FOLDER))]  # it imports its neighbours
-    specification = importlib.util.spec_from_file_location("course", FOLDER / "course.py")
+    specification = importlib.util.spec_from_file_location(module, FOLDER / f"{module}.py")
     course = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(course)
     return course

@@ -41,7 +41,7 @@ class Prediction:
 
 
 def predict(question: str, expected: str | float | list | tuple | EllipsisType = ...) -> Prediction:
-    """Keep what you expect: predict("In which frame?", 3). Three dots in place of an answer are no answer yet."""
+    """Keep an expected answer, such as 3 to "In which frame?"; three dots in its place are no answer yet."""
     return Prediction(question, expected)
 
 
