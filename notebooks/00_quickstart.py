@@ -216,7 +216,7 @@ print(f"ObjMC went from {without:.1f} to {along:.1f} px.")
 #
 # Each says how hard it is, from ★☆☆ to ★★★, how long it takes and what it is worth. Write where a line raises
 # `NotImplementedError`, then run the cell below, which checks it. Hints are folded: open one, try again, and only then
-# open the next. Solutions with a discussion of each: `make solution CHAPTER=00` in a terminal.
+# open the next.
 #
 # ### 1. Measure it yourself
 #

@@ -39,16 +39,8 @@ seed = 817
 # %%
 from dataclasses import replace
 import torch
-from sgi2v_lab import (
-    decode_latents,
-    denoise,
-    encode_image,
-    generate,
-    load_model,
-    make_schedule,
-    reference_image,
-    show_video,
-)
+from sgi2v_lab import decode_latents, denoise, encode_image, generate, load_model, make_schedule, reference_image
+from sgi2v_lab import show_video
 from sgi2v_lab.course import draw_noise, first_frame_psnr, fit_image, predict, to_tensor
 from sgi2v_lab.plots import new_figure, plot_film_strip, plot_latents, styled
 

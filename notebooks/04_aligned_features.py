@@ -612,7 +612,7 @@ claim("all finer ones below 1", "highest score of the other layers", max(fine), 
 # *★★☆ · about 30 minutes · 6 points, by the rubric*
 #
 # This chapter's sentences rest on one striped ball. Choose another video whose motion is known (`known_motion` with
-# another prompt and another way), or a few of them, and check two of the sentences that begin with *Look at*. At least
+# another prompt and another way), or a few of them, and check two of the sentences that begin with "Look at". At least
 # one of your videos should make a sentence fail. Say what it takes for aligned features to find a thing, and what is
 # too much to ask.
 #

@@ -39,18 +39,11 @@ layer = (3, 1)  # the one fine layer of the toy that was never taught correspond
 
 # %%
 import torch
-import torch.nn.functional as F
-from sgi2v_lab import Trajectories, Trajectory, encode_video, extract_features, gaussian_weight, generate, latent_cells
-from sgi2v_lab import load_model, optimize_latents, trajectory_loss
+from sgi2v_lab import Trajectories, Trajectory, encode_video, extract_features, gaussian_weight, generate
+from sgi2v_lab import latent_cells, load_model, optimize_latents, trajectory_loss
 from sgi2v_lab.course import LossExplorer, assemble, inspect_latents, known_motion, place_norms, predict
-from sgi2v_lab.plots import (
-    plot_film_strip,
-    plot_gaussian,
-    plot_landscape,
-    plot_loss_terms,
-    plot_losses,
-    plot_magnitudes,
-)
+from sgi2v_lab.plots import plot_film_strip, plot_gaussian, plot_landscape, plot_loss_terms, plot_losses
+from sgi2v_lab.plots import plot_magnitudes
 
 model = load_model(model_name, device)
 settings = model.settings
@@ -517,7 +510,7 @@ print("Target, crop, weight, average: your loss is the library's.")
 #
 # <details><summary>Hint 1</summary>
 #
-# `F.interpolate(clip, (h, w), mode="area")` averages the colours over each latent cell.
+# `torch.nn.functional.interpolate(clip, (h, w), mode="area")` averages the colours over each latent cell.
 #
 # </details>
 #
@@ -540,7 +533,7 @@ prediction = predict("Why does SG-I2V not use colours for control?", ...)  # a s
 colours = None  # (frames, 3, h, w)
 found = None  # (x, y) in pixels
 ### BEGIN SOLUTION
-colours = F.interpolate(clip, (h, w), mode="area")
+colours = torch.nn.functional.interpolate(clip, (h, w), mode="area")
 valley = landscape(colours)
 row, column = divmod(valley.argmin().item(), len(shifts_x))
 found = (shifts_x[column], shifts_y[row])

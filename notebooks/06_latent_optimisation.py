@@ -41,34 +41,11 @@ num_inference_steps = 12  # fewer than the recipe's, to save time; None takes th
 
 # %%
 import torch
-from sgi2v_lab import (
-    Trajectories,
-    Trajectory,
-    control_step,
-    extract_features,
-    generate,
-    latent_cells,
-    load_model,
-    objmc,
-)
-from sgi2v_lab import optimize_latents, prompt_boxes, reference_image, similarity_maps, trajectory_loss
-from sgi2v_lab.course import (
-    LossExplorer,
-    assemble,
-    features_with_graph,
-    inspect_run,
-    paper_recipe,
-    place_norms,
-    predict,
-)
-from sgi2v_lab.plots import (
-    plot_comparison,
-    plot_losses,
-    plot_magnitudes,
-    plot_series,
-    plot_similarity,
-    plot_trajectories,
-)
+from sgi2v_lab import Trajectories, Trajectory, control_step, extract_features, generate, latent_cells, load_model
+from sgi2v_lab import objmc, prompt_boxes, reference_image, similarity_maps, trajectory_loss
+from sgi2v_lab.course import LossExplorer, assemble, features_with_graph, inspect_run, paper_recipe, predict
+from sgi2v_lab.plots import plot_comparison, plot_losses, plot_magnitudes, plot_series, plot_similarity
+from sgi2v_lab.plots import plot_trajectories
 
 model = load_model(model_name, device)
 settings = paper_recipe(model, num_inference_steps)  # SVD has its own learning rate, the toy one that suits it
@@ -122,12 +99,12 @@ for iteration in step.iterations:
 print(f"the latents moved by {change.std():.2f} per number, in noise of sigma {step.sigma:.1f}")
 
 # %%
-lengths = {"gradient": place_norms(step.iterations[0].gradient), "change": place_norms(change)}
+lengths = {"gradient": step.iterations[0].gradient.norm(dim=1), "change": change.norm(dim=1)}
 lengths = {name: length / length.max() for name, length in lengths.items()}
 plot_magnitudes(run.video, lengths, run.boxes, label="length (largest = 1)")
 
 # %% tags=["prediction"]
-prediction.beside("frame", place_norms(step.iterations[0].gradient).mean(dim=(1, 2)).argmin().item())
+prediction.beside("frame", step.iterations[0].gradient.norm(dim=1).mean(dim=(1, 2)).argmin().item())
 
 # %% [markdown]
 # *Look at* the two rows: the first iteration's gradient, and the sum of all five updates. The gradient is strongest
@@ -140,7 +117,7 @@ asked_cells = latent_cells(run.boxes, model.vae_factor, h, w)[0].tolist()
 in_box = torch.zeros(frames, h, w, dtype=torch.bool)
 for f, (x0, y0, x1, y1) in enumerate(asked_cells):
     in_box[f, y0:y1, x0:x1] = True
-slope, moved = place_norms(step.iterations[0].gradient), place_norms(change)
+slope, moved = step.iterations[0].gradient.norm(dim=1), change.norm(dim=1)
 contrast = {
     name: each[1:][in_box[1:]].mean() / each[1:][~in_box[1:]].mean() for name, each in (("g", slope), ("c", moved))
 }
@@ -321,18 +298,8 @@ prediction = predict(
 start = step.before.to(model.device)
 by_rate = {}
 for factor in (0.1, 1, 10):
-    steps = optimize_latents(
-        model,
-        start,
-        step.sigma,
-        conditioning,
-        cells.to(model.device),
-        layers=settings.layers,
-        gaussian_sigma=settings.gaussian_sigma,
-        iterations=settings.iterations,
-        learning_rate=factor * rate,
-        make_optimizer=lambda *args, **rates: torch.optim.AdamW(*args, weight_decay=settings.weight_decay, **rates),
-    )
+    tried = settings.replace(learning_rate=factor * settings.learning_rate)
+    steps = control_step(model, start, step.sigma, conditioning, cells.to(model.device), tried)
     by_rate[f"{factor:g} x the rate"] = [iteration.loss for iteration in steps]
 plot_series(range(1, settings.iterations + 1), by_rate, "iteration", "trajectory loss before the update")
 

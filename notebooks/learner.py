@@ -18,7 +18,16 @@ from nbformat import NotebookNode
 
 from sgi2v_lab.files import print_anywhere, write_text
 
-__all__ = ["CHAPTERS", "HandedOut", "for_students", "hand_out", "moved_down", "with_blanks", "with_solutions"]
+__all__ = [
+    "CHAPTERS",
+    "HandedOut",
+    "for_learner",
+    "for_students",
+    "hand_out",
+    "moved_down",
+    "with_blanks",
+    "with_solutions",
+]
 
 HERE = Path(__file__).parent
 CHAPTERS = tuple(sorted(HERE.glob("[0-9][0-9]_*.ipynb")))
@@ -53,6 +62,16 @@ def with_solutions(notebook: NotebookNode) -> NotebookNode:
             cell.metadata["jupyter"] = {"source_hidden": True}
             cell.source = re.sub(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE).rstrip()
     return _without_outputs(copy)
+
+
+def for_learner(chapter: Path) -> NotebookNode:
+    """A chapter as `make lab` hands it out: with blanks, and with a line that says how to see the solutions."""
+    copy = with_blanks(nbformat.read(chapter, as_version=4))
+    line = f"Solutions, with a discussion of each: `make solution CHAPTER={chapter.name[:2]}` in a terminal."
+    for cell in copy.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"^## Exercises\n", f"## Exercises\n\n{line}\n", cell.source, flags=re.MULTILINE)
+    return copy
 
 
 def _without_outputs(notebook: NotebookNode) -> NotebookNode:
@@ -133,7 +152,7 @@ def main(arguments: list[str]) -> None:
     print_anywhere()
     match arguments:
         case []:
-            told = hand_out({c.name: with_blanks(nbformat.read(c, as_version=4)) for c in CHAPTERS}, COURSE)
+            told = hand_out({chapter.name: for_learner(chapter) for chapter in CHAPTERS}, COURSE)
             print(f"{COURSE}: {told}")
         case ["solution", which]:
             chosen = [c for c in CHAPTERS if which.strip() and c.name.startswith(which.strip().zfill(2))]

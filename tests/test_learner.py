@@ -88,6 +88,8 @@ def test_the_commands(tmp_path, monkeypatch, capsys):
     solved = nbformat.read(tmp_path / "course" / "solutions" / CHAPTER.name, as_version=4)
     assert CHAPTER.name in told and "weights @ v" in "".join(cell.source for cell in solved.cells)
     assert not any("](../sgi2v_lab" in cell.source or "](05_" in cell.source for cell in solved.cells)
+    mine = nbformat.read(tmp_path / "course" / CHAPTER.name, as_version=4)
+    assert sum("`make solution CHAPTER=04`" in cell.source for cell in mine.cells) == 1
     assert json.loads((tmp_path / "course" / learner.RECORD).read_text()).keys() == {CHAPTER.name}
     for wrong in (["solution", "44"], ["solution", " "], ["solve"]):
         with pytest.raises(SystemExit):

@@ -116,6 +116,74 @@ def test_exercises_can_be_graded(text):
 
 
 @each_notebook
+def test_exercises_are_rated_hinted_and_discussed(text):
+    cells = read(text).cells
+    for solution, check in exercises(read(text)):
+        heading = max(k for k in range(solution) if re.search(r"^### \d\. ", cells[k].source, re.MULTILINE))
+        told, points = cells[heading].source, marks(cells[check])["points"]
+        told = told[told.index("### ") :]
+        assert re.search(rf"^\*(★☆☆|★★☆|★★★) · about \d+ minutes · {points} points?\*$", told, re.MULTILINE), told
+        hints = re.findall(
+            r"^<details><summary>Hint (\d)</summary>\n\n(.+?)\n\n</details>$", told, re.MULTILINE | re.DOTALL
+        )
+        assert [int(number) for number, _ in hints] == [*range(1, len(hints) + 1)] and len(hints) >= 2
+        assert "Hint" not in re.sub(r"<details>.*?</details>", "", told, flags=re.DOTALL)
+        discussion = next(cell for cell in cells[check + 1 :] if cell.metadata.get("tags") != ["prediction"])
+        assert discussion.metadata.get("tags") == ["discussion"]
+        assert len(re.findall(r"[.:](?=\s|$)", discussion.source)) >= 3
+        assert 40 <= len(discussion.source.split()) <= 130
+
+
+@each_notebook
+def test_one_task_is_open_and_has_a_rubric(text):
+    cells = read(text).cells
+    (task,) = [k for k, cell in enumerate(cells) if marks(cell).get("task")]
+    assert marks(cells[task]).items() >= {"grade_id": "open-task", "grade": False, "solution": False}.items()
+    points = marks(cells[task])["points"]
+    rows = cells[task].source.split("|---|---|---|\n")[1].splitlines()
+    assert 3 <= len(rows) <= 4 and points == 2 * len(rows) and f"· {points} points, by the rubric" in cells[task].source
+    assert "## Further" in cells[task + 2].source
+
+
+@each_notebook
+def test_every_prediction_is_typed_and_set_beside_the_outcome(text):
+    cells = read(text).cells
+    above, asked, open_questions = "", 0, 0
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            above = cell.source
+            open_questions += bool(
+                re.search(r"\*(What do you|Predict|Where do you|Prediction|How large|Before you)", above)
+            )
+        elif cell.metadata.get("tags") == ["prediction"]:
+            if "= predict(" in cell.source:
+                assert re.match(r"prediction = predict\(\n?\s*[\"'].+[\"'], \.\.\.\n?\)  # \S", cell.source), (
+                    cell.source
+                )
+                assert "?" in above or "*Predict*" in above, above[:200]
+                asked += 1
+            else:
+                assert "prediction.beside(" in cell.source
+                asked -= 1
+            assert asked in (0, 1), "the outcome of each prediction comes before the next one"
+        else:
+            assert "predict(" not in cell.source
+    assert asked == 0 and open_questions > 0
+
+
+@each_notebook
+def test_a_chapter_imports_once_in_at_most_six_lines(text):
+    cells = [cell for cell in read(text).cells if cell.cell_type == "code"]
+    importing = {}
+    for k, cell in enumerate(cells):
+        if not {"claim", "parameters"} & {*cell.metadata.get("tags", [])} and not marks(cell).get("grade"):
+            lines = re.findall(r"^(?:import|from) .*", cell.source, re.MULTILINE)
+            importing |= {k: lines} if lines else {}
+    (lines,) = importing.values()
+    assert len(lines) <= 6 and all(len(line) <= 120 and "(" not in line for line in lines), lines
+
+
+@each_notebook
 def test_links_between_files_lead_somewhere(text):
     for cell in read(text).cells:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", cell.source) if cell.cell_type == "markdown" else []:
