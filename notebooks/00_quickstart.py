@@ -97,9 +97,8 @@ plot_trajectories(to_tensor(picture), boxes)
 # ball by itself, and what when we ask? Both videos begin with the same picture and the same noise.
 
 # %% tags=["prediction"]
-prediction = predict(
-    "What will the ball do by itself, and what when we ask?", ...
-)  # your answer in place of the dots, in quotes
+# your prediction in place of the dots: a sentence, in quotes
+prediction = predict("What will the ball do by itself, and what when we ask?", ...)
 
 # %%
 uncontrolled = generate(model, picture, seed=seed)

@@ -84,7 +84,8 @@ print(f"a video: {frames} frames of {size[0]} × {size[1]} pixels, or {channels}
 # How many times fewer is that? What kind of detail would you give up first?
 
 # %% tags=["prediction"]
-prediction = predict("How many times fewer numbers are the latents?", ...)  # a number in place of the dots
+# your prediction in place of the dots: a number
+prediction = predict("How many times fewer numbers are the latents?", ...)
 
 # %%
 picture, _ = fit_image(reference_image(prompt, size=max(size)), size)
@@ -141,7 +142,8 @@ claim(
 # patch be, and does it end where the cell ends?*
 
 # %% tags=["prediction"]
-prediction = predict("How many pixels wide is the patch that one cell changes?", ...)  # a number in place of the dots
+# your prediction in place of the dots: a number
+prediction = predict("How many pixels wide is the patch that one cell changes?", ...)
 
 # %%
 poked = z.clone()
@@ -241,7 +243,8 @@ claim(
 # first guess look like, made from pure noise: more noise, or something else?
 
 # %% tags=["prediction"]
-prediction = predict("What does the first guess look like?", ...)  # in words
+# your prediction in place of the dots: words, in quotes
+prediction = predict("What does the first guess look like?", ...)
 
 # %%
 run = generate(model, image, seed=seed, trace=["latents", "denoised"], progress=False)
@@ -254,9 +257,9 @@ figure
 
 # %% tags=["prediction"]
 prediction.beside(
-    "its neighbouring pixels differ",
+    "blurred: neighbouring pixels differ by",
     (guesses[0].diff(dim=-1).abs().mean() / guesses[-1].diff(dim=-1).abs().mean()).item(),
-    "times as much as the last guess's; noise would differ more than a picture",
+    "of what they do in the last guess",
 )
 
 # %% [markdown]
@@ -455,7 +458,8 @@ print("Your guidance is the library's. Strength 3 changes the last guess by", f"
 # </details>
 
 # %% tags=["prediction"]
-prediction = predict("How many times as much moves in bucket 240 as in bucket 10?", ...)  # a number
+# your prediction in place of the dots: a number
+prediction = predict("How many times as much moves in bucket 240 as in bucket 10?", ...)
 
 
 # %% nbgrader={"grade": false, "grade_id": "motion", "locked": false, "schema_version": 3, "solution": true, "task": false}

@@ -113,9 +113,8 @@ show_video(draw_boxes(still, boxes, scale=max(1, 384 // width)), fps=settings.fp
 # of the video, and where does "ease-out" have its largest step?
 
 # %% tags=["prediction"]
-prediction = predict(
-    'In which easing is the ball fastest in the middle, and when is "ease-out" fastest?', ...
-)  # in words
+# your prediction in place of the dots: words, in quotes
+prediction = predict('In which easing is the ball fastest in the middle, and when is "ease-out" fastest?', ...)
 
 # %%
 t = torch.linspace(0, 1, frames)
@@ -248,7 +247,8 @@ claim(
 # *What do you expect?* Our ball moves evenly in pixels. Do its cells move evenly as well?
 
 # %% tags=["prediction"]
-prediction = predict("By how many cells does the ball's left edge move, from frame to frame?", ...)  # such as [1, 1, 2]
+# your prediction in place of the dots: such as [1, 1, 2]
+prediction = predict("By how many cells does the ball's left edge move, from frame to frame?", ...)
 
 # %%
 cells = latent_cells(boxes, model.vae_factor, h, w)
@@ -458,7 +458,8 @@ print("Your boxes ease in and out as the library's do.")
 # </details>
 
 # %% tags=["prediction"]
-prediction = predict("Which steps, from 0 to 16 pixels, never change the width in cells?", ...)  # such as [0, 3]
+# your prediction in place of the dots: such as [0, 3]
+prediction = predict("Which steps, from 0 to 16 pixels, never change the width in cells?", ...)
 
 
 # %% nbgrader={"grade": false, "grade_id": "rounding", "locked": false, "schema_version": 3, "solution": true, "task": false}

@@ -123,7 +123,8 @@ for layer, maps in attended.items():
 # colour while it moves?
 
 # %% tags=["prediction"]
-prediction = predict("In which layers can you find the ball, and does it keep its colour?", ...)  # in words
+# your prediction in place of the dots: words, in quotes
+prediction = predict("In which layers can you find the ball, and does it keep its colour?", ...)
 
 # %%
 chosen = tuple(dict.fromkeys((layers[0], *settings.layers, layers[-1])))
@@ -209,7 +210,8 @@ claim(
 # the features? What could the network know of later frames before that?
 
 # %% tags=["prediction"]
-prediction = predict("From which noise level σ down does the ball's path show?", ...)  # a number
+# your prediction in place of the dots: a number
+prediction = predict("From which noise level σ down does the ball's path show?", ...)
 
 # %%
 layer = settings.layers[-1]
@@ -269,9 +271,8 @@ plot_pca_strip({kind: fit_pca(maps).rgb(maps) for kind, maps in parts.items()}, 
 # with it.
 
 # %% tags=["prediction"]
-prediction = predict(
-    "In which layers does the red spot move along with the ball?", ...
-)  # a list of layers, such as [(2, 1)]
+# your prediction in place of the dots: a list of layers, such as [(2, 1)]
+prediction = predict("In which layers does the red spot move along with the ball?", ...)
 
 # %%
 point, size = tuple(centres[0].tolist()), (width, height)

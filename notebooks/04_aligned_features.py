@@ -104,7 +104,8 @@ print(f"step {step} of {len(subject.sigmas)}: sigma = {subject.sigmas[step]:.2f}
 # *Before you run the next cell:* for one frame the two must be identical. Which one?
 
 # %% tags=["prediction"]
-prediction = predict("For which frame are the two answers identical?", ...)  # a number in place of the dots
+# your prediction in place of the dots: a number
+prediction = predict("For which frame are the two answers identical?", ...)
 
 # %%
 maps = {kind: feature_maps(subject, step, layer, kind) for kind in ("self-attention", "aligned")}
@@ -163,7 +164,8 @@ claim("In the aligned row the ball keeps its colour", "change of the ball's colo
 # *Prediction:* in which row will the warmest spot travel with the ball?
 
 # %% tags=["prediction"]
-prediction = predict("In which row does the warmest spot travel with the ball?", ...)  # "self-attention" or "aligned"
+# your prediction in place of the dots: "self-attention" or "aligned"
+prediction = predict("In which row does the warmest spot travel with the ball?", ...)
 
 # %%
 first = tuple(boxes[0, 0].tolist())
@@ -225,9 +227,8 @@ explorer
 # well as the box that follows the ball. *Prediction:* which of the four lines below is the lowest, which the highest?
 
 # %% tags=["prediction"]
-prediction = predict(
-    "Which of the four lines is the lowest, which the highest?", ...
-)  # a pair, such as ("aligned, box follows the ball", ...)
+# your prediction in place of the dots: two names of lines, such as ["aligned, box stays behind", "..."]
+prediction = predict("Which of the four lines is the lowest, which the highest?", ...)
 
 
 # %%
@@ -322,9 +323,10 @@ claim(
 # $\sigma$ far above the latents' own spread?
 
 # %% tags=["prediction"]
+# your prediction in place of the dots: "follows" or "stays"
 prediction = predict(
     "At the highest noise level, which costs less: a box that follows the ball, or one that stays?", ...
-)  # "follows" or "stays"
+)
 
 # %%
 looked_at = [round(k) for k in torch.linspace(0, len(subject.sigmas) - 2, 5).tolist()]
@@ -457,8 +459,8 @@ print("You have written the modified attention, for any frame as the anchor.")
 # query's frame. The usual mistakes are $d$, which is the width of a head and not the number of channels, and the way
 # back: `transpose` and `flatten` must undo `tokens` in reverse order, or heads and channels are mixed up, with the
 # right shape. `torch.nn.functional.scaled_dot_product_attention` does the middle in one call. With the last frame as
-# anchor you get features in *its* terms, which align just as well; SG-I2V takes the first frame because that is the
-# one whose content is given.
+# anchor, all frames are described in *its* terms; SG-I2V takes the first one, because that is the frame whose content
+# is given.
 
 # %% [markdown]
 # ### 2. Other features of the same layer
@@ -483,7 +485,8 @@ print("You have written the modified attention, for any frame as the anchor.")
 # </details>
 
 # %% tags=["prediction"]
-prediction = predict("Which kind of feature has the lowest mismatch along the true path?", ...)  # one of the kinds
+# your prediction in place of the dots: one of the kinds
+prediction = predict("Which kind of feature has the lowest mismatch along the true path?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "kinds-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 kinds = ("aligned", "self-attention", "query", "key", "value", "temporal", "block")
@@ -505,15 +508,42 @@ print(f"Lowest mismatch: {min(by_kind, key=by_kind.get)} features, {min(by_kind.
 plot_series(kinds, {"mismatch": [by_kind[kind] for kind in kinds]}, "kind of feature", "mismatch (in variances)")
 
 # %% tags=["prediction"]
-prediction.beside(sorted(by_kind, key=by_kind.get))
+prediction.beside("from the lowest up:", [f"{kind} {by_kind[kind]:.1f}" for kind in sorted(by_kind, key=by_kind.get)])
 
 # %% [markdown] tags=["discussion"]
-# **Discussion.** The mismatch of aligned features is low because every frame's answer is mixed from one set of values.
-# Queries can do well too, since they have to say the same thing about the ball in every frame in order to find it. Do
-# not read a ranking out of one video: the paper ranks by the videos that come out, over many pictures. The usual
-# mistake is `mean()` in place of `nanmean()`, which gives nan. The second is to forget that the numbers are in units
-# of each feature's own variance; without that division, features with large numbers would look bad for their scale
-# alone.
+# **Discussion.** Aligned features do not have the lowest mismatch. The block's output, values, keys and queries differ
+# less along the path, because they differ less everywhere: a low number alone says that a feature changes little, not
+# that it knows the ball. Divided by what the box that stays behind costs, aligned features are the lowest, and queries
+# and keys are near 1 or above, so they do not tell the two boxes apart. The usual mistake is `mean()` in place of
+# `nanmean()`, which gives nan. Another one is to read a ranking out of one number; the paper ranks kinds by the videos
+# that come out, over many pictures. A dictionary comprehension fills `by_kind` in one line.
+
+# %% tags=["claim"]
+shares = {}  # follows / stays, by kind of feature
+for kind in kinds:
+    one = feature_maps(subject, step, layer, kind)
+    shares[kind] = mismatch(one, boxes).nanmean() / mismatch(one, stays).nanmean()
+claim(
+    "Aligned features do not have the lowest mismatch",
+    "mismatch, aligned / the block's output",
+    by_kind["aligned"] / by_kind["block"],
+    ">",
+    2,
+)
+claim(
+    "Divided by what the box that stays behind costs, aligned features are the lowest",
+    "follows / stays, aligned / the lowest of the others",
+    shares["aligned"] / min(share for kind, share in shares.items() if kind != "aligned"),
+    "<",
+    0.9,
+)
+claim(
+    "queries and keys are near 1 or above",
+    "follows / stays, the lower of queries and keys",
+    min(shares["query"], shares["key"]),
+    ">",
+    0.9,
+)
 
 # %% [markdown]
 # A low mismatch is necessary for control, not sufficient: the feature must also differ between the ball and everything
@@ -549,7 +579,8 @@ prediction.beside(sorted(by_kind, key=by_kind.get))
 # </details>
 
 # %% tags=["prediction"]
-prediction = predict("Which layers know better where the ball is, coarse or fine ones?", ...)  # "coarse" or "fine"
+# your prediction in place of the dots: "coarse" or "fine"
+prediction = predict("Which layers know better where the ball is, coarse or fine ones?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "layers-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 scores = {}  # layer -> mismatch (mean over frames) of the box that follows / of the one that stays, a float
@@ -587,11 +618,11 @@ prediction.beside("from best to worst:", [str(each) for each in sorted(scores, k
 
 # %% [markdown] tags=["discussion"]
 # **Discussion.** A ratio has no units, so layers with large and small features can be compared. Coarse layers score
-# above 1: with four or eight cells across the picture, they still describe the first picture, where the ball is at its
-# start. The usual mistake is to take the mean of ratios by frame in place of the ratio of means: in early frames both
-# boxes overlap and the ratio is near 1, which hides the difference. A good score here says that a layer *can* be read,
-# not that a gradient through it moves the ball; for that, exercise 3 of chapter 8 makes videos.
-# `sorted(scores.items(), key=...)` gives the whole ranking.
+# above 1: with four cells across the picture, they still describe the first picture, where the ball is at its start.
+# The usual mistake is to take the mean of ratios by frame in place of the ratio of means: in early frames both boxes
+# overlap and the ratio is near 1, which hides the difference. A good score here says that a layer *can* be read, not
+# that a gradient through it moves the ball; for that, exercise 3 of chapter 8 makes videos. `sorted(scores.items(),
+# key=...)` gives the whole ranking.
 
 # %% [markdown]
 # The coarse layers of up block 1 score above 1, all finer ones below 1, whether taught or not.

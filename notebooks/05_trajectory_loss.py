@@ -135,7 +135,8 @@ print(f"loss {loss.total:.4g} = sum of terms {loss.terms.sum():.4g} / sum of wei
 # point. *Prediction:* how much weight is left in the middle of an edge, where $u = 1$ and $v = 0$?
 
 # %% tags=["prediction"]
-prediction = predict("How much weight is left in the middle of an edge?", ...)  # a number between 0 and 1
+# your prediction in place of the dots: a number between 0 and 1
+prediction = predict("How much weight is left in the middle of an edge?", ...)
 
 # %%
 plot_gaussian(gaussian_weight(9, 13, settings.gaussian_sigma or 0.4))
@@ -170,9 +171,8 @@ claim("keep a bit more", "weight of the outermost cell in the middle row", weigh
 # *Prediction:* where will the lowest loss be for clean latents, for self-attention features, for aligned ones?
 
 # %% tags=["prediction"]
-prediction = predict(
-    "For which of the three does the lowest loss lie at the true path?", ...
-)  # a list of names, such as ["clean latents"]
+# your prediction in place of the dots: a list of names, such as ["clean latents"]
+prediction = predict("For which of the three does the lowest loss lie at the true path?", ...)
 
 # %%
 cell = model.vae_factor
@@ -281,7 +281,8 @@ claim("it is not free", "cost of the pinned background", still_cost, ">", 1e-4)
 # path, so that there is something to pull at. *Where do you expect it to be large: at the ball, at the box, or both?*
 
 # %% tags=["prediction"]
-prediction = predict("Where is the gradient large: at the ball, at the box, or at both?", ...)  # in words
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Where is the gradient large: at the ball, at the box, or at both?", ...)
 
 # %%
 upwards = latent_cells(Trajectories(size, (wrong,)).boxes(frames), cell, h, w)
@@ -527,7 +528,8 @@ print("Target, crop, weight, average: your loss is the library's.")
 # </details>
 
 # %% tags=["prediction"]
-prediction = predict("Why does SG-I2V not use colours for control?", ...)  # a sentence
+# your prediction in place of the dots: a sentence, in quotes
+prediction = predict("Why does SG-I2V not use colours for control?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "pixels-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 colours = None  # (frames, 3, h, w)

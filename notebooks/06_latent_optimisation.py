@@ -89,7 +89,8 @@ plot_trajectories(run.image, run.boxes, names=["ball"])
 # *Prediction:* in which frame will the gradient be smallest?
 
 # %% tags=["prediction"]
-prediction = predict("In which frame is the gradient smallest?", ...)  # a number in place of the dots
+# your prediction in place of the dots: a number
+prediction = predict("In which frame is the gradient smallest?", ...)
 
 # %%
 step = run.trace[settings.control_steps[0]]
@@ -153,9 +154,10 @@ claim(
 # noise?
 
 # %% tags=["prediction"]
+# your prediction in place of the dots: such as "a tenth of it"
 prediction = predict(
     "From the lowest to the highest noise level of the control steps, how does the gradient change?", ...
-)  # such as "a tenth of it"
+)
 
 # %%
 rate = settings.learning_rate * (step.sigma if settings.scale_lr_by_sigma else 1.0)
@@ -208,9 +210,8 @@ claim("number moves by the whole rate", "smallest median move, in rates", least,
 # *What do you expect* between one line's end and the next line's start: does the next step begin where the last ended?
 
 # %% tags=["prediction"]
-prediction = predict(
-    "Does the next line begin where the last one ended, above it or below?", ...
-)  # "there", "above" or "below"
+# your prediction in place of the dots: "there", "above" or "below"
+prediction = predict("Does the next line begin where the last one ended, above it or below?", ...)
 
 # %%
 plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
@@ -290,9 +291,10 @@ claim("this is what five iterations buy", "gain in mean similarity inside the bo
 # *Predict* the three curves: a tenth of the rate, the rate, and ten times it.
 
 # %% tags=["prediction"]
+# your prediction in place of the dots: three numbers, such as [0.9, 0.5, 0.1]
 prediction = predict(
     "To what share of its start does each loss fall: a tenth of the rate, the rate, ten times it?", ...
-)  # three numbers, such as [0.9, 0.5, 0.1]
+)
 
 # %%
 start = step.before.to(model.device)
@@ -522,7 +524,8 @@ print(f"Loss {loss:.5f} and its gradient: as in the run.")
 # </details>
 
 # %% tags=["prediction"]
-prediction = predict("Which ends at the lower loss, one big step or five small ones, and why?", ...)  # a sentence
+# your prediction in place of the dots: a sentence, in quotes
+prediction = predict("Which ends at the lower loss, one big step or five small ones, and why?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "budget-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 after = {"five small": None, "one big": None}  # losses, floats
@@ -563,7 +566,7 @@ prediction.beside(
 # step is all sign: it sends every number the whole way, also where the gradient would turn round after a fifth of it.
 # The usual mistake is to report the loss that `control_step` yields for the big step: that is the loss *before* its
 # update. Another one is to change the rate and keep five iterations. A schedule between the two, a large first step
-# and smaller later ones, would do as well as five equal ones here; try it.
+# and smaller later ones, is worth a try.
 
 # %% [markdown]
 # A gradient is only true where it was taken. Five small steps look again after each; one big step walks five times as

@@ -78,7 +78,8 @@ run = generate(model, picture, asked, settings, seed=seed, trace=["latents", "op
 # *Prediction:* which of the two falls off to the right, a picture's latents or noise?
 
 # %% tags=["prediction"]
-prediction = predict("Which falls off to the right, a picture's latents or noise?", ...)  # "latents" or "noise"
+# your prediction in place of the dots: "latents" or "noise"
+prediction = predict("Which falls off to the right, a picture's latents or noise?", ...)
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -231,9 +232,8 @@ claim("part where the filter closes", "share kept of the shortest waves", left[-
 # the optimiser change at one step, the last control step?
 
 # %% tags=["prediction"]
-prediction = predict(
-    "By how many per cent of full brightness does one step change the guess, at r = 1?", ...
-)  # a number in place of the dots
+# your prediction in place of the dots: a number
+prediction = predict("By how many per cent of full brightness does one step change the guess, at r = 1?", ...)
 
 # %%
 conditioning = inspect_run(model, run).conditioning  # what the UNet is told of the first frame
@@ -272,9 +272,8 @@ claim("it grows with $r$", "difference at r = 0.25 / at r = 1", moves[0] / moves
 # *Predict:* which of the two keeps it?
 
 # %% tags=["prediction"]
-prediction = predict(
-    "Which of the two keeps the sky, the run with the filter or the one without?", ...
-)  # "with" or "without"
+# your prediction in place of the dots: "with" or "without"
+prediction = predict("Which of the two keeps the sky, the run with the filter or the one without?", ...)
 
 # %%
 unfiltered = generate(model, picture, asked, settings.replace(cutoff=1.0), seed=seed, progress=False)
@@ -529,9 +528,8 @@ print("Four lines, and they are section 3.3 of the paper.")
 # </details>
 
 # %% tags=["prediction"]
-prediction = predict(
-    "What share of the change's energy does the filter keep at r = 0.5?", ...
-)  # a number between 0 and 1
+# your prediction in place of the dots: a number between 0 and 1
+prediction = predict("What share of the change's energy does the filter keep at r = 0.5?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "share-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 cutoffs = [round(0.1 * k, 1) for k in range(1, 11)]

@@ -82,9 +82,8 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # layout is settled.
 
 # %% tags=["prediction"]
-prediction = predict(
-    "Which steps should be control steps, of how many?", ...
-)  # the first and the last one, such as (3, 9)
+# your prediction in place of the dots: the first and the last one, such as (3, 9)
+prediction = predict("Which steps should be control steps, from which one to which one?", ...)
 
 # %% tags=["prediction"]
 prediction.beside("steps", first, "to", last, "of 0 to", settings.num_inference_steps - 1)
@@ -114,7 +113,8 @@ plot_trajectories(to_tensor(picture), asked.boxes(frames), names=["ball"])
 # from lines 1 to 4. *What do you expect* of the background: will it stay where it is?
 
 # %% tags=["prediction"]
-prediction = predict("Does the background stay where it is, with control and without?", ...)  # in words
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Does the background stay where it is, with control and without?", ...)
 
 # %%
 traces = ["latents", "denoised"]
@@ -240,9 +240,8 @@ for name, one in (("without control", alone), ("with control", run)):
 # `make demo` and chapter 0 use it. *Predict* which of these differences matters most for the time.
 
 # %% tags=["prediction"]
-prediction = predict(
-    "How many times as many iterations does the paper's recipe take as the toy's own?", ...
-)  # a number in place of the dots
+# your prediction in place of the dots: a number
+prediction = predict("How many times as many iterations does the paper's recipe take as the toy's own?", ...)
 
 # %%
 own = model.settings
@@ -447,7 +446,8 @@ print("Your Euler step takes the video from noise to its end, at every step of t
 # </details>
 
 # %% tags=["prediction"]
-prediction = predict("Which setting do you change, and what will it do to ObjMC?", ...)  # in words
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Which setting do you change, and what will it do to ObjMC?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "ablation-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 quick = paper_recipe(model, 6).replace(iterations=3, learning_rate=1.5 * settings.learning_rate, layers=((3, 1),))

@@ -94,7 +94,8 @@ plot_film_strip(good.video, good.boxes)
 # *Predict* what you will see in the first two frames of the path.
 
 # %% tags=["prediction"]
-prediction = predict("Where is the ball in the first two frames of the hurried path?", ...)  # in words
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Where is the ball in the first two frames of the hurried path?", ...)
 
 # %%
 hurried = Trajectories(size, (Trajectory.move(box, by=(0.5 * size[0], 0), end=0.25, name="ball"),))
@@ -197,7 +198,8 @@ claim("it goes along nevertheless", "ObjMC of the ball, speck / whole box", miss
 # landscapes. (There is no video of this failure: a sky that has moved looks like a sky.)
 
 # %% tags=["prediction"]
-prediction = predict("For which box are more of the paths cheap, the sky's or the disc's?", ...)  # "sky" or "disc"
+# your prediction in place of the dots: "sky" or "disc"
+prediction = predict("For which box are more of the paths cheap, the sky's or the disc's?", ...)
 
 
 # %%
@@ -355,7 +357,8 @@ claim(
 # (to the right: 0, 0.5, 1). $r = 0$ takes nothing from the optimiser, so it is the run without control at any rate.
 
 # %% tags=["prediction"]
-prediction = predict("Which harms the picture more, ten times the rate or no filter?", ...)  # "rate" or "filter"
+# your prediction in place of the dots: "rate" or "filter"
+prediction = predict("Which harms the picture more, ten times the rate or no filter?", ...)
 
 # %%
 alone = attempt(None)
@@ -557,13 +560,15 @@ print(f"what the best video pays: {price.total:.4f} where they meet, {free.total
 # run of failure 5. *Predict* what will be on the list.
 
 # %% tags=["prediction"]
-prediction = predict("What will the diagnosis list?", ...)  # in words, or as a list
+# your prediction in place of the dots: words, in quotes
+prediction = predict("What will the diagnosis list?", ...)
 
 # %%
-diagnose(shoved, trajectories=fair, model=model)
+diagnosis = diagnose(shoved, trajectories=fair, model=model)
+diagnosis
 
 # %% tags=["prediction"]
-prediction.beside("compare it with the list above")
+prediction.beside([finding.kind for finding in diagnosis])
 
 # %% [markdown]
 # A threshold is a convention: these were chosen so that the toy's true videos give no findings and each corruption gives
@@ -685,7 +690,8 @@ print(f"Shared cells by frame: {meeting.tolist()}; one after the other: {kept.to
 # </details>
 
 # %% tags=["prediction"]
-prediction = predict("How many pixels may the ball go to the right without a warning?", ...)  # a whole number
+# your prediction in place of the dots: a whole number
+prediction = predict("How many pixels may the ball go to the right without a warning?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "farthest-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 farthest = None  # pixels, a whole number

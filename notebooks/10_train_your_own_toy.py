@@ -86,7 +86,8 @@ plot_gallery({f"seed {k}": world_video(k)[0][0] for k in range(6)})
 # eight numbers for 192?
 
 # %% tags=["prediction"]
-prediction = predict("Which eight numbers would you keep of a patch of 8 × 8 pixels?", ...)  # in words
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Which eight numbers would you keep of a patch of 8 × 8 pixels?", ...)
 
 # %%
 patterns = kernels()
@@ -144,7 +145,8 @@ claim(
 # after. *Predict:* will a few steps be seen?
 
 # %% tags=["prediction"]
-prediction = predict("To what share of its start does the loss fall in a few steps?", ...)  # a number between 0 and 1
+# your prediction in place of the dots: a number between 0 and 1
+prediction = predict("To what share of its start does the loss fall in a few steps?", ...)
 
 # %%
 decoder = smoke.learn_decoder(decoder_steps, "../out/decoder.png")
@@ -250,9 +252,8 @@ claim(
 # hours. We take one noise level at a time. *Where* will yours be close, and where far?
 
 # %% tags=["prediction"]
-prediction = predict(
-    "At which noise levels is yours close to the bundled one, and where far?", ...
-)  # such as "close at 20, far at 1"
+# your prediction in place of the dots: such as "close at 20, far at 1"
+prediction = predict("At which noise levels is yours close to the bundled one, and where far?", ...)
 
 
 # %%

@@ -108,7 +108,8 @@ print(f"this notebook now goes on with {model.name} on {model.device} in {model.
 # those of the toy were found by trying. *Predict* the three most important differences before you run the cell.
 
 # %% tags=["prediction"]
-prediction = predict("Which three settings differ most between the toy and SVD?", ...)  # a list of names, or in words
+# your prediction in place of the dots: a list of names, in quotes
+prediction = predict("Which three settings differ most between the toy and SVD?", ...)
 
 # %%
 paper, own = Settings().as_dict(), model.settings.as_dict()
@@ -218,7 +219,8 @@ claim("Checkpointing keeps less than a quarter.", "kept, with checkpointing / wi
 # which frames differ if two are decoded at a time? On the toy none does, since its decoder's temporal layers do nothing.
 
 # %% tags=["prediction"]
-prediction = predict("Which frames differ on the toy, and on SVD, if two are decoded at a time?", ...)  # in words
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Which frames differ on the toy, and on SVD, if two are decoded at a time?", ...)
 
 # %%
 small = latents[:4] / schedule.sigmas[first]
@@ -243,7 +245,8 @@ claim("On the toy none does", "largest difference of all frames", (whole - piece
 # all tensors that are alive at once. *Predict:* which of the memory modes (`--memory`) would fit a card of 16 GB?
 
 # %% tags=["prediction"]
-prediction = predict("Which of the memory modes fit a card of 16 GB?", ...)  # a list of "fast", "selective", "full"
+# your prediction in place of the dots: a list of "fast", "selective", "full"
+prediction = predict("Which of the memory modes fit a card of 16 GB?", ...)
 
 # %%
 full_size = network("svd", "meta", "fp16")
@@ -461,8 +464,7 @@ print(f"SVD: {denoising} forward passes and {optimizing} iterations, in all wort
 #
 # <details><summary>Hint 2</summary>
 #
-# `torch.linspace(0, 1, n, dtype=torch.float64)` is $i / (n - 1)$. With 700 to the power $1/7$ and back, float32 loses
-# digits.
+# `torch.linspace(0, 1, n, dtype=torch.float64)` is $i / (n - 1)$ for all $i$ at once.
 #
 # </details>
 
@@ -490,10 +492,10 @@ print(
 
 # %% [markdown] tags=["discussion"]
 # **Discussion.** This is chapter 1's exercise at full size, and the numbers explain a choice: at SVD's control steps a
-# rate of 0.21 is a thousandth to a hundredth of the noise, a nudge. The toy's steps lie lower, and the same rate would
-# be a shove; so its settings give the rate as a share of $\sigma$. The usual mistake is again $i / n$ in place of $i /
-# (n - 1)$. In float32 the largest level comes out as 699.99 or so, which the check forgives for the model's own
-# schedule but not for SVD's ends. `numpy.linspace` and Python's own floats are in double precision anyway.
+# rate of 0.21 is well below a hundredth of the noise, a nudge. The toy's steps lie lower, and the same rate would be a
+# shove; so its settings give the rate as a share of $\sigma$. The usual mistake is again $i / n$ in place of $i / (n -
+# 1)$. Single precision is enough here, although the seventh power loses a digit or two; `numpy.linspace` and Python's
+# own floats are in double precision anyway.
 
 # %%
 plot_series(

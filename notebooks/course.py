@@ -124,11 +124,12 @@ def _graded(course: Path, folder: Path, texts: dict[str, Path]) -> tuple[dict[st
     exercises: list[Exercise] = []
     if not row["problem"]:
         with Gradebook(_gradebook(course)) as book:
-            marks = {mark.name: mark for mark in book.find_submission(name, student).notebooks[0].grades}
-            given = {one: (mark.score, mark.max_score, mark.needs_manual_grade) for one, mark in marks.items()}
+            (notebook,) = book.find_submission(name, student).notebooks
+            marks = {mark.name: (mark.score, mark.max_score, mark.needs_manual_grade) for mark in notebook.grades}
+            remarks = {remark.name: remark.comment for remark in notebook.comments if remark.comment}
         returned = nbformat.read(course / "autograded" / student / name / f"{name}.ipynb", as_version=4)
         chapter = nbformat.read(texts[name], as_version=4) if name in texts else returned
-        exercises = exercises_of(chapter, returned, given)
+        exercises = exercises_of(chapter, returned, marks, remarks)
         checked = [exercise for exercise in exercises if not exercise.open]
         row["score"] = sum(exercise.points for exercise in checked)
         row["out of"] = sum(exercise.out_of for exercise in checked)

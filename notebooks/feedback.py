@@ -33,7 +33,10 @@ class Exercise:
 
 
 def exercises_of(
-    chapter: NotebookNode, returned: NotebookNode, given: dict[str, tuple[float, float, bool]]
+    chapter: NotebookNode,
+    returned: NotebookNode,
+    given: dict[str, tuple[float, float, bool]],
+    remarks: dict[str, str],
 ) -> list[Exercise]:
     """The exercises of a chapter in their order.
 
@@ -41,6 +44,7 @@ def exercises_of(
         chapter: the author's version, with solutions and discussions.
         returned: the student's, after it was run.
         given: points, points that can be had, and whether a person has still to mark it, by nbgrader's names of cells.
+        remarks: what the teacher wrote below a cell in formgrader.
     """
     theirs = {_marks(cell).get("grade_id"): cell for cell in returned.cells if _marks(cell)}
     found: list[Exercise] = []
@@ -58,7 +62,8 @@ def exercises_of(
         elif name in given and (marks.get("grade") or marks.get("task")):
             points, out_of, unmarked = given[name]
             if marks.get("task"):
-                found.append(Exercise(title, None if unmarked else points, out_of, RUBRIC, open=True))
+                said = remarks.get(name, RUBRIC)
+                found.append(Exercise(title, None if unmarked else points, out_of, said, open=True))
             else:
                 said = _said(theirs.get(name)) or ("right" if points == out_of else "no points, and no reason given")
                 found.append(Exercise(title or name, points, out_of, said, False, written, solution))

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from nbformat import NotebookNode
 
 pytest.importorskip("nbgrader")
+from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearSolutions
 from nbmake.nb_run import NotebookRun
 
@@ -157,9 +159,8 @@ def test_every_prediction_is_typed_and_set_beside_the_outcome(text):
             )
         elif cell.metadata.get("tags") == ["prediction"]:
             if "= predict(" in cell.source:
-                assert re.match(r"prediction = predict\(\n?\s*[\"'].+[\"'], \.\.\.\n?\)  # \S", cell.source), (
-                    cell.source
-                )
+                assert re.match(r"# your prediction in place of the dots: .+\nprediction = predict\(", cell.source)
+                assert re.search(r", \.\.\.\n?\)$", cell.source), cell.source
                 assert "?" in above or "*Predict*" in above, above[:200]
                 asked += 1
             else:
@@ -358,6 +359,18 @@ def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
     with (tmp_path / "course" / "points.csv").open(newline="", encoding="utf-8") as file:
         points = {(row["student"], row["exercise"]): row for row in csv.DictReader(file)}
     assert {student for student, _ in points} == {student for student, told in problems.items() if told is None}
+    with Gradebook(course._gradebook(tmp_path / "course")) as book:  # as formgrader marks an open task
+        mark, remark = (find("open", name, name, "a whole") for find in (book.find_grade, book.find_comment))
+        mark.manual_score, mark.needs_manual_grade, remark.manual_comment = 5, False, "A clear test."
+        book.db.commit()
+    shutil.rmtree(there)
+    (there / "a whole" / name).mkdir(parents=True)
+    (there / "a whole" / name / f"{name}.ipynb").write_text(text)
+    (again,) = course.grade(tmp_path / "course", [tmp_path / f"{name}.ipynb"])
+    assert (again["score"], again["open task"]) == (2, 5)
+    assert "A clear test." in (tmp_path / "course" / "feedback" / "a whole" / f"{name}.html").read_text(
+        encoding="utf-8"
+    )
     assert float(points["a whole", "b"]["points"]) == 2 and points["a whole", "b"]["said"] == "right"
     assert float(points["i exits", "b"]["points"]) == 0 and "NameError" in points["i exits", "b"]["said"]
 

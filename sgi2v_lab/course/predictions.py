@@ -16,10 +16,10 @@ class Outcome:
     happened: str
 
     def __repr__(self) -> str:
-        return f"{self.question}\n    you expected:  {self.expected}\n    it came out:   {self.happened}"
+        return f"{self.question}\n    you expected:   {self.expected}\n    what came out:  {self.happened}"
 
     def _repr_html_(self) -> str:
-        rows = (("you expected", self.expected), ("it came out", self.happened))
+        rows = (("you expected", self.expected), ("what came out", self.happened))
         told = "".join(
             f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>'
             for name, text in rows
@@ -36,8 +36,8 @@ class Prediction:
 
     def beside(self, *happened: object) -> Outcome:
         """Set the prediction beside what came out, in words or numbers; numbers are shown with three digits."""
-        expected = "(nothing: no prediction was typed)" if self.expected is ... else _words(self.expected)
-        return Outcome(self.question, expected, " ".join(map(_words, happened)))
+        expected = "(no prediction was typed)" if self.expected is ... else _words(self.expected)
+        return Outcome(self.question, expected, " ".join(map(_words, happened)).replace(" ;", ";"))
 
 
 def predict(question: str, expected: str | float | list | tuple | EllipsisType = ...) -> Prediction:

@@ -3,7 +3,7 @@ from sgi2v_lab.course import predict
 
 def test_a_prediction_is_set_beside_what_came_out():
     outcome = predict("Which frame?", 3).beside("frame", 0, "off by", 2.0 / 3)
-    assert repr(outcome) == "Which frame?\n    you expected:  3\n    it came out:   frame 0 off by 0.667"
+    assert repr(outcome) == "Which frame?\n    you expected:   3\n    what came out:  frame 0 off by 0.667"
     assert "<td" in outcome._repr_html_() and ">frame 0 off by 0.667<" in outcome._repr_html_()
 
 
