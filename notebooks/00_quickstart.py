@@ -21,7 +21,7 @@
 # - to compare it with what the model does when nobody asks for anything;
 # - to say in pixels how well it followed.
 #
-# **Time**: about 20 minutes; the cells run in about a minute on a laptop.
+# **Time**: about 20 minutes, and 15 for the exercises; the cells run in about a minute on a laptop.
 #
 # **In the paper**: SG-I2V (Namekata et al., arXiv 2411.04989). This chapter is its first figure; the measure is that
 # of section 4.1.

@@ -23,7 +23,7 @@
 # - how noise levels, the network's guess and an Euler step fit together;
 # - what classifier-free guidance does, by writing it yourself.
 #
-# **Time**: about 60 minutes; the cells run in under a minute on the toy.
+# **Time**: about 60 minutes, and 30 for the exercises; the cells run in under a minute on the toy.
 #
 # **In the paper**: section 2 and the beginning of section 3 recall SVD (arXiv 2311.15127); the noise levels are those of
 # Karras et al. (arXiv 2206.00364). SG-I2V trains nothing: all that it uses is in this chapter.

@@ -22,7 +22,7 @@
 # - why boxes on the background are a camera;
 # - what is left of a box when pixels become cells of the latent grid.
 #
-# **Time**: about 45 minutes; the cells run in a few seconds.
+# **Time**: about 45 minutes, and 35 for the exercises; the cells run in a few seconds.
 #
 # **In the paper**: section 3, where the task is stated. There, a box keeps its size and a trajectory is a list of
 # positions, one for each frame. Everything else here is a convenient way to write such lists.

@@ -22,7 +22,7 @@
 # - how principal components turn a hundred channels into three colours;
 # - how to ask "which other places look like this one?", in every frame.
 #
-# **Time**: about 60 minutes; the cells run in well under a minute on the toy.
+# **Time**: about 60 minutes, and 50 for the exercises; the cells run in well under a minute on the toy.
 #
 # **In the paper**: section 3.1 looks for features that match across frames, and section 4.3 compares layers. Layers are
 # written (up block, transformer) here, both counted from 0. The paper counts the transformers of a block from 1: its M2

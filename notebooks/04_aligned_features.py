@@ -22,7 +22,7 @@
 # - how to measure alignment where the true motion is known, with a baseline that keeps you honest;
 # - at which noise levels, and in which layers, features align.
 #
-# **Time**: about 35 minutes; the cells run in under a minute.
+# **Time**: about 35 minutes, and 45 for the exercises; the cells run in under a minute.
 #
 # **In the paper**: section 3.2, the modified self-attention; section 4.3 compares it with other features and layers.
 # You need [chapter 3](03_attention_features_and_pca.ipynb), on self-attention features and PCA.
@@ -521,8 +521,8 @@ prediction.beside("from the lowest up:", [f"{kind} {by_kind[kind]:.1f}" for kind
 # %% tags=["claim"]
 shares = {}  # follows / stays, by kind of feature
 for kind in kinds:
-    one = feature_maps(subject, step, layer, kind)
-    shares[kind] = mismatch(one, boxes).nanmean() / mismatch(one, stays).nanmean()
+    of_kind = feature_maps(subject, step, layer, kind)
+    shares[kind] = mismatch(of_kind, boxes).nanmean() / mismatch(of_kind, stays).nanmean()
 claim(
     "Aligned features do not have the lowest mismatch",
     "mismatch, aligned / the block's output",

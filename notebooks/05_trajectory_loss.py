@@ -23,7 +23,7 @@
 # - how the loss looks over all paths, for clean latents, self-attention and aligned features;
 # - what its gradient asks the noisy latents to change, and where.
 #
-# **Time**: about 40 minutes; the cells run in under a minute.
+# **Time**: about 40 minutes, and 50 for the exercises; the cells run in under a minute.
 #
 # **In the paper**: section 3.2, the loss (equation 1 in the first version on arXiv, equation 2 in later ones). You need
 # [chapter 4](04_aligned_features.ipynb), on aligned features.

@@ -23,7 +23,7 @@
 # - how far Adam's steps move a number, and what the learning rate means next to the noise;
 # - to write the gradient yourself, from the library's parts.
 #
-# **Time**: about 40 minutes; the cells run in about a minute.
+# **Time**: about 40 minutes, and 40 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: section 3.2 and algorithm 1; the appendix for the learning rate. You need
 # [chapter 5](05_trajectory_loss.ipynb), on the trajectory loss.

@@ -22,7 +22,7 @@
 # - what SG-I2V keeps of the optimised latents, what it puts back, and what that does to the video;
 # - to do it yourself in four lines with PyTorch's FFT.
 #
-# **Time**: about 35 minutes; the cells run in about a minute.
+# **Time**: about 35 minutes, and 45 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: section 3.3 (equation 4 in the later versions on arXiv) and the ablation of the cut-off, which the paper
 # calls $\gamma$ and this course $r$. You need [chapter 6](06_latent_optimisation.ipynb), on latent optimisation.

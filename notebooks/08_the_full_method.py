@@ -23,7 +23,7 @@
 # - what control costs, in time and in picture quality;
 # - to change one part and measure what it was good for.
 #
-# **Time**: about 40 minutes; the cells run in about a minute.
+# **Time**: about 40 minutes, and 40 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: section 3 as a whole, algorithm 1; the measure is that of section 4.1. You need chapters
 # [5](05_trajectory_loss.ipynb), [6](06_latent_optimisation.ipynb) and [7](07_frequencies.ipynb).
@@ -49,9 +49,7 @@ model = load_model(model_name, device)
 settings = paper_recipe(model, num_inference_steps)  # the recipe of chapters 6 and 7
 frames, channels, h, w = model.latent_shape(settings)
 first, last = settings.control_steps
-print(
-    f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are control steps; latents {channels} x {h} x {w}"
-)
+print(f"{model.name}: {settings.num_inference_steps} steps; latents {channels} x {h} x {w}")
 
 # %% tags=["claim"]
 from sgi2v_lab.evaluation.course_claims import Claims
@@ -476,7 +474,7 @@ assert abs(float(distances[drawn]) - expected) < 0.05, (
 print(f"{differs[0]}: {ours[differs[0]]} -> {yours[differs[0]]}: {distances}")
 
 # %% tags=["prediction"]
-prediction.beside(differs[0], [f"{name}: {float(value):.1f} px" for name, value in distances.items()])
+prediction.beside(f"{differs[0]}:", [f"{name}: {float(value):.1f} px" for name, value in distances.items()])
 
 # %% [markdown] tags=["discussion"]
 # **Discussion.** An experiment that changes one thing says something about that thing; with two changes nobody knows.

@@ -23,7 +23,7 @@
 # - why two boxes that meet ask for something that no video can give;
 # - a remedy for each.
 #
-# **Time**: about 40 minutes; the cells run in about a minute.
+# **Time**: about 40 minutes, and 35 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: section 4.3 (ablations of layers, learning rate and filter) and the limitations. You need
 # [chapter 8](08_the_full_method.ipynb).

@@ -23,7 +23,7 @@
 # - the v-prediction loss, and at which noise levels it is taken;
 # - to train for a minute, to average weights, and to read whether it helps.
 #
-# **Time**: about 40 minutes; the cells run in about a minute.
+# **Time**: about 40 minutes, and 30 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: nothing; SG-I2V trains nothing. What is here follows Stable Video Diffusion (arXiv 2311.15127,
 # appendix D) and Karras et al. (arXiv 2206.00364, section 5). You need [chapter 1](01_latent_video_diffusion.ipynb).

@@ -22,7 +22,8 @@
 # - which settings differ between the bundled toy and SVD, and why;
 # - what to expect of a real run, by the paper's numbers.
 #
-# **Time**: about 30 minutes; the cells run in under a minute on the toy, in some minutes with SVD on a GPU.
+# **Time**: about 30 minutes, and 25 for the exercises; the cells run in under a minute on the toy, in some minutes with
+# SVD on a GPU.
 #
 # **In the paper**: section 4.1 (setting and measures), table 1, and the appendix for the hyperparameters. You need
 # [chapter 8](08_the_full_method.ipynb).

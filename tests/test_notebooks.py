@@ -119,7 +119,7 @@ def test_exercises_can_be_graded(text):
 
 @each_notebook
 def test_exercises_are_rated_hinted_and_discussed(text):
-    cells = read(text).cells
+    cells, minutes = read(text).cells, 0
     for solution, check in exercises(read(text)):
         heading = max(k for k in range(solution) if re.search(r"^### \d\. ", cells[k].source, re.MULTILINE))
         told, points = cells[heading].source, marks(cells[check])["points"]
@@ -128,12 +128,14 @@ def test_exercises_are_rated_hinted_and_discussed(text):
         hints = re.findall(
             r"^<details><summary>Hint (\d)</summary>\n\n(.+?)\n\n</details>$", told, re.MULTILINE | re.DOTALL
         )
+        minutes += int(re.search(r"about (\d+) minutes", told)[1])
         assert [int(number) for number, _ in hints] == [*range(1, len(hints) + 1)] and len(hints) >= 2
         assert "Hint" not in re.sub(r"<details>.*?</details>", "", told, flags=re.DOTALL)
         discussion = next(cell for cell in cells[check + 1 :] if cell.metadata.get("tags") != ["prediction"])
         assert discussion.metadata.get("tags") == ["discussion"]
         assert len(re.findall(r"[.:](?=\s|$)", discussion.source)) >= 3
         assert 40 <= len(discussion.source.split()) <= 130
+    assert f"and {minutes} for the exercises" in cells[0].source
 
 
 @each_notebook
@@ -394,3 +396,9 @@ def test_nbgrader_itself_gives_all_points_to_solutions_and_none_to_blanks(tmp_pa
     assert ada["score"] == ada["out of"] > 0
     assert bob["score"] == 0 and bob["out of"] == ada["out of"]
     assert (tmp_path / "grades.csv").read_text().count("\n") == 3
+    with (tmp_path / "points.csv").open(newline="", encoding="utf-8") as file:
+        of_bob = [row for row in csv.DictReader(file) if row["student"] == "bob"]
+    assert [row["exercise"].split(".")[0] for row in of_bob] == ["1", "2", "3", "4"]
+    assert of_bob[0]["exercise"] == "1. Pixels to cells" and "NotImplementedError" in of_bob[0]["said"]
+    page = (tmp_path / "feedback" / "bob" / f"{GRADED}.html").read_text(encoding="utf-8")
+    assert "0 of 7 points" in page and page.count("<strong>Discussion.</strong>") == 3 and "torch.floor" in page

@@ -1,6 +1,6 @@
 import pytest
 
-from sgi2v_lab.course import in_fewer_steps, known_motion, paper_recipe
+from sgi2v_lab.course import in_fewer_steps, known_motion, model_card, paper_recipe, world_video
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.settings import Settings
 
@@ -33,3 +33,14 @@ def test_the_boxes_say_how_it_moved(toy_model):
     x0, y0, x1, y1 = boxes[0, -1].int().tolist()
     inside = video[-1, :, y0:y1, x0:x1].mean(dim=(1, 2))
     assert inside[0] > 2 * inside[2]  # the red disc is where the last box is
+
+
+def test_a_seed_is_a_video():
+    (video, boxes), (again, _), (other, _) = world_video(3), world_video(3), world_video(4)
+    assert (video == again).all() and video.shape == other.shape and not (video == other).all()
+    assert boxes.shape[1:] == (len(video), 4) and (boxes[..., 2:] > boxes[..., :2]).all()
+
+
+def test_a_card_fits_into_a_chapter():
+    headings = [line for line in model_card("toy").data.splitlines() if line.startswith("#")]
+    assert headings[0].startswith("### Model card") and all(line.startswith("###") for line in headings)
