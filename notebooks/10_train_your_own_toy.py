@@ -105,7 +105,7 @@ looks = patterns / patterns.abs().amax(dim=(1, 2, 3), keepdim=True) / 2.6 + 0.5
 plot_gallery({f"{c}: {name}": looks[c] for c, name in enumerate(meaning)})
 
 # %% tags=["prediction"]
-prediction.beside(list(meaning))
+prediction.beside("; ".join(meaning))
 
 # %% [markdown]
 # What do eight numbers hold? `preview` draws exactly what they say; the bundled decoder has *learned* what else is
