@@ -88,10 +88,10 @@ def _said(cell: NotebookNode | None) -> str:
 def feedback_page(student: str, name: str, exercises: list[Exercise], problem: object = "") -> str:
     """A page of HTML, readable without a kernel. `problem` says why there are no points, if there are none."""
     new = nbformat.v4
-    cells = [new.new_markdown_cell(f"# {name.replace('_', ' ')}\n\nFeedback for **{student}**")]
+    cells = [new.new_markdown_cell(f"# {_cell(name.replace('_', ' '))}\n\nFeedback for **{_cell(student)}**")]
     if problem and not exercises:
         text = "Please mend it and hand it in again; nothing was counted."
-        cells.append(new.new_markdown_cell(f"This could not be graded: {problem}.\n\n{text}"))
+        cells.append(new.new_markdown_cell(f"This could not be graded: {_cell(str(problem))}.\n\n{text}"))
     else:
         cells.append(new.new_markdown_cell(_table(exercises)))
     for one in exercises:

@@ -9,7 +9,7 @@ __all__ = ["Outcome", "Prediction", "predict"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was expected and what came out; a notebook shows it as a table of two rows."""
+    """What was expected and what came out; a notebook shows it as a small table."""
 
     question: str
     expected: str
@@ -19,12 +19,10 @@ class Outcome:
         return f"{self.question}\n    you expected:   {self.expected}\n    what came out:  {self.happened}"
 
     def _repr_html_(self) -> str:
+        left = 'style="text-align:left"'
         rows = (("you expected", self.expected), ("what came out", self.happened))
-        told = "".join(
-            f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>'
-            for name, text in rows
-        )
-        return f"<table><caption>{escape(self.question)}</caption>{told}</table>"
+        told = "".join(f"<tr><th {left}>{name}</th><td {left}>{escape(text)}</td></tr>" for name, text in rows)
+        return f'<table><tr><td {left} colspan="2"><em>{escape(self.question)}</em></td></tr>{told}</table>'
 
 
 @dataclass(frozen=True)
