@@ -43,6 +43,10 @@ def modules(root: Path) -> dict[str, ast.Module]:
     """Syntax trees by full name: sgi2v_lab, sgi2v_lab.trajectories.boxes, ..."""
     found = {}
     for path in sorted((root / PACKAGE).rglob("*.py")):
+        if (
+            path.parent.name == ".ipynb_checkpoints"
+        ):  # JupyterLab's, of a source file that somebody opened from a chapter
+            continue
         parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
