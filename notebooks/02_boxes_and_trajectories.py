@@ -270,8 +270,8 @@ for axes, f in zip(figure.axes, shown, strict=False):
 figure
 
 # %% [markdown]
-# The first colour is the box that was asked for, the second one the cells that stand for it, on the grid of the latents.
-# The box glides, its cells jump.
+# Orange is the box that was asked for, blue are the cells that stand for it, on the grid of the latents. The box glides,
+# its cells jump.
 
 # %% tags=["claim"]
 jumps = cells[0, :, 0].diff()
