@@ -12,10 +12,11 @@ from sphinx.environment import BuildEnvironment
 from sgi2v_lab.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-# the stages, what the chapters draw with, and wherever a public name is defined: each has a page of the reference
+# the stages, what the chapters use beside them, and wherever a public name is defined: each has a page of the reference
 STUB = (ROOT / "sgi2v_lab" / "__init__.pyi").read_text(encoding="utf-8")
 NAMED = {name.replace(".", "/") for name in re.findall(r"^from \.(\S+) import", STUB, re.M)} | {"plots", "widgets"}
-MODULES = ["sgi2v_lab/[a-z]*.py", *(f"sgi2v_lab/{name}{end}.py" for name in sorted(NAMED) for end in ("", "/__init__"))]
+MODULES = [f"sgi2v_lab/{name}{end}.py" for name in sorted(NAMED) for end in ("", "/__init__")]
+MODULES += ["sgi2v_lab/[a-z]*.py", "sgi2v_lab/course/[a-z]*.py"]
 
 
 def hyperparameters() -> str:
@@ -69,6 +70,7 @@ html_extra_path = ["redirect"]
 html_show_sourcelink = False
 
 FOLDED = ' tags=["hide-input"] mystnb={{"code_prompt_show": "Show the {0}", "code_prompt_hide": "Hide the {0}"}}'
+DISCUSSION = r"# %% [markdown]\n# <details><summary>Discussion</summary>\n#\n\1#\n# </details>\n"
 
 MODULE = """# %% [markdown]
 # # {0}
@@ -80,10 +82,11 @@ MODULE = """# %% [markdown]
 
 
 def for_readers(app: Sphinx, name: str, source: list[str]) -> None:
-    """Fold a chapter's solutions and checks, leave out its claims, cite its papers; make a page of a module."""
+    """Fold a chapter's solutions, leave out predictions and claims, cite its papers; make a page of a module."""
     text = source[0]
     if re.match(r"notebooks/\d", name):
-        text = text.replace('# %% tags=["claim"]', '# %% tags=["remove-cell"]')
+        text = re.sub(r'^# %% tags=\["(claim|prediction)"\]', '# %% tags=["remove-cell"]', text, flags=re.M)
+        text = re.sub(r'^# %% \[markdown\] tags=\["discussion"\]\n((?:#.*\n)+)', DISCUSSION, text, flags=re.M)
         text = re.sub(r'^# %% nbgrader=.*"solution": true.*', r"\g<0>" + FOLDED.format("solution"), text, flags=re.M)
         text = re.sub(r'^# %% nbgrader=.*"grade": true.*', r"\g<0>" + FOLDED.format("check"), text, flags=re.M)
         text = re.sub(r"^ *### (BEGIN|END) SOLUTION\n", "", text, flags=re.M)
