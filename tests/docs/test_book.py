@@ -112,6 +112,9 @@ CHAPTER = """# %% [markdown]
 # %% tags=["claim"]
 claim("Two is one")
 
+# %% tags=["prediction"]
+prediction = predict("One or two?", ...)
+
 # %% nbgrader={"grade": false, "grade_id": "a", "locked": false, "schema_version": 3, "solution": true, "task": false}
 ### BEGIN SOLUTION
 x = "solved"
@@ -119,6 +122,13 @@ x = "solved"
 
 # %% nbgrader={"grade": true, "grade_id": "b", "locked": true, "points": 2, "schema_version": 3, "solution": false}
 assert x == "checked"
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** It was
+# *discussed*.
+
+# %% [markdown]
+# ## The end
 """
 
 
@@ -155,10 +165,12 @@ def little_book(tmp_path_factory):
 @pytest.mark.slow
 def test_a_little_book(little_book):
     chapter = (little_book / "notebooks" / "00_chapter.html").read_text(encoding="utf-8")
-    assert "Two is one" not in chapter, "claims are left out"
+    assert "Two is one" not in chapter and "One or two" not in chapter, "claims and predictions are left out"
     solution, check = (chapter.index(word) for word in ("solved", "checked"))
     assert chapter.index("Show the solution") < solution < chapter.index("Show the check") < check
     assert "SOLUTION" not in chapter and "nbgrader" not in chapter
+    folded = re.search(r"<details><summary>Discussion</summary>(.*?)</details>", chapter, re.DOTALL)[1]
+    assert "<em>discussed</em>" in folded and "The end" not in folded
     assert 'href="../README.html#' in chapter and "#two-words" in chapter
     assert re.search(r'href="../_downloads/\w+/__init__.py"', chapter), "a module without a page is its source"
     assert not [*(little_book / "_downloads").rglob("errors.py")], "a module with a page is that page"
