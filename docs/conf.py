@@ -86,7 +86,7 @@ def for_readers(app: Sphinx, name: str, source: list[str]) -> None:
     text = source[0]
     if re.match(r"notebooks/\d", name):
         text = re.sub(r'^# %% tags=\["(claim|prediction)"\]', '# %% tags=["remove-cell"]', text, flags=re.M)
-        text = text.replace("# **Discussion.** ", "# ")
+        text = re.sub(r"\*\*Discussion\.\*\* |^# \*Your answer begins here.*\n", "", text, flags=re.M)
         text = re.sub(r'^# %% \[markdown\] tags=\["discussion"\]\n((?:#.*\n)+)', DISCUSSION, text, flags=re.M)
         text = re.sub(r'^# %% nbgrader=.*"solution": true.*', r"\g<0>" + FOLDED.format("solution"), text, flags=re.M)
         text = re.sub(r'^# %% nbgrader=.*"grade": true.*', r"\g<0>" + FOLDED.format("check"), text, flags=re.M)
