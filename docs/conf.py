@@ -44,6 +44,7 @@ nb_execution_excludepatterns = [f"sgi2v_lab{each}" for each in ("/*", "/*/*", "/
 nb_execution_show_tb = True
 nb_execution_timeout = 900  # seconds for one cell, on a busy machine
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # of outputs: with tables
 nb_ipywidgets_js = {}  # book.js draws them, without a network
 myst_enable_extensions = ["amsmath", "deflist", "dollarmath", "substitution"]
 myst_substitutions = {"hyperparameters": hyperparameters()}
