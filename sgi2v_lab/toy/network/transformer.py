@@ -4,10 +4,7 @@ import math
 
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+from transformers import ByT5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from sgi2v_lab.toy.network.clip_code import CHANNELS, PATCH, kernels, set_encoder
 
@@ -135,14 +132,12 @@ def make_scheduler() -> FlowMatchEulerDiscreteScheduler:
 def make_text_encoder() -> UMT5EncoderModel:
     """For the format's sake: a text encoder whose every token is zero. The transformer has learnt no text."""
     sizes = {"d_kv": 1, "d_ff": 1, "num_layers": 1, "num_heads": 1}
-    encoder = UMT5EncoderModel(UMT5Config(vocab_size=3, d_model=TEXT, **sizes))
+    encoder = UMT5EncoderModel(UMT5Config(vocab_size=len(make_tokenizer()), d_model=TEXT, **sizes))
     with torch.no_grad():
         encoder.encoder.final_layer_norm.weight.zero_()
     return encoder
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer that knows no word."""
-    words = Tokenizer(WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2}, unk_token="<unk>"))
-    words.pre_tokenizer = Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+def make_tokenizer() -> ByT5Tokenizer:
+    """A tokenizer that needs no vocabulary: a text's bytes."""
+    return ByT5Tokenizer(extra_ids=0)
