@@ -40,6 +40,9 @@ PER_SIDE = 32  # points along each side of the picture that a tracker follows
 class WorldTruth:
     """What the toy's world knows of a clip. Cells are those of the latents; lengths are in sides of the picture.
 
+    Frames are the latents', too. Of a latent that holds several frames, means are given; a cell in which they show
+    different things counts as not visible.
+
     Attributes:
         origins: where in frame 0 is what is seen in a cell; NaN where it is not visible there.
         masks: whether an object is what is seen in a cell. Objects are ordered from back to front, which is their depth
@@ -107,32 +110,48 @@ def toy_clips(model: Model, count: int = 64, first: int = 0) -> Iterator[Clip]:
         count: how many.
         first: pass over so many; the same number always gives the same clip.
     """
-    frames, _, h, w = model.latent_shape(model.settings)
+    frames, (*_, h, w), held = (
+        model.num_frames(model.settings),
+        model.latent_shape(model.settings),
+        model.frames_per_latent,
+    )
     width, height = model.settings.width, model.settings.height
     found, seed = 0, FIRST_SEED
     while found < first + count:
         scene, seed = sample_scene(seed, frames), seed + 1
-        origins = true_origins(scene, (h, w))
+        owners = true_owners(scene, (h, w))
+        same = _by_latent((owners == owners[_last_frames(frames, held)]).float(), held) == 1
+        origins = _by_latent(true_origins(scene, (h, w)), held).where(same[..., None], torch.nan)
         pairs = Pairs.of_origins(origins)
         if not scene.sprites or not len(pairs):
             continue
         found += 1
         if found <= first:
             continue
-        owners = true_owners(scene, (h, w))
         yield Clip(
             name=f"toy-{found - 1}",
             video=stretched(render(scene, max(width, height)), (width, height)),
             pairs=pairs,
             world=WorldTruth(
                 origins=origins,
-                masks=torch.stack([owners == number for number in range(len(scene.sprites))]),
-                velocity=_velocity(scene, (h, w)),
-                boxes=true_boxes(scene, 1) * torch.tensor([width, height] * 2),
+                masks=torch.stack([same & (owners[::held] == number) for number in range(len(scene.sprites))]),
+                velocity=_by_latent(_velocity(scene, (h, w)), held).where(same[..., None], torch.nan),
+                boxes=_by_latent(true_boxes(scene, 1), held, dim=1) * torch.tensor([width, height] * 2),
                 shapes=tuple(sprite.shape for sprite in scene.sprites),
             ),
             motion={"fps": scene.fps, "motion_bucket_id": motion_bucket(scene)},
         )
+
+
+def _last_frames(frames: int, held: int) -> list[int]:
+    """For each frame, the last one in its latent; a causal VAE's first latent holds the first frame alone."""
+    return [-(-frame // held) * held for frame in range(frames)]
+
+
+def _by_latent(truth: Tensor, held: int, dim: int = 0) -> Tensor:
+    """What is known of frames, averaged over those that a latent holds."""
+    first, others = truth.split([1, truth.shape[dim] - 1], dim)
+    return torch.cat([first, others.unflatten(dim, (-1, held)).mean(dim + 1)], dim)
 
 
 def _velocity(scene: object, grid: tuple[int, int]) -> Tensor:
