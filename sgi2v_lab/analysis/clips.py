@@ -110,11 +110,7 @@ def toy_clips(model: Model, count: int = 64, first: int = 0) -> Iterator[Clip]:
         count: how many.
         first: pass over so many; the same number always gives the same clip.
     """
-    frames, (*_, h, w), held = (
-        model.num_frames(model.settings),
-        model.latent_shape(model.settings),
-        model.frames_per_latent,
-    )
+    frames, held, (*_, h, w) = _shape(model)
     width, height = model.settings.width, model.settings.height
     found, seed = 0, FIRST_SEED
     while found < first + count:
@@ -141,6 +137,11 @@ def toy_clips(model: Model, count: int = 64, first: int = 0) -> Iterator[Clip]:
             ),
             motion={"fps": scene.fps, "motion_bucket_id": motion_bucket(scene)},
         )
+
+
+def _shape(model: Model) -> tuple[int, int, tuple[int, ...]]:
+    """Of a model's clips: frames, how many of them a latent holds, and the latents' shape."""
+    return model.num_frames(model.settings), model.frames_per_latent, model.latent_shape(model.settings)
 
 
 def _last_frames(frames: int, held: int) -> list[int]:
@@ -174,13 +175,13 @@ def tap_vid_clips(model: Model, path: str | Path, stride: int | None = 1) -> Ite
     Raises:
         InputError: as `read_tap_vid`; or a film is too short.
     """
-    frames, _, h, w = model.latent_shape(model.settings)
+    frames, held, (*_, h, w) = _shape(model)
     size = model.settings.width, model.settings.height
     for name, (video, points, occluded) in read_tap_vid(path).items():
         picked = pick_frames(len(video), frames, stride, Path(path) / name)
         pixels = torch.from_numpy(video[picked]).permute(0, 3, 1, 2).float() / 255
         points, occluded = torch.from_numpy(points[:, picked]), torch.from_numpy(occluded[:, picked])
-        yield Clip(name, stretched(pixels, size), Pairs.of_tracks(points, occluded, (h, w)))
+        yield Clip(name, stretched(pixels, size), Pairs.of_tracks(*_tracks_by_latent(points, occluded, held), (h, w)))
 
 
 def tracked_clip(
@@ -207,4 +208,10 @@ def tracked_clip(
     size = torch.tensor([video.shape[-1], video.shape[-2]])
     grid = model.latent_shape(model.settings.replace(width=size[0].item(), height=size[1].item()))[-2:]
     tracks = get_tracker(tracker)(video, unit_grid(PER_SIDE) * size)
-    return Clip(name, video, Pairs.of_tracks(tracks.points / size, ~tracks.visible, grid, least_motion), run=run)
+    points, occluded = _tracks_by_latent(tracks.points / size, ~tracks.visible, model.frames_per_latent)
+    return Clip(name, video, Pairs.of_tracks(points, occluded, grid, least_motion), run=run)
+
+
+def _tracks_by_latent(points: Tensor, occluded: Tensor, held: int) -> tuple[Tensor, Tensor]:
+    """Points (tracks, frames, 2) and whether they are hidden, by latent: hidden in one of its frames is hidden."""
+    return _by_latent(points.float(), held, dim=1), _by_latent(occluded.float(), held, dim=1) > 0
