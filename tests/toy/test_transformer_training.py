@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
+from sgi2v_lab.latents import encode_image
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.toy.network import transformer as parts
@@ -263,6 +264,8 @@ def test_a_run_becomes_a_pipeline_that_diffusers_and_this_project_load(trained, 
     assert text.shape == (1, 512, parts.TEXT) and not text.any()
     asked = {**few, "guidance_scale": 1.0, "output_type": "pt", "generator": torch.Generator().manual_seed(1)}
     theirs = pipeline(to_pil(picture), prompt_embeds=text, negative_prompt_embeds=text, **asked).frames[0]
+    conditioning = encode_image(model, picture, settings, torch.Generator())
+    assert conditioning.text.shape == conditioning.negative.shape == (1, 1, parts.TEXT)  # one token says as much
     assert ours.shape == (5, 3, 32, 32)
     assert torch.allclose(ours, theirs, atol=1e-3)
 
