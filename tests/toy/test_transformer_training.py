@@ -20,8 +20,16 @@ from sgi2v_lab.toy.training.correspondence import CELLS
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.training.export_transformer import SETTINGS, export, unpack
 from sgi2v_lab.toy.training.fast_transformer import fast_forward, rotary
+from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.training.training import load_checkpoint, save_checkpoint
-from sgi2v_lab.toy.training.transformer_stage import Teacher, draw_sigmas, flow_loss, loss_weight, sample
+from sgi2v_lab.toy.training.transformer_stage import (
+    FIRST_AND_LAST,
+    Teacher,
+    draw_sigmas,
+    flow_loss,
+    loss_weight,
+    sample,
+)
 from sgi2v_lab.toy.world.origins import true_origins
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render
@@ -164,6 +172,22 @@ def test_the_teacher_likes_queries_that_are_alike_at_the_origin():
 
     known = torch.where(origins.isnan(), here, origins)
     assert cost(torch.cat([known[:1], (known[1::2] + known[2::2]) / 2])) < 0.7 * cost(here.expand(LATENTS, -1, -1, -1))
+
+
+def test_the_transformer_learns_and_so_does_its_attention(short):
+    """On one batch, with the same noise at every step."""
+    torch.manual_seed(0)
+    transformer, clips = parts.make_transformer(), PairedClipPool(start=0, stride=1, simple=1.0, size=SMALL).batch(2)
+    sigma, noise = torch.tensor([0.6, 0.9]), torch.randn(clips.latents[:, 1:].shape)
+    optimizer, teacher, errors, matching = MuonWithAdamW(transformer, FIRST_AND_LAST), Teacher(LATENTS), [], []
+    for _ in range(25):
+        error = flow_loss(transformer, clips, sigma, noise, 1.0, teacher).mean()
+        missed = teacher.loss(clips.origins)
+        (error + missed).backward()
+        optimizer.step(2e-3)
+        errors.append(error.item())
+        matching.append(missed.item())
+    assert errors[-1] < 0.8 * errors[0] and matching[-1] < 0.8 * matching[0]
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
