@@ -12,7 +12,7 @@ NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab check test coverage style benchmark evaluate figures toy-smoke full-size notebooks outputs student grade format clean
+.PHONY: help demo lab solution check test coverage style benchmark evaluate figures toy-smoke full-size notebooks outputs student grade format clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -23,8 +23,14 @@ demo: $(RUNTIME) ## install what is needed and make a first video, into out/demo
 	$(BIN)/sgi2v demo --out out/demo
 
 # JupyterLab refuses root, who is the only user of many containers, unless it is told.
-lab: $(NOTEBOOKS) ## open the course in JupyterLab, at the quickstart; LAB='--ip 0.0.0.0' adds options of its own
-	$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) notebooks/00_quickstart.ipynb
+# The server's root is this folder, not course/, so that links from the chapters to source files can be followed.
+lab: $(NOTEBOOKS) ## open your copy of the course, course/, in JupyterLab; LAB='--ip 0.0.0.0' adds options of its own
+	@$(BIN)/python notebooks/learner.py
+	$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) \
+		--LabApp.default_url=/lab/tree/course/00_quickstart.ipynb $(LAB)
+
+solution: $(NOTEBOOKS) ## a chapter with solutions and a discussion of each, into course/solutions: make solution CHAPTER=04
+	@$(BIN)/python notebooks/learner.py solution '$(CHAPTER)'
 
 # Two processes with a thread each are quicker than one with two: tiny tensors gain little from threads. A file
 # stays in one process, so that what it prepares is prepared once.
@@ -74,14 +80,14 @@ outputs: notebooks ## run the quickstart and keep its outputs, for people who re
 student: notebooks ## the course without its solutions, into build/student; a gradebook and all else into build/course
 	$(BIN)/python notebooks/course.py student
 
-grade: $(DEVELOPMENT) ## grade what lies in build/course/submitted/NAME/CHAPTER/, into build/course/grades.csv
+grade: $(DEVELOPMENT) ## grade build/course/submitted/NAME/CHAPTER/ into build/course: grades.csv, points.csv, feedback/
 	$(BIN)/python notebooks/course.py grade
 
 format: $(DEVELOPMENT) ## put the code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## remove .venv, out/ and what the tools left behind; trained models in runs/ stay
+clean: ## remove .venv, out/ and what the tools left behind; trained models in runs/ and your course/ stay
 	rm -rf .venv out build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

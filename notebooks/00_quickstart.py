@@ -21,7 +21,7 @@
 # - to compare it with what the model does when nobody asks for anything;
 # - to say in pixels how well it followed.
 #
-# **Time**: about 20 minutes; the cells run in about a minute on a laptop.
+# **Time**: about 20 minutes, and 15 for the exercises; the cells run in about a minute on a laptop.
 #
 # **In the paper**: SG-I2V (Namekata et al., arXiv 2411.04989). This chapter is its first figure; the measure is that
 # of section 4.1.
@@ -42,12 +42,9 @@ seed = 817
 
 # %%
 import torch
-
 from sgi2v_lab import Trajectories, Trajectory, generate, load_model, objmc, prompt_boxes, reference_image, show_video
-from sgi2v_lab.images.read import fit_image, to_tensor
+from sgi2v_lab.course import TrajectoryEditor, fit_image, predict, side_by_side, to_tensor
 from sgi2v_lab.plots import plot_comparison, plot_losses, plot_tracks, plot_trajectories
-from sgi2v_lab.video import side_by_side
-from sgi2v_lab.widgets import TrajectoryEditor
 
 model = load_model(model_name, device)
 settings = model.settings
@@ -99,6 +96,10 @@ plot_trajectories(to_tensor(picture), boxes)
 # *What do you expect?* The model was never trained to follow boxes, and it is not trained now. What will it make of the
 # ball by itself, and what when we ask? Both videos begin with the same picture and the same noise.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a sentence, in quotes
+prediction = predict("What will the ball do by itself, and what when we ask?", ...)
+
 # %%
 uncontrolled = generate(model, picture, seed=seed)
 controlled = generate(model, picture, editor.trajectories, seed=seed)
@@ -134,6 +135,15 @@ for name, result in measured.items():
 # %%
 centres = (boxes[..., :2] + boxes[..., 2:]) / 2
 plot_tracks(controlled.video, centres, {name: result.tracks.points for name, result in measured.items()})
+
+# %% tags=["prediction"]
+prediction.beside(
+    "by itself it is",
+    measured["uncontrolled"].value,
+    "px from the path on average; when asked,",
+    measured["controlled"].value,
+    "px",
+)
 
 # %% [markdown]
 # A number without its picture can mislead: if the ball falls apart, the tracker may follow one of its pieces, or stay at
@@ -203,10 +213,29 @@ print(f"ObjMC went from {without:.1f} to {along:.1f} px.")
 # %% [markdown]
 # ## Exercises
 #
+# Each says how hard it is, from ★☆☆ to ★★★, how long it takes and what it is worth. Write where a line raises
+# `NotImplementedError`, then run the cell below, which checks it. Hints are folded: open one, try again, and only then
+# open the next.
+#
 # ### 1. Measure it yourself
+#
+# *★☆☆ · about 5 minutes · 2 points*
 #
 # Write `mean_distance(found, boxes)`: the mean Euclidean distance, in pixels, between the places found, shape
 # `(boxes, frames, 2)`, and the centres of the boxes, shape `(boxes, frames, 4)`.
+#
+# <details><summary>Hint 1</summary>
+#
+# A box's centre is the mean of its top left and its bottom right corner: `boxes[..., :2]` and `boxes[..., 2:]`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The distance of each pair of points is `(found - centres).norm(dim=-1)`: the last axis holds $x$ and $y$. One mean
+# over boxes and frames remains.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "distance", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -227,12 +256,39 @@ for name, result in measured.items():
     )
 print("Your distance is the library's ObjMC.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** The measure needs three steps: centres, one distance for each box and frame, and one mean. The usual
+# mistake is to average too early. The distance of the mean places is smaller than the mean of the distances, because a
+# ball that is too far left in one frame and too far right in another one would count as right. Another one is `norm()`
+# without `dim`, which gives a single length for all numbers together. `torch.hypot` of the two differences, or
+# `torch.linalg.vector_norm(..., dim=-1)`, would do as well.
+
 # %% [markdown]
 # ### 2. Another way
 #
+# *★★☆ · about 10 minutes · 2 points*
+#
 # Make a `Trajectory` called `detour` that begins at the ball's box and ends with its centre where `hill` ends, but goes
-# *below* the straight line between the two, by at least a tenth of the picture's height, and eases in and out. Hint:
-# `Trajectory.move` takes `via` and `easing`.
+# *below* the straight line between the two, by at least a tenth of the picture's height, and eases in and out.
+#
+# <details><summary>Hint 1</summary>
+#
+# `Trajectory.move` takes `via`, a list of points that the centre passes, and `easing`. The cell that made `asked`
+# shows both.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The last point of `via` is where the centre ends, so it has to be `hill[-1]`.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# $y$ grows downwards. Below the line means a larger $y$: put a point in the middle of the way at `y + 0.2 * height`.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "detour", "locked": false, "schema_version": 3, "solution": true, "task": false}
 ### BEGIN SOLUTION
@@ -248,6 +304,31 @@ assert (middles[:, 1] - y).max() >= 0.1 * height, "y grows downwards: the centre
 pace = middles.diff(dim=0).norm(dim=1)
 assert pace[0] < 0.8 * pace.max() and pace[-1] < 0.8 * pace.max(), "it should be slower at both ends than in between"
 print("Off it goes. Give it to generate() and see whether the ball takes the detour.")
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** `via` lists the points that the centre passes, and the last one is where it ends. So two points are
+# enough, one below the line and the end. The usual mistake is a minus sign: in pictures $y$ grows downwards, and a
+# smaller $y$ gives a detour above the line. A point exactly a tenth below may miss the mark, since no frame has to
+# fall on it; a little more is safe. `Trajectory.along` with a drawn line, or `KeyBox`es at three times (chapter 2),
+# would give a detour as well.
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 3. Open: a path that it follows, and one that it does not
+#
+# *★★☆ · about 20 minutes · 6 points, by the rubric*
+#
+# Find two paths for one picture: one that the ball follows well and one on which it is lost. The picture may be this
+# one, another `prompt` or a photograph (`read_image`). Show both videos and both numbers, then say in a few sentences
+# what makes the second path harder. Change only the path between the two runs.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | evidence | both videos or film strips, both ObjMC values, the same seed and settings | numbers without pictures, or pictures without numbers |
+# | comparison | the two requests differ in one respect, which is named | they differ in several respects at once |
+# | explanation | says what makes it hard, and what would have to happen if that were wrong | only describes what is seen |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

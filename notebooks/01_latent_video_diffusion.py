@@ -23,7 +23,7 @@
 # - how noise levels, the network's guess and an Euler step fit together;
 # - what classifier-free guidance does, by writing it yourself.
 #
-# **Time**: about 60 minutes; the cells run in under a minute on the toy.
+# **Time**: about 60 minutes, and 30 for the exercises; the cells run in under a minute on the toy.
 #
 # **In the paper**: section 2 and the beginning of section 3 recall SVD (arXiv 2311.15127); the noise levels are those of
 # Karras et al. (arXiv 2206.00364). SG-I2V trains nothing: all that it uses is in this chapter.
@@ -38,24 +38,11 @@ seed = 817
 
 # %%
 from dataclasses import replace
-
 import torch
-
-from sgi2v_lab import (
-    decode_latents,
-    denoise,
-    encode_image,
-    generate,
-    load_model,
-    make_schedule,
-    reference_image,
-    show_video,
-)
-from sgi2v_lab.evaluation.metrics import first_frame_psnr
-from sgi2v_lab.images.read import fit_image, to_tensor
-from sgi2v_lab.plots import plot_film_strip, plot_latents, styled
-from sgi2v_lab.plots.style import new_figure
-from sgi2v_lab.sampling import draw_noise
+from sgi2v_lab import decode_latents, denoise, encode_image, generate, load_model, make_schedule, reference_image
+from sgi2v_lab import show_video
+from sgi2v_lab.course import draw_noise, first_frame_psnr, fit_image, predict, to_tensor
+from sgi2v_lab.plots import new_figure, plot_film_strip, plot_latents, styled
 
 model = load_model(model_name, device)
 settings = model.settings
@@ -96,6 +83,10 @@ print(f"a video: {frames} frames of {size[0]} × {size[1]} pixels, or {channels}
 # *What do you expect?* A picture of $3 \cdot H \cdot W$ numbers becomes $c \cdot \frac{H}{f} \cdot \frac{W}{f}$ of them.
 # How many times fewer is that? What kind of detail would you give up first?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number
+prediction = predict("How many times fewer numbers are the latents?", ...)
+
 # %%
 picture, _ = fit_image(reference_image(prompt, size=max(size)), size)
 image = to_tensor(picture)
@@ -103,6 +94,9 @@ calm = settings.replace(noise_aug_strength=0.0)  # what it is comes below
 told = encode_image(model, image, calm, torch.Generator().manual_seed(seed))
 z = told.image_latents[0, :1].float() * model.vae.config.scaling_factor
 print(f"{image.numel()} numbers become {z.numel()}: {image.numel() / z.numel():g} times fewer")
+
+# %% tags=["prediction"]
+prediction.beside(image.numel() / z.numel(), "times fewer")
 
 # %%
 figure = plot_latents(z.transpose(0, 1), every=1)  # the channels side by side
@@ -147,6 +141,10 @@ claim(
 # Latents are also *local*. We add something to a single cell and look where the picture changes. *How large will the
 # patch be, and does it end where the cell ends?*
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number
+prediction = predict("How many pixels wide is the patch that one cell changes?", ...)
+
 # %%
 poked = z.clone()
 poked[:, :, h // 2, w // 2] += 2 * z.std()
@@ -158,6 +156,9 @@ figure = plot_film_strip(torch.stack([decoded, decode_latents(model, poked)[0], 
 for axes, title in zip(figure.axes, ("before", "one cell changed", "difference, × 4"), strict=False):
     axes.set_title(title)
 figure
+
+# %% tags=["prediction"]
+prediction.beside(columns, "pixels; a cell is", model.vae_factor, "wide")
 
 # %% [markdown]
 # The patch is wider than the cell, since the decoder's convolutions look at neighbouring cells, and it stays small.
@@ -241,6 +242,10 @@ claim(
 # *What do you expect?* We let the model make a video without any control and keep all its guesses $D$. What will the
 # first guess look like, made from pure noise: more noise, or something else?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict("What does the first guess look like?", ...)
+
 # %%
 run = generate(model, image, seed=seed, trace=["latents", "denoised"], progress=False)
 chosen = sorted({round(i) for i in torch.linspace(0, settings.num_inference_steps - 1, 6).tolist()})
@@ -249,6 +254,13 @@ figure = plot_film_strip(guesses)
 for axes, i in zip(figure.axes, chosen, strict=False):
     axes.set_title(f"step {i}, σ = {run.sigmas[i]:.2g}", fontsize=8)
 figure
+
+# %% tags=["prediction"]
+prediction.beside(
+    "blurred: neighbouring pixels differ by",
+    (guesses[0].diff(dim=-1).abs().mean() / guesses[-1].diff(dim=-1).abs().mean()).item(),
+    "of what they do in the last guess",
+)
 
 # %% [markdown]
 # The guess of the *last frame*, step by step. It begins blurred, as an average of everything that could follow, and
@@ -300,6 +312,8 @@ print(f"The latents hold {3 * factor**2 / channels:g} times fewer numbers; {len(
 #
 # ### 1. The noise levels
 #
+# *★☆☆ · about 10 minutes · 2 points*
+#
 # Karras et al. space the levels evenly in $\sigma^{1/\rho}$ with $\rho = 7$:
 #
 # $$ \sigma_i = \Bigl( \sigma_{\max}^{1/\rho}
@@ -307,6 +321,19 @@ print(f"The latents hold {3 * factor**2 / channels:g} times fewer numbers; {len(
 #    \quad i = 0, \dots, N - 1 . $$
 #
 # Write `karras(count, low, high)`, which returns the `count` levels as a tensor, from `high` down to `low`.
+#
+# <details><summary>Hint 1</summary>
+#
+# `torch.linspace(0, 1, count)` is $i / (N - 1)$ for all $i$ at once, so no loop is needed.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Read the formula from the inside: take both ends to the power $1/7$, go evenly from the first to the second, and take
+# the result to the power 7.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "karras", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -328,8 +355,16 @@ assert mine[0] > mine[-1], "the levels go down, from the most noise to the least
 assert torch.allclose(mine, sigmas[:-1], rtol=1e-3), f"level 1 is {mine[1]:.3f}, the schedule has {sigmas[1]:.3f}"
 print("Your noise levels are the scheduler's.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Evenly spaced roots mean that the levels lie close together where $\sigma$ is small, which is where a
+# step of a given size would do most harm. The usual mistake is $i / N$ in place of $i / (N - 1)$: then the last level
+# is not `low`. Another one swaps the two ends, and the levels rise. A list comprehension over $i$ does as well as
+# `linspace`. In float32 the seventh power loses a few digits, which is why the check allows a thousandth.
+
 # %% [markdown]
 # ### 2. Classifier-free guidance
+#
+# *★★☆ · about 15 minutes · 3 points*
 #
 # The network can also be asked *without* the first frame: token and latents are zero. Guidance exaggerates what the
 # picture changes about the guess, in frame $f$ of $F$ with a strength that rises evenly from `low` to `high`:
@@ -339,6 +374,26 @@ print("Your noise levels are the scheduler's.")
 #
 # Write `guided(without, told, low, high)` for guesses of shape `(frames, channels, h, w)`. What must come out where
 # $g_f = 1$?
+#
+# <details><summary>Hint 1</summary>
+#
+# The strength is one number for each frame: `torch.linspace(low, high, frames)` has them all.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# To multiply `(frames, channels, h, w)` by one number per frame, the strengths need the shape `(frames, 1, 1, 1)`: use
+# `view`.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# Where $g_f = 1$ the two guesses without the picture cancel. If your first frame is not the guess with the picture,
+# check which of the two you subtract.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "guidance", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -372,13 +427,39 @@ assert torch.allclose(mine[0], told[0], atol=exact), "in the first frame the str
 assert torch.allclose(mine, theirs, rtol=exact, atol=exact), f"off by up to {(mine - theirs).abs().max():.4f}"
 print("Your guidance is the library's. Strength 3 changes the last guess by", f"{(mine - told)[-1].abs().mean():.3f}.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** At strength 1 the guess without the picture cancels, and the plain guess is left; above 1 the
+# difference is exaggerated, so the formula goes beyond what the network said. SVD raises the strength over the frames
+# because late frames lie furthest from the picture and need the most help. The usual mistake is a strength of shape
+# `(frames,)`, which PyTorch lines up with the last axis, the columns, without any error when the numbers happen to
+# agree. `torch.lerp(without, told, strength)` is the same formula, and so is `without * (1 - g) + told * g`.
+
 # %% [markdown]
 # (SVD is run with guidance from 1 to 3, and so is the toy: two passes a step, and clearer videos.)
 #
 # ### 3. How much moves?
 #
+# *★☆☆ · about 5 minutes · 1 point*
+#
 # Write `motion(video)`: the mean absolute difference between neighbouring frames, averaged over everything. Then ask the
-# model for little and for much motion, with the same noise. Write down your prediction of the two numbers' order first.
+# model for little and for much motion, with the same noise. *Predict* which of the two numbers is larger, and by how much.
+#
+# <details><summary>Hint 1</summary>
+#
+# `video[1:]` are all frames but the first, `video[:-1]` all but the last: their difference is the change from frame to
+# frame.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# A pixel that becomes darker has changed as much as one that becomes brighter: take `abs()` before the mean.
+#
+# </details>
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number
+prediction = predict("How many times as much moves in bucket 240 as in bucket 10?", ...)
 
 
 # %% nbgrader={"grade": false, "grade_id": "motion", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -395,9 +476,40 @@ assert abs(float(motion(ramp.flip(0))) - 0.1) < 1e-5, "getting darker is a chang
 assert float(motion(image.expand(frames, -1, -1, -1))) == 0, "a still picture has no motion"
 short = settings.replace(num_inference_steps=min(10, settings.num_inference_steps), control_steps=(0, 0))
 short = short.replace(max_guidance_scale=1.0)  # half as many passes of the UNet
+moved = {}
 for bucket in (10, 240):
     moving = generate(model, image, settings=short.replace(motion_bucket_id=bucket), seed=seed, progress=False)
-    print(f"motion bucket {bucket:3}: {motion(moving.video):.4f}")
+    moved[bucket] = float(motion(moving.video))
+    print(f"motion bucket {bucket:3}: {moved[bucket]:.4f}")
+
+# %% tags=["prediction"]
+prediction.beside(moved[240] / moved[10], "times as much")
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Shifting the video by one frame against itself gives all differences at once. The usual mistake is to
+# leave out the absolute value: brighter and darker then cancel, and a flickering video seems to stand still. This
+# number measures any change, also noise and flicker, so a low one does not mean that the model understood. The motion
+# bucket is a wish that the network learned to read, not a switch: how much it changes depends on picture and noise.
+# `video.diff(dim=0).abs().mean()` is the same in one word.
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: what the first frame decides
+#
+# *★★★ · about 25 minutes · 6 points, by the rubric*
+#
+# The network gets the first frame twice, as a token and as latents. Find out what each is good for: replace one of
+# them by zeros or by another picture's (`dataclasses.replace(conditioning, ...)`, as in exercise 2), run `denoise` to
+# its end and decode. Show the videos beside the unchanged one, and say what the token tells the network and what the
+# latents do.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | method | one part is changed at a time; the same noise throughout; the code is shown | parts are changed together, or the noise differs |
+# | evidence | pictures of at least three cases, and a number such as PSNR or `motion` for each | pictures only, or one case |
+# | conclusion | says what each part does and how sure that is after one picture | says more than the pictures show |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

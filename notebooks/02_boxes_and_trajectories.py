@@ -22,7 +22,7 @@
 # - why boxes on the background are a camera;
 # - what is left of a box when pixels become cells of the latent grid.
 #
-# **Time**: about 45 minutes; the cells run in a few seconds.
+# **Time**: about 45 minutes, and 35 for the exercises; the cells run in a few seconds.
 #
 # **In the paper**: section 3, where the task is stated. There, a box keeps its size and a trajectory is a list of
 # positions, one for each frame. Everything else here is a convenient way to write such lists.
@@ -35,32 +35,12 @@ device = None  # the best there is; or "cpu", "cuda", "mps"
 prompt = "a red white striped circle at the left and a yellow star at the top right on blue clouds"
 
 # %%
-import json
-import tempfile
-from pathlib import Path
-
 import torch
-from matplotlib.patches import Rectangle
-
-from sgi2v_lab import (
-    InputError,
-    Trajectories,
-    Trajectory,
-    latent_cells,
-    load_model,
-    load_trajectories,
-    prompt_boxes,
-    reference_image,
-    save_trajectories,
-)
-from sgi2v_lab.images.read import fit_image, to_tensor
-from sgi2v_lab.plots import plot_film_strip, plot_trajectories, styled
-from sgi2v_lab.plots.style import new_figure
-from sgi2v_lab.trajectories.boxes import KeyBox
-from sgi2v_lab.trajectories.camera import camera_pan, camera_still, camera_zoom
-from sgi2v_lab.trajectories.geometry import EASINGS
-from sgi2v_lab.video import PALETTE, draw_boxes, show_video
-from sgi2v_lab.widgets import TrajectoryEditor
+from sgi2v_lab import InputError, Trajectories, Trajectory, latent_cells, load_model, load_trajectories, prompt_boxes
+from sgi2v_lab import reference_image, save_trajectories, show_video
+from sgi2v_lab.course import EASINGS, KeyBox, TrajectoryEditor, camera_pan, camera_still, camera_zoom
+from sgi2v_lab.course import draw_boxes, fit_image, predict, to_tensor
+from sgi2v_lab.plots import new_figure, plot_film_strip, plot_trajectories, styled
 
 model = load_model(model_name, device)
 settings = model.settings
@@ -132,6 +112,10 @@ show_video(draw_boxes(still, boxes, scale=max(1, 384 // width)), fps=settings.fp
 # *What do you expect?* All four curves below begin at 0 and end at 1. In which one is the ball fastest in the middle
 # of the video, and where does "ease-out" have its largest step?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict('In which easing is the ball fastest in the middle, and when is "ease-out" fastest?', ...)
+
 # %%
 t = torch.linspace(0, 1, frames)
 with styled():
@@ -145,6 +129,14 @@ with styled():
     right.set(xlabel="frame", ylabel="progress in this step", ylim=(0, None))
     left.legend()
 figure
+
+# %% tags=["prediction"]
+prediction.beside(
+    "fastest in the middle:",
+    max(EASINGS, key=lambda name: torch.as_tensor(EASINGS[name](t.numpy())).diff()[frames // 2 - 1]),
+    "; ease-out is fastest in step",
+    torch.as_tensor(EASINGS["ease-out"](t.numpy())).diff().argmax().item() + 1,
+)
 
 # %% [markdown]
 # "ease-in-out" is the fastest in the middle, and "ease-out" takes its largest step at once.
@@ -254,29 +246,32 @@ claim(
 #
 # *What do you expect?* Our ball moves evenly in pixels. Do its cells move evenly as well?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: such as [1, 1, 2]
+prediction = predict("By how many cells does the ball's left edge move, from frame to frame?", ...)
+
 # %%
 cells = latent_cells(boxes, model.vae_factor, h, w)
 for f in range(frames):
     print(f"frame {f:2}: x0 = {boxes[0, f, 0]:5.1f} pixels, cells {cells[0, f].tolist()}")
 
+# %% tags=["prediction"]
+prediction.beside(cells[0, :, 0].diff().tolist())
+
 # %%
 factor = model.vae_factor
-with styled():
-    figure = new_figure(3 * height / width + 0.3, layout="compressed")
-    for axes, f in zip(figure.subplots(1, 3), (0, frames // 2, frames - 1), strict=True):
-        axes.imshow(image.permute(1, 2, 0), extent=(0, width, height, 0))
-        axes.set_xticks(range(0, width + 1, factor), [])
-        axes.set_yticks(range(0, height + 1, factor), [])
-        axes.grid(color="white", linewidth=0.4, alpha=0.5)
-        axes.tick_params(length=0)
-        for (x0, y0, x1, y1), style in ((boxes[0, f].tolist(), "-"), ((cells[0, f] * factor).tolist(), "--")):
-            colour = PALETTE[0] if style == "-" else "white"
-            axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=colour, ls=style, lw=1.8))
-        axes.set_title(f"frame {f}")
+shown = [0, frames // 2, frames - 1]
+both = torch.cat([boxes[:1], factor * cells[:1]])[:, shown]
+figure = plot_film_strip(still[shown], both, every=None)
+for axes, f in zip(figure.axes, shown, strict=False):
+    axes.vlines(range(0, width, factor), 0, height, color="white", lw=0.4, alpha=0.5)
+    axes.hlines(range(0, height, factor), 0, width, color="white", lw=0.4, alpha=0.5)
+    axes.set_title(f"frame {f}")
 figure
 
 # %% [markdown]
-# Solid: the box that was asked for. Dashed: the cells that stand for it. The box glides, its cells jump.
+# Orange is the box that was asked for, blue are the cells that stand for it, on the grid of the latents. The box glides,
+# its cells jump.
 
 # %% tags=["claim"]
 jumps = cells[0, :, 0].diff()
@@ -320,11 +315,10 @@ for wrong in ((60, 40, 30, 70), (10, 40, 30), (10, 40, float("nan"), 70)):
 # implementation, which holds positions for one number of frames and boxes that keep their size.
 
 # %%
-with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / "boxes.json"
-    save_trajectories(path, asked)
-    print(json.dumps(json.loads(path.read_text())["trajectories"][0]))
-    again = load_trajectories(path)
+save_trajectories("../out/boxes.json", asked)
+with open("../out/boxes.json") as file:
+    print(*file.read().splitlines()[:16], "...", sep="\n")
+again = load_trajectories("../out/boxes.json")
 
 # %% [markdown]
 # ## Quick check
@@ -347,8 +341,23 @@ print("Every trajectory starts as its box, ends where it was sent, covers a cell
 #
 # ### 1. Pixels to cells
 #
+# *★☆☆ · about 10 minutes · 2 points*
+#
 # Write `to_cells(box, factor)`: a box `(4,)` in pixels becomes four whole numbers of cells, rounded **down** (also below
 # zero), at least one cell wide and one cell high.
+#
+# <details><summary>Hint 1</summary>
+#
+# `torch.floor` rounds down, below zero too; `int()` and `.int()` alone cut towards zero, so -0.4 becomes 0.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Round all four numbers first. Then make sure that the right edge is at least one more than the left one, and the same
+# for top and bottom.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "to-cells", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -370,11 +379,32 @@ for box, expected, why in (
     assert torch.as_tensor(to_cells(torch.tensor(box), 8)).tolist() == expected, why
 print("Your cells are the library's.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Rounding down everything keeps the grid simple: a box that moves by whole cells keeps its size. The
+# usual mistake is `.int()` without `floor`, which rounds towards zero: a box that leaves the picture on the left then
+# sticks at its edge. Another one is to round the right edge up, which seems fairer but makes boxes a cell wider than
+# the library's. `box // factor` is the same as `floor` for tensors, and `torch.maximum(high, low + 1)` does the last
+# step for both directions at once.
+
 # %% [markdown]
 # ### 2. Easing by hand
 #
+# *★☆☆ · about 10 minutes · 2 points*
+#
 # "Ease-in-out" is the polynomial $p(t) = 3t^2 - 2t^3$. Write `eased_boxes(first, last, frames)`, which returns the box in
 # every frame, shape `(frames, 4)`.
+#
+# <details><summary>Hint 1</summary>
+#
+# Time goes evenly from 0 to 1: `torch.linspace(0, 1, frames)`. Only the progress $p$ is uneven.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `first` has shape `(4,)`. If $p$ has shape `(frames, 1)`, then `(1 - p) * first + p * last` has shape `(frames, 4)`.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "eased", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -394,12 +424,42 @@ assert mine.shape == (frames, 4), f"expected shape ({frames}, 4), not {tuple(min
 assert torch.allclose(mine, theirs, atol=1e-3), f"off by up to {(mine - theirs).abs().max():.3f} pixels"
 print("Your boxes ease in and out as the library's do.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** The polynomial has slope 0 at both ends, so the box starts and stops gently. Size and place are mixed
+# by the same $p$: a box that also grows, grows with the same easing. The usual mistake is the shape: with $p$ of shape
+# `(frames,)` PyTorch refuses, or, for a video of four frames, multiplies each coordinate by another frame's progress
+# without complaint. `torch.lerp(first, last, p)` does the mixing too, and so does a loop over frames.
+
 # %% [markdown]
 # ### 3. Which steps keep the size?
 #
-# A box of 20 × 20 pixels moves to the right by `step` pixels in every frame. Before you compute anything, write down for
-# which steps its width *in cells* never changes. Then write `changes(step)`: in how many of the frames after the first
+# *★★☆ · about 15 minutes · 3 points*
+#
+# A box of 20 × 20 pixels moves to the right by `step` pixels in every frame. *Predict* for which steps its width *in cells*
+# never changes. Then write `changes(step)`: in how many of the frames after the first
 # the width in cells differs from the first frame's. Use `latent_cells` and let the box start at $x_0 = y_0 = 5$.
+#
+# <details><summary>Hint 1</summary>
+#
+# Build the boxes of all frames at once: the start, plus `step` times the frame's number in $x_0$ and $x_1$ only.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `latent_cells` wants the shape `(boxes, frames, 4)`: add an axis with `[None]` and take it off again with `[0]`.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The width in cells is $x_1 - x_0$ of the result. Compare all widths with the first one, and count.
+#
+# </details>
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: such as [0, 3]
+prediction = predict("Which steps, from 0 to 16 pixels, never change the width in cells?", ...)
 
 
 # %% nbgrader={"grade": false, "grade_id": "rounding", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -421,6 +481,35 @@ assert 0 < counts[1] < frames, "a step of one pixel must change the width in som
 expected = sum((25 + f) // factor - (5 + f) // factor != 25 // factor - 5 // factor for f in range(1, frames))
 assert counts[1] == expected, f"for a step of 1 pixel the width changes in {expected} frames, not in {counts[1]}"
 print("Steps (pixels) that never change the width:", [step for step, count in enumerate(counts) if count == 0])
+
+# %% tags=["prediction"]
+prediction.beside([step for step, count in enumerate(counts) if count == 0])
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Left and right edge are rounded each for itself. The width stays only if both edges pass the next
+# line of the grid in the same frame, which is certain when the step is a whole number of cells: then nothing about the
+# rounding changes. The usual mistake is to move $x_0$ alone, which makes the box narrower. A width that is a whole
+# number of cells would never change either, whatever the step; so draw boxes of whole cells where it matters. In the
+# library the loss resizes the target when the sizes differ (chapter 5), which blurs it a little.
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: a request in boxes
+#
+# *★★☆ · about 25 minutes · 6 points, by the rubric*
+#
+# Choose a short video that you know, from a film or from your own camera, and write its motion down as boxes for a
+# picture of yours: at least two trajectories, one of which bends, changes its size or stands still, with the timing of
+# the original. Show the request (`plot_trajectories`, `draw_boxes`), save it as JSON, and say what of the original
+# cannot be said in boxes.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | fidelity | place, timing and size follow the original, and the reader can check it | only the places do |
+# | use of the tools | easing or key boxes, and pins or camera boxes where they are needed; no remark of the editor is left unexplained | straight, even paths only |
+# | limits | names what boxes cannot say, such as turning, depth or shape, with this video as the example | general remarks |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

@@ -22,7 +22,7 @@
 # - how principal components turn a hundred channels into three colours;
 # - how to ask "which other places look like this one?", in every frame.
 #
-# **Time**: about 60 minutes; the cells run in well under a minute on the toy.
+# **Time**: about 60 minutes, and 50 for the exercises; the cells run in well under a minute on the toy.
 #
 # **In the paper**: section 3.1 looks for features that match across frames, and section 4.3 compares layers. Layers are
 # written (up block, transformer) here, both counted from 0. The paper counts the transformers of a block from 1: its M2
@@ -37,26 +37,10 @@ prompt = "a red white striped circle at the left on blue clouds"
 seed = 817
 
 # %%
-from dataclasses import replace
-
 import torch
-import torch.nn.functional as F
-
-from sgi2v_lab import (
-    encode_image,
-    encode_video,
-    extract_features,
-    fit_pca,
-    load_model,
-    make_schedule,
-    similarity_maps,
-)
-from sgi2v_lab.explore import best_matches
-from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_similarity, styled
-from sgi2v_lab.plots.style import new_figure
-from sgi2v_lab.prompts.reference_image import parse_prompt
-from sgi2v_lab.toy.world.scenes import render, true_boxes
-from sgi2v_lab.widgets import FeatureExplorer
+from sgi2v_lab import encode_image, encode_video, extract_features, fit_pca, load_model, make_schedule, similarity_maps
+from sgi2v_lab.course import FeatureExplorer, best_matches, known_motion, predict
+from sgi2v_lab.plots import new_figure, plot_film_strip, plot_pca_strip, plot_similarity, styled
 
 model = load_model(model_name, device)
 settings = model.settings
@@ -80,11 +64,7 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # layers find the ball, the toy repeats a lesson. Layer (3, 1) was taught nothing of the kind.
 
 # %%
-scene = parse_prompt(prompt, frames)
-way = torch.linspace(0, 1, frames)[:, None] * torch.tensor([0.5, 0.0])
-scene = replace(scene, sprites=(replace(scene.sprites[0], path=scene.sprites[0].path + way),))
-clip = F.interpolate(render(scene, max(width, height)), (height, width))
-truth = true_boxes(scene, 1) * torch.tensor([width, height, width, height])
+clip, truth = known_motion(model, prompt, by=(0.5, 0.0))
 centres = (truth[0, :, :2] + truth[0, :, 2:]) / 2
 plot_film_strip(clip, truth, every=None)
 
@@ -142,6 +122,10 @@ for layer, maps in attended.items():
 # *What do you expect?* The first rows have fewer and larger cells. In which rows can you find the ball? Does it keep its
 # colour while it moves?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict("In which layers can you find the ball, and does it keep its colour?", ...)
+
 # %%
 chosen = tuple(dict.fromkeys((layers[0], *settings.layers, layers[-1])))
 bases = {layer: fit_pca(attended[layer]) for layer in chosen}
@@ -151,6 +135,17 @@ plot_pca_strip({f"layer {layer}": rows for layer, rows in colours.items()}, clip
 # %%
 for layer, basis in bases.items():
     print(f"layer {layer}: three components hold {sum(basis.explained):.0%} of the variance")
+
+
+# %% tags=["prediction"]
+def ball_colour(rows, frame):
+    """The mean colour in the ball's box."""
+    x0, y0, x1, y1 = (truth[0, frame] * rows.shape[-1] / width).int().tolist()
+    return rows[frame, :, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean(dim=(1, 2))
+
+
+changes = [f"{(ball_colour(rows, -1) - ball_colour(rows, 0)).norm():.2f} in {layer}" for layer, rows in colours.items()]
+prediction.beside("from the first to the last frame its colour changes by", changes)
 
 # %% [markdown]
 # Four things to look for on the toy. In both rows of up block 3 a patch of its own colour travels with the box: the
@@ -207,11 +202,16 @@ claim(
 # %% [markdown]
 # Coarse layers say roughly where things are; the finest ones also carry texture and noise. The paper compares layers in
 # between: fine enough to place a box, coarse enough to know the ball as one thing.
+
 # %% [markdown]
 # ## Features depend on the noise
 #
 # *What do you expect?* The same video, with less and less noise on it. At which noise level does the ball's path show in
 # the features? What could the network know of later frames before that?
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number
+prediction = predict("From which noise level σ down does the ball's path show?", ...)
 
 # %%
 layer = settings.layers[-1]
@@ -224,6 +224,12 @@ for step in dict.fromkeys((0, controlled, middle)):
     )[layer]
 by_noise = {label: fit_pca(maps).rgb(maps) for label, maps in noisy.items()}
 plot_pca_strip(by_noise, clip, truth)
+
+# %% tags=["prediction"]
+contrasts = [
+    f"{(ball_colour(rows, -1) - rows[-1].mean(dim=(1, 2))).norm():.2f} at {label}" for label, rows in by_noise.items()
+]
+prediction.beside("in the last frame the ball's colour differs from the frame's mean by", contrasts)
 
 # %% [markdown]
 # At the highest noise level nothing in the later frames' features marks the box: noise hides the ball's path, and the
@@ -264,6 +270,10 @@ plot_pca_strip({kind: fit_pca(maps).rgb(maps) for kind, maps in parts.items()}, 
 # *What do you expect?* The ring marks the ball's middle. If features followed the ball, the red spot would move along
 # with it.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a list of layers, such as [(2, 1)]
+prediction = predict("In which layers does the red spot move along with the ball?", ...)
+
 # %%
 point, size = tuple(centres[0].tolist()), (width, height)
 compared = tuple(dict.fromkeys((*settings.layers, layers[-1])))
@@ -278,6 +288,9 @@ plot_similarity(clip, similar, point)
 off = {name: (best_matches(maps, size) - centres).norm(dim=1) for name, maps in similar.items()}
 for name, distances in off.items():
     print(f"{name}: off by {distances.int().tolist()} px, frame by frame")
+
+# %% tags=["prediction"]
+prediction.beside(", ".join(f"{name}: {distances[1:].mean():.0f} px off" for name, distances in off.items()))
 
 # %% [markdown]
 # In the first frame the answer is right by construction, since a place is most similar to itself. On the toy it stays on
@@ -335,7 +348,9 @@ def heads(maps: torch.Tensor, count: int) -> torch.Tensor:
 
 
 count = model.unet.up_blocks[layer[0]].attentions[layer[1]].transformer_blocks[0].attn1.heads
-rebuilt = F.scaled_dot_product_attention(*(heads(parts[kind], count) for kind in ("query", "key", "value")))
+rebuilt = torch.nn.functional.scaled_dot_product_attention(
+    *(heads(parts[kind], count) for kind in ("query", "key", "value"))
+)
 rebuilt = rebuilt.transpose(2, 3).flatten(1, 2).unflatten(2, parts["self-attention"].shape[2:])
 exact = model.dtype == torch.float32
 error = (rebuilt - parts["self-attention"]).abs().max().item()
@@ -352,8 +367,29 @@ print(f"Softmax of queries on keys, times values, gives the recorded features in
 #
 # ### 1. Similarity in five lines
 #
+# *★★☆ · about 15 minutes · 2 points*
+#
 # Write `cosine_map(features, row, column)`: the cosine similarity of every place of every frame to cell `(row, column)`
 # of frame 0, shape `(frames, h, w)`. First subtract the mean over all frames and places, channel by channel.
+#
+# <details><summary>Hint 1</summary>
+#
+# The mean is over frames and places, for each channel by itself: `features.mean(dim=(0, 2, 3), keepdim=True)`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Divide by the length of each place's vector, which is a norm over channels (`dim=1`). The cosine of two vectors of
+# length 1 is the sum of their products.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The reference is one vector of shape `(channels,)`. Give it the shape `(1, channels, 1, 1)` before you multiply.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "cosine", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -375,12 +411,43 @@ for row, column in ((0, 0), (maps.shape[2] // 2, maps.shape[3] // 4)):
     assert torch.allclose(mine, theirs, atol=1e-5), f"off by up to {(mine - theirs).abs().max():.4f}: did you centre?"
 print("Your similarity is the library's.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Three steps: centre, normalise, and one inner product for each place. Without centring nearly all
+# places look alike, because attention features share a large common part; the map is then pale red everywhere. The
+# usual mistake is to centre each frame by itself: then a difference between frames, which is what we look for, is
+# removed. Another one is to take the reference from the features before they were centred.
+# `torch.nn.functional.cosine_similarity(centred, reference, dim=1)` and `torch.einsum` do the last two steps in a
+# line.
+
 # %% [markdown]
 # ### 2. Where does one place look?
+#
+# *★★★ · about 20 minutes · 3 points*
 #
 # Write `looks_at(query, key, count, head, place)`: the attention weights with which `place` (an index into the flattened
 # map) of every frame looks at all places of the *same* frame, in one head. `query` and `key` are maps
 # `(frames, channels, h, w)`; use `heads` from above. The result has shape `(frames, places)`.
+#
+# <details><summary>Hint 1</summary>
+#
+# `heads(query, count)` has shape `(frames, heads, places, channels of a head)`. Choose one head and one place of the
+# queries, and all places of the keys.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# A score is the inner product of a query and a key, divided by $\sqrt{d}$; $d$ is the number of channels of *one
+# head*, the last axis.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The softmax runs over the places that are looked at, the last axis of the scores, so that the weights of each frame
+# add up to 1.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "looks-at", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -405,6 +472,13 @@ recorded = heads(parts["self-attention"], count)[:, 0, place]
 assert torch.allclose(mixed, recorded, atol=1e-4 if exact else 5e-2), "weights times values are not the feature: √d?"
 print("Your weights, times the values, are the recorded feature.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** The weights say where one place of a frame looks; times the values they are its feature, which is
+# what the check verifies. The most common mistake is $d$: it is the width of a head, not the number of all channels.
+# With the wrong one the weights are still a distribution, only a flatter one, so nothing but the comparison with the
+# recorded feature shows it. The second one is a softmax over the wrong axis. `torch.einsum("fd,fpd->fp", q, k)` gives
+# the scores as well, and so does a matrix product with a transposed key.
+
 # %% [markdown]
 # With the weights in hand, look at them: where does the ball's middle look in the first frame, and does each head look
 # somewhere else?
@@ -423,8 +497,29 @@ figure
 # %% [markdown]
 # ### 3. Principal components without a library
 #
-# Write `shares(features)`: the share of the variance that each of the first three components holds. Hint: after
-# centring, the squared singular values of the matrix (places × channels) are the variances, up to a common factor.
+# *★★☆ · about 15 minutes · 2 points*
+#
+# Write `shares(features)`: the share of the variance that each of the first three components holds.
+#
+# <details><summary>Hint 1</summary>
+#
+# Make a matrix with one row for each place of each frame and one column for each channel: `permute` the channels to
+# the end, then `flatten`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# After centring, the squared singular values of this matrix (`torch.linalg.svdvals`) are the variances along the
+# components, up to a common factor.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# Divide by the sum of *all* squared singular values before you take the first three.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "shares", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -443,6 +538,33 @@ for each in chosen:
     assert mine.shape == (3,), f"expected three shares, not shape {tuple(mine.shape)}"
     assert torch.allclose(mine, theirs, atol=1e-4), f"layer {each}: {mine.tolist()} instead of {theirs.tolist()}"
 print("Your shares are the library's.")
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** A singular value is the length of the data along one direction, so its square is a variance, up to
+# the number of rows, which cancels in the share. The usual mistake is to forget the square. The second is to flatten
+# without `permute`: the numbers are then the same but the rows mix channels and places, and the shares come out
+# plausible and wrong. Dividing by the sum of the first three only says how the three share among themselves. The
+# eigenvalues of the covariance matrix (`torch.linalg.eigvalsh`, from largest to smallest) are the same variances, at
+# the price of squared rounding errors.
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: what a head looks for
+#
+# *★★★ · about 30 minutes · 6 points, by the rubric*
+#
+# Choose one layer and describe what its heads attend to. Use `looks_at` for several places (on the ball, at its edge,
+# in the sky) and several frames, and find at least one head with a pattern that you can put into words, such as "the
+# same height" or "the nearest edge". Then make a prediction from it for a picture that you have not yet looked at, and
+# test that.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | observation | several heads, places and frames; pictures with legible captions | one head, or one place |
+# | hypothesis | one sentence that could turn out false | too vague to be tested |
+# | test | a new picture or a number, and an honest verdict | the pictures that suggested it are used again |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

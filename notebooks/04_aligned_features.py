@@ -22,7 +22,7 @@
 # - how to measure alignment where the true motion is known, with a baseline that keeps you honest;
 # - at which noise levels, and in which layers, features align.
 #
-# **Time**: about 35 minutes; the cells run in under a minute.
+# **Time**: about 35 minutes, and 45 for the exercises; the cells run in under a minute.
 #
 # **In the paper**: section 3.2, the modified self-attention; section 4.3 compares it with other features and layers.
 # You need [chapter 3](03_attention_features_and_pca.ipynb), on self-attention features and PCA.
@@ -37,17 +37,11 @@ noise_level = 1.5  # sigma at which we look inside
 layer = (3, 1)  # (up block, transformer): the one fine layer of the toy that was never taught what is shown here
 
 # %%
-from dataclasses import replace
-
 import torch
-import torch.nn.functional as F
-
 from sgi2v_lab import encode_video, latent_cells, load_model, similarity_maps, trajectory_loss
-from sgi2v_lab.explore import best_matches, feature_maps, inspect_latents, pca_colours
-from sgi2v_lab.features import assemble
+from sgi2v_lab.course import FeatureExplorer, assemble, best_matches, feature_maps, inspect_latents, known_motion
+from sgi2v_lab.course import pca_colours, predict
 from sgi2v_lab.plots import plot_film_strip, plot_pca_strip, plot_series, plot_similarity
-from sgi2v_lab.prompts.reference_image import parse_prompt
-from sgi2v_lab.toy.world.scenes import render, true_boxes
 
 model = load_model(model_name, device)
 settings = model.settings
@@ -72,16 +66,10 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # ## A video whose motion we know
 #
 # To say whether features follow an object, we must know where the object is. So we draw a video ourselves: a striped
-# ball that moves to the right and slightly down. `true_boxes` gives its box in every frame, exactly.
+# ball that moves to the right and slightly down. `known_motion` also gives its box in every frame, exactly.
 
 # %%
-scene = parse_prompt("a red white striped circle at the left on blue clouds", frames)
-ball = scene.sprites[0]
-time = torch.linspace(0, 1, frames)[:, None]
-scene = replace(scene, sprites=(replace(ball, path=ball.path + time * torch.tensor([0.5, 0.1])),))
-
-clip = F.interpolate(render(scene, max(size)), size[::-1], mode="bicubic", antialias=True).clamp(0, 1)
-boxes = true_boxes(scene, 1) * torch.tensor([*size, *size])
+clip, boxes = known_motion(model, "a red white striped circle at the left on blue clouds", by=(0.5, 0.1))
 plot_film_strip(clip, boxes, every=None)
 
 # %% [markdown]
@@ -115,11 +103,18 @@ print(f"step {step} of {len(subject.sigmas)}: sigma = {subject.sigmas[step]:.2f}
 #
 # *Before you run the next cell:* for one frame the two must be identical. Which one?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number
+prediction = predict("For which frame are the two answers identical?", ...)
+
 # %%
 maps = {kind: feature_maps(subject, step, layer, kind) for kind in ("self-attention", "aligned")}
 gaps = (maps["self-attention"] - maps["aligned"]).abs().amax(dim=(1, 2, 3))
 for frame, gap in enumerate(gaps):
     print(f"frame {frame}: largest difference {gap:.2g}")
+
+# %% tags=["prediction"]
+prediction.beside("frame", gaps.argmin().item())
 
 # %% [markdown]
 # Frame 0 asks itself in both cases. In every other frame the answers differ.
@@ -168,6 +163,10 @@ claim("In the aligned row the ball keeps its colour", "change of the ball's colo
 #
 # *Prediction:* in which row will the warmest spot travel with the ball?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: "self-attention" or "aligned"
+prediction = predict("In which row does the warmest spot travel with the ball?", ...)
+
 # %%
 first = tuple(boxes[0, 0].tolist())
 middle = ((first[0] + first[2]) / 2, (first[1] + first[3]) / 2)
@@ -182,6 +181,9 @@ centres = (boxes[0, :, :2] + boxes[0, :, 2:]) / 2
 off = {kind: (best_matches(one, size) - centres).norm(dim=1) for kind, one in similar.items()}
 for kind, distances in off.items():
     print(f"{kind:15} off by {distances.int().tolist()} px, frame by frame; {distances[1:].mean():.0f} px on average")
+
+# %% tags=["prediction"]
+prediction.beside("nearer to the ball:", min(off, key=lambda kind: off[kind][1:].mean()))
 
 # %% [markdown]
 # *Look at* the later frames. With aligned features the warmest cell is on the ball in almost every frame. With
@@ -208,8 +210,6 @@ claim("With self-attention features it is far away", "mean distance (px), two ra
 # The explorer below shows the same for any layer, step, kind of feature and point; click into the first frame.
 
 # %%
-from sgi2v_lab.widgets import FeatureExplorer
-
 explorer = FeatureExplorer(model, image=clip[0], latents=clean, settings=settings, seed=seed)
 with explorer.hold_trait_notifications():  # so that it computes once
     explorer.step, explorer.layer, explorer.point = step, list(layer), list(middle)
@@ -225,6 +225,10 @@ explorer
 #
 # The baseline: a box that *stays* where the ball was. If features were merely similar everywhere, it would do just as
 # well as the box that follows the ball. *Prediction:* which of the four lines below is the lowest, which the highest?
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: two names of lines, such as ["aligned, box stays behind", "..."]
+prediction = predict("Which of the four lines is the lowest, which the highest?", ...)
 
 
 # %%
@@ -242,6 +246,14 @@ curves = {
     for where, asked in (("follows the ball", boxes), ("stays behind", stays))
 }
 plot_series(range(frames), curves, "frame", "mismatch (in variances)")
+
+# %% tags=["prediction"]
+prediction.beside(
+    "lowest:",
+    min(curves, key=lambda name: curves[name].nanmean()),
+    "; highest:",
+    max(curves, key=lambda name: curves[name].nanmean()),
+)
 
 # %% [markdown]
 # *Look at* the distance between the two lines of a kind. With aligned features the box that follows costs less than half
@@ -310,6 +322,12 @@ claim(
 # Control happens early, at high noise, when there is hardly a picture yet. *What do you expect* of the alignment at
 # $\sigma$ far above the latents' own spread?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: "follows" or "stays"
+prediction = predict(
+    "At the highest noise level, which costs less: a box that follows the ball, or one that stays?", ...
+)
+
 # %%
 looked_at = [round(k) for k in torch.linspace(0, len(subject.sigmas) - 2, 5).tolist()]
 by_noise = {"self-attention": [], "aligned": [], "aligned, box stays behind": []}
@@ -320,6 +338,11 @@ for k in looked_at:
     by_noise["aligned, box stays behind"].append(mismatch(aligned, stays).nanmean().item())
 names = [f"{subject.sigmas[k]:.2g}" for k in looked_at]
 plot_series(names, by_noise, "noise level σ (denoising goes to the right)", "mismatch (in variances)")
+
+# %% tags=["prediction"]
+prediction.beside(
+    "the box that", "follows" if by_noise["aligned"][0] < by_noise["aligned, box stays behind"][0] else "stays"
+)
 
 # %% [markdown]
 # *Look at* the two aligned lines. At the highest noise level the box that stays behind wins: the noise hides the ball,
@@ -370,9 +393,32 @@ print(f"Aligned features are made of first-frame values, and their mismatch is {
 #
 # ### 1. Attend to any frame
 #
+# *★★☆ · about 20 minutes · 3 points*
+#
 # Write the modified attention yourself. `queries`, `keys` and `values_` are maps (frames, channels, h, w); split the
 # channels into `heads`, let every frame's queries attend to the keys and values of frame `anchor`, and put the heads
 # together again. With `anchor=0` you should get the library's aligned features.
+#
+# <details><summary>Hint 1</summary>
+#
+# `tokens` is there already: use it on queries, keys and values, so that all three have the shape `(frames, heads,
+# cells, channels per head)`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Keys and values come from one frame only, but keep their first axis: `keys[anchor : anchor + 1]` has one frame and
+# meets the queries of all of them.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# Scores are `q @ k.transpose(2, 3)`, divided by $\sqrt d$; then a softmax over the last axis, then `@ v`. To go back,
+# undo `tokens` from right to left.
+#
+# </details>
 
 # %%
 queries, keys, values_ = (feature_maps(subject, step, layer, kind) for kind in ("query", "key", "value"))
@@ -407,13 +453,40 @@ error = ((last[-1] - maps["self-attention"][-1]).abs().max() / scale).item()
 assert error < tolerance, "with the last frame as anchor, the last frame attends to itself: its self-attention feature"
 print("You have written the modified attention, for any frame as the anchor.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** One matrix product with the keys of one frame takes the place of a product per frame; the rest is
+# ordinary attention. A slice `anchor : anchor + 1` keeps the axis of frames, which PyTorch then repeats for every
+# query's frame. The usual mistakes are $d$, which is the width of a head and not the number of channels, and the way
+# back: `transpose` and `flatten` must undo `tokens` in reverse order, or heads and channels are mixed up, with the
+# right shape. `torch.nn.functional.scaled_dot_product_attention` does the middle in one call. With the last frame as
+# anchor, all frames are described in *its* terms; SG-I2V takes the first one, because that is the frame whose content
+# is given.
+
 # %% [markdown]
 # ### 2. Other features of the same layer
+#
+# *★☆☆ · about 10 minutes · 2 points*
 #
 # An attention layer has more to offer than its output: queries, keys, values, the temporal attention next door, the
 # output of the whole block. The paper compares some of them and finds the modified self-attention the best handle.
 # *Predict* which kind has the lowest mismatch along the true path. Then measure: fill `by_kind` with the mean mismatch
 # of each of `kinds` at this chapter's layer and step.
+#
+# <details><summary>Hint 1</summary>
+#
+# One entry is `mismatch(feature_maps(subject, step, layer, kind), boxes)`; it has a number for each frame.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Frame 0 has no number, since it is the target. Take `nanmean()`, which leaves it out, and `.item()`.
+#
+# </details>
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: one of the kinds
+prediction = predict("Which kind of feature has the lowest mismatch along the true path?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "kinds-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 kinds = ("aligned", "self-attention", "query", "key", "value", "temporal", "block")
@@ -434,6 +507,44 @@ by_kind = {kind: float(by_kind[kind]) for kind in kinds}
 print(f"Lowest mismatch: {min(by_kind, key=by_kind.get)} features, {min(by_kind.values()):.2f}.")
 plot_series(kinds, {"mismatch": [by_kind[kind] for kind in kinds]}, "kind of feature", "mismatch (in variances)")
 
+# %% tags=["prediction"]
+prediction.beside("from the lowest up:", [f"{kind} {by_kind[kind]:.1f}" for kind in sorted(by_kind, key=by_kind.get)])
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Aligned features do not have the lowest mismatch. The block's output, values, keys and queries differ
+# less along the path, because they differ less everywhere: a low number alone says that a feature changes little, not
+# that it knows the ball. Divided by what the box that stays behind costs, aligned features are the lowest, and queries
+# and keys are near 1 or above, so they do not tell the two boxes apart. The usual mistake is `mean()` in place of
+# `nanmean()`, which gives nan. Another one is to read a ranking out of one number; the paper ranks kinds by the videos
+# that come out, over many pictures. A dictionary comprehension fills `by_kind` in one line.
+
+# %% tags=["claim"]
+shares = {}  # follows / stays, by kind of feature
+for kind in kinds:
+    of_kind = feature_maps(subject, step, layer, kind)
+    shares[kind] = mismatch(of_kind, boxes).nanmean() / mismatch(of_kind, stays).nanmean()
+claim(
+    "Aligned features do not have the lowest mismatch",
+    "mismatch, aligned / the block's output",
+    by_kind["aligned"] / by_kind["block"],
+    ">",
+    2,
+)
+claim(
+    "Divided by what the box that stays behind costs, aligned features are the lowest",
+    "follows / stays, aligned / the lowest of the others",
+    shares["aligned"] / min(share for kind, share in shares.items() if kind != "aligned"),
+    "<",
+    0.9,
+)
+claim(
+    "queries and keys are near 1 or above",
+    "follows / stays, the lower of queries and keys",
+    min(shares["query"], shares["key"]),
+    ">",
+    0.9,
+)
+
 # %% [markdown]
 # A low mismatch is necessary for control, not sufficient: the feature must also differ between the ball and everything
 # else, which is what the baseline, the box that stays behind, is for.
@@ -441,11 +552,35 @@ plot_series(kinds, {"mismatch": [by_kind[kind] for kind in kinds]}, "kind of fea
 # %% [markdown]
 # ### 3. Which layer knows where the ball is?
 #
+# *★★☆ · about 15 minutes · 2 points*
+#
 # The paper records the second and third transformer of `up_blocks[2]`. Use the comparison to judge layers: the
 # mismatch of the box that follows the ball, divided by that of the box that stays behind. Below 1, the layer knows
 # where the ball is; above 1, it believes in the first picture. *Predict:* coarse layers (few cells) or fine ones (many
 # cells)? Then fill `scores` for the aligned features of **every** layer of the decoder, at this chapter's
 # step, and put the best layer into `best`.
+#
+# <details><summary>Hint 1</summary>
+#
+# A layer's score is a ratio of two means: `mismatch(features, boxes).nanmean()` divided by the same with `stays`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `feature_maps(subject, step, each, "aligned")` has the features of a layer; `model.layers` lists all layers.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `min(scores, key=scores.get)` is the key with the lowest value.
+#
+# </details>
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: "coarse" or "fine"
+prediction = predict("Which layers know better where the ball is, coarse or fine ones?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "layers-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 scores = {}  # layer -> mismatch (mean over frames) of the box that follows / of the one that stays, a float
@@ -478,6 +613,17 @@ plot_series(
     "mismatch, follows / stays",
 )
 
+# %% tags=["prediction"]
+prediction.beside("from best to worst:", [str(each) for each in sorted(scores, key=scores.get)])
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** A ratio has no units, so layers with large and small features can be compared. Coarse layers score
+# above 1: with four cells across the picture, they still describe the first picture, where the ball is at its start.
+# The usual mistake is to take the mean of ratios by frame in place of the ratio of means: in early frames both boxes
+# overlap and the ratio is near 1, which hides the difference. A good score here says that a layer *can* be read, not
+# that a gradient through it moves the ball; for that, exercise 3 of chapter 8 makes videos. `sorted(scores.items(),
+# key=...)` gives the whole ranking.
+
 # %% [markdown]
 # The coarse layers of up block 1 score above 1, all finer ones below 1, whether taught or not.
 
@@ -490,6 +636,25 @@ claim("all finer ones below 1", "highest score of the other layers", max(fine), 
 # %% [markdown]
 # This score alone does not make a layer a good handle for control, which acts at high noise and through the gradient.
 # What counts is the video that comes out, which chapter 8 measures.
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: does it hold for another video?
+#
+# *★★☆ · about 30 minutes · 6 points, by the rubric*
+#
+# This chapter's sentences rest on one striped ball. Choose another video whose motion is known (`known_motion` with
+# another prompt and another way), or a few of them, and check two of the sentences that begin with "Look at". At least
+# one of your videos should make a sentence fail. Say what it takes for aligned features to find a thing, and what is
+# too much to ask.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | choice of videos | at least three, chosen to differ in one respect that matters, such as texture, size or speed | chosen at random, or one video |
+# | measurement | the chapter's own measures, with the baseline that stays behind | pictures only, or no baseline |
+# | conclusion | a rule with its limits, and a case in which it fails | a list of results |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

@@ -23,7 +23,7 @@
 # - how the loss looks over all paths, for clean latents, self-attention and aligned features;
 # - what its gradient asks the noisy latents to change, and where.
 #
-# **Time**: about 40 minutes; the cells run in under a minute.
+# **Time**: about 40 minutes, and 50 for the exercises; the cells run in under a minute.
 #
 # **In the paper**: section 3.2, the loss (equation 1 in the first version on arXiv, equation 2 in later ones). You need
 # [chapter 4](04_aligned_features.ipynb), on aligned features.
@@ -38,27 +38,12 @@ noise_level = 1.5  # sigma at which we look inside
 layer = (3, 1)  # the one fine layer of the toy that was never taught correspondence (chapter 4)
 
 # %%
-from dataclasses import replace
-
 import torch
-import torch.nn.functional as F
-
-from sgi2v_lab import (
-    Trajectories,
-    Trajectory,
-    encode_video,
-    extract_features,
-    gaussian_weight,
-    latent_cells,
-    load_model,
-    optimize_latents,
-    trajectory_loss,
-)
-from sgi2v_lab.explore import inspect_latents, place_norms
-from sgi2v_lab.features import assemble
-from sgi2v_lab.plots import plot_film_strip, plot_gaussian, plot_landscape, plot_loss_terms, plot_magnitudes
-from sgi2v_lab.prompts.reference_image import parse_prompt
-from sgi2v_lab.toy.world.scenes import render, true_boxes
+from sgi2v_lab import Trajectories, Trajectory, encode_video, extract_features, gaussian_weight, generate
+from sgi2v_lab import latent_cells, load_model, optimize_latents, trajectory_loss
+from sgi2v_lab.course import LossExplorer, assemble, inspect_latents, known_motion, place_norms, predict
+from sgi2v_lab.plots import plot_film_strip, plot_gaussian, plot_landscape, plot_loss_terms, plot_losses
+from sgi2v_lab.plots import plot_magnitudes
 
 model = load_model(model_name, device)
 settings = model.settings
@@ -79,14 +64,7 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # channels (section 4.1 of the paper, which takes two layers).
 
 # %%
-scene = parse_prompt("a red white striped circle at the left on blue clouds", frames)
-ball = scene.sprites[0]
-time = torch.linspace(0, 1, frames)[:, None]
-scene = replace(scene, sprites=(replace(ball, path=ball.path + time * torch.tensor([0.5, 0.1])),))
-clip = F.interpolate(render(scene, max(size)), size[::-1], mode="bicubic", antialias=True).clamp(0, 1)
-boxes = true_boxes(scene, 1) * torch.tensor([*size, *size])
-
-# %%
+clip, boxes = known_motion(model, "a red white striped circle at the left on blue clouds", by=(0.5, 0.1))
 clean = encode_video(model, clip)
 subject = inspect_latents(model, clip[0], clean, settings, seed=seed, video=clip)
 step = min(range(len(subject.sigmas)), key=lambda k: abs(subject.sigmas[k] - noise_level))
@@ -156,8 +134,20 @@ print(f"loss {loss.total:.4g} = sum of terms {loss.terms.sum():.4g} / sum of wei
 # with $u, v$ running from −1 to 1 over the box and $s$ = `gaussian_sigma`, 0.4 in the paper: a wide soft spot, not a
 # point. *Prediction:* how much weight is left in the middle of an edge, where $u = 1$ and $v = 0$?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number between 0 and 1
+prediction = predict("How much weight is left in the middle of an edge?", ...)
+
 # %%
 plot_gaussian(gaussian_weight(9, 13, settings.gaussian_sigma or 0.4))
+
+# %% tags=["prediction"]
+prediction.beside(
+    "in the equation",
+    2.718281828 ** (-1 / (2 * 0.4**2)),
+    "; in the outermost cell, whose middle lies inside the edge,",
+    gaussian_weight(9, 13, 0.4)[4, 0].item(),
+)
 
 # %% [markdown]
 # *Look at* the edges: $\exp(-1/(2\cdot 0.4^2)) \approx 0.04$, and the outermost cells, whose middles lie a little
@@ -179,6 +169,10 @@ claim("keep a bit more", "weight of the outermost cell in the middle row", weigh
 # then look at what the UNet makes of the noisy ones.
 #
 # *Prediction:* where will the lowest loss be for clean latents, for self-attention features, for aligned ones?
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: a list of names, such as ["clean latents"]
+prediction = predict("For which of the three does the lowest loss lie at the true path?", ...)
 
 # %%
 cell = model.vae_factor
@@ -205,6 +199,11 @@ truth = ((boxes[0, -1] - boxes[0, 0])[:2]).tolist()
 shown = {"clean latents": clean, "self-attention": features_at(step, "self-attention"), "aligned": features}
 valleys = {name: landscape(each) for name, each in shown.items()}
 plot_landscape(valleys, shifts_x, shifts_y, truth)
+
+# %% tags=["prediction"]
+lowest = {name: divmod(valley.argmin().item(), len(shifts_x)) for name, valley in valleys.items()}
+places = [f"({shifts_x[column]}, {shifts_y[row]}) for {name}" for name, (row, column) in lowest.items()]
+prediction.beside(f"the true path ends at ({truth[0]:.0f}, {truth[1]:.0f}); the lowest loss is at", places)
 
 # %% [markdown]
 # *Look at* the cross, the lowest place, and the ring, the truth. With clean latents and with aligned features the cross is
@@ -281,6 +280,10 @@ claim("it is not free", "cost of the pinned background", still_cost, ">", 1e-4)
 # One iteration of `optimize_latents` gives us that gradient $\partial\mathcal L/\partial z_\sigma$, here for the wrong
 # path, so that there is something to pull at. *Where do you expect it to be large: at the ball, at the box, or both?*
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Where is the gradient large: at the ball, at the box, or at both?", ...)
+
 # %%
 upwards = latent_cells(Trajectories(size, (wrong,)).boxes(frames), cell, h, w)
 start, sigma = subject.latents[step].to(model.device), subject.sigmas[step]
@@ -297,6 +300,20 @@ pull = next(
     )
 )
 plot_magnitudes(clip, {"gradient": place_norms(pull.gradient)}, Trajectories(size, (wrong,)).boxes(frames))
+
+
+# %% tags=["prediction"]
+def mean_length(boxes):
+    """The gradient's mean length in a box of the last frame."""
+    x0, y0, x1, y1 = latent_cells(boxes, cell, h, w)[0, -1].clamp(min=0).tolist()
+    return place_norms(pull.gradient)[-1, y0:y1, x0:x1].mean().item()
+
+
+at_box, at_ball = (mean_length(one) for one in (Trajectories(size, (wrong,)).boxes(frames), boxes))
+everywhere = place_norms(pull.gradient)[-1].mean().item()
+prediction.beside(
+    f"in the last frame it is {at_box / everywhere:.1f} times its mean at the box, and {at_ball / everywhere:.1f} times at the ball"
+)
 
 # %% [markdown]
 # *Look at* where it is strong: around the boxes of the later frames, but not only there. Through attention and
@@ -325,10 +342,6 @@ claim(
 # steps, three iterations each.
 
 # %%
-from sgi2v_lab import generate
-from sgi2v_lab.plots import plot_losses
-from sgi2v_lab.widgets import LossExplorer
-
 short = settings.replace(num_inference_steps=5, control_steps=(1, 2), iterations=3)
 run = generate(model, clip[0], asked, short, seed=seed, trace=["optimization"], progress=False)
 LossExplorer(run, names=["ball", "background", "ball, upwards"])
@@ -369,9 +382,30 @@ print("The true path costs, in terms of a box that stays behind:", {name: round(
 #
 # ### 1. The Gaussian weight
 #
+# *★★☆ · about 15 minutes · 2 points*
+#
 # Write it for a box of `rows` x `columns` cells. A cell's place is that of its *middle*: the box spans −1..1 in each
 # direction, so of three cells the middles are at −2/3, 0 and 2/3. Then divide by the largest value, so that the peak
 # is 1 even where no cell's middle is the box's middle.
+#
+# <details><summary>Hint 1</summary>
+#
+# The middles of `n` cells that span −1..1 are `(2 * i + 1) / n - 1` for `i` from 0 to `n - 1`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Rows need the shape `(rows, 1)` and columns `(1, columns)`; their sum of squares then has the shape `(rows,
+# columns)`.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# Divide by `weight.max()` at the end.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "gaussian-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -395,11 +429,40 @@ narrow = torch.as_tensor(gaussian(5, 5, 0.2)).float()
 assert torch.allclose(narrow, gaussian_weight(5, 5, 0.2), atol=1e-5), "with another sigma it differs from the library's"
 print("Your Gaussian is the library's, to 1e-5.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** A cell stands for its middle, so the outermost cells lie inside the box and not at its edge. The
+# usual mistake is `linspace(-1, 1, n)`, which puts the outer cells *on* the edges: they then weigh less than they
+# should, and a box of one cell has its only cell in a corner. The division matters for boxes with an even number of
+# cells, where no cell sits in the middle. A product of two one-dimensional Gaussians gives the same weight, because
+# the exponent is a sum; `torch.outer` writes that in one call.
+
 # %% [markdown]
 # ### 2. The loss of one box by hand
 #
+# *★★☆ · about 20 minutes · 3 points*
+#
 # Write the loss for a single box that stays within the picture and keeps its size. `cells` is (frames, 4), each row
 # x0, y0, x1, y1: the cells of rows y0..y1−1 and columns x0..x1−1. Use `gaussian_weight`.
+#
+# <details><summary>Hint 1</summary>
+#
+# Cut the box out of every frame: `features[f, :, y0:y1, x0:x1]`. The first crop is the target, so `detach` it.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The error of a cell is a *mean* over channels of the squared difference; the weight then multiplies cells, not
+# channels.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# Divide once, at the end: by the weight of all cells that were compared, which is `weight.sum()` times the number of
+# later frames.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "loss-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -427,20 +490,52 @@ assert with_graph.grad[0].abs().max() == 0, "the first frame got a gradient: the
 assert with_graph.grad[1:].abs().max() > 0, "no gradient reaches the later frames"
 print("Target, crop, weight, average: your loss is the library's.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Everything happens within one frame's crop; frames only meet in the sum. `detach` looks needless,
+# since the value stays the same; but without it the gradient also reaches the first frame, and the optimiser could
+# lower the loss by spoiling the ball that it should copy. The usual mistake in the number is a sum over channels in
+# place of a mean, or a division by the number of cells in place of the sum of weights: then the loss grows with
+# channels, or shrinks with a narrow Gaussian. `torch.einsum` over stacked crops does it without a loop as long as the
+# box keeps its size.
+
 # %% [markdown]
 # ### 3. Reading a motion out of pixels
+#
+# *★★☆ · about 15 minutes · 2 points*
 #
 # Feed the loss neither latents nor features but the video's own *colours*, averaged over latent cells, and find the
 # end shift with the lowest loss among `shifts_x` and `shifts_y`. (You have then written a template matcher, an old
 # friend of computer vision.) Put the colours into `colours` (frames, 3, h, w) and the shift into `found`, a pair.
 #
-# *Think about it:* if colours find the motion so well in a clean video, why does SG-I2V not use them for control?
+# *Predict:* if colours find the motion so well in a clean video, why does SG-I2V not use them for control?
+#
+# <details><summary>Hint 1</summary>
+#
+# `torch.nn.functional.interpolate(clip, (h, w), mode="area")` averages the colours over each latent cell.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `landscape(colours)` is the loss of every path, one row for each of `shifts_y` and one column for each of `shifts_x`.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `argmin()` counts along the rows: `divmod(valley.argmin().item(), len(shifts_x))` is the row and the column.
+#
+# </details>
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: a sentence, in quotes
+prediction = predict("Why does SG-I2V not use colours for control?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "pixels-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 colours = None  # (frames, 3, h, w)
 found = None  # (x, y) in pixels
 ### BEGIN SOLUTION
-colours = F.interpolate(clip, (h, w), mode="area")
+colours = torch.nn.functional.interpolate(clip, (h, w), mode="area")
 valley = landscape(colours)
 row, column = divmod(valley.argmin().item(), len(shifts_x))
 found = (shifts_x[column], shifts_y[row])
@@ -455,9 +550,39 @@ away = max(abs(found[0] - truth[0]), abs(found[1] - truth[1]))
 assert away <= stride * cell, f"{found} is {away:.0f} px from the true shift ({truth[0]:.0f}, {truth[1]:.0f})"
 print(f"Found {tuple(found)}, true ({truth[0]:.0f}, {truth[1]:.0f}): the nearest path of the grid, or next to it.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Colours are features too: any map of numbers can be compared along a path. In a clean video they find
+# the motion as well as anything does. During generation there is no clean video, and the colours of noise say nothing
+# about what it will become, while the UNet's features of the noise do. The usual mistakes are `mode="nearest"`, which
+# takes one pixel for a whole cell, and rows taken for columns. A search with `min` over all pairs of shifts does as
+# well as `argmin`. Template matching of this kind fails when the light changes or a thing turns, for which learned
+# features are better.
+
 # %% [markdown]
 # During generation there is no clean video to compare, only noise in which the picture is still being decided. Colours
 # of noise say nothing; the UNet's features of noise already say what the noise is about to become.
+
+# %% tags=["prediction"]
+prediction.beside("while a video is made there are only noisy latents, and colours of noise say nothing")
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: a better weight
+#
+# *★★★ · about 30 minutes · 6 points, by the rubric*
+#
+# The Gaussian weight takes every box for a disc. Invent another weight, for example one that follows the object's
+# outline, one that ignores cells which look like what surrounds the box, or one that grows from frame to frame. Write
+# it as a function, put it into a copy of `one_box_loss`, and compare its landscape with that of the Gaussian on at
+# least two videos: how far is the lowest place from the truth, and how steep is the valley?
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | idea | one sentence says which fault of the Gaussian it mends | another weight without a reason |
+# | code | a short function with a test that could fail, such as one on a map you can check by hand | runs, untested |
+# | comparison | two videos or more, numbers beside pictures, and a case where it is worse | one video, or only cases in favour |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

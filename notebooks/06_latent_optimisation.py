@@ -23,7 +23,7 @@
 # - how far Adam's steps move a number, and what the learning rate means next to the noise;
 # - to write the gradient yourself, from the library's parts.
 #
-# **Time**: about 40 minutes; the cells run in about a minute.
+# **Time**: about 40 minutes, and 40 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: section 3.2 and algorithm 1; the appendix for the learning rate. You need
 # [chapter 5](05_trajectory_loss.ipynb), on the trajectory loss.
@@ -41,42 +41,14 @@ num_inference_steps = 12  # fewer than the recipe's, to save time; None takes th
 
 # %%
 import torch
-
-from sgi2v_lab import (
-    Trajectories,
-    Trajectory,
-    control_step,
-    extract_features,
-    generate,
-    latent_cells,
-    load_model,
-    objmc,
-    optimize_latents,
-    prompt_boxes,
-    reference_image,
-    similarity_maps,
-    trajectory_loss,
-)
-from sgi2v_lab.explore import inspect_run, place_norms
-from sgi2v_lab.features import assemble
-from sgi2v_lab.plots import (
-    plot_comparison,
-    plot_losses,
-    plot_magnitudes,
-    plot_series,
-    plot_similarity,
-    plot_trajectories,
-)
+from sgi2v_lab import Trajectories, Trajectory, control_step, extract_features, generate, latent_cells, load_model
+from sgi2v_lab import objmc, prompt_boxes, reference_image, similarity_maps, trajectory_loss
+from sgi2v_lab.course import LossExplorer, assemble, features_with_graph, inspect_run, paper_recipe, predict
+from sgi2v_lab.plots import plot_comparison, plot_losses, plot_magnitudes, plot_series, plot_similarity
+from sgi2v_lab.plots import plot_trajectories
 
 model = load_model(model_name, device)
-settings = model.preset("paper")  # for SVD these are its own settings
-if settings.optimizer != "adamw":  # the toy's preset has another optimiser: AdamW as in the paper, at a rate that suits
-    settings = settings.replace(optimizer="adamw", learning_rate=0.04, iterations=5, early_stop=None)
-if num_inference_steps:  # control over the same stretch of the run, in fewer steps
-    scaled = [
-        max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
-    ]
-    settings = settings.replace(num_inference_steps=num_inference_steps, control_steps=scaled)
+settings = paper_recipe(model, num_inference_steps)  # SVD has its own learning rate, the toy one that suits it
 frames, _, h, w = model.latent_shape(settings)
 first, last = settings.control_steps
 print(f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are control steps")
@@ -116,6 +88,10 @@ plot_trajectories(run.image, run.boxes, names=["ball"])
 #
 # *Prediction:* in which frame will the gradient be smallest?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number
+prediction = predict("In which frame is the gradient smallest?", ...)
+
 # %%
 step = run.trace[settings.control_steps[0]]
 change = step.optimized - step.before
@@ -124,9 +100,12 @@ for iteration in step.iterations:
 print(f"the latents moved by {change.std():.2f} per number, in noise of sigma {step.sigma:.1f}")
 
 # %%
-lengths = {"gradient": place_norms(step.iterations[0].gradient), "change": place_norms(change)}
+lengths = {"gradient": step.iterations[0].gradient.norm(dim=1), "change": change.norm(dim=1)}
 lengths = {name: length / length.max() for name, length in lengths.items()}
 plot_magnitudes(run.video, lengths, run.boxes, label="length (largest = 1)")
+
+# %% tags=["prediction"]
+prediction.beside("frame", step.iterations[0].gradient.norm(dim=1).mean(dim=(1, 2)).argmin().item())
 
 # %% [markdown]
 # *Look at* the two rows: the first iteration's gradient, and the sum of all five updates. The gradient is strongest
@@ -139,7 +118,7 @@ asked_cells = latent_cells(run.boxes, model.vae_factor, h, w)[0].tolist()
 in_box = torch.zeros(frames, h, w, dtype=torch.bool)
 for f, (x0, y0, x1, y1) in enumerate(asked_cells):
     in_box[f, y0:y1, x0:x1] = True
-slope, moved = place_norms(step.iterations[0].gradient), place_norms(change)
+slope, moved = step.iterations[0].gradient.norm(dim=1), change.norm(dim=1)
 contrast = {
     name: each[1:][in_box[1:]].mean() / each[1:][~in_box[1:]].mean() for name, each in (("g", slope), ("c", moved))
 }
@@ -174,6 +153,12 @@ claim(
 # *Predict:* latents are scaled down by about $\sigma$ before the UNet sees them. What does that do to $g$ at high
 # noise?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: such as "a tenth of it"
+prediction = predict(
+    "From the lowest to the highest noise level of the control steps, how does the gradient change?", ...
+)
+
 # %%
 rate = settings.learning_rate * (step.sigma if settings.scale_lr_by_sigma else 1.0)
 for index in run.losses:
@@ -182,6 +167,16 @@ for index in run.losses:
     moved = (each.iterations[0].latents - each.before)[1:].abs().median()
     here = settings.learning_rate * (each.sigma if settings.scale_lr_by_sigma else 1.0)
     print(f"sigma {each.sigma:6.2f}: median gradient {slope:.1e}, median move {moved / here:.2f} rates")
+
+# %% tags=["prediction"]
+sizes = [run.trace[k].iterations[0].gradient[1:].abs().median().item() for k in (max(run.losses), min(run.losses))]
+prediction.beside(
+    "it is",
+    sizes[1] / sizes[0],
+    "times as large; the noise is",
+    run.sigmas[min(run.losses)] / run.sigmas[max(run.losses)],
+    "times as strong",
+)
 
 # %% [markdown]
 # The scaling alone would make the gradient shrink as $1/\sigma$, to a tenth from the last control step to the first. On the
@@ -214,8 +209,16 @@ claim("number moves by the whole rate", "smallest median move, in rates", least,
 #
 # *What do you expect* between one line's end and the next line's start: does the next step begin where the last ended?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: "there", "above" or "below"
+prediction = predict("Does the next line begin where the last one ended, above it or below?", ...)
+
 # %%
 plot_losses(list(run.losses.values()), [run.sigmas[k] for k in run.losses])
+
+# %% tags=["prediction"]
+ends_and_starts = list(zip(list(run.losses.values())[:-1], list(run.losses.values())[1:], strict=True))
+prediction.beside([f"{after[0] / before[-1]:.2f} times the end before" for before, after in ends_and_starts])
 
 # %% [markdown]
 # *Look at* the starts. Every line falls, and every next one begins above the end of the one before: between two control
@@ -240,8 +243,6 @@ claim(
 # In the explorer: choose a step and an iteration, and see the loss by frame and the gradient on the latents.
 
 # %%
-from sgi2v_lab.widgets import LossExplorer
-
 LossExplorer(run, names=["ball"])
 
 # %% [markdown]
@@ -289,28 +290,23 @@ claim("this is what five iterations buy", "gain in mean similarity inside the bo
 #
 # *Predict* the three curves: a tenth of the rate, the rate, and ten times it.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: three numbers, such as [0.9, 0.5, 0.1]
+prediction = predict(
+    "To what share of its start does each loss fall: a tenth of the rate, the rate, ten times it?", ...
+)
+
 # %%
-from functools import partial
-
-from torch.optim import AdamW
-
 start = step.before.to(model.device)
 by_rate = {}
 for factor in (0.1, 1, 10):
-    steps = optimize_latents(
-        model,
-        start,
-        step.sigma,
-        conditioning,
-        cells.to(model.device),
-        layers=settings.layers,
-        gaussian_sigma=settings.gaussian_sigma,
-        iterations=settings.iterations,
-        learning_rate=factor * rate,
-        make_optimizer=partial(AdamW, weight_decay=settings.weight_decay),
-    )
+    tried = settings.replace(learning_rate=factor * settings.learning_rate)
+    steps = control_step(model, start, step.sigma, conditioning, cells.to(model.device), tried)
     by_rate[f"{factor:g} x the rate"] = [iteration.loss for iteration in steps]
 plot_series(range(1, settings.iterations + 1), by_rate, "iteration", "trajectory loss before the update")
+
+# %% tags=["prediction"]
+prediction.beside([f"{values[-1] / values[0]:.2f} at {name}" for name, values in by_rate.items()])
 
 # %% [markdown]
 # *Look at* how far each curve comes in its few points. A tenth of the rate hardly begins; ten times the rate comes down
@@ -389,9 +385,24 @@ print(
 #
 # ### 1. AdamW's first step by hand
 #
+# *★☆☆ · about 10 minutes · 2 points*
+#
 # From latents and gradient, compute what AdamW's **first** iteration makes of the latents. Weight decay comes first: it
 # multiplies the latents by $1 - \eta\lambda$. Then comes the step, $\eta\, g / (|g| + \epsilon)$ with
 # $\epsilon = 10^{-8}$.
+#
+# <details><summary>Hint 1</summary>
+#
+# Two steps, in this order: the latents are multiplied by $1 - \eta\lambda$, then the step is subtracted.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The step is `rate * gradient / (gradient.abs() + 1e-8)`. Its sign is the gradient's: we go downhill, so it is
+# subtracted.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "adam-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -415,15 +426,41 @@ near = torch.as_tensor(first_step(torch.zeros(1), torch.full((1,), 1e-8), 1.0, 0
 assert torch.allclose(near, torch.tensor([-0.5]), atol=1e-3), "a gradient as small as epsilon moves by half the rate"
 print("Your step is AdamW's, at every control step of the run.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** At the first iteration both running means are the gradient's own, so Adam divides a number by its own
+# size: the sign is left. Whoever writes `rate * gradient.sign()` is right wherever the gradient is far above epsilon,
+# and wrong where it is not; the check has a gradient as small as epsilon. The usual mistake is a plus sign, which
+# climbs. The second is to let the weight decay act on the latents after the step, or to multiply it into the gradient,
+# as the older Adam with L2 does; *AdamW* keeps the two apart. `torch.optim.AdamW` on a parameter with that gradient
+# gives the same latents.
+
 # %% [markdown]
 # ### 2. The gradient from its parts
+#
+# *★★☆ · about 15 minutes · 3 points*
 #
 # Write what `optimize_latents` differentiates. `features_with_graph` gives the recorded features with their graph;
 # you bring them to one size, compute the loss, and ask `torch.autograd.grad` for the gradient, all inside the `with`
 # block. (It has to be open while you differentiate; see its docstring.)
-
-# %%
-from sgi2v_lab.features import features_with_graph
+#
+# <details><summary>Hint 1</summary>
+#
+# `assemble(layers, (h, w))` brings the recorded maps to the latents' size and stacks their channels.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The loss is `trajectory_loss(features, cells.to(z.device), settings.gaussian_sigma).total`, a tensor without axes
+# that still has its graph.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `torch.autograd.grad(loss, z)` returns a tuple with one gradient for each tensor that was asked for: take the first.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "gradient-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -448,13 +485,47 @@ error = ((gradient.cpu() - theirs.gradient).abs().max() / theirs.gradient.abs().
 assert error < tolerance, f"the gradient differs by {error:.2g} of its largest value"
 print(f"Loss {loss:.5f} and its gradient: as in the run.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Three lines are the whole of what is differentiated: features, loss, gradient. The gradient must be
+# taken inside the `with` block, since the recorder takes its hooks away at its end. The usual mistakes are `.item()`
+# too early, which cuts the graph, and `loss.backward()`, which also works but adds to `z.grad` and would ask for
+# gradients of weights if they were not frozen. Keep the comma in `(gradient,) = ...`: without it you hold a tuple. The
+# UNet's later layers are never run, because nothing after the last recorded layer matters to this loss.
+
 # %% [markdown]
 # ### 3. One big step or five small ones?
+#
+# *★★☆ · about 15 minutes · 2 points*
 #
 # Both may move every number equally far: one iteration at five times the rate, or five iterations at the rate.
 # *Predict* which ends at the lower loss, and why. Then measure: put the loss **after** each into `after`. The loss of
 # given latents is what the first iteration reports: `next(control_step(...)).loss`. (`control_step` is `optimize_latents`
 # with what a model's settings say.)
+#
+# <details><summary>Hint 1</summary>
+#
+# `step.optimized` are the latents after the run's own five iterations: the first number is
+# `loss_of(step.optimized.to(model.device))`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# For the big step, change two settings: `settings.replace(iterations=1, learning_rate=settings.iterations *
+# settings.learning_rate)`.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `next(control_step(model, start, ...))` with these settings has the latents after its one iteration in `.latents`;
+# ask `loss_of` for their loss.
+#
+# </details>
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: a sentence, in quotes
+prediction = predict("Which ends at the lower loss, one big step or five small ones, and why?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "budget-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 after = {"five small": None, "one big": None}  # losses, floats
@@ -485,6 +556,18 @@ for name, reached in (("five small", step.optimized), ("one big", leapt)):
 ends = ", ".join(f"{name}: {value:.5f}" for name, value in after.items())
 print(f"The loss began at {step.iterations[0].loss:.5f} and ended at: {ends}.")
 
+# %% tags=["prediction"]
+prediction.beside(
+    min(after, key=after.get), "ends lower:", [f"{value:.4f} after {name}" for name, value in after.items()]
+)
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Both may move a number equally far, but the five small steps look again after each move. Adam's first
+# step is all sign: it sends every number the whole way, also where the gradient would turn round after a fifth of it.
+# The usual mistake is to report the loss that `control_step` yields for the big step: that is the loss *before* its
+# update. Another one is to change the rate and keep five iterations. A schedule between the two, a large first step
+# and smaller later ones, is worth a try.
+
 # %% [markdown]
 # A gradient is only true where it was taken. Five small steps look again after each; one big step walks five times as
 # far on the first guess, and here ends at the higher loss.
@@ -497,6 +580,25 @@ claim(
     ">",
     1,
 )
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: another optimiser
+#
+# *★★★ · about 40 minutes · 6 points, by the rubric*
+#
+# AdamW moves every number by the whole rate, whether it matters or not. Try another rule for the same five iterations:
+# plain gradient descent, momentum, Adam without its sign-like first step, or one of your own (`make_optimizer` of
+# `optimize_latents` takes any). Find a rate that is fair to it, then compare loss, spread of the change and the video
+# that comes out, over at least two seeds.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | fairness | each optimiser has the rate that suits it best, and the way in which it was found is shown | one rate for all |
+# | measures | loss, change of the background and ObjMC, for two seeds or more | the loss only |
+# | judgement | says for which use which rule is better, and what was not tried | names a winner |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

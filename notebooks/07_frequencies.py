@@ -22,7 +22,7 @@
 # - what SG-I2V keeps of the optimised latents, what it puts back, and what that does to the video;
 # - to do it yourself in four lines with PyTorch's FFT.
 #
-# **Time**: about 35 minutes; the cells run in about a minute.
+# **Time**: about 35 minutes, and 45 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: section 3.3 (equation 4 in the later versions on arXiv) and the ablation of the cut-off, which the paper
 # calls $\gamma$ and this course $r$. You need [chapter 6](06_latent_optimisation.ipynb), on latent optimisation.
@@ -38,33 +38,13 @@ cutoff = 0.5  # r, the paper's
 
 # %%
 import torch
-
-from sgi2v_lab import (
-    Trajectories,
-    Trajectory,
-    butterworth_mask,
-    decode_latents,
-    generate,
-    load_model,
-    mix_frequencies,
-    objmc,
-    predict_clean_latents,
-    prompt_boxes,
-    radial_spectrum,
-    reference_image,
-)
-from sgi2v_lab.explore import inspect_run, place_norms
+from sgi2v_lab import Trajectories, Trajectory, butterworth_mask, decode_latents, generate, load_model, mix_frequencies
+from sgi2v_lab import objmc, predict_clean_latents, prompt_boxes, radial_spectrum, reference_image
+from sgi2v_lab.course import FrequencyExplorer, inspect_run, paper_recipe, place_norms, predict
 from sgi2v_lab.plots import plot_gallery, plot_magnitudes, plot_mask, plot_series, plot_spectra
 
 model = load_model(model_name, device)
-settings = model.preset("paper").replace(early_stop=None, cutoff=cutoff)  # the recipe of chapter 6
-if settings.optimizer != "adamw":
-    settings = settings.replace(optimizer="adamw", learning_rate=0.04, iterations=5)
-if num_inference_steps:  # control over the same stretch of the run, in fewer steps
-    scaled = [
-        max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
-    ]
-    settings = settings.replace(num_inference_steps=num_inference_steps, control_steps=scaled)
+settings = paper_recipe(model, num_inference_steps).replace(cutoff=cutoff)  # the recipe of chapter 6
 frames, channels, h, w = model.latent_shape(settings)
 bins = min(h, w) // 2
 print(f"{model.name}: {frames} frames, each of {channels} channels on a grid of {h} x {w} cells")
@@ -97,12 +77,25 @@ run = generate(model, picture, asked, settings, seed=seed, trace=["latents", "op
 #
 # *Prediction:* which of the two falls off to the right, a picture's latents or noise?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: "latents" or "noise"
+prediction = predict("Which falls off to the right, a picture's latents or noise?", ...)
+
 # %%
 generator = torch.Generator().manual_seed(seed)
 noise = torch.randn(run.latents.shape, generator=generator)
 radii, of_video = radial_spectrum(run.latents, bins)
 of_noise = radial_spectrum(noise, bins)[1]
 plot_spectra(radii, {"the video's clean latents": of_video, "noise of the same shape": of_noise})
+
+# %% tags=["prediction"]
+prediction.beside(
+    "from left to right the power falls to",
+    (of_video[-1] / of_video[0]).item(),
+    "in the latents and to",
+    (of_noise[-1] / of_noise[0]).item(),
+    "in the noise",
+)
 
 # %% [markdown]
 # *Look at* the two slopes. Noise is equally strong at all frequencies. A picture has most of its power in the long
@@ -238,6 +231,10 @@ claim("part where the filter closes", "share kept of the shortest waves", left[-
 # can decode (`predict_clean_latents`: one forward pass of the UNet). *Predict:* from $r = 0$ to $r = 1$, how much can
 # the optimiser change at one step, the last control step?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number
+prediction = predict("By how many per cent of full brightness does one step change the guess, at r = 1?", ...)
+
 # %%
 conditioning = inspect_run(model, run).conditioning  # what the UNet is told of the first frame
 late = run.trace[settings.control_steps[1]]
@@ -250,6 +247,14 @@ for r in (0.0, 0.25, 0.5, 1.0):
     print(f"r = {r:<5g} the guess differs from that at r = 0 by {100 * moved:.2f} % of full brightness")
 guesses["the video, in the end"] = run.video[-1]
 plot_gallery(guesses, boxes=run.boxes[:, -1])
+
+# %% tags=["prediction"]
+prediction.beside(
+    [
+        f"{100 * (guesses[name] - guesses['r = 0']).abs().mean().item():.2f} % at {name}"
+        for name in ("r = 0.25", "r = 0.5", "r = 1")
+    ]
+)
 
 # %% [markdown]
 # *Look at* the box, where the ball should be in the last frame. One step makes a small difference, to the eye hardly any,
@@ -265,6 +270,10 @@ claim("it grows with $r$", "difference at r = 0.25 / at r = 1", moves[0] / moves
 #
 # So let all five control steps add up: the same run without the filter ($r = 1$). Nothing asks the sky to change.
 # *Predict:* which of the two keeps it?
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: "with" or "without"
+prediction = predict("Which of the two keeps the sky, the run with the filter or the one without?", ...)
 
 # %%
 unfiltered = generate(model, picture, asked, settings.replace(cutoff=1.0), seed=seed, progress=False)
@@ -294,6 +303,15 @@ for name, one in (("without the filter", unfiltered), (f"with it, r = {cutoff:g}
         f"ObjMC {objmc(one.video, one.boxes).value:.1f} px"
     )
 
+# %% tags=["prediction"]
+prediction.beside(
+    "the background changes by",
+    100 * background_change(run.video),
+    "% with the filter and by",
+    100 * background_change(unfiltered.video),
+    "% without",
+)
+
 # %% [markdown]
 # *Look at* the sky: without the filter it drifts further from the picture, into patches. The paper calls what it saw on
 # SVD *oversmoothing*: latents that are no longer noise of the right kind are denoised into videos without fine texture. Its ablation agrees: no filter makes the videos' quality (FID, FVD) worse, and a very small $r$
@@ -321,8 +339,6 @@ claim(
 # The explorer has the cut-off on a slider, with mask, spectra, latents and decoded guess.
 
 # %%
-from sgi2v_lab.widgets import FrequencyExplorer
-
 FrequencyExplorer(run, model=model, cutoff=cutoff)
 
 # %% [markdown]
@@ -376,8 +392,28 @@ print(
 #
 # ### 1. The radial mask
 #
+# *★★☆ · about 15 minutes · 2 points*
+#
 # Write the Butterworth low-pass for even `h` and `w`: rows $y = 0 \dots h-1$, columns $x = 0 \dots w-1$, and $d$ as in
 # the equation above, so that frequency zero lies at (`h // 2`, `w // 2`).
+#
+# <details><summary>Hint 1</summary>
+#
+# `2 * torch.arange(h) / h - 1` is the place of each row, from −1 up to nearly 1; the same with `w` for columns.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Rows need the shape `(h, 1)`, columns `(1, w)`: the sum of their squares is $d^2$ on the whole grid.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The formula has $d^2$ and $r^2$, so no root is needed: `1 / (1 + (squared / r**2) ** order)`.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "mask-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -399,11 +435,39 @@ for shape, r, order in (((h, w), 0.5, 4), ((8, 14), 0.3, 4), ((16, 16), 0.9, 1))
     assert torch.allclose(mine, butterworth_mask(*shape, r, order), atol=1e-5), f"differs for r = {r}, order {order}"
 print("Your mask is the library's, to 1e-5.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** The grid begins at −1 and stops one step short of 1, because a discrete transform of even size has
+# one more negative frequency than positive ones; frequency zero then lies at `h // 2`, exactly. The usual mistake is
+# `linspace(-1, 1, h)`: it looks more symmetric, but no row is at zero, and the mean brightness no longer passes whole.
+# Another one is an exponent `2 * order` on $d^2 / r^2$, which makes the slope twice as steep.
+# `torch.fft.fftshift(torch.fft.fftfreq(h)) * 2` gives the same coordinates and is right for odd sizes too.
+
 # %% [markdown]
 # ### 2. Mix by hand
 #
+# *★★☆ · about 15 minutes · 3 points*
+#
 # Write equation 4 with `torch.fft`. One trap: the mask has frequency zero in its middle, but `fft2` puts it into the
 # corner. `torch.fft.fftshift` moves it from the corner to the middle, `ifftshift` back.
+#
+# <details><summary>Hint 1</summary>
+#
+# Bring the mask to the transform's order first: `torch.fft.ifftshift(mask)` moves frequency zero into the corner.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Multiply the transform of the optimised latents by the mask and that of the original ones by one minus the mask, and
+# add the two.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `torch.fft.ifft2(...)` is complex; `.real` is what you want, because both inputs were real and the mask is symmetric.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "mix-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -426,13 +490,46 @@ error = ((all_pass - step.optimized).abs().max() / step.optimized.abs().max()).i
 assert error < 1e-5, "where everything passes, the optimised latents should come back"
 print("Four lines, and they are section 3.3 of the paper.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** A filter is a product in frequencies, so mixing two signals takes two products and a sum. The trap is
+# the order of frequencies: without the shift the mask passes what it should stop, and the picture of the change turns
+# into a fine pattern. On even sizes `fftshift` and `ifftshift` do the same; on odd ones they do not, so it pays to use
+# the right one. The library mixes the *difference*, `original + low_pass(optimized - original)`, which is the same
+# formula and exact where nothing is to change. Transforming with `fftn` over all axes is a mistake that still runs: it
+# mixes frames and channels.
+
 # %% [markdown]
 # ### 3. How much of the change survives?
+#
+# *★★☆ · about 15 minutes · 2 points*
 #
 # Write `kept_share`: the energy (the sum of squares) of what the filter keeps of a change, as a share of the
 # change's. *Predict* its value at $r = 0.5$: the disc of radius ½ covers about a fifth of the frequency square, so of
 # white noise a little less than a fifth would survive. Will the optimiser's change keep more or less? Then find
 # `enough`, the smallest of `cutoffs` that keeps half or more (or the last one, if none does).
+#
+# <details><summary>Hint 1</summary>
+#
+# What the filter keeps of a change is `mix_frequencies(change, torch.zeros_like(change), mask)`: the change's long
+# waves, and nothing of the short ones.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Energy is `.square().sum()`. The share is the energy of what is kept, divided by that of the change.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `next(r for r in cutoffs if kept_share(change, r) >= 0.5)` is the first cut-off that keeps half.
+#
+# </details>
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number between 0 and 1
+prediction = predict("What share of the change's energy does the filter keep at r = 0.5?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "share-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 cutoffs = [round(0.1 * k, 1) for k in range(1, 11)]
@@ -471,6 +568,36 @@ plot_series(
     "cut-off r",
     "share of the energy kept",
 )
+
+# %% tags=["prediction"]
+prediction.beside(shares[4], "of the change's energy, and", float(kept_share(noise, 0.5)), "of white noise")
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** White noise has the same energy at all frequencies, so it keeps what the disc covers; the optimiser's
+# change has more in the long waves and keeps more. The usual mistake is a ratio of means or of standard deviations:
+# energies add up over frequencies, and lengths do not. A change that is the same everywhere lies at frequency zero and
+# must keep everything, which is a quick test for a misplaced mask. By Parseval's theorem the same share can be
+# computed on the transforms alone, without going back: the sum of `mask**2` times the power, divided by the sum of the
+# power.
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: another filter
+#
+# *★★★ · about 30 minutes · 6 points, by the rubric*
+#
+# The Butterworth filter is round and the same in every frame and channel. Try another one: an ideal step, a Gaussian,
+# a filter over time (`torch.fft.fft` along the frames), or another cut-off for each channel. Make a run with it
+# (replace the mixing in exercise 1 of chapter 8, or compare on the latents of this chapter's trace), and say whether
+# it keeps the picture better at the same control.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | filter | its mask or its spectrum is shown, and its reason is given | code without a picture of what it passes |
+# | comparison | control and background, both as numbers, beside the Butterworth filter | one of the two |
+# | conclusion | says what was gained, at what price, and for how many pictures this was tried | a preference without a number |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

@@ -23,7 +23,7 @@
 # - what control costs, in time and in picture quality;
 # - to change one part and measure what it was good for.
 #
-# **Time**: about 40 minutes; the cells run in about a minute.
+# **Time**: about 40 minutes, and 40 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: section 3 as a whole, algorithm 1; the measure is that of section 4.1. You need chapters
 # [5](05_trajectory_loss.ipynb), [6](06_latent_optimisation.ipynb) and [7](07_frequencies.ipynb).
@@ -39,56 +39,17 @@ num_inference_steps = 12  # fewer than the recipe's, to save time; None takes th
 
 # %%
 import torch
-
-from sgi2v_lab import (
-    Trajectories,
-    Trajectory,
-    butterworth_mask,
-    control_step,
-    decode_latents,
-    generate,
-    latent_cells,
-    load_model,
-    mix_frequencies,
-    objmc,
-    prompt_boxes,
-    reference_image,
-    show_video,
-)
-from sgi2v_lab.evaluation.metrics import first_frame_psnr
-from sgi2v_lab.explore import inspect_run
-from sgi2v_lab.images.read import to_tensor
-from sgi2v_lab.pipeline import generate_steps
-from sgi2v_lab.plots import (
-    plot_comparison,
-    plot_film_strip,
-    plot_gallery,
-    plot_losses,
-    plot_series,
-    plot_tracks,
-    plot_trajectories,
-)
-from sgi2v_lab.video import side_by_side
-from sgi2v_lab.widgets import Studio
-
-
-def in_fewer_steps(settings, count):
-    """Control over the same stretch of the run, in `count` steps."""
-    scaled = [max(1, round(step * count / settings.num_inference_steps)) for step in settings.control_steps]
-    return settings.replace(num_inference_steps=count, control_steps=scaled)
-
+from sgi2v_lab import Trajectories, Trajectory, butterworth_mask, control_step, decode_latents, generate, generate_steps
+from sgi2v_lab import latent_cells, load_model, mix_frequencies, objmc, prompt_boxes, reference_image, show_video
+from sgi2v_lab.course import Studio, first_frame_psnr, inspect_run, paper_recipe, predict, side_by_side, to_tensor
+from sgi2v_lab.plots import plot_comparison, plot_film_strip, plot_gallery, plot_losses, plot_series, plot_tracks
+from sgi2v_lab.plots import plot_trajectories
 
 model = load_model(model_name, device)
-settings = model.preset("paper").replace(early_stop=None)  # the recipe of chapters 6 and 7
-if settings.optimizer != "adamw":
-    settings = settings.replace(optimizer="adamw", learning_rate=0.04, iterations=5)
-if num_inference_steps:
-    settings = in_fewer_steps(settings, num_inference_steps)
+settings = paper_recipe(model, num_inference_steps)  # the recipe of chapters 6 and 7
 frames, channels, h, w = model.latent_shape(settings)
 first, last = settings.control_steps
-print(
-    f"{model.name}: {settings.num_inference_steps} steps, of which {first} to {last} are control steps; latents {channels} x {h} x {w}"
-)
+print(f"{model.name}: {settings.num_inference_steps} steps; latents {channels} x {h} x {w}")
 
 # %% tags=["claim"]
 from sgi2v_lab.evaluation.course_claims import Claims
@@ -118,6 +79,13 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # *Predict:* which should be the control steps? At the beginning the latents are nearly pure noise; at the end the
 # layout is settled.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: the first and the last one, such as (3, 9)
+prediction = predict("Which steps should be control steps, from which one to which one?", ...)
+
+# %% tags=["prediction"]
+prediction.beside("steps", first, "to", last, "of 0 to", settings.num_inference_steps - 1)
+
 # %% [markdown]
 # ## In the Studio
 #
@@ -142,6 +110,10 @@ plot_trajectories(to_tensor(picture), asked.boxes(frames), names=["ball"])
 # `generate` is the table above. Both runs begin with the same picture and the same noise, so all that differs comes
 # from lines 1 to 4. *What do you expect* of the background: will it stay where it is?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Does the background stay where it is, with control and without?", ...)
+
 # %%
 traces = ["latents", "denoised"]
 alone = generate(model, picture, None, settings, seed=seed, trace=traces, progress=False)
@@ -153,6 +125,16 @@ show_video(pair, fps=settings.fps, alt="the video without and with control, with
 
 # %%
 plot_comparison(alone.video, run.video, run.boxes)
+
+# %% tags=["prediction"]
+upper = {
+    name: (one.video[-1] - one.image)[:, : settings.height // 4].abs().mean().item()
+    for name, one in (("alone", alone), ("asked", run))
+}
+prediction.beside(
+    f"in its upper quarter the last frame differs from the picture by {100 * upper['asked']:.1f} % of full brightness "
+    f"with control, and by {100 * upper['alone']:.1f} % without"
+)
 
 # %% [markdown]
 # *Look at* three things in the lower row. The ball keeps to its box, which without control it does not. Is it still the
@@ -255,6 +237,10 @@ for name, one in (("without control", alone), ("with control", run)):
 # What the toy runs when nothing else is said was found by trying, for speed on a CPU and for control. `generate`,
 # `make demo` and chapter 0 use it. *Predict* which of these differences matters most for the time.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number
+prediction = predict("How many times as many iterations does the paper's recipe take as the toy's own?", ...)
+
 # %%
 own = model.settings
 for name, value in settings.as_dict().items():
@@ -269,6 +255,10 @@ plot_film_strip(quickly.video, quickly.boxes, title="the toy's own recipe")
 for name, one in (("the paper's recipe", run), ("the toy's own", quickly)):
     count = sum(len(losses) for losses in one.losses.values())
     print(f"{name:20} {count} iterations, ObjMC {objmc(one.video, one.boxes).value:.1f} px")
+
+# %% tags=["prediction"]
+taken = [sum(len(losses) for losses in one.losses.values()) for one in (run, quickly)]
+prediction.beside(taken[0] / taken[1], "times as many; most of the time goes into them")
 
 # %% [markdown]
 # *Look at* the ball here and in the comparison above: both follow. The toy's own recipe does so with fewer iterations, for
@@ -308,7 +298,7 @@ begin, end = ([losses[k] for losses in worked] for k in (0, -1))
 fell = sum(b > e for b, e in zip(begin, end, strict=True))
 assert sum(end) < sum(begin), "over all control steps the loss should fall"
 assert 2 * fell > len(begin), f"the loss fell in only {fell} of {len(begin)} control steps"
-brief = in_fewer_steps(settings, 3).replace(control_steps=(1, 1), iterations=1)
+brief = paper_recipe(model, 3).replace(control_steps=(1, 1), iterations=1)
 for change in ({"iterations": 0}, {"cutoff": 0.0}):
     plain = generate_steps(model, picture, None, brief, seed=seed)
     same = generate_steps(model, picture, asked, brief.replace(**change), seed=seed)
@@ -318,15 +308,36 @@ print(
     f"The loss falls in {fell} of {len(begin)} control steps, to {sum(end) / sum(begin):.2f} of its sum at their beginnings."
 )
 
-
 # %% [markdown]
 # ## Exercises
 #
 # ### 1. A control step by hand
 #
+# *★★☆ · about 15 minutes · 3 points*
+#
 # Write lines 1 to 4 of the table: optimise the latents, then put the short waves back. You need `control_step`, which is
 # `optimize_latents` with what `settings` says (here AdamW, five iterations): a generator whose last yield holds the
 # optimised latents. Then `butterworth_mask` and `mix_frequencies`.
+#
+# <details><summary>Hint 1</summary>
+#
+# `control_step(model, latents, sigma, conditioning, cells, settings)` is a generator: nothing happens until you ask
+# for its values. `*_, end = ...` runs it to its end and keeps the last one.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `end.latents` are the optimised latents. The latents that came in are still what they were, and you need both.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `mix_frequencies(optimized, original, mask)` with `butterworth_mask(h, w, settings.cutoff,
+# settings.butterworth_order)`.
+#
+# </details>
 
 # %%
 conditioning = inspect_run(model, run).conditioning
@@ -352,10 +363,31 @@ assert not torch.equal(mine, step.before), "nothing was changed; did you run the
 assert error < (1e-3 if model.dtype == torch.float32 else 0.2), f"off by {error:.2g} of the largest change"
 print(f"Your step is the run's, to {error:.1g} of the largest change.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** A control step is two calls: optimise, then mix with what was there before. The usual mistake is to
+# call the generator and drop it, or to take `next()` of it, which is one iteration of five. Another one is the order
+# of arguments of `mix_frequencies`: swapped, it keeps the short waves of the optimised latents, which is all damage
+# and no control. Mixing after every iteration, not once at the end, is another method; it is easy to try here. A `for`
+# loop that overwrites `end` does the same as the starred assignment.
+
 # %% [markdown]
 # ### 2. Euler's step
 #
+# *★☆☆ · about 5 minutes · 2 points*
+#
 # Line 5: from the latents, the guess $\hat z_0$ and the two noise levels, the latents of the next step.
+#
+# <details><summary>Hint 1</summary>
+#
+# $(z - \hat z_0) / \sigma$ is the noise that the model believes to be in the latents, at strength 1.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The step goes from `sigma` to `next_sigma`, so its length is `next_sigma - sigma`, a negative number.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "euler-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -374,16 +406,49 @@ for now, later in zip(run.trace, [*run.sigmas[1:], 0.0], strict=True):
     assert error < tolerance, f"step {now.index}: off by {error:.2g}; at the last step the next sigma is 0"
 print("Your Euler step takes the video from noise to its end, at every step of the run.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** The line through the latents and the guess is followed from one noise level to the next; at
+# `next_sigma = 0` one arrives at the guess. This makes the last step a good test. The usual mistake is the sign:
+# `sigma - next_sigma` moves away from the guess, and the latents grow from step to step. The same formula can be
+# written as a mixture, `guess + next_sigma / sigma * (latents - guess)`, which shows that an Euler step only scales
+# the noise down. Better solvers (Heun, DPM) correct the direction with a second look.
+
 # %% [markdown]
 # ### 3. Change one part
 #
+# *★★☆ · about 20 minutes · 2 points*
+#
 # Choose **one** setting of the method to change, such as `features="self-attention"`, `gaussian_sigma=None`, `cutoff=1.0`,
-# `iterations=1` or other `layers`. Write down what you expect. Then make a run with `quick` as it is and one with your
+# `iterations=1` or other `layers`. *Predict* what it does. Then make a run with `quick` as it is and one with your
 # change, the same seed in both, and put the ObjMC of each into `distances`. `quick` has few steps, and compares the one
 # fine layer that the toy was not taught, (3, 1) (chapter 4): so what you find says something about the method.
+#
+# <details><summary>Hint 1</summary>
+#
+# `changed = quick.replace(features="self-attention")` changes one setting. It must not be the one that `quick` has
+# already.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Run `generate(model, picture, asked, settings, seed=seed, progress=False)` with each of the two settings; its
+# `.video` goes into `objmc(video, run.boxes).value`.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# Both runs need the same picture, request and seed; only the settings differ.
+#
+# </details>
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Which setting do you change, and what will it do to ObjMC?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "ablation-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-quick = in_fewer_steps(settings, 6).replace(iterations=3, learning_rate=1.5 * settings.learning_rate, layers=((3, 1),))
+quick = paper_recipe(model, 6).replace(iterations=3, learning_rate=1.5 * settings.learning_rate, layers=((3, 1),))
 changed = quick  # quick.replace(...): one setting
 distances = {"as it is": None, "changed": None}  # ObjMC, in pixels
 ### BEGIN SOLUTION
@@ -408,6 +473,16 @@ assert abs(float(distances[drawn]) - expected) < 0.05, (
 )
 print(f"{differs[0]}: {ours[differs[0]]} -> {yours[differs[0]]}: {distances}")
 
+# %% tags=["prediction"]
+prediction.beside(f"{differs[0]}:", [f"{name}: {float(value):.1f} px" for name, value in distances.items()])
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** An experiment that changes one thing says something about that thing; with two changes nobody knows.
+# The same seed matters as much, since two seeds can differ by more than two methods do. Layer (3, 1) is used because
+# nobody taught it correspondence, so a difference between aligned and self-attention features is the method's. The
+# usual mistakes are a setting that is as it was, so that nothing changes, and boxes of another run. With one seed this
+# is an example and no evidence: a loop over ten seeds, and the paired differences, would be a beginning.
+
 # %% [markdown]
 # With self-attention features of this layer the ball misses its path by far more: the paper's main claim.
 
@@ -422,6 +497,25 @@ claim(
 
 # %% [markdown]
 # One seed, one picture: to claim anything, repeat it over seeds and pictures. `sgi2v evaluate --grid paper` does that.
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: a claim over seeds
+#
+# *★★★ · about 40 minutes · 6 points, by the rubric*
+#
+# Take one sentence about the method that you believe, such as "the Gaussian weight helps" or "late control steps are
+# wasted", and test it over at least five seeds and two pictures, in few steps. Give the paired differences, and an
+# interval if you know how, and write the sentence again so that it says no more than your runs do. `sgi2v evaluate
+# --help` says how the project does it at scale.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | design | one change, paired seeds, and the number of runs fixed before looking | unpaired runs, or stopped when it looked good |
+# | result | every pair is shown, with the mean difference and how much it varies | means only |
+# | wording | the last sentence claims what was measured, for these pictures and this model | it claims more |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

@@ -23,7 +23,7 @@
 # - why two boxes that meet ask for something that no video can give;
 # - a remedy for each.
 #
-# **Time**: about 40 minutes; the cells run in about a minute.
+# **Time**: about 40 minutes, and 35 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: section 4.3 (ablations of layers, learning rate and filter) and the limitations. You need
 # [chapter 8](08_the_full_method.ipynb).
@@ -39,43 +39,16 @@ iterations = 3  # of the optimiser, in these runs
 noise_level = 1.5  # sigma at which we look at features
 
 # %%
-from dataclasses import replace
-
 import torch
-import torch.nn.functional as F
-
-from sgi2v_lab import (
-    Trajectories,
-    Trajectory,
-    encode_image,
-    encode_video,
-    extract_features,
-    generate,
-    latent_cells,
-    load_model,
-    objmc,
-    prompt_boxes,
-    reference_image,
-    trajectory_loss,
-)
-from sgi2v_lab.evaluation.diagnosis import diagnose
-from sgi2v_lab.explore import inspect_latents
-from sgi2v_lab.features import assemble
-from sgi2v_lab.images.read import fit_image, to_tensor
+from sgi2v_lab import Trajectories, Trajectory, encode_image, encode_video, extract_features, generate, latent_cells
+from sgi2v_lab import load_model, objmc, prompt_boxes, reference_image, trajectory_loss
+from sgi2v_lab.course import assemble, diagnose, fit_image, inspect_latents, known_motion, paper_recipe, predict
+from sgi2v_lab.course import remarks_on, to_tensor
 from sgi2v_lab.plots import plot_film_strip, plot_gallery, plot_landscape, plot_loss_terms, plot_trajectories
-from sgi2v_lab.prompts.reference_image import parse_prompt
-from sgi2v_lab.toy.world.scenes import render, true_boxes
-from sgi2v_lab.widgets.remarks import remarks_on
 
 model = load_model(model_name, device)
-settings = model.preset("paper").replace(iterations=iterations, early_stop=None)  # AdamW, cut-off 0.5
-if settings.optimizer != "adamw":
-    settings = settings.replace(optimizer="adamw", learning_rate=0.06)  # fewer steps than in chapter 6, so longer ones
-if num_inference_steps:  # control over the same stretch of the run, in fewer steps
-    scaled = [
-        max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
-    ]
-    settings = settings.replace(num_inference_steps=num_inference_steps, control_steps=scaled)
+# AdamW and cut-off 0.5; fewer steps than in chapter 6, so longer ones on the toy
+settings = paper_recipe(model, num_inference_steps, learning_rate=0.06).replace(iterations=iterations)
 frames, _, h, w = model.latent_shape(settings)
 size = (settings.width, settings.height)
 cell = model.vae_factor
@@ -120,11 +93,14 @@ plot_film_strip(good.video, good.boxes)
 #
 # *Predict* what you will see in the first two frames of the path.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Where is the ball in the first two frames of the hurried path?", ...)
+
 # %%
 hurried = Trajectories(size, (Trajectory.move(box, by=(0.5 * size[0], 0), end=0.25, name="ball"),))
 fast = attempt(hurried)
 plot_film_strip(fast.video, fast.boxes)
-
 
 # %% [markdown]
 # **The number.** How much do the boxes of neighbouring frames overlap? The intersection over union (IoU) of two boxes
@@ -146,6 +122,10 @@ for name, asked, run in (("fair", fair, good), ("hurried", hurried, fast)):
     least = steadiness(asked.boxes(frames)).min().item()
     miss_of[name] = objmc(run.video, run.boxes).value
     print(f"{name:8} least overlap {least:.2f}, ObjMC {miss_of[name]:.1f} px")
+
+# %% tags=["prediction"]
+behind = objmc(fast.video, fast.boxes).per_frame[1:3]
+prediction.beside(f"{behind[0]:.0f} px and {behind[1]:.0f} px from its box in frames 1 and 2")
 
 # %% [markdown]
 # The hurried ball lags behind its box, and misses its path by far more.
@@ -217,17 +197,17 @@ claim("it goes along nevertheless", "ObjMC of the ball, speck / whole box", miss
 # the loss of many straight paths, once for a box of sky and once for the disc. Nothing is optimised. *Predict* the two
 # landscapes. (There is no video of this failure: a sky that has moved looks like a sky.)
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: "sky" or "disc"
+prediction = predict("For which box are more of the paths cheap, the sky's or the disc's?", ...)
+
 
 # %%
 def clip_of(words, by=(0.5, 0.125)):
     """A video of the toy's world, its true boxes in pixels, and its latents with noise: all motion is known."""
-    scene = parse_prompt(words, frames)
-    time = torch.linspace(0, 1, frames)[:, None]
-    sprite = replace(scene.sprites[0], path=scene.sprites[0].path + time * torch.tensor(by))
-    scene = replace(scene, sprites=(sprite,))
-    clip = F.interpolate(render(scene, side), size[::-1], mode="bicubic", antialias=True).clamp(0, 1)
+    clip, boxes = known_motion(model, words, by)
     subject = inspect_latents(model, clip[0], encode_video(model, clip), model.settings, seed=seed, video=clip)
-    return clip, true_boxes(scene, 1) * torch.tensor([*size, *size]), subject
+    return clip, boxes, subject
 
 
 def features_of(subject, layers):
@@ -277,6 +257,9 @@ def vagueness(losses):
 
 for name, losses in valleys.items():
     print(f"{name}: {vagueness(losses):.0%} of the paths are cheap")
+
+# %% tags=["prediction"]
+prediction.beside([f"{vagueness(losses):.0%} of the paths for {name}" for name, losses in valleys.items()])
 
 # %% tags=["claim"]
 claim(
@@ -373,6 +356,10 @@ claim(
 # The gallery has both: the last frame at three rates (downwards: the rate, three times, ten times) and three cut-offs
 # (to the right: 0, 0.5, 1). $r = 0$ takes nothing from the optimiser, so it is the run without control at any rate.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: "rate" or "filter"
+prediction = predict("Which harms the picture more, ten times the rate or no filter?", ...)
+
 # %%
 alone = attempt(None)
 tried = {(1, 0.5): good} | {
@@ -411,6 +398,15 @@ for (factor, r), run in tried.items():
         f"rate × {factor:<3} r = {r:<4} loss falls to {fall:.2f}, background changes by {100 * spoiled[factor, r]:.1f} %, "
         f"ObjMC {objmc(run.video, run.boxes).value:.1f} px"
     )
+
+# %% tags=["prediction"]
+prediction.beside(
+    "the background changes by",
+    100 * spoiled[10, 0.5],
+    "% at ten times the rate, and by",
+    100 * spoiled[1, 1.0],
+    "% without the filter",
+)
 
 # %% [markdown]
 # *Look at* the rows from top to bottom. At three times the rate the loss falls further, and the sky breaks into patches;
@@ -530,7 +526,7 @@ plot_film_strip(met.video, met.boxes)
 def content(k, f):
     """What is in box k in frame f, (3, 16, 16)."""
     x0, y0, x1, y1 = met.boxes[k, f].int().tolist()
-    return F.interpolate(met.video[f, None, :, y0:y1, x0:x1], (16, 16), mode="area")[0]
+    return torch.nn.functional.interpolate(met.video[f, None, :, y0:y1, x0:x1], (16, 16), mode="area")[0]
 
 
 worse = [
@@ -563,8 +559,16 @@ print(f"what the best video pays: {price.total:.4f} where they meet, {free.total
 # a picture and a remedy. It knows the video, the boxes, the losses; what it cannot judge it says too. Here is the shoved
 # run of failure 5. *Predict* what will be on the list.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict("What will the diagnosis list?", ...)
+
 # %%
-diagnose(shoved, trajectories=fair, model=model)
+diagnosis = diagnose(shoved, trajectories=fair, model=model)
+diagnosis
+
+# %% tags=["prediction"]
+prediction.beside([finding.kind for finding in diagnosis])
 
 # %% [markdown]
 # A threshold is a convention: these were chosen so that the toy's true videos give no findings and each corruption gives
@@ -607,8 +611,29 @@ print(f"Foretold: overlap {steadiness(hurried.boxes(frames)).min():.2f}, one cel
 #
 # ### 1. How many cells do they share?
 #
+# *★★☆ · about 15 minutes · 2 points*
+#
 # Write `shared_cells`: for boxes in cells (boxes, frames, 4), how many cells of the grid belong to two or more boxes,
 # in each frame. Cells outside the picture do not count.
+#
+# <details><summary>Hint 1</summary>
+#
+# Count boxes cell by cell: a map of zeros `(frames, h, w)`, to which each box adds 1 over its cells.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `count[f, y0:y1, x0:x1] += 1`: rows come first. A negative index counts from the end in Python, so cut the box to the
+# picture before.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The answer for a frame is how many cells were counted twice or more: `(count >= 2).sum(dim=(1, 2))`.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "shared-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -634,12 +659,39 @@ assert meeting[0] == 0 and meeting.max() > 0 and kept.max() == 0, "they begin ap
 assert torch.equal(meeting > 0, price.terms.sum(dim=0) > 1e-9), "the best video pays just where cells are shared"
 print(f"Shared cells by frame: {meeting.tolist()}; one after the other: {kept.tolist()}.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Counting on the grid works for any number of boxes and for any overlap. The usual mistake is to leave
+# a negative `x0` as it is: the slice `-1:3` is empty, or begins at the other edge of the picture. The second is to add
+# up the overlaps of pairs: a cell that belongs to three boxes is then counted three times. For two boxes, the
+# intersection's width times its height does as well; broadcasting comparisons of `arange` with the boxes' edges avoids
+# the loops, at the price of a larger tensor.
+
 # %% [markdown]
 # ### 2. Slow enough
 #
+# *★☆☆ · about 10 minutes · 2 points*
+#
 # How far may a ball go? Find `farthest`, the greatest shift to the right in whole pixels for which `remarks_on` says
 # nothing about the ball of the first run, moving evenly through the whole video. (It says nothing of a ball that it
-# thinks can be followed.) Begin by predicting it: the sentence of a warning holds the number.
+# thinks can be followed.) *Predict* it first.
+#
+# <details><summary>Hint 1</summary>
+#
+# The sentence of a warning holds the number: ask for a shift that is certainly too large, and read
+# `remarks_on_shift(...)[0].text`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Try the shifts one by one, from 1 on, and stop at the last one of which nothing is said. An empty list counts as
+# false.
+#
+# </details>
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: a whole number
+prediction = predict("How many pixels may the ball go to the right without a warning?", ...)
 
 # %% nbgrader={"grade": false, "grade_id": "farthest-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 farthest = None  # pixels, a whole number
@@ -661,12 +713,37 @@ assert not remarks_on_shift(farthest), f"{farthest} px: {remarks_on_shift(farthe
 assert remarks_on_shift(farthest + 1), f"{farthest + 1} px would still be quiet: look further"
 print(f"{farthest} px in {frames} frames are {farthest / (frames - 1):.1f} px from frame to frame.")
 
+# %% tags=["prediction"]
+prediction.beside(farthest, "pixels")
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** The warning compares how far a box goes from one frame to the next with what the model was told about
+# speed, so the greatest quiet shift grows with the number of frames and with the motion bucket. The usual mistake is
+# to return the first shift that is warned of, one more than asked. A search that halves an interval needs seven
+# questions in place of forty, and is right because the warning never goes away again when the shift grows. The
+# threshold is a convention: it says where doubts begin, not where the method fails.
+
 # %% [markdown]
 # ### 3. How vague is a path?
+#
+# *★☆☆ · about 10 minutes · 2 points*
 #
 # The landscape asks many paths. A cheaper number asks the features only: how similar is the middle of a box to the
 # places around it? Write `distinctness`: the mean squared difference, over channels, between the first frame's crop
 # and the crop shifted by one cell to the right (`x` + 1). Near 0 means: a cell more or less makes no difference.
+#
+# <details><summary>Hint 1</summary>
+#
+# The crop is `of_first[:, y0:y1, x0:x1]`. The crop that is shifted by one cell to the right has the columns `x0 + 1 :
+# x1 + 1`.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# One mean over everything, channels and places, of the squared difference.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "distinct-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -691,6 +768,32 @@ sky_box, disc_box = (
 )
 inside, around = float(distinctness(features[0], sky_box)), float(distinctness(features[0], disc_box))
 print(f"A shift by a cell makes a difference of {inside:.4f} in the sky and of {around:.4f} at the disc.")
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** The number is a finite difference: how much the features change by one cell. It costs nothing, since
+# it needs the first frame only, and the landscape needs one loss for every path. But it looks in one direction and one
+# cell far: a striped thing whose stripes repeat after one cell looks indistinct, and a thing with one sharp edge looks
+# clear although it could slide along that edge. The usual mistakes are a shift of rows in place of columns (rows are
+# the second axis) and a crop that is one column too narrow. The smaller of the two directions' numbers, or the
+# structure tensor of computer vision, would be a better guide.
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: a failure of your own
+#
+# *★★★ · about 40 minutes · 6 points, by the rubric*
+#
+# Find a failure that is not on the list, or a clear exception to one that is. Film it, give a number that foretells or
+# reveals it, and find a remedy, or show that the obvious one does not help. Write it as this chapter does: what is
+# asked, why it fails, the number, the remedy.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | evidence | the video, a run that does not fail beside it, the same seed | a bad video without a comparison |
+# | number | it separates failures from the rest in at least three cases, and is known before or without watching | one number for one case |
+# | cause and remedy | the cause is tested by changing it; the remedy is tried | plausible, untested |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

@@ -23,7 +23,7 @@
 # - the v-prediction loss, and at which noise levels it is taken;
 # - to train for a minute, to average weights, and to read whether it helps.
 #
-# **Time**: about 40 minutes; the cells run in about a minute.
+# **Time**: about 40 minutes, and 30 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: nothing; SG-I2V trains nothing. What is here follows Stable Video Diffusion (arXiv 2311.15127,
 # appendix D) and Karras et al. (arXiv 2206.00364, section 5). You need [chapter 1](01_latent_video_diffusion.ipynb).
@@ -39,34 +39,11 @@ unet_steps = 7
 
 # %%
 import copy
-import tempfile
-from pathlib import Path
-
 import torch
-from IPython.display import Markdown
-
 from sgi2v_lab import load_model, read_image
-from sgi2v_lab.evaluation.metrics import psnr
-from sgi2v_lab.images.read import to_tensor
-from sgi2v_lab.models.load import MODELS
+from sgi2v_lab.course import encode_patches, kernels, model_card, predict, preview, psnr, to_tensor, world_video
 from sgi2v_lab.plots import plot_film_strip, plot_gallery, plot_series
-from sgi2v_lab.toy.network.architecture import SIZE
-from sgi2v_lab.toy.network.latent_code import encode_patches, kernels, preview, transformed
-from sgi2v_lab.toy.training.attention import ShortAttention
-from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool
-from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
-from sgi2v_lab.toy.training.smoke import learn_decoder
-from sgi2v_lab.toy.training.training import mixed_precision, update_ema
-from sgi2v_lab.toy.training.unet_stage import (
-    FIRST_AND_LAST,
-    Denoiser,
-    denoising_loss,
-    draw_sigmas,
-    held_out_batch,
-    sample,
-)
-from sgi2v_lab.toy.world.random_scenes import sample_scene
-from sgi2v_lab.toy.world.scenes import render, true_boxes
+from sgi2v_lab.toy.training import attention, data, optimizers, smoke, training, unet_stage
 
 torch.manual_seed(seed)
 if model_name in ("svd", "svd-xt"):
@@ -90,12 +67,11 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # Seeds from `HELD_OUT` on are never trained on.
 
 # %%
-scene = sample_scene(HELD_OUT + 3)
-film = render(scene, SIZE)
-plot_film_strip(film, true_boxes(scene, SIZE))
+film, boxes = world_video(data.HELD_OUT + 3)
+plot_film_strip(film, boxes)
 
 # %%
-plot_gallery({f"seed {k}": render(sample_scene(k), SIZE, slice(0, 1))[0] for k in range(6)})
+plot_gallery({f"seed {k}": world_video(k)[0][0] for k in range(6)})
 
 # %% [markdown]
 # ## A code whose meaning is known
@@ -108,6 +84,10 @@ plot_gallery({f"seed {k}": render(sample_scene(k), SIZE, slice(0, 1))[0] for k i
 # and the patterns are the lowest waves of the cosine transform, in brightness and colour. It is linear, so a mirrored
 # video's latents follow from the video's own. *Predict* what the eight patterns look like: what would you keep, if you had
 # eight numbers for 192?
+
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Which eight numbers would you keep of a patch of 8 × 8 pixels?", ...)
 
 # %%
 patterns = kernels()
@@ -123,6 +103,9 @@ meaning = (
 )
 looks = patterns / patterns.abs().amax(dim=(1, 2, 3), keepdim=True) / 2.6 + 0.5
 plot_gallery({f"{c}: {name}": looks[c] for c, name in enumerate(meaning)})
+
+# %% tags=["prediction"]
+prediction.beside("; ".join(meaning))
 
 # %% [markdown]
 # What do eight numbers hold? `preview` draws exactly what they say; the bundled decoder has *learned* what else is
@@ -161,15 +144,20 @@ claim(
 # in colour and in contours. `learn_decoder` does a few steps from nothing and looks at held-out pictures before and
 # after. *Predict:* will a few steps be seen?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a number between 0 and 1
+prediction = predict("To what share of its start does the loss fall in a few steps?", ...)
+
 # %%
-with tempfile.TemporaryDirectory() as folder:
-    decoder = learn_decoder(decoder_steps, Path(folder) / "decoder.png")
-    sheet = to_tensor(read_image(Path(folder) / "decoder.png"))
-rows = sheet.split(SIZE, dim=1)
+decoder = smoke.learn_decoder(decoder_steps, "../out/decoder.png")
+rows = to_tensor(read_image("../out/decoder.png")).split(film.shape[-1], dim=1)
 plot_gallery(dict(zip(("held-out pictures", "before", f"after {decoder_steps} steps"), rows, strict=True)))
 
 # %%
 print(f"loss on held-out pictures: {decoder.before:.3f} before, {decoder.after:.3f} after {decoder.steps} steps")
+
+# %% tags=["prediction"]
+prediction.beside(decoder.after / decoder.before)
 
 # %% [markdown]
 # *Look at* the second panel: it is not noise. The decoder *begins* by painting each patch in its mean colour, because its
@@ -201,7 +189,7 @@ claim("training adds the rest", "loss after / before", decoder.after / decoder.b
 # very high noise only averages. Most of the draws should fall where motion is decided.
 
 # %%
-many = draw_sigmas(1000, torch.Generator().manual_seed(seed)).sort().values
+many = unet_stage.draw_sigmas(1000, torch.Generator().manual_seed(seed)).sort().values
 shares = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99]
 quantiles = {"noise level": [many[int(share * 1000)].item() for share in shares]}
 plot_series(shares, quantiles, "share of the draws that lie below", "sigma", log=True)
@@ -222,22 +210,22 @@ print(f"between sigma 1 and 20, where motion is decided: {((many > 1) & (many < 
 
 # %%
 torch.manual_seed(seed)
-pool = ClipPool(start=seed, stride=1, simple=1.0)
-denoiser = Denoiser()
-denoiser.unet.set_attn_processor(ShortAttention())  # the same function, quicker on a CPU
+pool = data.ClipPool(start=seed, stride=1, simple=1.0)
+denoiser = unet_stage.Denoiser()
+denoiser.unet.set_attn_processor(attention.ShortAttention())  # the same function, quicker on a CPU
 untrained = copy.deepcopy(denoiser).requires_grad_(False)
 average = copy.deepcopy(untrained)
-optimizer = MuonWithAdamW(denoiser, FIRST_AND_LAST)
+optimizer = optimizers.MuonWithAdamW(denoiser, unet_stage.FIRST_AND_LAST)
 losses = []
 for step in range(unet_steps):
     batch = pool.batch(2)
     noise = torch.randn(batch.latents.shape)
-    with mixed_precision():
-        loss = denoising_loss(denoiser, batch, draw_sigmas(2), noise, torch.ones(2)).mean()
+    with training.mixed_precision():
+        loss = unet_stage.denoising_loss(denoiser, batch, unet_stage.draw_sigmas(2), noise, torch.ones(2)).mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
     optimizer.step(1e-3 * min(1.0, (step + 1) / 4))  # small steps at first
-    update_ema(average, denoiser, step)
+    training.update_ema(average, denoiser, step)
     losses.append(loss.item())
 plot_series(range(1, unet_steps + 1), {"squared error of v": losses}, "step", "training loss")
 
@@ -263,16 +251,20 @@ claim(
 # The same held-out videos and the same noise for three networks: untrained, yours, and the bundled one, which trained for
 # hours. We take one noise level at a time. *Where* will yours be close, and where far?
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: such as "close at 20, far at 1"
+prediction = predict("At which noise levels is yours close to the bundled one, and where far?", ...)
+
 
 # %%
 def bundled_denoiser():
     """The bundled toy's UNet and image encoder, as the training code wants them."""
-    trained = Denoiser()
+    trained = unet_stage.Denoiser()
     trained.unet, trained.image_encoder = bundled.unet, bundled.image_encoder
     return trained.eval()
 
 
-exam = held_out_batch(2)
+exam = unet_stage.held_out_batch(2)
 exam_noise = torch.randn(exam.latents.shape, generator=torch.Generator().manual_seed(seed))
 levels = [0.2, 1.0, 4.0, 20.0]
 trained = bundled_denoiser()
@@ -281,12 +273,18 @@ trained = bundled_denoiser()
 @torch.no_grad()
 def error(network, sigma):
     """Mean squared error of v on the held-out videos."""
-    return denoising_loss(network, exam, torch.full((2,), sigma), exam_noise, torch.ones(2)).mean().item()
+    return unet_stage.denoising_loss(network, exam, torch.full((2,), sigma), exam_noise, torch.ones(2)).mean().item()
 
 
 networks = {"untrained": untrained, f"{unet_steps} steps": denoiser, "bundled": trained}
 errors = {name: [error(network, sigma) for sigma in levels] for name, network in networks.items()}
 plot_series([f"{sigma:g}" for sigma in levels], errors, "noise level sigma", "squared error of v")
+
+# %% tags=["prediction"]
+ratios = zip(levels, errors[f"{unet_steps} steps"], errors["bundled"], strict=True)
+prediction.beside(
+    "your error is", [f"{mine / theirs:.1f} times the bundled one's at {sigma:g}" for sigma, mine, theirs in ratios]
+)
 
 # %% [markdown]
 # *Look at* where your line has left the untrained one: least at low noise, where $v$ is the noise itself, another
@@ -309,9 +307,12 @@ claim(
 # And a video from each, from the first frame and noise, in a few Euler steps, drawn by `preview`:
 
 # %%
-one = Batch(*(part[:1] for part in vars(exam).values()))
+one = data.Batch(*(part[:1] for part in vars(exam).values()))
 with torch.no_grad():
-    made = {"yours": sample(denoiser, one, steps=5)[0], "bundled": sample(trained, one, steps=5)[0]}
+    made = {
+        "yours": unet_stage.sample(denoiser, one, steps=5)[0],
+        "bundled": unet_stage.sample(trained, one, steps=5)[0],
+    }
 frames = {"true": exam.latents[0], **made}
 plot_gallery(
     {
@@ -333,8 +334,7 @@ plot_gallery(
 # does:
 
 # %%
-card = (Path(MODELS["toy"]) / "README.md").read_text(encoding="utf-8")
-Markdown("\n".join(line.replace("# ", "### ", 1) if line.startswith("#") else line for line in card.splitlines()))
+model_card(model_name)
 
 # %% [markdown]
 # To train one of your own, in a terminal:
@@ -369,8 +369,29 @@ print("Error of v:", {name: f"{value:.3f}" for name, value in mean.items()})
 #
 # ### 1. The target, and back
 #
+# *★★☆ · about 15 minutes · 3 points*
+#
 # Write $v$ for latents, noise and $\sigma$. Then the inverse: from $x$, a predicted $v$ and $\sigma$, the guess of the
 # clean latents. (Put $x = z + \sigma n$ into $v$, and get rid of $n$.)
+#
+# <details><summary>Hint 1</summary>
+#
+# `target` is the equation above, with $\sqrt{1 + \sigma^2}$ below the line.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# For the inverse, put $n = (x - z) / \sigma$ into the equation of $v$ and solve it for $z$; or start from $x = z +
+# \sigma n$ and look for $a x + b v$ in which $n$ cancels.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# $z = x / (1 + \sigma^2) - \sigma v / \sqrt{1 + \sigma^2}$. Check it at $\sigma = 0$ and at a very large $\sigma$.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "target-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -404,17 +425,39 @@ class Silent(torch.nn.Module):
         return torch.zeros_like(x)
 
 
-theirs = denoising_loss(Silent(), exam, torch.full((2,), 2.0), exam_noise, torch.ones(2))
+theirs = unet_stage.denoising_loss(Silent(), exam, torch.full((2,), 2.0), exam_noise, torch.ones(2))
 mine = target(exam.latents, exam_noise, 2.0).float()
 assert torch.allclose(mine.pow(2).mean(dim=(1, 2, 3, 4)), theirs, rtol=1e-4), "the training's target is another one"
 print(f"Your target is the training's; a network that outputs zeros scores {theirs.mean():.2f}.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** $v$ is a rotation of the pair $(z, n)$, scaled to length 1 at each noise level, so it can be undone
+# by rotating back: that is what `clean` does. It is also chapter 1's formula for the model's guess, with the same
+# signs. The usual mistake is to solve with $n = (x - z) / \sigma$ and to divide by $\sigma$ in the code: right on
+# paper, and useless at small noise, where it divides rounding errors by nearly nothing. Swapped signs are found at the
+# two ends: without noise $v$ is the noise, in pure noise it is minus the video.
+
 # %% [markdown]
 # ### 2. In the mirror
+#
+# *★☆☆ · about 5 minutes · 2 points*
 #
 # A mirrored video is a video, so training mirrors half of them, in latents, without rendering anything again. Find
 # `changes_sign`: the channels whose sign a left-right mirror changes. (The map itself is mirrored too, of course.)
 # *Predict* it from the picture of the patterns; no computing is needed.
+#
+# <details><summary>Hint 1</summary>
+#
+# Look at the eight patterns: which of them is turned into its own negative by a left-right mirror?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Those that change along $x$ change their sign. There is a slope of brightness, a slope of colour, and one that
+# changes along both axes.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "mirror-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 changes_sign = []  # channel numbers
@@ -431,15 +474,35 @@ wrong = [c for c in range(len(patterns)) if not torch.allclose(mine[:, c], of_mi
 assert not wrong, (
     f"channel {wrong[0]} ({meaning[wrong[0]]}) has the wrong sign: which patterns turn into their negative?"
 )
-assert torch.allclose(mine, transformed(latents, mirror=True), atol=1e-5)
 print(f"Channels {sorted(changes_sign)} run along x: a mirror turns their slope round.")
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** A mirror turns a slope along $x$ round, so its number changes sign; a slope along $y$ and a plain
+# colour stay. The saddle changes along both axes, so a mirror of either axis changes its sign, and a mirror of both
+# leaves it. The usual mistake is to forget the saddle. That this works at all is the reason for a linear code: SVD's
+# learned latents do not mirror so simply, and there every mirrored video has to be encoded again. Trying all 256
+# choices of signs against the encoder would find the answer too, without any thought.
 
 # %% [markdown]
 # ### 3. Averaged weights
 #
+# *★☆☆ · about 10 minutes · 2 points*
+#
 # Write the exponential moving average of a list of numbers, with decay $d$; it begins at the first number. Then choose
 # `decay` so that what was seen 1000 steps ago still counts half as much as the newest: $d^{1000} = \tfrac12$.
-
+#
+# <details><summary>Hint 1</summary>
+#
+# The first average is the first number. Each later one moves from the last average towards the new number by the share
+# $1 - d$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# $d^{1000} = \tfrac12$ gives $d = 0.5^{1/1000}$, in Python `0.5 ** (1 / 1000)`.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "ema-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 decay = None  # a number below 1
@@ -468,10 +531,38 @@ walk = [0.0, 1.0, 4.0, 2.0, 8.0]
 torch.nn.init.constant_(follower.weight, walk[0])
 for number in walk[1:]:
     torch.nn.init.constant_(leader.weight, number)
-    update_ema(follower, leader, step=10**9, decay=0.9)  # far from the start, where the decay is still warming up
+    training.update_ema(
+        follower, leader, step=10**9, decay=0.9
+    )  # far from the start, where the decay is still warming up
 mine = float(moving_average(walk, 0.9)[-1])
 assert abs(mine - follower.weight.item()) < 1e-5, f"the library says {follower.weight.item():.5f}, you say {mine:.5f}"
 print(f"A decay of {decay:.6f} halves in 1000 steps. The training takes 0.999: it halves in 693.")
+
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Each step moves the average by a small share of the way, so what was seen $k$ steps ago counts $d^k$
+# as much as the newest. The usual mistake is to swap $d$ and $1 - d$, which gives an average that jumps to each new
+# number and forgets the rest. Beginning at zero in place of the first number pulls early averages towards zero; Adam
+# corrects that by a division, and here it is avoided by where we begin. `d * average + (1 - d) * number` is the same
+# rule. A decay near 1 needs many steps before it helps at all, as this chapter's short training shows.
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: a thing that the world does not have
+#
+# *★★★ · about 45 minutes · 6 points, by the rubric*
+#
+# Add something to the toy's world, or take something away: a shape, a texture, a kind of motion, a background
+# ([scenes.py](../sgi2v_lab/toy/world/scenes.py)). Before you train, say what the network should get wrong at first.
+# Train for as long as you can spare, on the changed world and on the old one for equally many steps, and compare both
+# on held-out videos of both kinds.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | change | small, drawn correctly, with its true boxes right (a test or a picture shows it) | works on most scenes |
+# | experiment | equal steps and seeds, held-out videos of both kinds, error by noise level | one kind of video, or one number |
+# | conclusion | says what a short training can show and what it cannot | draws conclusions about long training |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

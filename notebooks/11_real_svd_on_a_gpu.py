@@ -22,7 +22,8 @@
 # - which settings differ between the bundled toy and SVD, and why;
 # - what to expect of a real run, by the paper's numbers.
 #
-# **Time**: about 30 minutes; the cells run in under a minute on the toy, in some minutes with SVD on a GPU.
+# **Time**: about 30 minutes, and 25 for the exercises; the cells run in under a minute on the toy, in some minutes with
+# SVD on a GPU.
 #
 # **In the paper**: section 4.1 (setting and measures), table 1, and the appendix for the hyperparameters. You need
 # [chapter 8](08_the_full_method.ipynb).
@@ -41,29 +42,12 @@ num_inference_steps = 5  # of the run on a small model; real SVD takes its own 5
 
 # %%
 import torch
-
-from sgi2v_lab import (
-    Settings,
-    Trajectories,
-    Trajectory,
-    control_step,
-    decode_latents,
-    encode_image,
-    generate,
-    latent_cells,
-    load_model,
-    make_schedule,
-    objmc,
-    prompt_boxes,
-    reference_image,
-    show_video,
-)
-from sgi2v_lab.efficiency.machine import describe_machine, peak_memory, total_memory
-from sgi2v_lab.efficiency.recompute import RECOMPUTE_MODES, recomputing
-from sgi2v_lab.images.read import fit_image, to_tensor
-from sgi2v_lab.models.summary import describe_model
+from sgi2v_lab import Settings, Trajectories, Trajectory, control_step, decode_latents, encode_image, generate
+from sgi2v_lab import latent_cells, load_model, make_schedule, objmc, prompt_boxes, reference_image, show_video
+from sgi2v_lab.course import count_bytes, describe_machine, describe_model, fit_image, in_fewer_steps, network
+from sgi2v_lab.course import one_iteration, peak_memory, predict, recomputing, to_tensor, total_memory, workload
 from sgi2v_lab.plots import plot_comparison, plot_series, plot_trajectories
-from sgi2v_lab.sampling import draw_noise
+
 
 # %% [markdown]
 # ## What is here?
@@ -124,12 +108,19 @@ print(f"this notebook now goes on with {model.name} on {model.device} in {model.
 # The parts, the classes and the layers' addresses are the same. The settings are not: those of SVD are the paper's,
 # those of the toy were found by trying. *Predict* the three most important differences before you run the cell.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: a list of names, in quotes
+prediction = predict("Which three settings differ most between the toy and SVD?", ...)
+
 # %%
 paper, own = Settings().as_dict(), model.settings.as_dict()
 print(f"{'setting':20}{'paper, for SVD':28}{model.name}")
 for name in paper:
     if paper[name] != own[name]:
         print(f"{name:20}{paper[name]!s:28}{own[name]}")
+
+# %% tags=["prediction"]
+prediction.beside([name for name in paper if paper[name] != own[name]])
 
 # %% [markdown]
 # *Look at* the learning rate and `scale_lr_by_sigma`. SVD's noise levels go from 700 down to 0.002, and its control
@@ -162,7 +153,6 @@ print(f"{'SVD, UNet':14} {1520:10.2f} million weights, {1.52e9 * 2 / 2**20:8.1f}
 # Here it is called `recomputing`, and its modes are named by how much they compute again. PyTorch tells us what it
 # keeps.
 
-
 # %%
 side = max(model.settings.width, model.settings.height)
 size = (model.settings.width, model.settings.height)
@@ -177,7 +167,8 @@ generator = torch.Generator().manual_seed(seed)
 conditioning = encode_image(model, to_tensor(picture), model.settings, generator)
 schedule = make_schedule(model, model.settings)
 first = model.settings.control_steps[0]
-latents = draw_noise(model, model.settings, generator) * schedule.sigmas[first]
+noise = torch.randn(model.latent_shape(model.settings), generator=generator).to(model.device)
+latents = schedule.sigmas[first] * noise
 
 
 def kept_for_backward(mode):
@@ -228,10 +219,21 @@ claim("Checkpointing keeps less than a quarter.", "kept, with checkpointing / wi
 # The decoder looks at neighbouring frames to keep colours from flickering. In pieces it sees fewer of them. *Predict:*
 # which frames differ if two are decoded at a time? On the toy none does, since its decoder's temporal layers do nothing.
 
+# %% tags=["prediction"]
+# your prediction in place of the dots: words, in quotes
+prediction = predict("Which frames differ on the toy, and on SVD, if two are decoded at a time?", ...)
+
 # %%
 small = latents[:4] / schedule.sigmas[first]
 whole, pieces = (decode_latents(model, small, chunk) for chunk in (None, 2))
 print("largest difference by frame:", [f"{value:.4f}" for value in (whole - pieces).abs().amax(dim=(1, 2, 3)).tolist()])
+
+# %% tags=["prediction"]
+prediction.beside(
+    "here:",
+    [k for k, off in enumerate((whole - pieces).abs().amax(dim=(1, 2, 3))) if off > 1e-3] or "none",
+    "; with SVD, those beside a cut",
+)
 
 # %% tags=["claim"]
 claim("On the toy none does", "largest difference of all frames", (whole - pieces).abs().max(), "<", 1e-3)
@@ -243,20 +245,25 @@ claim("On the toy none does", "largest difference of all frames", (whole - piece
 # backward pass of SVD at full size takes seconds, since nothing is computed. What can be done is to count the bytes of
 # all tensors that are alive at once. *Predict:* which of the memory modes (`--memory`) would fit a card of 16 GB?
 
-# %%
-from sgi2v_lab.bench.count_bytes import count_bytes
-from sgi2v_lab.bench.networks import network
-from sgi2v_lab.bench.stages import one_iteration, workload
+# %% tags=["prediction"]
+# your prediction in place of the dots: a list of "fast", "selective", "full"
+prediction = predict("Which of the memory modes fit a card of 16 GB?", ...)
 
+# %%
 full_size = network("svd", "meta", "fp16")
 work = workload(full_size)  # noise, a picture's conditioning, one box: all without numbers
 weights = sum(
     weight.nbytes for part in (full_size.unet, full_size.vae, full_size.image_encoder) for weight in part.parameters()
 )
-counted = {mode: weights + count_bytes(lambda mode=mode: one_iteration(work, mode)) for mode in RECOMPUTE_MODES}
+counted = {
+    mode: weights + count_bytes(lambda mode=mode: one_iteration(work, mode)) for mode in ("fast", "selective", "full")
+}
 for mode, total in counted.items():
     card = next(card for card in (8, 12, 16, 24, 48, 80) if total < 0.9 * card * 1e9)
     print(f"{mode:10}{total / 1e9:6.1f} GB with the weights: a card of {card} GB")
+
+# %% tags=["prediction"]
+prediction.beside([mode for mode, total in counted.items() if total < 0.9 * 16e9] or "none")
 
 # %% [markdown]
 # *Look at* how little `full` needs: it fits a card of 16 GB. Remember what it costs: up to two thirds more time, since all
@@ -275,12 +282,7 @@ claim("it fits a card of 16 GB", "GB that `full` needs, nine tenths of the card"
 # %%
 settings = model.settings
 if not real and num_inference_steps and num_inference_steps < settings.num_inference_steps:
-    scaled = [
-        max(1, round(step * num_inference_steps / settings.num_inference_steps)) for step in settings.control_steps
-    ]
-    settings = settings.replace(
-        num_inference_steps=num_inference_steps, control_steps=scaled, iterations=min(3, settings.iterations)
-    )
+    settings = in_fewer_steps(settings, num_inference_steps).replace(iterations=min(3, settings.iterations))
 plot_trajectories(to_tensor(picture), asked.boxes(frames), names=["ball"])
 
 # %%
@@ -347,7 +349,21 @@ print(f"Checkpointing keeps {little / everything:.0%} of the activations; the gr
 #
 # ### 1. Will it fit?
 #
+# *★☆☆ · about 5 minutes · 1 point*
+#
 # Write `gib`: the memory of a number of weights in GiB (1 GiB = $2^{30}$ bytes), for "fp32", "fp16" or "bf16".
+#
+# <details><summary>Hint 1</summary>
+#
+# A number in fp32 takes 4 bytes, in fp16 and bf16 it takes 2. A dictionary from name to bytes is enough.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# 1 GiB is `2**30` bytes, 7% more than the $10^9$ bytes that makers of disks call a gigabyte.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "memory-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -366,11 +382,38 @@ measured = sum(weight.numel() * weight.element_size() for weight in model.unet.p
 assert abs(gib(sizes["UNet"], named) - measured) < 1e-6, "the UNet loaded here takes another amount"
 print(f"SVD's UNet takes {gib(1.52e9, 'fp16'):.1f} GiB in fp16 and {gib(1.52e9, 'fp32'):.1f} GiB in fp32.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** Bits divided by eight, times the number of weights: the name of the format says it. The usual mistake
+# is $10^9$ in place of $2^{30}$, which is 7% off: enough to decide whether a model fits a card. fp16 and bf16 take the
+# same memory; they divide their bits differently, bf16 has the wider range and fp16 the finer steps. Weights are only
+# the beginning: the chapter's own numbers show that activations kept for the gradient take more.
+# `torch.finfo(dtype).bits / 8` or `dtype.itemsize` would know the bytes without a table.
+
 # %% [markdown]
 # ### 2. How many passes?
 #
+# *★☆☆ · about 10 minutes · 2 points*
+#
 # Count the UNet passes of a controlled run from its settings. `denoising`: one forward pass for each step, two with
 # classifier-free guidance (`max_guidance_scale` above 1). `optimizing`: one forward and backward pass for each iteration.
+#
+# <details><summary>Hint 1</summary>
+#
+# `control_steps` is the first and the last control step, both included: from 5 to 20 there are 16.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Guidance is on when `max_guidance_scale` is above 1; then each denoising step has two forward passes.
+#
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# Each control step has `iterations` forward and backward passes, without guidance.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "passes-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -395,8 +438,17 @@ denoising, optimizing = passes(Settings())
 worth = denoising + 1.42 * optimizing  # weights are frozen, so a backward pass computes gradients of activations only
 print(f"SVD: {denoising} forward passes and {optimizing} iterations, in all worth {worth:.0f} forward passes.")
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** The two counts answer two questions: what a video costs anyway, and what control adds. The usual
+# mistake is one control step too few, `last - first`, because both ends count. Another one doubles the optimiser's
+# passes for guidance: the loss is taken from a single pass with the picture. An iteration is dearer than a forward
+# pass but less than twice as dear, because weights are frozen and the later layers are left out. `len(range(first,
+# last + 1)) * iterations` says the same with the ends made visible.
+
 # %% [markdown]
 # ### 3. SVD's noise levels
+#
+# *★☆☆ · about 10 minutes · 2 points*
 #
 # Write the levels of Karras et al. (2022): for $i = 0 \dots n - 1$,
 #
@@ -404,6 +456,18 @@ print(f"SVD: {denoising} forward passes and {optimizing} iterations, in all wort
 # \sigma_{\max}^{1/\rho}\big)\Big)^{\rho}, \qquad \rho = 7 .$$
 #
 # Then: what share of $\sigma$ is the paper's rate, 0.21, at the first and at the last control step of SVD?
+#
+# <details><summary>Hint 1</summary>
+#
+# You have written it in chapter 1; here `rho` is an argument.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `torch.linspace(0, 1, n, dtype=torch.float64)` is $i / (n - 1)$ for all $i$ at once.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "karras-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -427,10 +491,35 @@ print(
     f"SVD's control steps go from sigma {begin:.0f} to {end:.0f}: a rate of 0.21 is {0.21 / begin:.2%} to {0.21 / end:.2%} of it."
 )
 
+# %% [markdown] tags=["discussion"]
+# **Discussion.** This is chapter 1's exercise at full size, and the numbers explain a choice: at SVD's control steps a
+# rate of 0.21 is well below a hundredth of the noise, a nudge. The toy's steps lie lower, and the same rate would be a
+# shove; so its settings give the rate as a share of $\sigma$. The usual mistake is again $i / n$ in place of $i / (n -
+# 1)$. Single precision is enough here, although the seventh power loses a digit or two; `numpy.linspace` and Python's
+# own floats are in double precision anyway.
+
 # %%
 plot_series(
     range(50), {"SVD": svd_levels.float()}, "step", "noise level", marks={"control from": 5, "to": 20}, log=True
 )
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "open-task", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": true}
+# ### 4. Open: a plan for a real run
+#
+# *★★☆ · about 30 minutes · 6 points, by the rubric*
+#
+# Plan a study with real SVD that somebody with one GPU could run in a night: one question, the settings and pictures,
+# the number of runs, the memory mode, the hours (from this chapter's counts and one figure for the speed of the card),
+# and what each possible result would mean. If you have the GPU, run a tenth of it and correct the plan.
+#
+# | criterion | 2 points | 1 point |
+# |---|---|---|
+# | question | one question that the runs can answer either way, with a baseline | a demonstration |
+# | budget | passes, hours and memory are computed, with the source of each number | estimated without computing |
+# | analysis | says before the runs what is measured, over how many seeds and pictures, and what would count as no effect | to be decided afterwards |
+
+# %% [markdown]
+# *Your answer begins here. Add as many cells below as you need.*
 
 # %% [markdown]
 # ## Further

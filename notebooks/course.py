@@ -1,12 +1,13 @@
-"""The course for a class: student versions without solutions, and grades, both by nbgrader.
+"""The course for a class: student versions without solutions, grades and feedback, by nbgrader; the chapters' claims.
 
     python notebooks/course.py student    # build/student: what students get; build/course: nbgrader's own folders
     python notebooks/course.py outputs    # run the quickstart, and keep its outputs in its .ipynb
-    python notebooks/course.py grade      # build/course/submitted/NAME/CHAPTER/CHAPTER.ipynb -> build/course/grades.csv
-    python notebooks/course.py claims --seeds 817 1 2 3 --chapters 04 08   # check the chapters' claims, into notebooks/claims.md
+    python notebooks/course.py grade      # build/course/submitted/NAME/CHAPTER/CHAPTER.ipynb -> grades.csv, feedback/
+    python notebooks/course.py claims --seeds 817 1 2 3 --chapters 04 08   # check claims, into notebooks/claims.md
 
-`make student`, `make outputs` and `make grade` do the same as the first three. Each chapter is one assignment of the course folder, so
-nbgrader's own programs (formgrader, feedback, export) work there too.
+`make student`, `make outputs` and `make grade` do the same as the first three. Each chapter is one assignment of the
+course folder, so nbgrader's own programs (formgrader, export) work there too. [learner.py](learner.py) is for those who
+learn alone.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import nbformat
+from feedback import Exercise, exercises_of, feedback_page
+from learner import CHAPTERS, HERE, for_students, moved_down
 from nbclient import NotebookClient
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
@@ -33,9 +36,7 @@ from sgi2v_lab.files import in_order, is_litter, print_anywhere, write_text
 
 __all__ = ["CHAPTERS", "claims_of", "claims_table", "grade", "keep_outputs", "student_versions"]
 
-HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
-CHAPTERS = tuple(sorted(HERE.glob("[0-9][0-9]_*.ipynb")))
 LONGEST_CELL = 600  # seconds
 WIDGET = "application/vnd.jupyter.widget-view+json"
 CLAIMS = HERE / "claims.md"
@@ -69,59 +70,80 @@ def student_versions(course: Path, chapters: Iterable[Path] = CHAPTERS) -> list[
     """Make each chapter an assignment of a course folder; return its student versions, without solutions and outputs.
 
     nbgrader puts `raise NotImplementedError()` where a solution was, locks the cells that check it, and enters the
-    assignment into its gradebook. Cells tagged `claim` are left out: they would give answers away.
+    assignment into its gradebook. Claims and discussions are left out: they would give answers away.
     """
     released = []
     for chapter in chapters:
         name = chapter.stem
         source = course / "source" / name
         source.mkdir(parents=True, exist_ok=True)
-        notebook = nbformat.read(chapter, as_version=4)
-        notebook.cells = [cell for cell in notebook.cells if "claim" not in cell.metadata.get("tags", [])]
-        nbformat.write(notebook, source / chapter.name)
+        nbformat.write(for_students(nbformat.read(chapter, as_version=4)), source / chapter.name)
         _succeed(_nbgrader(course).generate_assignment(name, force=True, create=True), f"make an assignment of {name}")
         released.append(course / "release" / name / chapter.name)
     return released
 
 
-def one_level_down(text: str) -> str:
-    """A notebook's text whose links lead out of build/student as they do out of notebooks/."""
-    return text.replace("](../", "](../../")
-
-
-def grade(course: Path) -> list[dict[str, object]]:
+def grade(course: Path, chapters: Iterable[Path] = CHAPTERS) -> list[dict[str, object]]:
     """Run what was submitted and score it: one row for each student and chapter; also into grades.csv.
 
-    Whatever cannot be graded gets a row without a score, and a sentence that says why; all others are graded.
+    points.csv has a row for each exercise, and feedback/NAME/CHAPTER.html says it to the student. Whatever cannot be
+    graded gets a row without a score, and a sentence that says why; all others are graded.
     """
-    rows = []
+    rows, points = [], []
+    texts = {chapter.stem: chapter for chapter in chapters}
     try:
         for folder in in_order(course.glob("submitted/*/*")):
             if not is_litter(folder.relative_to(course)):
-                rows.append(_graded(course, folder))
+                row, exercises = _graded(course, folder, texts)
+                rows.append(row)
+                who = {"student": row["student"], "chapter": row["chapter"]}
+                points += [who | exercise.row() for exercise in exercises]
     finally:  # also after Ctrl-C: grading a class takes hours
-        rows.sort(key=lambda row: (row["student"], row["chapter"]))
-        with (course / "grades.csv").open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, ["student", "chapter", "score", "out of", "problem"])
-            table.writeheader()
-            table.writerows(rows)
+        for name, table, columns in (
+            ("grades.csv", rows, ["student", "chapter", "score", "out of", "open task", "problem"]),
+            ("points.csv", points, ["student", "chapter", "exercise", "points", "out of", "said"]),
+        ):
+            table.sort(key=lambda row: (row["student"], row["chapter"]))  # exercises stay in their order
+            with (course / name).open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(table)
     return rows
 
 
-def _graded(course: Path, folder: Path) -> dict[str, object]:
-    """The row of one student's chapter."""
+def _graded(course: Path, folder: Path, texts: dict[str, Path]) -> tuple[dict[str, object], list[Exercise]]:
+    """The row of one student's chapter, and its exercises; the student's page is written."""
     student, name = folder.parent.name, folder.name
-    row = {"student": student, "chapter": name, "score": None, "out of": None, "problem": _problem(course, folder)}
-    if row["problem"]:
-        return row
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own use of its database
-        result = _nbgrader(course).autograde(name, student, force=True, create=True)
-    if not result["success"]:
-        return row | {"problem": _why(result)}
-    with Gradebook(_gradebook(course)) as book:
-        done = book.find_submission(name, student)
-        return row | {"score": done.score, "out of": done.max_score}
+    row = {"student": student, "chapter": name, "score": None, "out of": None, "open task": None}
+    row["problem"] = _problem(course, folder)
+    if not row["problem"]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own use of its database
+            result = _nbgrader(course).autograde(name, student, force=True, create=True)
+        row["problem"] = "" if result["success"] else _why(result)
+    exercises: list[Exercise] = []
+    if not row["problem"]:
+        with Gradebook(_gradebook(course)) as book:
+            (notebook,) = book.find_submission(name, student).notebooks
+            marks = {mark.name: (mark.score, mark.max_score, mark.needs_manual_grade) for mark in notebook.grades}
+            remarks = {remark.name: remark.comment for remark in notebook.comments if remark.comment}
+        returned = nbformat.read(course / "autograded" / student / name / f"{name}.ipynb", as_version=4)
+        chapter = nbformat.read(texts[name], as_version=4) if name in texts else returned
+        exercises = exercises_of(chapter, returned, marks, remarks)
+        checked = [exercise for exercise in exercises if not exercise.open]
+        row["score"] = sum(exercise.points for exercise in checked)
+        row["out of"] = sum(exercise.out_of for exercise in checked)
+        marked = [exercise.points for exercise in exercises if exercise.open and exercise.points is not None]
+        row["open task"] = sum(marked) if marked else None
+    try:
+        page = course / "feedback" / student / f"{name}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_text(page, feedback_page(student, name, exercises, row["problem"]))
+    except Exception as error:  # a page that cannot be written, or a notebook that cannot be shown, stops no class
+        row["problem"] = (
+            row["problem"] or f"graded, but no feedback page was written: {' '.join(str(error).split())[:200]}"
+        )
+    return row, exercises
 
 
 def _problem(course: Path, folder: Path) -> str:
@@ -242,7 +264,8 @@ def main(arguments: list[str]) -> None:
             target = BUILD / "student"
             target.mkdir(parents=True, exist_ok=True)
             for version in student_versions(course):
-                write_text(target / version.name, one_level_down(version.read_text(encoding="utf-8")))
+                moved = moved_down(nbformat.read(version, as_version=4))
+                write_text(target / version.name, nbformat.writes(moved) + "\n")
             print(f"{len(CHAPTERS)} chapters without solutions: {target}")
         case ["outputs"]:
             keep_outputs(CHAPTERS[0])
@@ -250,11 +273,12 @@ def main(arguments: list[str]) -> None:
         case ["grade"]:
             rows = grade(course)
             for row in rows:
-                score = row["problem"] or f"{row['score']:g} of {row['out of']:g}"
+                graded = row["score"] is not None
+                score = f"{row['score']:g} of {row['out of']:g} {row['problem']}" if graded else row["problem"]
                 print(f"{row['student']:24} {row['chapter']:36} {score}")
-            failed = sum(bool(row["problem"]) for row in rows)
+            failed = sum(row["score"] is None for row in rows)
             ungraded = f", {failed} of them not graded" if failed else ""
-            print(f"{len(rows)} submissions{ungraded}: {course / 'grades.csv'}")
+            print(f"{len(rows)} submissions{ungraded}: {course / 'grades.csv'}; a page for each: {course / 'feedback'}")
         case ["claims", *rest]:
             parser = argparse.ArgumentParser(prog="course.py claims")
             parser.add_argument("--seeds", type=int, nargs="+", default=[817, 1, 2, 3])

@@ -28,7 +28,7 @@ from sgi2v_lab import (
     trajectory_loss,
 )
 from sgi2v_lab.features import attend
-from sgi2v_lab.toy.network.latent_code import encode_patches, kernels, transformed
+from sgi2v_lab.toy.network.latent_code import encode_patches, kernels
 from sgi2v_lab.toy.training.training import update_ema
 from tests.test_notebooks import FOLDER, marks
 
@@ -207,7 +207,8 @@ def failures() -> dict:
 def training() -> dict:
     film = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     names = dict(patterns=kernels(), film=film, latents=encode_patches(film * 2 - 1), encode_patches=encode_patches)
-    return names | dict(transformed=transformed, meaning=[str(k) for k in range(8)], update_ema=update_ema)
+    named = [str(k) for k in range(8)]
+    return names | dict(meaning=named, training=SimpleNamespace(update_ema=update_ema))
 
 
 def at_full_size() -> dict:

@@ -26,14 +26,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "sgi2v_lab"
 
 # Parts that know the toy; the method does not.
-MAY_IMPORT_TOY = ("toy", "prompts", "evaluation", "analysis", "cli")
+MAY_IMPORT_TOY = ("toy", "prompts", "evaluation", "analysis", "course", "cli")
 MAY_PRINT = (  # programs, and the log of a training run
     *("cli.main", "toy.training.train", "toy.training.train_transformer"),
     "toy.training.training",
 )
 MAY_EXIT = ("cli.main",)
 # folders, and the extra that each may need
-ROOMS_OF_EXTRAS = {"evaluation": "evaluation", "analysis": "evaluation", "widgets": "notebooks"}
+ROOMS_OF_EXTRAS = {"evaluation": "evaluation", "analysis": "evaluation", "widgets": "notebooks", "course": "notebooks"}
 LARGEST_FILE = 5_000_000  # bytes
 CHECKPOINT = "sgi2v_lab/toy/checkpoint/"
 
@@ -46,6 +46,10 @@ def modules(root: Path) -> dict[str, ast.Module]:
     """Syntax trees by full name: sgi2v_lab, sgi2v_lab.trajectories.boxes, ..."""
     found = {}
     for path in sorted((root / PACKAGE).rglob("*.py")):
+        if (
+            path.parent.name == ".ipynb_checkpoints"
+        ):  # JupyterLab's, of a source file that somebody opened from a chapter
+            continue
         parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))

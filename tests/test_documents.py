@@ -70,6 +70,7 @@ def test_make_lab_is_open_to_root(tmp_path, user, allowed):
         ["make", "-n", "lab"], cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True
     ).stdout
     assert "jupyterlab" in told and ("--allow-root" in told) == allowed
+    assert "notebooks/learner.py" in told and "/lab/tree/course/00_quickstart.ipynb" in told
 
 
 def test_the_readme_is_short():

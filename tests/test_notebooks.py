@@ -9,6 +9,8 @@ import importlib.util
 import json
 import os
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import jupytext
@@ -17,6 +19,7 @@ import pytest
 from nbformat import NotebookNode
 
 pytest.importorskip("nbgrader")
+from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearSolutions
 from nbmake.nb_run import NotebookRun
 
@@ -104,7 +107,7 @@ def test_exercises_can_be_graded(text):
     pairs = exercises(notebook)
     assert 2 <= len(pairs) <= 4
     names = [marks(cell)["grade_id"] for cell in notebook.cells if marks(cell)]
-    assert len(set(names)) == len(names) == 2 * len(pairs), names
+    assert len(set(names)) == len(names) == 2 * len(pairs) + 1, names  # one more: the open task
     for solution, check in pairs:
         cell, judge = notebook.cells[solution], notebook.cells[check]
         assert "### BEGIN SOLUTION" in cell.source and "### END SOLUTION" in cell.source
@@ -115,6 +118,75 @@ def test_exercises_can_be_graded(text):
 
 
 @each_notebook
+def test_exercises_are_rated_hinted_and_discussed(text):
+    cells, minutes = read(text).cells, 0
+    for solution, check in exercises(read(text)):
+        heading = max(k for k in range(solution) if re.search(r"^### \d\. ", cells[k].source, re.MULTILINE))
+        told, points = cells[heading].source, marks(cells[check])["points"]
+        told = told[told.index("### ") :]
+        assert re.search(rf"^\*(★☆☆|★★☆|★★★) · about \d+ minutes · {points} points?\*$", told, re.MULTILINE), told
+        hints = re.findall(
+            r"^<details><summary>Hint (\d)</summary>\n\n(.+?)\n\n</details>$", told, re.MULTILINE | re.DOTALL
+        )
+        minutes += int(re.search(r"about (\d+) minutes", told)[1])
+        assert [int(number) for number, _ in hints] == [*range(1, len(hints) + 1)] and len(hints) >= 2
+        assert "Hint" not in re.sub(r"<details>.*?</details>", "", told, flags=re.DOTALL)
+        discussion = next(cell for cell in cells[check + 1 :] if cell.metadata.get("tags") != ["prediction"])
+        assert discussion.metadata.get("tags") == ["discussion"]
+        assert len(re.findall(r"[.:](?=\s|$)", discussion.source)) >= 3
+        assert 40 <= len(discussion.source.split()) <= 130
+    assert f"and {minutes} for the exercises" in cells[0].source
+
+
+@each_notebook
+def test_one_task_is_open_and_has_a_rubric(text):
+    cells = read(text).cells
+    (task,) = [k for k, cell in enumerate(cells) if marks(cell).get("task")]
+    assert marks(cells[task]).items() >= {"grade_id": "open-task", "grade": False, "solution": False}.items()
+    points = marks(cells[task])["points"]
+    rows = cells[task].source.split("|---|---|---|\n")[1].splitlines()
+    assert 3 <= len(rows) <= 4 and points == 2 * len(rows) and f"· {points} points, by the rubric" in cells[task].source
+    assert "## Further" in cells[task + 2].source
+
+
+@each_notebook
+def test_every_prediction_is_typed_and_set_beside_the_outcome(text):
+    cells = read(text).cells
+    above, asked, open_questions = "", 0, 0
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            above = cell.source
+            open_questions += bool(
+                re.search(r"\*(What do you|Predict|Where do you|Prediction|How large|Before you)", above)
+            )
+        elif cell.metadata.get("tags") == ["prediction"]:
+            if "= predict(" in cell.source:
+                assert re.match(r"# your prediction in place of the dots: .+\nprediction = predict\(", cell.source)
+                assert re.search(r", \.\.\.\n?\)$", cell.source), cell.source
+                assert "?" in above or "*Predict*" in above, above[:200]
+                asked += 1
+            else:
+                assert "prediction.beside(" in cell.source
+                asked -= 1
+            assert asked in (0, 1), "the outcome of each prediction comes before the next one"
+        else:
+            assert "predict(" not in cell.source
+    assert asked == 0 and open_questions > 0
+
+
+@each_notebook
+def test_a_chapter_imports_once_in_at_most_six_lines(text):
+    cells = [cell for cell in read(text).cells if cell.cell_type == "code"]
+    importing = {}
+    for k, cell in enumerate(cells):
+        if not {"claim", "parameters"} & {*cell.metadata.get("tags", [])} and not marks(cell).get("grade"):
+            lines = re.findall(r"^(?:import|from) .*", cell.source, re.MULTILINE)
+            importing |= {k: lines} if lines else {}
+    (lines,) = importing.values()
+    assert len(lines) <= 6 and all(len(line) <= 120 and "(" not in line for line in lines), lines
+
+
+@each_notebook
 def test_links_between_files_lead_somewhere(text):
     for cell in read(text).cells:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", cell.source) if cell.cell_type == "markdown" else []:
@@ -122,13 +194,18 @@ def test_links_between_files_lead_somewhere(text):
 
 
 @each_notebook
-def test_links_of_student_versions_lead_somewhere(text):
-    """They lie in build/student, one level further down."""
-    moved_down = the_course().one_level_down
-    for cell in read(text).cells:
-        moved = moved_down(cell.source) if cell.cell_type == "markdown" else ""
-        for target in re.findall(r"\]\((\.[^)#]+)[^)]*\)", moved):
-            assert (FOLDER.parent / "build" / "student" / target).resolve().exists(), target
+@pytest.mark.parametrize("folder, others", [("build/student", ""), ("course/solutions", "../")])
+def test_links_of_handed_out_versions_lead_somewhere(text, folder, others):
+    """They lie one level further down than the chapters do; course/ itself lies as deep as they."""
+    for cell in the_course("learner").moved_down(read(text), others).cells:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", cell.source) if cell.cell_type == "markdown" else []:
+            if not target.startswith("http"):
+                there = Path(os.path.normpath(FOLDER.parent / folder / target))
+                chapter = there.suffix == ".ipynb" and there.parent in (
+                    FOLDER.parent / folder,
+                    FOLDER.parent / "course",
+                )
+                assert (FOLDER / there.name if chapter else there).exists(), target
 
 
 # --- running them -----------------------------------------------------------------------------------------------------
@@ -200,8 +277,9 @@ def test_a_check_that_refuses_nothing_is_found(tmp_path):
         execute(notebook, tmp_path / "kind.ipynb")
 
 
-def the_course():
-    specification = importlib.util.spec_from_file_location("course", FOLDER / "course.py")
+def the_course(module="course"):
+    sys.path[:] = [str(FOLDER), *(path for path in sys.path if path != str(FOLDER))]  # it imports its neighbours
+    specification = importlib.util.spec_from_file_location(module, FOLDER / f"{module}.py")
     course = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(course)
     return course
@@ -214,6 +292,16 @@ def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
     course, name = the_course(), "42_tiny"
     whole = tiny_notebook("assert x == 2")
     whole.cells[1].metadata["nbgrader"]["points"] = 2
+    whole.cells.append(nbformat.v4.new_markdown_cell("### 2. Open"))
+    whole.cells[2].metadata["nbgrader"] = {
+        "schema_version": 3,
+        "grade_id": "open",
+        "points": 6,
+        "grade": False,
+        "solution": False,
+        "locked": True,
+        "task": True,
+    }
     whole.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(whole, tmp_path / f"{name}.ipynb")
     course.student_versions(tmp_path / "course", [tmp_path / f"{name}.ipynb"])
@@ -254,17 +342,39 @@ def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
         "l elsewhere": "there is no chapter '7_tiny'",
         "m loose": "no folder",
     }
-    rows = {row["student"]: row for row in course.grade(tmp_path / "course")}
+    rows = {row["student"]: row for row in course.grade(tmp_path / "course", [tmp_path / f"{name}.ipynb"])}
     assert list(rows) == sorted(problems)
     for student, told in problems.items():
         row = rows[student]
+        page = (tmp_path / "course" / "feedback" / student / f"{row['chapter']}.html").read_text(encoding="utf-8")
         if told is None:
             points = 0 if student == "i exits" else row["out of"]
-            assert not row["problem"] and row["score"] == points, row
+            assert not row["problem"] and row["score"] == points and row["out of"] == 2 and row["open task"] is None, (
+                row
+            )
+            assert f"{points:g} of 2" in page and "6 to be had, not marked yet" in page
         else:
+            assert "could not be graded" in page
             assert re.search(told, row["problem"]) and "\n" not in row["problem"] and row["score"] is None, row
     with (tmp_path / "course" / "grades.csv").open(newline="", encoding="utf-8") as file:
         assert [row["student"] for row in csv.DictReader(file)] == sorted(problems)
+    with (tmp_path / "course" / "points.csv").open(newline="", encoding="utf-8") as file:
+        points = {(row["student"], row["exercise"]): row for row in csv.DictReader(file)}
+    assert {student for student, _ in points} == {student for student, told in problems.items() if told is None}
+    with Gradebook(course._gradebook(tmp_path / "course")) as book:  # as formgrader marks an open task
+        mark, remark = (find("open", name, name, "a whole") for find in (book.find_grade, book.find_comment))
+        mark.manual_score, mark.needs_manual_grade, remark.manual_comment = 5, False, "A clear test."
+        book.db.commit()
+    shutil.rmtree(there)
+    (there / "a whole" / name).mkdir(parents=True)
+    (there / "a whole" / name / f"{name}.ipynb").write_text(text)
+    (again,) = course.grade(tmp_path / "course", [tmp_path / f"{name}.ipynb"])
+    assert (again["score"], again["open task"]) == (2, 5)
+    assert "A clear test." in (tmp_path / "course" / "feedback" / "a whole" / f"{name}.html").read_text(
+        encoding="utf-8"
+    )
+    assert float(points["a whole", "b"]["points"]) == 2 and points["a whole", "b"]["said"] == "right"
+    assert float(points["i exits", "b"]["points"]) == 0 and "NameError" in points["i exits", "b"]["said"]
 
 
 @pytest.mark.notebook
@@ -286,3 +396,9 @@ def test_nbgrader_itself_gives_all_points_to_solutions_and_none_to_blanks(tmp_pa
     assert ada["score"] == ada["out of"] > 0
     assert bob["score"] == 0 and bob["out of"] == ada["out of"]
     assert (tmp_path / "grades.csv").read_text().count("\n") == 3
+    with (tmp_path / "points.csv").open(newline="", encoding="utf-8") as file:
+        of_bob = [row for row in csv.DictReader(file) if row["student"] == "bob"]
+    assert [row["exercise"].split(".")[0] for row in of_bob] == ["1", "2", "3", "4"]
+    assert of_bob[0]["exercise"] == "1. Pixels to cells" and "NotImplementedError" in of_bob[0]["said"]
+    page = (tmp_path / "feedback" / "bob" / f"{GRADED}.html").read_text(encoding="utf-8")
+    assert "0 of 7 points" in page and page.count("<strong>Discussion.</strong>") == 3 and ">floor<" in page

@@ -6,10 +6,11 @@ from sgi2v_lab.plots.cost import plot_cost
 from sgi2v_lab.plots.course import plot_gallery, plot_landscape, plot_magnitudes, plot_series
 from sgi2v_lab.plots.curves import plot_gaussian, plot_loss_terms, plot_losses, plot_mask, plot_spectra
 from sgi2v_lab.plots.features import plot_latents, plot_pca_strip, plot_similarity
-from sgi2v_lab.plots.style import STYLE, save_figure, styled
+from sgi2v_lab.plots.style import STYLE, new_figure, save_figure, styled
 
 __all__ = [
     "STYLE",
+    "new_figure",
     "plot_atlas",
     "plot_comparison",
     "plot_cost",

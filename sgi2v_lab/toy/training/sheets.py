@@ -11,7 +11,7 @@ from sgi2v_lab.files import whole_file
 __all__ = ["write_sheet"]
 
 
-def write_sheet(path: Path, rows: list[Tensor]) -> None:
+def write_sheet(path: str | Path, rows: list[Tensor]) -> None:
     """Write rows of pictures, each (n, 3, h, w) in 0..1, as one PNG."""
     sheet = torch.cat([torch.cat(list(row.detach().float().cpu()), dim=-1) for row in rows], dim=1)
     pixels = (sheet.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()

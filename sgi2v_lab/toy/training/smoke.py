@@ -53,7 +53,7 @@ class Learned:
         return self.after < (1 - LEAST_FALL) * self.before  # False also for a loss that is not a number
 
 
-def learn_decoder(steps: int, sheet: Path | None = None) -> Learned:
+def learn_decoder(steps: int, sheet: str | Path | None = None) -> Learned:
     """Train a new decoder for some steps; the loss is `decoder_loss`, on pictures -1..1.
 
     `sheet` is a PNG to be written: held-out pictures, the new decoder's, the trained one's.

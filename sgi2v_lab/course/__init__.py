@@ -1,0 +1,35 @@
+"""What the chapters of the course use beyond the public names: the course's own helpers, and names from deeper modules.
+
+Each is imported when it is first used. `NAME??` in a notebook shows its source and the module where it lives.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    "sgi2v_lab",
+    submod_attrs={
+        "course.model_cards": ["model_card"],
+        "course.predictions": ["predict"],
+        "course.recipes": ["in_fewer_steps", "paper_recipe"],
+        "course.videos": ["known_motion", "world_video"],
+        "bench.count_bytes": ["count_bytes"],
+        "bench.networks": ["network"],
+        "bench.stages": ["one_iteration", "workload"],
+        "efficiency.machine": ["describe_machine", "peak_memory", "total_memory"],
+        "efficiency.recompute": ["recomputing"],
+        "evaluation.diagnosis": ["diagnose"],
+        "evaluation.metrics": ["first_frame_psnr", "psnr"],
+        "explore": ["best_matches", "feature_maps", "inspect_latents", "inspect_run", "pca_colours", "place_norms"],
+        "features": ["assemble", "features_with_graph"],
+        "images.read": ["fit_image", "to_tensor"],
+        "models.summary": ["describe_model"],
+        "sampling": ["draw_noise"],
+        "toy.network.latent_code": ["encode_patches", "kernels", "preview"],
+        "trajectories.boxes": ["KeyBox"],
+        "trajectories.camera": ["camera_pan", "camera_still", "camera_zoom"],
+        "trajectories.geometry": ["EASINGS"],
+        "video": ["draw_boxes", "side_by_side"],
+        "widgets": ["FeatureExplorer", "FrequencyExplorer", "LossExplorer", "Studio", "TrajectoryEditor"],
+        "widgets.remarks": ["remarks_on"],
+    },
+)
