@@ -27,7 +27,10 @@ PACKAGE = "sgi2v_lab"
 
 # Parts that know the toy; the method does not.
 MAY_IMPORT_TOY = ("toy", "prompts", "evaluation", "analysis", "course", "cli")
-MAY_PRINT = ("cli.main", "toy.training.train", "toy.training.training")  # programs, and the log of a training run
+MAY_PRINT = (  # programs, and the log of a training run
+    *("cli.main", "toy.training.train", "toy.training.train_transformer"),
+    "toy.training.training",
+)
 MAY_EXIT = ("cli.main",)
 # folders, and the extra that each may need
 ROOMS_OF_EXTRAS = {"evaluation": "evaluation", "analysis": "evaluation", "widgets": "notebooks", "course": "notebooks"}

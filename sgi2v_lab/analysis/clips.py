@@ -40,6 +40,9 @@ PER_SIDE = 32  # points along each side of the picture that a tracker follows
 class WorldTruth:
     """What the toy's world knows of a clip. Cells are those of the latents; lengths are in sides of the picture.
 
+    Frames are the latents', too. Of a latent that holds several frames, means are given; a cell in which they show
+    different things counts as not visible.
+
     Attributes:
         origins: where in frame 0 is what is seen in a cell; NaN where it is not visible there.
         masks: whether an object is what is seen in a cell. Objects are ordered from back to front, which is their depth
@@ -107,32 +110,49 @@ def toy_clips(model: Model, count: int = 64, first: int = 0) -> Iterator[Clip]:
         count: how many.
         first: pass over so many; the same number always gives the same clip.
     """
-    frames, _, h, w = model.latent_shape(model.settings)
+    frames, held, (*_, h, w) = _shape(model)
     width, height = model.settings.width, model.settings.height
     found, seed = 0, FIRST_SEED
     while found < first + count:
         scene, seed = sample_scene(seed, frames), seed + 1
-        origins = true_origins(scene, (h, w))
+        owners = true_owners(scene, (h, w))
+        same = _by_latent((owners == owners[_last_frames(frames, held)]).float(), held) == 1
+        origins = _by_latent(true_origins(scene, (h, w)), held).where(same[..., None], torch.nan)
         pairs = Pairs.of_origins(origins)
         if not scene.sprites or not len(pairs):
             continue
         found += 1
         if found <= first:
             continue
-        owners = true_owners(scene, (h, w))
         yield Clip(
             name=f"toy-{found - 1}",
             video=stretched(render(scene, max(width, height)), (width, height)),
             pairs=pairs,
             world=WorldTruth(
                 origins=origins,
-                masks=torch.stack([owners == number for number in range(len(scene.sprites))]),
-                velocity=_velocity(scene, (h, w)),
-                boxes=true_boxes(scene, 1) * torch.tensor([width, height] * 2),
+                masks=torch.stack([same & (owners[::held] == number) for number in range(len(scene.sprites))]),
+                velocity=_by_latent(_velocity(scene, (h, w)), held).where(same[..., None], torch.nan),
+                boxes=_by_latent(true_boxes(scene, 1), held, dim=1) * torch.tensor([width, height] * 2),
                 shapes=tuple(sprite.shape for sprite in scene.sprites),
             ),
             motion={"fps": scene.fps, "motion_bucket_id": motion_bucket(scene)},
         )
+
+
+def _shape(model: Model) -> tuple[int, int, tuple[int, ...]]:
+    """Of a model's clips: frames, how many of them a latent holds, and the latents' shape."""
+    return model.num_frames(model.settings), model.frames_per_latent, model.latent_shape(model.settings)
+
+
+def _last_frames(frames: int, held: int) -> list[int]:
+    """For each frame, the last one in its latent; a causal VAE's first latent holds the first frame alone."""
+    return [-(-frame // held) * held for frame in range(frames)]
+
+
+def _by_latent(truth: Tensor, held: int, dim: int = 0) -> Tensor:
+    """What is known of frames, averaged over those that a latent holds."""
+    first, others = truth.split([1, truth.shape[dim] - 1], dim)
+    return torch.cat([first, others.unflatten(dim, (-1, held)).mean(dim + 1)], dim)
 
 
 def _velocity(scene: object, grid: tuple[int, int]) -> Tensor:
@@ -155,13 +175,13 @@ def tap_vid_clips(model: Model, path: str | Path, stride: int | None = 1) -> Ite
     Raises:
         InputError: as `read_tap_vid`; or a film is too short.
     """
-    frames, _, h, w = model.latent_shape(model.settings)
+    frames, held, (*_, h, w) = _shape(model)
     size = model.settings.width, model.settings.height
     for name, (video, points, occluded) in read_tap_vid(path).items():
         picked = pick_frames(len(video), frames, stride, Path(path) / name)
         pixels = torch.from_numpy(video[picked]).permute(0, 3, 1, 2).float() / 255
         points, occluded = torch.from_numpy(points[:, picked]), torch.from_numpy(occluded[:, picked])
-        yield Clip(name, stretched(pixels, size), Pairs.of_tracks(points, occluded, (h, w)))
+        yield Clip(name, stretched(pixels, size), Pairs.of_tracks(*_tracks_by_latent(points, occluded, held), (h, w)))
 
 
 def tracked_clip(
@@ -188,4 +208,10 @@ def tracked_clip(
     size = torch.tensor([video.shape[-1], video.shape[-2]])
     grid = model.latent_shape(model.settings.replace(width=size[0].item(), height=size[1].item()))[-2:]
     tracks = get_tracker(tracker)(video, unit_grid(PER_SIDE) * size)
-    return Clip(name, video, Pairs.of_tracks(tracks.points / size, ~tracks.visible, grid, least_motion), run=run)
+    points, occluded = _tracks_by_latent(tracks.points / size, ~tracks.visible, model.frames_per_latent)
+    return Clip(name, video, Pairs.of_tracks(points, occluded, grid, least_motion), run=run)
+
+
+def _tracks_by_latent(points: Tensor, occluded: Tensor, held: int) -> tuple[Tensor, Tensor]:
+    """Points (tracks, frames, 2) and whether they are hidden, by latent: hidden in one of its frames is hidden."""
+    return _by_latent(points.float(), held, dim=1), _by_latent(occluded.float(), held, dim=1) > 0

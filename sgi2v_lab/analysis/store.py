@@ -181,13 +181,14 @@ def record(
 
 
 def layer_name(layer: Layer) -> str:
-    """A layer as it is typed on the command line: "2,1" or "down,1,0"."""
-    return ",".join(map(str, layer))
+    """A layer as it is typed on the command line: "2,1" or "down,1,0"; a transformer's block "3"."""
+    return str(layer) if isinstance(layer, int) else ",".join(map(str, layer))
 
 
 def layer_of(name: str) -> Layer:
     """The layer of such a name."""
-    return tuple(int(part) if part.isdigit() else part for part in name.split(","))
+    first, *rest = (int(part) if part.isdigit() else part for part in name.split(","))
+    return (first, *rest) if rest else first
 
 
 def _tensor_name(kind: str, layer: Layer) -> str:

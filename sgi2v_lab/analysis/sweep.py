@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -189,11 +190,11 @@ class SweepTask:
         same = {"clip": self.clip.name, "pairs": len(pairs), **_by_distance(shares)}
         wanted = {*self.kinds, *(("query", "key") if "query-key" in self.kinds else ())} - {"query-key"}
         for step, sigma in enumerate(self.sigmas):
-            with (
-                torch.no_grad(),
-                record_attention(inspection.model, self.layers) as spatial,
-                record_attention(inspection.model, self.layers, "temporal") as temporal,
-            ):
+            with torch.no_grad(), ExitStack() as recording:
+                spatial, temporal = (
+                    recording.enter_context(record_attention(inspection.model, self.layers, where)) if asked else {}
+                    for where, asked in (("spatial", True), ("temporal", "temporal" in self.kinds))
+                )
                 maps = features_at(inspection, step, self.layers, tuple(sorted(wanted)))
             for layer, kind in product(self.layers, self.kinds):
                 of_layer = [maps[each][layer] for each in (("query", "key") if kind == "query-key" else (kind,))]

@@ -67,7 +67,7 @@ def plot_atlas(
         for one, (kind, each) in zip(axes.flat, values.items(), strict=False):
             heat = _draw_map(one, each, scale)
             best = f", best {np.nanmax(each):.2f}" if (~np.isnan(each)).any() else ""
-            one.set_title(f"{kind}{best}", loc="left", fontsize=8.5)
+            one.set_title(f"{kind}{best}", loc="left", fontsize=8.5 if len(kind) < 15 else 7.5)
             one.set_yticks(range(len(layers)), layers, fontsize=7.5)
             one.set_xticks(range(len(sigmas)), [f"{sigma:.2g}" for sigma in sigmas], fontsize=7.5)
         for column in range(columns):  # under the last map of each column

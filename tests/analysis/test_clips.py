@@ -5,11 +5,17 @@ import numpy as np
 import pytest
 import torch
 
-from sgi2v_lab.analysis.clips import tap_vid_clips, toy_clips, tracked_clip
+from sgi2v_lab.analysis.clips import FIRST_SEED, tap_vid_clips, toy_clips, tracked_clip
 from sgi2v_lab.analysis.pairs import cell_middles, sample_at
 from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.evaluation.scenes.scenes import stretched
 from sgi2v_lab.evaluation.trackers.track import dis
+from sgi2v_lab.evaluation.trackers.tracks import Tracks
+from sgi2v_lab.toy.world.origins import true_origins, true_owners
+from sgi2v_lab.toy.world.random_scenes import sample_scene
+from sgi2v_lab.toy.world.scenes import render, true_boxes
+from tests.helpers import tiny_wan
 from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, tiny_model
 
 H, W = HEIGHT // 8, WIDTH // 8
@@ -33,6 +39,45 @@ def test_the_same_number_is_the_same_clip(clips):
     (again,) = toy_clips(tiny_model(), 1, first=2)
     assert again.name == clips[2].name != clips[1].name
     assert torch.equal(again.video, clips[2].video)
+
+
+def test_clips_of_a_model_whose_latents_hold_several_frames():
+    """Means over four frames and the same thing in all of them; the first latent is the first frame."""
+    wan, h, w = tiny_wan.tiny_wan(), tiny_wan.HEIGHT // 8, tiny_wan.WIDTH // 8
+    for clip in toy_clips(wan, 2):
+        seed = next(s for s in range(FIRST_SEED, FIRST_SEED + 100) if torch.equal(video_of(s, wan), clip.video))
+        scene = sample_scene(seed, tiny_wan.FRAMES)
+        origins, owners = true_origins(scene, (h, w)), true_owners(scene, (h, w))
+        assert clip.video.shape == (tiny_wan.FRAMES, 3, tiny_wan.HEIGHT, tiny_wan.WIDTH)
+        assert clip.world.origins.shape == clip.world.velocity.shape == (tiny_wan.LATENTS, h, w, 2)
+        assert torch.equal(clip.world.origins[0], origins[0])
+        one = (owners[5:] == owners[8]).all(dim=0)
+        seen = one & ~origins[5:].isnan().any(dim=-1).any(dim=0)
+        assert torch.allclose(clip.world.origins[2][seen], origins[5:].mean(dim=0)[seen])
+        assert clip.world.origins[2][~seen].isnan().all() and 0 < seen.float().mean() < 1
+        assert torch.equal(clip.world.masks[:, 2].any(dim=0), one & (owners[8] >= 0))
+        assert clip.pairs.frame.max() <= 2
+        assert torch.allclose(
+            clip.world.boxes[:, 1], true_boxes(scene, 1)[:, 1:5].mean(dim=1) * torch.tensor([96, 64, 96, 64])
+        )
+
+
+def video_of(seed, model):
+    settings = model.settings
+    side = max(settings.width, settings.height)
+    video = render(sample_scene(seed, settings.num_frames), side)
+    return stretched(video, (settings.width, settings.height))
+
+
+def test_tracks_by_latent():
+    tracks = Tracks(torch.arange(18.0).view(1, 9, 2), torch.ones(1, 9, dtype=torch.bool), "planted")
+    tracks.visible[0, 7] = False
+    wan = tiny_wan.tiny_wan()
+    clip = tracked_clip(
+        wan, torch.rand(9, 3, tiny_wan.HEIGHT, tiny_wan.WIDTH), "made", lambda video, points: tracks, 0.0
+    )
+    assert clip.pairs.frame.tolist() == [1]  # in the last latent's frames it is hidden once
+    assert torch.allclose(clip.pairs.here * torch.tensor([96, 64]), torch.tensor([[5.0, 6.0]]))
 
 
 def test_pairs_show_the_same_colour(clips):

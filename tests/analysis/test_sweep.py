@@ -12,13 +12,14 @@ from sgi2v_lab.analysis.attention import attention_at, entropy
 from sgi2v_lab.analysis.clips import toy_clips, tracked_clip
 from sgi2v_lab.analysis.matching import attention_strength, matching_accuracy
 from sgi2v_lab.analysis.passes import features_at
-from sgi2v_lab.analysis.store import layer_name
+from sgi2v_lab.analysis.store import layer_name, layer_of
 from sgi2v_lab.analysis.sweep import MEASURES, SweepTask, feature_sweep
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.intervals import mean_of
 from sgi2v_lab.evaluation.trackers.tracks import Tracks
 from tests.helpers.planted import features_of
 from tests.helpers.tiny import tinier_model, tiny_model
+from tests.helpers.tiny_wan import tiny_wan
 from tests.test_explore import traced
 
 LAYERS = (("mid", 0, 0), (2, 0))
@@ -87,6 +88,14 @@ def test_features_that_are_the_origins_score_one(clips, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "features_at", planted)
     table = feature_sweep(tinier_model(), clips, layers=LAYERS[:1], sigmas=(1.0,), kinds=("block",), out=tmp_path)
     assert all(row["accuracy_0.5"] == 1 > row["chance_2"] for row in table.to_pylist())
+
+
+def test_blocks_of_a_video_transformer(tmp_path):
+    wan = tiny_wan()
+    table = feature_sweep(wan, [*toy_clips(wan, 1)], sigmas=(0.5,), out=tmp_path)
+    assert {layer_of(name) for name in table["layer"].to_pylist()} == {*wan.all_layers} == {0, 1, 2}
+    assert {*table["kind"].to_pylist()} == {*wan.feature_kinds, "query-key"} and "temporal" not in wan.feature_kinds
+    assert all(0 <= row["accuracy_2"] <= 1 and row["pairs"] > 0 for row in table.to_pylist())
 
 
 @pytest.mark.slow

@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import StableVideoDiffusionPipeline
+from diffusers import DiffusionPipeline, StableVideoDiffusionPipeline
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.toy.network.architecture import make_feature_extractor, make_scheduler, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.training.training import load_checkpoint, save_checkpoint
 from sgi2v_lab.toy.training.unet_stage import Denoiser
 
-__all__ = ["export", "unpack"]
+__all__ = ["export", "unpack", "write_pipeline"]
 
 
 def export(run: Path, to: Path, settings: dict | None = None) -> None:
@@ -39,6 +39,11 @@ def export(run: Path, to: Path, settings: dict | None = None) -> None:
         scheduler=make_scheduler(),
         feature_extractor=make_feature_extractor(),
     ).to(torch.float16)
+    write_pipeline(pipeline, to, settings)
+
+
+def write_pipeline(pipeline: DiffusionPipeline, to: Path, settings: dict | None = None) -> None:
+    """Write a pipeline as safetensors into a folder, as `export` does."""
     partial = to.with_name(to.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipeline.save_pretrained(partial, safe_serialization=True)

@@ -1,0 +1,155 @@
+"""First stage of the toy transformer's training: the decoder of its causal VAE (the encoder is set, not trained)."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import torch
+from diffusers import AutoencoderKLWan
+from torch import Tensor
+
+from sgi2v_lab.toy.network.clip_code import encode_clip
+from sgi2v_lab.toy.network.transformer import NUM_FRAMES, SIZE, make_vae
+from sgi2v_lab.toy.training.data import HELD_OUT
+from sgi2v_lab.toy.training.sheets import write_sheet
+from sgi2v_lab.toy.training.training import (
+    Clock,
+    average_gradients,
+    load_checkpoint,
+    log_line,
+    mixed_precision,
+    resume_training,
+    save_training,
+    update_ema,
+)
+from sgi2v_lab.toy.world.origins import true_owners
+from sgi2v_lab.toy.world.random_scenes import sample_scene
+from sgi2v_lab.toy.world.scenes import Scene, render
+
+__all__ = ["clip_crops", "decode", "decoder_loss", "load_decoder", "reconstruction", "train"]
+
+CROP, CROP_FRAMES = 64, 5  # pixels and frames: convolutions do not mind the size
+POSTERIOR = 0.05  # the spread of the latents' posterior, which the decoder learns to live with
+MOVED = 0.01  # what goes further between two frames, in sides of the picture, is a moving object
+
+
+def clip_crops(batch_size: int, start: int = 0, stride: int = 1) -> Iterator[Tensor]:
+    """Endless batches (batch_size, CROP_FRAMES, 3, CROP, CROP) in -1..1 of randomly cropped, turned, reversed clips."""
+    rng = Random(start)
+    pool: list[Tensor] = []
+    seed = start
+    while True:
+        crops = []
+        for _ in range(batch_size):
+            if len(pool) < 16 or rng.random() < 0.25:
+                pool.append(render(sample_scene(seed % HELD_OUT, NUM_FRAMES), SIZE))
+                seed += stride
+                del pool[:-96]
+            clip, first = rng.choice(pool), rng.randint(0, NUM_FRAMES - CROP_FRAMES)
+            y, x = rng.randint(0, SIZE - CROP), rng.randint(0, SIZE - CROP)
+            crop = clip[first : first + CROP_FRAMES, :, y : y + CROP, x : x + CROP]
+            crop = crop.flip([d for d in (-1, -2, 0) if rng.random() < 0.5])
+            crops.append(crop.transpose(-1, -2) if rng.random() < 0.5 else crop)
+        yield torch.stack(crops) * 2 - 1
+
+
+def decode(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
+    """Latents (batch, latents, channels, h, w) -> clips (batch, frames, 3, 4h, 4w) in -1..1."""
+    return vae.decode(latents.transpose(1, 2)).sample.transpose(1, 2)
+
+
+def decoder_loss(vae: AutoencoderKLWan, clips: Tensor) -> Tensor:
+    """Reconstruction of clips (n, frames, 3, h, w) in -1..1 through slightly noised latents.
+
+    L1 keeps edges sharp, L2 keeps colours right, and the difference of neighbours weighs contours.
+    """
+    latents = torch.stack([encode_clip(clip) for clip in clips])
+    d = decode(vae, latents + POSTERIOR * torch.randn_like(latents)).float() - clips
+    contours = d.diff(dim=-1).abs().mean() + d.diff(dim=-2).abs().mean()
+    return d.abs().mean() + 2 * d.pow(2).mean() + 0.5 * contours
+
+
+def load_decoder(out: Path, device: torch.device | str = "cpu") -> AutoencoderKLWan | None:
+    """The averaged VAE of a training run, or None where there is none yet."""
+    if (state := load_checkpoint(out / "decoder.pt")) is None:
+        return None
+    vae = make_vae().eval().requires_grad_(False)
+    vae.load_state_dict(state["average"])
+    return vae.to(device)
+
+
+def moving_pixels(scene: Scene) -> Tensor:
+    """Which pixels (frames, SIZE, SIZE) show a sprite that goes further than `MOVED` in the step from or to a frame."""
+    owners, moving = true_owners(scene, SIZE), torch.zeros(scene.num_frames, len(scene.sprites) + 1, dtype=torch.bool)
+    for number, sprite in enumerate(scene.sprites):
+        far = (sprite.path[1:] - sprite.path[:-1]).norm(dim=-1) > MOVED
+        moving[1:, number] = far
+        moving[:-1, number] |= far
+    return torch.stack([row[owner] for row, owner in zip(moving, owners, strict=True)])  # -1: the background
+
+
+@torch.no_grad()
+def reconstruction(made: Tensor, clips: Tensor, moving: Tensor) -> tuple[float, float]:
+    """PSNR in dB: the mean over clips (n, frames, 3, h, w) in -1..1, and that of the pixels that are `moving`."""
+    error = ((made.clamp(-1, 1) - clips) / 2).pow(2).mean(dim=2)
+    inside = error[moving].mean()
+    return -10 * error.mean(dim=(1, 2, 3)).log10().mean().item(), -10 * inside.log10().item()
+
+
+def held_out_clips(count: int) -> tuple[Tensor, Tensor]:
+    """Clips (count, frames, 3, SIZE, SIZE) in -1..1 that are never trained on, and their moving pixels."""
+    scenes = [sample_scene(HELD_OUT + i, NUM_FRAMES) for i in range(count)]
+    return torch.stack([render(scene, SIZE) * 2 - 1 for scene in scenes]), torch.stack(
+        [moving_pixels(scene) for scene in scenes]
+    )
+
+
+@torch.no_grad()
+def _evaluate(vae: AutoencoderKLWan, clips: Tensor, moving: Tensor, picture: Path) -> tuple[float, float]:
+    made = torch.cat([decode(vae, encode_clip(clip)[None]) for clip in clips])
+    write_sheet(picture, [each[::2] / 2 + 0.5 for pair in zip(clips[:4], made[:4], strict=True) for each in pair])
+    return reconstruction(made, clips, moving)
+
+
+def train(
+    *, rank: int, processes: int, device: torch.device, out: Path, seconds: float, batch_size: int, peak: float
+) -> None:
+    """Train until the budget is spent; writes `decoder.pt`, `log.jsonl` and `samples/` into `out`."""
+    torch.manual_seed(1)  # the same first weights in every process
+    vae = make_vae().to(device)
+    vae.encoder.requires_grad_(False)
+    average = copy.deepcopy(vae).requires_grad_(False)
+    optimizer = torch.optim.AdamW(vae.decoder.parameters(), betas=(0.9, 0.99))
+    before = resume_training(out / "decoder.pt", vae, average, optimizer)
+    step, spent = (before.get(counter, 0) for counter in ("step", "elapsed"))
+    trained = list(vae.decoder.parameters())
+    clock, due = Clock(seconds, spent), spent
+    torch.manual_seed(rank + 2 + step)
+    batches = clip_crops(batch_size, start=rank + processes * step, stride=processes)
+    clips, moving = held_out_clips(8)
+    clips = clips.to(device)
+
+    while True:
+        over = clock.is_over()
+        if rank == 0 and (over or clock.elapsed >= due):
+            due = clock.elapsed + min(240.0, seconds / 6)
+            with mixed_precision(device):
+                psnr, inside = _evaluate(average, clips, moving, out / "samples" / "decoder.png")
+            log_line(
+                out / "log.jsonl", stage="decoder", step=step, minutes=clock.elapsed / 60, psnr=psnr, moving=inside
+            )
+            save_training(out / "decoder.pt", vae, average, optimizer, step=step, elapsed=clock.elapsed)
+        if over:
+            return
+        for group in optimizer.param_groups:
+            group["lr"] = clock.learning_rate(peak, step, warmup=100)
+        with mixed_precision(device):
+            loss = decoder_loss(vae, next(batches).to(device))
+        loss.backward()
+        average_gradients(trained)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        update_ema(average, vae, step, decay=0.99)
+        step += 1

@@ -1,0 +1,90 @@
+"""Encoded clips for the toy transformer's training: a seed is a clip."""
+
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+
+from sgi2v_lab.toy.network.clip_code import encode_clip, transformed
+from sgi2v_lab.toy.network.transformer import NUM_FRAMES, SIZE
+from sgi2v_lab.toy.training.correspondence import CELLS
+from sgi2v_lab.toy.training.data import HELD_OUT
+from sgi2v_lab.toy.world.origins import transformed_origins, true_origins
+from sgi2v_lab.toy.world.random_scenes import sample_scene
+from sgi2v_lab.toy.world.scenes import render
+
+__all__ = ["BothWays", "Clips", "PairedClipPool", "held_out", "scene_clip"]
+
+POOL = 256  # clips kept
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What one training step sees."""
+
+    latents: Tensor  # (batch, latents, channels, h, w); the first of each clip is its first frame
+    origins: Tensor  # (batch, frames, CELLS, CELLS, 2): where it was in the first frame, from `true_origins`
+
+
+BothWays = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]  # latents and origins, forwards and backwards
+
+
+def scene_clip(seed: int, simple: float = 0.0, moving: float = 0.0, size: int = SIZE) -> BothWays:
+    """Latents (latents, channels, h, w) and origins (frames, CELLS, CELLS, 2) of one scene, and of it played backwards.
+
+    Shares `simple` and `moving` as in `data.encode_clip`; `size` is that of the pictures, in pixels.
+    """
+    rng = Random(seed)
+    is_simple, is_moving = rng.random() < simple, rng.random() < moving
+    scene = sample_scene(seed, NUM_FRAMES, simple=is_simple, moving=is_moving and not is_simple)
+    video = render(scene, size) * 2 - 1
+    return (encode_clip(video), true_origins(scene, CELLS)), (
+        encode_clip(video.flip(0)),
+        true_origins(scene, CELLS, -1).flip(0),
+    )
+
+
+class PairedClipPool:
+    """A pool of clips, renewed a little at every batch: each is used `reuse` times on average.
+
+    Each time it is mirrored, turned and played backwards at random.
+    """
+
+    def __init__(
+        self,
+        *,
+        start: int,
+        stride: int,
+        simple: float = 0.0,
+        moving: float = 0.0,
+        reuse: float = 3.0,
+        size: int = SIZE,
+    ):
+        self.options = {"simple": simple, "moving": moving, "size": size}
+        self.seed, self.stride, self.reuse = start, stride, reuse
+        self.rng = Random(start)
+        self.clips: list[BothWays] = []
+        self.owed = 0.0
+
+    def batch(self, batch_size: int) -> Clips:
+        """Draw a batch, after adding what the pool is owed."""
+        self.owed += batch_size / self.reuse
+        while self.owed >= 1 or len(self.clips) < 4 * batch_size:
+            self.clips.append(scene_clip(self.seed % HELD_OUT, **self.options))
+            self.seed += self.stride
+            self.owed = max(0.0, self.owed - 1)
+        del self.clips[: -max(POOL, 4 * batch_size)]
+        drawn = [self._varied(clip) for clip in self.rng.sample(self.clips, batch_size)]
+        return Clips(*(torch.stack(column) for column in zip(*drawn, strict=True)))
+
+    def _varied(self, clip: BothWays) -> tuple[Tensor, Tensor]:
+        latents, origins = clip[self.rng.random() < 0.5]
+        way = {name: self.rng.random() < 0.5 for name in ("mirror", "flip", "transpose")}
+        return transformed(latents, **way), transformed_origins(origins, **way)
+
+
+def held_out(count: int, size: int = SIZE) -> Clips:
+    """Clips that are never trained on, to compare networks by; always the same ones, half of the simple world."""
+    ways = [scene_clip(HELD_OUT + i, simple=float(i % 2), size=size)[0] for i in range(count)]
+    return Clips(*(torch.stack(column) for column in zip(*ways, strict=True)))

@@ -1,0 +1,105 @@
+"""Train the toy transformer from nothing: `python -m sgi2v_lab.toy.training.train_transformer decoder`.
+
+Then `transformer`, then `export`. As `train` does for the toy SVD, both stages resume where a kill left them.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sgi2v_lab.toy.network.transformer import SIZE
+from sgi2v_lab.toy.training import clip_decoder_stage, export_transformer, transformer_stage
+from sgi2v_lab.toy.training.train import BatchSize, Device, Minutes, Out, Processes, Rate, _launch
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+RUN = Path("runs/toy-dit")
+
+
+@app.command()
+def decoder(
+    out: Out = RUN,
+    minutes: Minutes = 30,
+    device: Device = "cpu",
+    processes: Processes = 1,
+    batch_size: BatchSize = 4,
+    learning_rate: Rate = 2e-3,
+) -> None:
+    """Train the VAE's decoder on crops of clips; its encoder is set."""
+    options = dict(out=out, seconds=60 * minutes, batch_size=batch_size, peak=learning_rate)
+    _launch(clip_decoder_stage.train, processes, device, **options)
+
+
+@app.command()
+def transformer(
+    out: Out = RUN,
+    minutes: Minutes = 60,
+    device: Device = "cpu",
+    processes: Processes = 1,
+    batch_size: BatchSize = 8,
+    learning_rate: Rate = 1e-3,
+    seed: Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")] = 0,
+    simple: Annotated[
+        float, typer.Option(help="Share of scenes of one sprite, without photographs and camera.", min=0, max=1)
+    ] = 0.5,
+    moving: Annotated[
+        float, typer.Option(help="Of the other scenes, share with a camera that surely moves.", min=0, max=1)
+    ] = 0.0,
+    logit: Annotated[
+        float, typer.Option(help="Mean logit of the noise levels; more of it for motion, less for detail.")
+    ] = transformer_stage.LOGIT_MEAN,
+    correspondence: Annotated[
+        float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)
+    ] = transformer_stage.CORRESPONDENCE,
+    taught: Annotated[int, typer.Option(help="Clips over which the correspondence loss fades away.", min=0)] = (
+        transformer_stage.TAUGHT
+    ),
+    until: Annotated[int, typer.Option(help="End after this many clips; 0: when the time is over.", min=0)] = 0,
+    cooldown: Annotated[int, typer.Option(help="Of these, the last over which the learning rate falls.", min=0)] = 0,
+    size: Annotated[
+        int, typer.Option(help=f"Pixels of the pictures, which stand for {SIZE}.", min=16, max=SIZE)
+    ] = SIZE,
+) -> None:
+    """Train the denoiser on encoded clips."""
+    _launch(
+        transformer_stage.train,
+        processes,
+        device,
+        out=out,
+        seconds=60 * minutes,
+        batch_size=batch_size,
+        peak=learning_rate,
+        first_seed=seed,
+        simple=simple,
+        moving=moving,
+        logit=logit,
+        correspondence=correspondence,
+        taught=taught,
+        until=until,
+        cooldown=cooldown,
+        size=size,
+    )
+
+
+@app.command("unpack")
+def unpack_command(
+    checkpoint: Annotated[Path, typer.Argument(help="A pipeline folder that `export` wrote.")], out: Out = RUN
+) -> None:
+    """Begin a training run at an exported pipeline's weights."""
+    export_transformer.unpack(checkpoint, out)
+    print(out)
+
+
+@app.command("export")
+def export_command(
+    out: Out = RUN, to: Annotated[Path, typer.Option(help="Where to write the pipeline.")] = RUN / "pipeline"
+) -> None:
+    """Write the averaged weights as a WanImageToVideoPipeline folder in half precision."""
+    export_transformer.export(out, to)
+    print(to)
+
+
+if __name__ == "__main__":
+    app()
