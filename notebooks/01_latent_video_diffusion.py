@@ -79,8 +79,8 @@ print(f"a video: {frames} frames of {size[0]} × {size[1]} pixels, or {channels}
 # %% [markdown]
 # ## The VAE: pixels to latents and back
 #
-# The encoder $\mathcal{E}$ turns every block of $f \times f$ pixels into one cell with $c$ numbers, $z = \mathcal{E}(I)$,
-# and the decoder $\mathcal{D}$ makes a picture of it again, $\mathcal{D}(z) \approx I$.
+# The encoder $\mathcal{E}$ turns every block of $f \times f$ pixels into one cell with $c$ numbers, $x_0 = \mathcal{E}(I)$,
+# and the decoder $\mathcal{D}$ makes a picture of it again, $\mathcal{D}(x_0) \approx I$.
 #
 # *What do you expect?* A picture of $3 \cdot H \cdot W$ numbers becomes $c \cdot \frac{H}{f} \cdot \frac{W}{f}$ of them.
 # How many times fewer is that? What kind of detail would you give up first?
@@ -187,8 +187,8 @@ print("channels into the UNet:", model.unet.config.in_channels, "=", channels, "
 # %% [markdown]
 # ## Noise levels
 #
-# With $n$ drawn from the unit normal distribution, latents at noise level $\sigma$ are $x_\sigma = z + \sigma n$. The
-# schedule goes from a $\sigma$ at which next to nothing of $z$ is left down to almost none, in steps that become smaller
+# With $\varepsilon$ drawn from the unit normal distribution, latents at noise level $\sigma$ are $z_\sigma = x_0 + \sigma
+# \varepsilon$. The schedule goes from a $\sigma$ at which next to nothing of $x_0$ is left down to almost none, in steps that become smaller
 # as $\sigma$ falls:
 
 # %%
@@ -238,10 +238,10 @@ claim(
 # The UNet predicts $v$, a mixture of signal and noise that is well scaled at every level. From it follows the guess of
 # the clean video, and an Euler step moves along the line through both to the next level:
 #
-# $$ D = \frac{x}{\sigma^2 + 1} - \frac{\sigma}{\sqrt{\sigma^2 + 1}}\, v , \qquad
-#    x' = x + (\sigma' - \sigma)\,\frac{x - D}{\sigma} . $$
+# $$ \hat z_0 = \frac{z}{\sigma^2 + 1} - \frac{\sigma}{\sqrt{\sigma^2 + 1}}\, v , \qquad
+#    z' = z + (\sigma' - \sigma)\,\frac{z - \hat z_0}{\sigma} . $$
 #
-# *What do you expect?* We let the model make a video without any control and keep all its guesses $D$. What will the
+# *What do you expect?* We let the model make a video without any control and keep all its guesses $\hat z_0$. What will the
 # first guess look like, made from pure noise: more noise, or something else?
 
 # %% tags=["prediction"]
@@ -371,7 +371,7 @@ print("Your noise levels are the scheduler's.")
 # The network can also be asked *without* the first frame: token and latents are zero. Guidance exaggerates what the
 # picture changes about the guess, in frame $f$ of $F$ with a strength that rises evenly from `low` to `high`:
 #
-# $$ D_f = D^{\text{without}}_f + g_f \,\bigl( D^{\text{with}}_f - D^{\text{without}}_f \bigr) , \qquad
+# $$ \hat z_f = \hat z^{\text{without}}_f + g_f \,\bigl( \hat z^{\text{with}}_f - \hat z^{\text{without}}_f \bigr) , \qquad
 #    g_f = \text{low} + \tfrac{f}{F - 1} (\text{high} - \text{low}) . $$
 #
 # Write `guided(without, told, low, high)` for guesses of shape `(frames, channels, h, w)`. What must come out where

@@ -71,8 +71,8 @@ centres = (truth[0, :, :2] + truth[0, :, 2:]) / 2
 plot_film_strip(clip, truth, every=None)
 
 # %% [markdown]
-# The network never sees clean pictures. We encode every frame into latents $z$ and add noise of strength $\sigma$, as in
-# training: $x = z + \sigma n$. `encode_image` is what tells the network what the first frame looks like.
+# The network never sees clean pictures. We encode every frame into latents $x_0$ and add noise of strength $\sigma$, as
+# in training: $z = x_0 + \sigma \varepsilon$. `encode_image` is what tells the network what the first frame looks like.
 
 # %%
 generator = torch.Generator().manual_seed(seed)

@@ -81,7 +81,7 @@ plot_gallery({f"seed {k}": world_video(k)[0][0] for k in range(6)})
 # SVD's encoder is learned, and nobody can say what its four channels mean. The toy's is *set*: each latent is the inner
 # product of an 8 x 8 patch $P$ with a pattern $\phi_c$,
 #
-# $$z_c = \langle P, \phi_c \rangle, \qquad c = 0 \dots 7,$$
+# $$x_c = \langle P, \phi_c \rangle, \qquad c = 0 \dots 7,$$
 #
 # and the patterns are the lowest waves of the cosine transform, in brightness and colour. It is linear, so a mirrored
 # video's latents follow from the video's own. *Predict* what the eight patterns look like: what would you keep, if you had
@@ -179,10 +179,10 @@ claim("training adds the rest", "loss after / before", decoder.after / decoder.b
 # %% [markdown]
 # ## Stage 2: what the denoiser is asked
 #
-# A video's latents $z$ get noise $n$ of a level $\sigma$: $x = z + \sigma n$. The network sees $x / \sqrt{1 + \sigma^2}$
+# A video's latents $x_0$ get noise $\varepsilon$ of a level $\sigma$: $z = x_0 + \sigma \varepsilon$. The network sees $z / \sqrt{1 + \sigma^2}$
 # and the first frame, and should say
 #
-# $$v = \frac{n - \sigma z}{\sqrt{1 + \sigma^2}} .$$
+# $$v = \frac{\varepsilon - \sigma x_0}{\sqrt{1 + \sigma^2}} .$$
 #
 # At low noise this asks for the noise, at high noise for the video with its sign changed: always for what cannot be read
 # off the input. The loss is the plain squared error of $v$, about 1 for a network that outputs zeros.
@@ -373,8 +373,8 @@ print("Error of v:", {name: f"{value:.3f}" for name, value in mean.items()})
 #
 # *★★☆ · about 15 minutes · 3 points*
 #
-# Write $v$ for latents, noise and $\sigma$. Then the inverse: from $x$, a predicted $v$ and $\sigma$, the guess of the
-# clean latents. (Put $x = z + \sigma n$ into $v$, and get rid of $n$.)
+# Write $v$ for latents, noise and $\sigma$. Then the inverse: from $z$, a predicted $v$ and $\sigma$, the guess of the
+# clean latents. (Put $z = x_0 + \sigma \varepsilon$ into $v$, and get rid of $\varepsilon$.)
 #
 # <details><summary>Hint 1</summary>
 #
@@ -384,40 +384,42 @@ print("Error of v:", {name: f"{value:.3f}" for name, value in mean.items()})
 #
 # <details><summary>Hint 2</summary>
 #
-# For the inverse, put $n = (x - z) / \sigma$ into the equation of $v$ and solve it for $z$; or start from $x = z +
-# \sigma n$ and look for $a x + b v$ in which $n$ cancels.
+# For the inverse, put $\varepsilon = (z - x_0) / \sigma$ into the equation of $v$ and solve it for $x_0$; or start from $z
+# = x_0 + \sigma \varepsilon$ and look for $a z + b v$ in which $\varepsilon$ cancels.
 #
 # </details>
 #
 # <details><summary>Hint 3</summary>
 #
-# $z = x / (1 + \sigma^2) - \sigma v / \sqrt{1 + \sigma^2}$. Check it at $\sigma = 0$ and at a very large $\sigma$.
+# $x_0 = z / (1 + \sigma^2) - \sigma v / \sqrt{1 + \sigma^2}$. Check it at $\sigma = 0$ and at a very large $\sigma$.
 #
 # </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "target-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def target(z, n, sigma):
-    """What the network should say of latents z with noise n at level sigma."""
+def target(x0, noise, sigma):
+    """What the network should say of clean latents with this noise at level sigma."""
     ### BEGIN SOLUTION
-    return (n - sigma * z) / (1 + sigma**2) ** 0.5
+    return (noise - sigma * x0) / (1 + sigma**2) ** 0.5
     ### END SOLUTION
 
 
-def clean(x, v, sigma):
+def clean(z, v, sigma):
     """The clean latents, from noisy ones and v."""
     ### BEGIN SOLUTION
-    return x / (1 + sigma**2) - sigma * v / (1 + sigma**2) ** 0.5
+    return z / (1 + sigma**2) - sigma * v / (1 + sigma**2) ** 0.5
     ### END SOLUTION
 
 
 # %% nbgrader={"grade": true, "grade_id": "target-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-z, n = exam.latents[0], exam_noise[0]
-assert torch.allclose(target(z, n, 1e-6).float(), n, atol=1e-4), "without noise, v is the noise"
-assert torch.allclose(target(z, n, 1e4).float(), -z, atol=1e-2), "in very much noise, v is the video, sign changed"
+x0, noise = exam.latents[0], exam_noise[0]
+assert torch.allclose(target(x0, noise, 1e-6).float(), noise, atol=1e-4), "without noise, v is the noise"
+assert torch.allclose(target(x0, noise, 1e4).float(), -x0, atol=1e-2), (
+    "in very much noise, v is the video, sign changed"
+)
 for sigma in (0.1, 1.0, 10.0):
-    back = clean(z + sigma * n, target(z, n, sigma), sigma).float()
-    assert torch.allclose(back, z, atol=1e-4), f"sigma {sigma}: the clean latents do not come back"
+    back = clean(x0 + sigma * noise, target(x0, noise, sigma), sigma).float()
+    assert torch.allclose(back, x0, atol=1e-4), f"sigma {sigma}: the clean latents do not come back"
 
 
 class Silent(torch.nn.Module):
@@ -433,9 +435,9 @@ assert torch.allclose(mine.pow(2).mean(dim=(1, 2, 3, 4)), theirs, rtol=1e-4), "t
 print(f"Your target is the training's; a network that outputs zeros scores {theirs.mean():.2f}.")
 
 # %% [markdown] tags=["discussion"]
-# **Discussion.** $v$ is a rotation of the pair $(z, n)$, scaled to length 1 at each noise level, so it can be undone
+# **Discussion.** $v$ is a rotation of the pair $(x_0, \varepsilon)$, scaled to length 1 at each noise level, so it can be undone
 # by rotating back: that is what `clean` does. It is also chapter 1's formula for the model's guess, with the same
-# signs. The usual mistake is to solve with $n = (x - z) / \sigma$ and to divide by $\sigma$ in the code: right on
+# signs. The usual mistake is to solve with $\varepsilon = (z - x_0) / \sigma$ and to divide by $\sigma$ in the code: right on
 # paper, and useless at small noise, where it divides rounding errors by nearly nothing. Swapped signs are found at the
 # two ends: without noise $v$ is the noise, in pure noise it is minus the video.
 
