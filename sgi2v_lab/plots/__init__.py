@@ -6,6 +6,7 @@ from sgi2v_lab.plots.cost import plot_cost
 from sgi2v_lab.plots.course import plot_gallery, plot_landscape, plot_magnitudes, plot_series
 from sgi2v_lab.plots.curves import plot_gaussian, plot_loss_terms, plot_losses, plot_mask, plot_spectra
 from sgi2v_lab.plots.features import plot_latents, plot_pca_strip, plot_similarity
+from sgi2v_lab.plots.intervals import plot_intervals
 from sgi2v_lab.plots.style import STYLE, new_figure, save_figure, styled
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "plot_film_strip",
     "plot_gallery",
     "plot_gaussian",
+    "plot_intervals",
     "plot_landscape",
     "plot_latents",
     "plot_levels",
