@@ -300,7 +300,7 @@ print("Your distance is the library's ObjMC.")
 # <details><summary>Hint 1</summary>
 #
 # `Trajectory.move` takes `via`, a list of points that the centre passes, and `easing`. The cell that made `asked`
-# shows both.
+# shows both; the easing that is slow at both ends is called `"ease-in-out"`.
 #
 # </details>
 #

@@ -125,9 +125,13 @@ def _no_network():
 @pytest.fixture(scope="session")
 def kernels_path(tmp_path_factory):
     """A JUPYTER_PATH whose kernels need not import the libraries, one after the other; None where there is none."""
-    from tests.helpers.forked_kernels import forked_kernels
+    from jupyter_client.connect import LocalPortCache
 
-    with forked_kernels(tmp_path_factory.mktemp("kernels")) as path:
+    from tests.helpers.forked_kernels import forked_kernels, ports_of_our_own
+
+    ports = ports_of_our_own(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
+    with pytest.MonkeyPatch.context() as patch, forked_kernels(tmp_path_factory.mktemp("kernels")) as path:
+        patch.setattr(LocalPortCache, "find_available_port", lambda *_: next(ports))
         yield path
 
 

@@ -10,8 +10,10 @@ import os
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 
 LIBRARIES = (
@@ -25,6 +27,25 @@ LIBRARIES = (
 
 # Freed memory is kept: to get it anew from the system, page by page, takes 40% of decoding a video of the toy's.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+
+
+def ports_of_our_own(process: int) -> Iterator[int]:
+    """Free ports for the kernels of one process of the tests, each a kernel's once.
+
+    Jupyter lets the system choose a port, which may lend it to a connection before the kernel has taken it: of 180
+    kernels started beside others, one died of that. Systems lend ports from 32768 on (Linux) or 49152 (others).
+    """
+    first = 10_000 + 2_000 * (process % 10)
+    return filter(_is_free, cycle(range(first, first + 2_000)))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager
@@ -95,6 +116,8 @@ def be_a_kernel(asking: socket.socket) -> None:
     try:
         # nor longer than the origin, which ends when the tests do, however that happens
         launch_new_instance(argv=[*asked["arguments"], f"--IPKernelApp.parent_handle={os.getppid()}"])
+    except Exception:
+        traceback.print_exc()  # or nobody would know why a kernel died
     finally:
         os._exit(0)
 
