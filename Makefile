@@ -32,13 +32,12 @@ lab: $(NOTEBOOKS) ## open your copy of the course, course/, in JupyterLab; LAB='
 solution: $(NOTEBOOKS) ## a chapter with solutions and a discussion of each, into course/solutions: make solution CHAPTER=04
 	@$(BIN)/python notebooks/learner.py solution '$(CHAPTER)'
 
-# Processes with a thread each are quicker than one with two: tiny tensors gain little from threads. There are three for
-# two cores, since browsers, kernels and other programs are waited for. A file stays in one process, so that what it
-# prepares is prepared once.
+# Two processes with a thread each are quicker than one with two: tiny tensors gain little from threads. A file
+# stays in one process, so that what it prepares is prepared once.
 # Bytecode is kept whatever the environment says: without, each process would compile the package again. Freed memory
 # is kept (by the GNU C library): to get it anew from the system, page by page, takes 40% of decoding a toy's video.
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= MALLOC_TRIM_THRESHOLD_=4294967296 \
-	MALLOC_MMAP_THRESHOLD_=4294967296 $(BIN)/python -m pytest -n 3 --dist loadfile --durations=25
+	MALLOC_MMAP_THRESHOLD_=4294967296 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
 
 check: style ## install everything, check style and types, run the quick tests
 	$(PYTEST) -m 'not slow and not browser and not notebook'

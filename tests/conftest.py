@@ -41,7 +41,7 @@ LONG = ("notebook", "browser", "slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with long tests come first, so that two processes end at about the same time."""
+    """Files with long tests come first, so that all processes end at about the same time."""
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
     files.sort(key=lambda tests: not any(item.get_closest_marker(mark) for item in tests for mark in LONG))
     items[:] = [item for tests in files for item in tests]

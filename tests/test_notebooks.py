@@ -29,7 +29,7 @@ WITH_OUTPUTS = ("00_quickstart",)  # the one that people read before they run an
 LARGEST = 2_000_000  # bytes of a notebook with outputs
 LONGEST = 90  # seconds for one notebook, on two quiet cores
 SLACK = float(os.environ.get("SGI2V_SLACK", "10"))
-GRADED = "02_boxes_and_trajectories"  # the cheapest to run, for nbgrader's own grading
+GRADED = "05_trajectory_loss"  # the cheapest to run, for nbgrader's own grading
 
 each_notebook = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
 
@@ -387,7 +387,7 @@ def test_nbgrader_itself_gives_all_points_to_solutions_and_none_to_blanks(tmp_pa
     blank = nbformat.read(released, as_version=4)
     assert not any("SOLUTION" in cell.source for cell in blank.cells)
     assert not any("claim" in cell.metadata.get("tags", []) for cell in blank.cells)
-    assert sum("raise NotImplementedError()" in cell.source for cell in blank.cells) == len(exercises(read(TEXTS[2])))
+    assert sum("raise NotImplementedError()" in cell.source for cell in blank.cells) == len(exercises(read(TEXTS[5])))
     for student, submitted in (("ada", chapter), ("bob", released)):
         folder = tmp_path / "submitted" / student / GRADED
         folder.mkdir(parents=True)
@@ -399,6 +399,6 @@ def test_nbgrader_itself_gives_all_points_to_solutions_and_none_to_blanks(tmp_pa
     with (tmp_path / "points.csv").open(newline="", encoding="utf-8") as file:
         of_bob = [row for row in csv.DictReader(file) if row["student"] == "bob"]
     assert [row["exercise"].split(".")[0] for row in of_bob] == ["1", "2", "3", "4"]
-    assert of_bob[0]["exercise"] == "1. Pixels to cells" and "NotImplementedError" in of_bob[0]["said"]
+    assert of_bob[0]["exercise"] == "1. The Gaussian weight" and "NotImplementedError" in of_bob[0]["said"]
     page = (tmp_path / "feedback" / "bob" / f"{GRADED}.html").read_text(encoding="utf-8")
-    assert "0 of 7 points" in page and page.count("<strong>Discussion.</strong>") == 3 and ">floor<" in page
+    assert "0 of 7 points" in page and page.count("<strong>Discussion.</strong>") == 3 and ">exp<" in page

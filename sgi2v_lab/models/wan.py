@@ -233,6 +233,11 @@ class Wan(Model):
         """Diffusers' own steps. Without a text encoder the text is zeros; `generator` plays no part."""
         pipeline = self._pipeline()
         text, negative = self._read(settings.text, "text"), self._read(settings.negative_text, "negative_text")
+        if self.transformer.config.image_dim is None and not text.any() and not negative.any():
+            text, negative = (
+                text[:, :1],
+                negative[:, :1],
+            )  # 512 say no more, and cost a quarter of a pass
         tokens = None
         if self.transformer.config.image_dim is not None:
             tokens = pipeline.encode_image(to_pil(image), self.device).to(self.dtype)
@@ -271,10 +276,7 @@ class Wan(Model):
             size = {"max_length": 512, "padding": "max_length", "truncation": True}
             given = self.tokenizer([" ".join(words.split())], return_tensors="pt", **size).to(self.text_encoder.device)
             hidden = self.text_encoder(given.input_ids, given.attention_mask).last_hidden_state
-            hidden = (hidden * given.attention_mask[..., None]).to(self.device, self.dtype)
-            if self.transformer.config.image_dim is None and not hidden.any():
-                return hidden[:, :1]  # 512 tokens of zeros say what one says, and take a quarter of a pass
-            return hidden
+            return (hidden * given.attention_mask[..., None]).to(self.device, self.dtype)
         if words:
             raise InputError(f"{name} is {words!r}, but {self.name} has no text encoder; leave it out")
         # diffusers tells tokens of the text from those of the picture by their number
