@@ -7,11 +7,12 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
+from learner import without_marks
+
 __all__ = ["Exercise", "exercises_of", "feedback_page"]
 
 RUBRIC = "the teacher's, by the rubric"
 NUMBER = re.compile(r"^### (\d+\. .+)$", re.MULTILINE)
-SOLUTION_MARK = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
 
 
 @dataclass
@@ -57,7 +58,7 @@ def exercises_of(
         if "discussion" in cell.metadata.get("tags", []) and found:
             found[-1].discussion = cell.source
         elif marks.get("solution"):
-            solution = SOLUTION_MARK.sub("", cell.source).strip()
+            solution = without_marks(cell.source)
             written = theirs[name].source if name in theirs else ""
         elif name in given and (marks.get("grade") or marks.get("task")):
             points, out_of, unmarked = given[name]

@@ -27,6 +27,7 @@ __all__ = [
     "moved_down",
     "with_blanks",
     "with_solutions",
+    "without_marks",
 ]
 
 HERE = Path(__file__).parent
@@ -60,8 +61,13 @@ def with_solutions(notebook: NotebookNode) -> NotebookNode:
     for cell in copy.cells:
         if cell.metadata.get("nbgrader", {}).get("solution"):
             cell.metadata["jupyter"] = {"source_hidden": True}
-            cell.source = re.sub(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE).rstrip()
+            cell.source = without_marks(cell.source)
     return _without_outputs(copy)
+
+
+def without_marks(source: str) -> str:
+    """A solution's cell without the lines that mark the solution."""
+    return re.sub(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", "", source, flags=re.MULTILINE).strip()
 
 
 def for_learner(chapter: Path) -> NotebookNode:

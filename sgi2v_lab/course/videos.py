@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 
+from sgi2v_lab.evaluation.scenes.scenes import stretched
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.prompts.reference_image import parse_prompt
 from sgi2v_lab.shapes import Boxes, Video
@@ -32,8 +32,7 @@ def known_motion(model: Model, prompt: str, by: tuple[float, float]) -> tuple[Vi
     time = torch.linspace(0, 1, frames)[:, None]
     first, *others = scene.sprites
     scene = replace(scene, sprites=(replace(first, path=first.path + time * torch.tensor(by)), *others))
-    video = F.interpolate(render(scene, max(size)), size[::-1], mode="bicubic", antialias=True).clamp(0, 1)
-    return video, true_boxes(scene, 1) * torch.tensor([*size, *size])
+    return stretched(render(scene, max(size)), size), true_boxes(scene, 1) * torch.tensor([*size, *size])
 
 
 def world_video(seed: int) -> tuple[Video, Boxes]:

@@ -14,7 +14,7 @@ from sgi2v_lab.models.load import load_model
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.toy.network import transformer as parts
 from sgi2v_lab.toy.network.clip_code import CHANNELS, encode_clip
-from sgi2v_lab.toy.training import clip_decoder_stage, clip_pool, train_transformer, transformer_stage
+from sgi2v_lab.toy.training import clip_decoder_stage, clip_pool, data, train_transformer, transformer_stage
 from sgi2v_lab.toy.training.clip_pool import Clips, PairedClipPool, scene_clip
 from sgi2v_lab.toy.training.correspondence import CELLS
 from sgi2v_lab.toy.training.data import HELD_OUT
@@ -218,7 +218,7 @@ def test_training_never_draws_a_held_out_scene(short, monkeypatch):
         drawn.append(seed)
         return sample_scene(seed, *args, **kwargs)
 
-    for module in (clip_pool, clip_decoder_stage):
+    for module in (data, clip_decoder_stage):
         monkeypatch.setattr(module, "sample_scene", watched)
     PairedClipPool(start=HELD_OUT - 2, stride=1, size=SMALL).batch(1)
     next(clip_decoder_stage.clip_crops(1, start=HELD_OUT - 2))

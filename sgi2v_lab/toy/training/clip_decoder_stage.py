@@ -1,6 +1,5 @@
 """First stage of the toy transformer's training: the decoder of its causal VAE (the encoder is set, not trained)."""
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -12,17 +11,9 @@ from torch import Tensor
 from sgi2v_lab.toy.network.clip_code import encode_clip
 from sgi2v_lab.toy.network.transformer import NUM_FRAMES, SIZE, make_vae
 from sgi2v_lab.toy.training.data import HELD_OUT
+from sgi2v_lab.toy.training.decoder_stage import POSTERIOR, picture_loss, train_decoder
 from sgi2v_lab.toy.training.sheets import write_sheet
-from sgi2v_lab.toy.training.training import (
-    Clock,
-    average_gradients,
-    load_checkpoint,
-    log_line,
-    mixed_precision,
-    resume_training,
-    save_training,
-    update_ema,
-)
+from sgi2v_lab.toy.training.training import load_checkpoint, mixed_precision
 from sgi2v_lab.toy.world.origins import true_owners
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import Scene, render
@@ -30,7 +21,6 @@ from sgi2v_lab.toy.world.scenes import Scene, render
 __all__ = ["clip_crops", "decode", "decoder_loss", "load_decoder", "reconstruction", "train"]
 
 CROP, CROP_FRAMES = 64, 5  # pixels and frames: convolutions do not mind the size
-POSTERIOR = 0.05  # the spread of the latents' posterior, which the decoder learns to live with
 MOVED = 0.01  # what goes further between two frames, in sides of the picture, is a moving object
 
 
@@ -60,14 +50,9 @@ def decode(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
 
 
 def decoder_loss(vae: AutoencoderKLWan, clips: Tensor) -> Tensor:
-    """Reconstruction of clips (n, frames, 3, h, w) in -1..1 through slightly noised latents.
-
-    L1 keeps edges sharp, L2 keeps colours right, and the difference of neighbours weighs contours.
-    """
+    """Reconstruction of clips (n, frames, 3, h, w) in -1..1 through slightly noised latents."""
     latents = torch.stack([encode_clip(clip) for clip in clips])
-    d = decode(vae, latents + POSTERIOR * torch.randn_like(latents)).float() - clips
-    contours = d.diff(dim=-1).abs().mean() + d.diff(dim=-2).abs().mean()
-    return d.abs().mean() + 2 * d.pow(2).mean() + 0.5 * contours
+    return picture_loss(decode(vae, latents + POSTERIOR * torch.randn_like(latents)).float(), clips)
 
 
 def load_decoder(out: Path, device: torch.device | str = "cpu") -> AutoencoderKLWan | None:
@@ -119,37 +104,24 @@ def train(
     torch.manual_seed(1)  # the same first weights in every process
     vae = make_vae().to(device)
     vae.encoder.requires_grad_(False)
-    average = copy.deepcopy(vae).requires_grad_(False)
-    optimizer = torch.optim.AdamW(vae.decoder.parameters(), betas=(0.9, 0.99))
-    before = resume_training(out / "decoder.pt", vae, average, optimizer)
-    step, spent = (before.get(counter, 0) for counter in ("step", "elapsed"))
-    trained = list(vae.decoder.parameters())
-    clock, due = Clock(seconds, spent), spent
-    torch.manual_seed(rank + 2 + step)
-    batches = clip_crops(batch_size, start=rank + processes * step, stride=processes)
     clips, moving = held_out_clips(8)
     clips = clips.to(device)
 
-    while True:
-        over = clock.is_over()
-        if rank == 0 and (over or clock.elapsed >= due):
-            due = clock.elapsed + min(240.0, seconds / 6)
-            with mixed_precision(device):
-                psnr, inside = _evaluate(average, clips, moving, out / "samples" / "decoder.png")
-            log_line(
-                out / "log.jsonl", stage="decoder", step=step, minutes=clock.elapsed / 60, psnr=psnr, moving=inside
-            )
-            save_training(out / "decoder.pt", vae, average, optimizer, step=step, elapsed=clock.elapsed)
-        if over:
-            return
-        for group in optimizer.param_groups:
-            group["lr"] = clock.learning_rate(peak, step, warmup=100)
+    def judged(average: AutoencoderKLWan) -> dict[str, float]:
         with mixed_precision(device):
-            loss = decoder_loss(vae, next(batches).to(device))
-        loss.backward()
-        average_gradients(trained)
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        update_ema(average, vae, step, decay=0.99)
-        step += 1
+            psnr, inside = _evaluate(average, clips, moving, out / "samples" / "decoder.png")
+        return {"psnr": psnr, "moving": inside}
+
+    train_decoder(
+        vae,
+        lambda step: clip_crops(batch_size, start=rank + processes * step, stride=processes),
+        decoder_loss,
+        judged,
+        rank=rank,
+        device=device,
+        out=out,
+        seconds=seconds,
+        peak=peak,
+        warmup=100,
+        ema=0.99,
+    )

@@ -1,7 +1,7 @@
 """Encoded clips for the toy transformer's training: a seed is a clip."""
 
 from dataclasses import dataclass
-from random import Random
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,14 +9,13 @@ from torch import Tensor
 from sgi2v_lab.toy.network.clip_code import encode_clip, transformed
 from sgi2v_lab.toy.network.transformer import NUM_FRAMES, SIZE
 from sgi2v_lab.toy.training.correspondence import CELLS
-from sgi2v_lab.toy.training.data import HELD_OUT
+from sgi2v_lab.toy.training.data import HELD_OUT, ScenePool, draw_scene
 from sgi2v_lab.toy.world.origins import transformed_origins, true_origins
-from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render
 
 __all__ = ["BothWays", "Clips", "PairedClipPool", "held_out", "scene_clip"]
 
-POOL = 256  # clips kept
+REUSE = 3.0  # how often a clip is used
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,9 @@ BothWays = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]  # latents and or
 def scene_clip(seed: int, simple: float = 0.0, moving: float = 0.0, size: int = SIZE) -> BothWays:
     """Latents (latents, channels, h, w) and origins (frames, CELLS, CELLS, 2) of one scene, and of it played backwards.
 
-    Shares `simple` and `moving` as in `data.encode_clip`; `size` is that of the pictures, in pixels.
+    Shares `simple` and `moving` as in `draw_scene`; `size` is that of the pictures, in pixels.
     """
-    rng = Random(seed)
-    is_simple, is_moving = rng.random() < simple, rng.random() < moving
-    scene = sample_scene(seed, NUM_FRAMES, simple=is_simple, moving=is_moving and not is_simple)
+    scene = draw_scene(seed, NUM_FRAMES, simple, moving)
     video = render(scene, size) * 2 - 1
     return (encode_clip(video), true_origins(scene, CELLS)), (
         encode_clip(video.flip(0)),
@@ -45,42 +42,21 @@ def scene_clip(seed: int, simple: float = 0.0, moving: float = 0.0, size: int = 
     )
 
 
-class PairedClipPool:
-    """A pool of clips, renewed a little at every batch: each is used `reuse` times on average.
+class PairedClipPool(ScenePool):
+    """A pool of clips, mirrored, turned and played backwards at random."""
 
-    Each time it is mirrored, turned and played backwards at random.
-    """
-
-    def __init__(
-        self,
-        *,
-        start: int,
-        stride: int,
-        simple: float = 0.0,
-        moving: float = 0.0,
-        reuse: float = 3.0,
-        size: int = SIZE,
-    ):
-        self.options = {"simple": simple, "moving": moving, "size": size}
-        self.seed, self.stride, self.reuse = start, stride, reuse
-        self.rng = Random(start)
-        self.clips: list[BothWays] = []
-        self.owed = 0.0
+    def __init__(self, *, start: int, stride: int, simple: float = 0.0, moving: float = 0.0, size: int = SIZE):
+        draw = partial(scene_clip, simple=simple, moving=moving, size=size)
+        super().__init__(draw, start=start, stride=stride, reuse=REUSE)
 
     def batch(self, batch_size: int) -> Clips:
-        """Draw a batch, after adding what the pool is owed."""
-        self.owed += batch_size / self.reuse
-        while self.owed >= 1 or len(self.clips) < 4 * batch_size:
-            self.clips.append(scene_clip(self.seed % HELD_OUT, **self.options))
-            self.seed += self.stride
-            self.owed = max(0.0, self.owed - 1)
-        del self.clips[: -max(POOL, 4 * batch_size)]
-        drawn = [self._varied(clip) for clip in self.rng.sample(self.clips, batch_size)]
-        return Clips(*(torch.stack(column) for column in zip(*drawn, strict=True)))
+        """Draw a batch."""
+        columns = zip(*(self._varied(clip) for clip in self.drawn(batch_size)), strict=True)
+        return Clips(*(torch.stack(column) for column in columns))
 
     def _varied(self, clip: BothWays) -> tuple[Tensor, Tensor]:
-        latents, origins = clip[self.rng.random() < 0.5]
-        way = {name: self.rng.random() < 0.5 for name in ("mirror", "flip", "transpose")}
+        latents, origins = clip[self.dice.random() < 0.5]
+        way = {name: self.dice.random() < 0.5 for name in ("mirror", "flip", "transpose")}
         return transformed(latents, **way), transformed_origins(origins, **way)
 
 

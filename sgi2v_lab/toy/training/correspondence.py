@@ -12,12 +12,12 @@ In the finest level, attention within a frame is told the same. The picture of t
 
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sgi2v_lab.toy.training.attention import MatchingAttention
 
-__all__ = ["CELLS", "MATCHED", "Correspondence", "correspondence_loss"]
+__all__ = ["CELLS", "MATCHED", "Correspondence", "correspondence_loss", "moved_cells"]
 
 CELLS = 16  # along each side of the picture, for which the true origins are worked out
 # (up block, transformer): whether its attention to the first frame is told, or that to its own frame. The paper's own
@@ -25,6 +25,17 @@ CELLS = 16  # along each side of the picture, for which the true origins are wor
 MATCHED = {(2, 1): "aligned", (2, 2): "aligned", (3, 0): "self-attention"}
 MOVED = 0.5 / CELLS  # what has gone less far, in sides of the picture, is taken as standing still ...
 STILL_WEIGHT = 0.1  # ... and counts for little, since it is found where it is looked for
+
+
+def moved_cells(origins: Float[Tensor, "clips frames cells cells 2"]) -> Bool[Tensor, "clips frames cells cells"]:
+    """Which cells show something that is seen in the first frame at another place (`origins` from `true_origins`)."""
+    return (origins - _middles(origins)).norm(dim=-1) > MOVED  # false where NaN
+
+
+def _middles(origins: Tensor) -> Tensor:
+    """The middles (x, y) of the cells, in sides of the picture."""
+    middles = (torch.arange(origins.shape[-2], device=origins.device) + 0.5) / origins.shape[-2]
+    return torch.stack(torch.meshgrid(middles, middles, indexing="xy"), dim=-1)
 
 
 def correspondence_loss(
@@ -41,11 +52,9 @@ def correspondence_loss(
     ten times as much as those that stand still.
     """
     side, cells = round(attention.shape[-1] ** 0.5), origins.shape[-2]
-    middles = (torch.arange(cells, device=origins.device) + 0.5) / cells
-    here = torch.stack(torch.meshgrid(middles, middles, indexing="xy"), dim=-1)
     seen = ~origins.isnan().any(dim=-1)
-    origins = torch.where(seen[..., None], origins, here)
-    weight = torch.where((origins - here).norm(dim=-1) > MOVED, 1.0, STILL_WEIGHT) * seen
+    weight = torch.where(moved_cells(origins), 1.0, STILL_WEIGHT) * seen
+    origins = torch.where(seen[..., None], origins, _middles(origins))
 
     position = (origins * side - 0.5).clamp(0, side - 1)
     low = position.long().clamp(max=side - 2)

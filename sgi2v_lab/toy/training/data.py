@@ -5,12 +5,13 @@ tests, the demo and the exam, and is never drawn here.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
 from multiprocessing import get_context
 from random import Random
+from typing import Any
 
 import torch
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
@@ -21,9 +22,20 @@ from sgi2v_lab.toy.network.latent_code import encode_patches, transformed
 from sgi2v_lab.toy.training.correspondence import CELLS
 from sgi2v_lab.toy.world.origins import transformed_origins, true_origins
 from sgi2v_lab.toy.world.random_scenes import sample_scene
-from sgi2v_lab.toy.world.scenes import motion_bucket, render
+from sgi2v_lab.toy.world.scenes import Scene, motion_bucket, render
 
-__all__ = ["HELD_OUT", "Batch", "Clip", "ClipPool", "crop_batches", "encode_clip", "stack", "to_clip_pixels"]
+__all__ = [
+    "HELD_OUT",
+    "Batch",
+    "Clip",
+    "ClipPool",
+    "ScenePool",
+    "crop_batches",
+    "draw_scene",
+    "encode_clip",
+    "stack",
+    "to_clip_pixels",
+]
 
 HELD_OUT = 10_000_000  # scene seeds from here on are never trained on
 NOISE_AUGMENTATION = 0.02
@@ -72,50 +84,50 @@ class Batch:
 Clip = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, pictures of both ends, time ids, origins in both ends
 
 
-def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
-    """Latents, pictures of both ends, time ids, and origins in both ends of one scene.
-
-    They are (frames, channels, h, w), (2, 3, SIZE, SIZE), (3,) and (2, frames, CELLS, CELLS, 2).
+def draw_scene(seed: int, num_frames: int, simple: float = 0.0, moving: float = 0.0) -> Scene:
+    """The scene of a seed.
 
     A `simple` share of the seeds, 0..1, gives scenes of the simple world, and a `moving` share of the others surely has
     a camera that moves (see `sample_scene`).
     """
     dice = Random(seed)
     is_simple, is_moving = dice.random() < simple, dice.random() < moving
-    scene = sample_scene(seed, NUM_FRAMES, simple=is_simple, moving=is_moving and not is_simple)
+    return sample_scene(seed, num_frames, simple=is_simple, moving=is_moving and not is_simple)
+
+
+def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
+    """Latents, pictures of both ends, time ids, and origins in both ends of one scene.
+
+    They are (frames, channels, h, w), (2, 3, SIZE, SIZE), (3,) and (2, frames, CELLS, CELLS, 2). Shares `simple` and
+    `moving` as in `draw_scene`.
+    """
+    scene = draw_scene(seed, NUM_FRAMES, simple, moving)
     video = render(scene, SIZE)
     ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION])
     origins = torch.stack([true_origins(scene, CELLS, end) for end in (0, -1)])
     return encode_patches(video * 2 - 1), video[[0, -1]], ids, origins
 
 
-class ClipPool:
-    """A pool of encoded clips, renewed a little at every batch.
-
-    A clip is used `REUSE` times on average, each time with its own noise, mirrored, turned and played backwards at
-    random: a reversed clip is a valid clip with another first frame. Shares `simple` and `moving` as in `encode_clip`.
+class ScenePool:
+    """A pool of clips, renewed a little at every batch: each is used `reuse` times on average.
 
     Drawing a clip takes a CPU core about 50 ms. Beside a GPU, which would wait for that, `workers` processes draw
     ahead; the clips and their order are the same. `close` ends them.
+
+    Args:
+        draw: makes the clip of a seed; workers are sent it.
+        start: the first seed.
+        stride: from one seed to the next.
+        reuse: how often a clip is used on average.
+        workers: processes that draw ahead; 0 draws here.
     """
 
-    def __init__(
-        self,
-        *,
-        start: int,
-        stride: int,
-        simple: float = 0.0,
-        moving: float = 0.0,
-        device: torch.device | str = "cpu",
-        workers: int = 0,
-    ):
-        self.device, self.draw = torch.device(device), partial(encode_clip, simple=simple, moving=moving)
-        self.seed, self.stride = start, stride
+    def __init__(self, draw: Callable[[int], Any], *, start: int, stride: int, reuse: float = REUSE, workers: int = 0):
+        self.draw, self.seed, self.stride, self.reuse = draw, start, stride, reuse
         self.dice = Random(start)
-        self.generator = torch.Generator().manual_seed(start)
-        self.clips: list[Clip] = []
+        self.clips: list[Any] = []
         self.owed = 0.0
-        self.ahead: deque[Future[Clip]] = deque()
+        self.ahead: deque[Future[Any]] = deque()
         self.workers = workers
         self.drawers = (
             ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
@@ -132,21 +144,47 @@ class ClipPool:
         self.seed += self.stride
         return (self.seed - self.stride) % HELD_OUT
 
-    def _next_clip(self) -> Clip:
+    def _next_clip(self) -> Any:
         if self.drawers is None:
             return self.draw(self._next_seed())
         while len(self.ahead) < 8 * self.workers:
             self.ahead.append(self.drawers.submit(self.draw, self._next_seed()))
         return self.ahead.popleft().result()
 
-    def batch(self, batch_size: int) -> Batch:
-        """Draw a batch, after adding what the pool is owed."""
-        self.owed += batch_size / REUSE
-        while self.owed >= 1 or len(self.clips) < 4 * batch_size:
+    def drawn(self, count: int) -> list[Any]:
+        """Some clips of the pool, after adding what it is owed."""
+        self.owed += count / self.reuse
+        while self.owed >= 1 or len(self.clips) < 4 * count:
             self.clips.append(self._next_clip())
             self.owed = max(0.0, self.owed - 1)
-        del self.clips[:-POOL]
-        return stack([self._varied(clip) for clip in self.dice.sample(self.clips, batch_size)], self.device)
+        del self.clips[: -max(POOL, 4 * count)]
+        return self.dice.sample(self.clips, count)
+
+
+class ClipPool(ScenePool):
+    """A pool of encoded clips, each time with their own noise, mirrored, turned and played backwards at random.
+
+    A reversed clip is a valid clip with another first frame. Shares `simple` and `moving` as in `draw_scene`.
+    """
+
+    def __init__(
+        self,
+        *,
+        start: int,
+        stride: int,
+        simple: float = 0.0,
+        moving: float = 0.0,
+        device: torch.device | str = "cpu",
+        workers: int = 0,
+    ):
+        super().__init__(
+            partial(encode_clip, simple=simple, moving=moving), start=start, stride=stride, workers=workers
+        )
+        self.device, self.generator = torch.device(device), torch.Generator().manual_seed(start)
+
+    def batch(self, batch_size: int) -> Batch:
+        """Draw a batch."""
+        return stack([self._varied(clip) for clip in self.drawn(batch_size)], self.device)
 
     def _varied(self, clip: Clip) -> Batch:
         latents, ends, ids, origins = clip

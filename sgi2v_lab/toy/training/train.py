@@ -16,7 +16,20 @@ import typer
 
 from sgi2v_lab.toy.training import decoder_stage, export, unet_stage
 
-__all__ = ["app"]
+__all__ = [
+    "BatchSize",
+    "Device",
+    "Minutes",
+    "Moving",
+    "Out",
+    "Processes",
+    "Rate",
+    "Seed",
+    "Simple",
+    "Weight",
+    "app",
+    "launch",
+]
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 
@@ -26,6 +39,14 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
 Processes = Annotated[int, typer.Option(help="Data-parallel processes (CPU).", min=1)]
 BatchSize = Annotated[int, typer.Option(help="Clips per step and process.", min=1)]
 Rate = Annotated[float, typer.Option(help="Peak learning rate.")]
+Seed = Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")]
+Simple = Annotated[
+    float, typer.Option(help="Share of scenes of one sprite, without photographs and camera.", min=0, max=1)
+]
+Moving = Annotated[
+    float, typer.Option(help="Of the other scenes, share with a camera that surely moves.", min=0, max=1)
+]
+Weight = Annotated[float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)]
 
 
 def _worker(rank: int, stage, processes: int, device: str, options: dict) -> None:
@@ -40,7 +61,8 @@ def _worker(rank: int, stage, processes: int, device: str, options: dict) -> Non
         dist.destroy_process_group()
 
 
-def _launch(stage, processes: int, device: str, **options) -> None:
+def launch(stage, processes: int, device: str, **options) -> None:
+    """Run a stage's `train` in one process or several, data-parallel."""
     if processes == 1:
         _worker(0, stage, 1, device, options)
     else:
@@ -62,7 +84,7 @@ def decoder(
     learning_rate: Rate = 1e-3,
 ) -> None:
     """Train the VAE's decoder on crops of scenes; its encoder is set."""
-    _launch(
+    launch(
         decoder_stage.train,
         processes,
         device,
@@ -81,25 +103,19 @@ def unet(
     processes: Processes = 1,
     batch_size: BatchSize = 4,
     learning_rate: Rate = 1e-3,
-    seed: Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")] = 0,
-    simple: Annotated[
-        float, typer.Option(help="Share of scenes of one sprite, without photographs and camera.", min=0, max=1)
-    ] = 0.5,
-    moving: Annotated[
-        float, typer.Option(help="Of the other scenes, share with a camera that surely moves.", min=0, max=1)
-    ] = 0.0,
+    seed: Seed = 0,
+    simple: Simple = 0.5,
+    moving: Moving = 0.0,
     log_sigma: Annotated[
         float, typer.Option(help="Mean logarithm of the noise levels; more of it for motion, less for detail.")
     ] = unet_stage.LOG_SIGMA_MEAN,
-    correspondence: Annotated[
-        float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)
-    ] = unet_stage.CORRESPONDENCE,
+    correspondence: Weight = unet_stage.CORRESPONDENCE,
     workers: Annotated[
         int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
     ] = 0,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips."""
-    _launch(
+    launch(
         unet_stage.train,
         processes,
         device,

@@ -10,7 +10,19 @@ import typer
 
 from sgi2v_lab.toy.network.transformer import SIZE
 from sgi2v_lab.toy.training import clip_decoder_stage, export_transformer, transformer_stage
-from sgi2v_lab.toy.training.train import BatchSize, Device, Minutes, Out, Processes, Rate, _launch
+from sgi2v_lab.toy.training.train import (
+    BatchSize,
+    Device,
+    Minutes,
+    Moving,
+    Out,
+    Processes,
+    Rate,
+    Seed,
+    Simple,
+    Weight,
+    launch,
+)
 
 __all__ = ["app"]
 
@@ -29,7 +41,7 @@ def decoder(
 ) -> None:
     """Train the VAE's decoder on crops of clips; its encoder is set."""
     options = dict(out=out, seconds=60 * minutes, batch_size=batch_size, peak=learning_rate)
-    _launch(clip_decoder_stage.train, processes, device, **options)
+    launch(clip_decoder_stage.train, processes, device, **options)
 
 
 @app.command()
@@ -40,19 +52,13 @@ def transformer(
     processes: Processes = 1,
     batch_size: BatchSize = 8,
     learning_rate: Rate = 1e-3,
-    seed: Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")] = 0,
-    simple: Annotated[
-        float, typer.Option(help="Share of scenes of one sprite, without photographs and camera.", min=0, max=1)
-    ] = 0.5,
-    moving: Annotated[
-        float, typer.Option(help="Of the other scenes, share with a camera that surely moves.", min=0, max=1)
-    ] = 0.0,
+    seed: Seed = 0,
+    simple: Simple = 0.5,
+    moving: Moving = 0.0,
     logit: Annotated[
         float, typer.Option(help="Mean logit of the noise levels; more of it for motion, less for detail.")
     ] = transformer_stage.LOGIT_MEAN,
-    correspondence: Annotated[
-        float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)
-    ] = transformer_stage.CORRESPONDENCE,
+    correspondence: Weight = transformer_stage.CORRESPONDENCE,
     taught: Annotated[int, typer.Option(help="Clips over which the correspondence loss fades away.", min=0)] = (
         transformer_stage.TAUGHT
     ),
@@ -63,7 +69,7 @@ def transformer(
     ] = SIZE,
 ) -> None:
     """Train the denoiser on encoded clips."""
-    _launch(
+    launch(
         transformer_stage.train,
         processes,
         device,

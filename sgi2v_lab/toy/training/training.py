@@ -17,6 +17,7 @@ from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 __all__ = [
     "Clock",
     "average_gradients",
+    "learning_rate",
     "load_checkpoint",
     "log_line",
     "mixed_precision",
@@ -59,6 +60,16 @@ class Clock:
     def learning_rate(self, peak: float, step: int, warmup: int) -> float:
         """Linear warm-up over steps, then a cosine over the time budget down to 2% of the peak."""
         return peak * min(1.0, (step + 1) / warmup) * (0.02 + 0.98 * (1 + math.cos(math.pi * self.fraction)) / 2)
+
+
+def learning_rate(peak: float, step: int, clips: int, *, warmup: int, until: int = 0, cooldown: int = 0) -> float:
+    """Linear warm-up over steps, then the peak for as long as one likes.
+
+    With `until`, the clips after which a run ends, it falls linearly to zero over the last `cooldown` of them (Haegele
+    et al. 2024, arXiv 2405.18392: as good as a cosine, and a run need not know its length beforehand).
+    """
+    rate = peak * min(1.0, (step + 1) / warmup)
+    return rate * min(1.0, max(0.0, (until - clips) / cooldown)) if until and cooldown else rate
 
 
 @torch.no_grad()

@@ -21,13 +21,14 @@ from sgi2v_lab.toy.network.clip_code import FRAMES, preview
 from sgi2v_lab.toy.network.transformer import SIZE, make_transformer
 from sgi2v_lab.toy.training.clip_decoder_stage import decode, load_decoder
 from sgi2v_lab.toy.training.clip_pool import Clips, PairedClipPool, held_out
-from sgi2v_lab.toy.training.correspondence import MOVED, correspondence_loss
+from sgi2v_lab.toy.training.correspondence import correspondence_loss, moved_cells
 from sgi2v_lab.toy.training.fast_transformer import fast_forward, softmax
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.training.sheets import write_sheet
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
+    learning_rate,
     load_checkpoint,
     log_line,
     mixed_precision,
@@ -110,11 +111,7 @@ def loss_weight(origins: Tensor, side: int) -> Tensor:
 
     Cells that moved in one of a latent's frames, and those beside them, weigh `OBJECT_WEIGHT` times as much as others.
     """
-    cells = origins.shape[-2]
-    middles = (torch.arange(cells, device=origins.device) + 0.5) / cells
-    here = torch.stack(torch.meshgrid(middles, middles, indexing="xy"), dim=-1)
-    moved = ((origins[:, 1:] - here).norm(dim=-1) > MOVED).float()  # not where NaN
-    moved = moved.unflatten(1, (-1, FRAMES)).amax(dim=2)
+    moved = moved_cells(origins[:, 1:]).float().unflatten(1, (-1, FRAMES)).amax(dim=2)
     weight = 1 + (OBJECT_WEIGHT - 1) * F.interpolate(F.max_pool2d(moved, 3, stride=1, padding=1), (side, side))
     return (weight / weight.mean(dim=(1, 2, 3), keepdim=True))[:, :, None]
 
@@ -246,13 +243,7 @@ def train(
             (loss + share * teacher.loss(batch.origins) if teacher else loss).backward()
         average_gradients(list(transformer.parameters()))
         torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)
-        optimizer.step(peak * rate(step, clips, until, cooldown))
+        optimizer.step(learning_rate(peak, step, clips, warmup=WARMUP, until=until, cooldown=cooldown))
         update_ema(average, transformer, step, decay=EMA)
         total, count = total + loss.item(), count + 1
         step, clips = step + 1, clips + batch_size * processes
-
-
-def rate(step: int, clips: int, until: int, cooldown: int) -> float:
-    """The learning rate as a share of its peak: a warm-up, and with `until` a fall at the end."""
-    warm = min(1.0, (step + 1) / WARMUP)
-    return warm * min(1.0, max(0.0, (until - clips) / cooldown)) if until and cooldown else warm
