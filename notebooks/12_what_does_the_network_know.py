@@ -236,7 +236,7 @@ scores = {
     for target in ("object", "position")
 }
 plot_series(
-    ["\n".join(layer_name(layer).rsplit(",", 1)) for layer in model.all_layers],
+    [layer_name(layer).replace("down,", "down\n").replace("mid,", "mid\n") for layer in model.all_layers],
     {"object or background (chance 0.5)": scores["object"], "place in the picture (chance 0)": scores["position"]},
     "layer, from the first computed to the last",
     "score of a linear probe",

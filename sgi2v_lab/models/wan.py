@@ -234,7 +234,7 @@ class Wan(Model):
         pipeline = self._pipeline()
         text, negative = self._read(settings.text, "text"), self._read(settings.negative_text, "negative_text")
         if self.transformer.config.image_dim is None and not text.any() and not negative.any():
-            # one token of zeros says what 512 of them say, and saves a quarter of a pass
+            # one token of zeros says what 512 of them say
             text, negative = text[:, :1], negative[:, :1]
         tokens = None
         if self.transformer.config.image_dim is not None:
