@@ -35,7 +35,7 @@ MAY_EXIT = ("cli.main",)
 # folders, and the extra that each may need
 ROOMS_OF_EXTRAS = {"evaluation": "evaluation", "analysis": "evaluation", "widgets": "notebooks", "course": "notebooks"}
 LARGEST_FILE = 5_000_000  # bytes
-CHECKPOINT = "sgi2v_lab/toy/checkpoint/"
+CHECKPOINTS = ("sgi2v_lab/toy/checkpoint/", "sgi2v_lab/toy/checkpoint_dit/")
 
 
 # --- reading the package ---------------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def small_files(root: Path) -> list[str]:
     return [
         f"{name} has {size} bytes, more than {LARGEST_FILE}"
         for name in sorted(set(filter(None, listed)))
-        if (root / name).is_file() and not name.startswith(CHECKPOINT)
+        if (root / name).is_file() and not name.startswith(CHECKPOINTS)
         for size in [(root / name).stat().st_size]
         if size > LARGEST_FILE
     ]
@@ -410,7 +410,8 @@ def test_the_rules_accept_a_good_house(tmp_path):
 
 
 def test_large_files_are_found(tmp_path):
-    house(tmp_path, {f"{CHECKPOINT}vae.safetensors": "0" * (LARGEST_FILE + 1), "film.txt": "0" * (LARGEST_FILE + 1)})
+    weights = {f"{folder}vae.safetensors": "0" * (LARGEST_FILE + 1) for folder in CHECKPOINTS}
+    house(tmp_path, {**weights, "film.txt": "0" * (LARGEST_FILE + 1)})
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     assert small_files(tmp_path) == [f"film.txt has {LARGEST_FILE + 1} bytes, more than {LARGEST_FILE}"]
 

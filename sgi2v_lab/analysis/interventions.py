@@ -38,14 +38,17 @@ def intervene(
         mute_temporal: the same of temporal self-attention.
         swap: {layer: frame}: in spatial self-attention all frames see that frame's keys and values in place of their
             own. Frame 0 makes the paper's aligned attention (section 3.2) part of the network.
-        first_frame_bias: {layer: b}: b, in nats, is added to the logits of frame 0's keys in temporal self-attention;
-            -inf hides that frame.
+        first_frame_bias: {layer: b}: b, in nats, is added to the logits of frame 0's keys in temporal self-attention,
+            or in that which spans space and time; -inf hides that frame.
 
     Raises:
         InputError: a layer, head or frame that the model does not have. A frame is checked in the pass.
     """
     swapped = {layer: {"frame": frame} for layer, frame in (swap or {}).items()}
     biased = {layer: {"bias": bias} for layer, bias in (first_frame_bias or {}).items()}
+    if "temporal" not in model.feature_kinds:  # every layer's attention sees all frames
+        swapped = {layer: {**swapped.get(layer, {}), **biased.get(layer, {})} for layer in {**swapped, **biased}}
+        biased = {}
     with ExitStack() as changed:
         for where, muted, others in (("spatial", mute or {}, swapped), ("temporal", mute_temporal or {}, biased)):
             for layer in {**muted, **others}:
@@ -78,7 +81,7 @@ def _changed(
     first = None
     if bias:
         first = torch.zeros(1, source.shape[1], dtype=hidden.dtype, device=hidden.device)
-        first[:, 0] = bias
+        first[:, : source.shape[1] // grid[0]] = bias
     out = attend(attention.heads, attention.to_q(hidden), attention.to_k(source), attention.to_v(source), bias=first)
     silent = torch.tensor([[head in muted] for head in range(attention.heads)], device=out.device)
     out = out.unflatten(-1, (attention.heads, -1)).masked_fill(silent, 0.0).flatten(-2)

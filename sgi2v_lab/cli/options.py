@@ -36,7 +36,8 @@ __all__ = [
 
 Out = Annotated[Path, typer.Option(help="Folder for the results. Finished videos found there are reused.")]
 ModelName = Annotated[
-    str, typer.Option("--model", help="Model: toy, svd, svd-xt, wan-ti2v-5b, a checkpoint's folder, or a hub id.")
+    str,
+    typer.Option("--model", help="Model: toy, toy-dit, svd, svd-xt, wan-ti2v-5b, a folder, or a hub id."),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Noise seeds per scene and method.")]
 Workers = Annotated[

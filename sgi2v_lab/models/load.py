@@ -28,6 +28,7 @@ __all__ = ["MODELS", "as_model", "devices", "load_model", "own_settings", "pick_
 TOY = Path(__file__).parents[1] / "toy" / "checkpoint"
 MODELS = {
     "toy": str(TOY),
+    "toy-dit": str(TOY.with_name("checkpoint_dit")),
     "svd": "stabilityai/stable-video-diffusion-img2vid",
     "svd-xt": "stabilityai/stable-video-diffusion-img2vid-xt",
     "wan-fun-1.3b": "weizhou03/Wan2.1-Fun-1.3B-InP-Diffusers",  # a conversion by a third party

@@ -31,10 +31,11 @@ def describe_model(name: str) -> ModelSummary:
 
     InputError for a folder that is no checkpoint, or a damaged one.
     """
-    if name == "toy" and not Path(MODELS["toy"]).is_dir():
+    bundled = MODELS["toy"], MODELS["toy-dit"]
+    if MODELS.get(name) in bundled and not Path(MODELS[name]).is_dir():
         return ModelSummary("this package", here=False)
     source, local = resolve(name)
-    where = "this package" if source == MODELS["toy"] else source if local else f"huggingface.co/{source}"
+    where = "this package" if source in bundled else source if local else f"huggingface.co/{source}"
     here, variant = local_variant(source)
     part = "transformer" if is_wan(source) else "unet"
     config = find_file(source, f"{part}/config.json")

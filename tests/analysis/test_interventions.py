@@ -9,6 +9,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import aligned_attention, record_features
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+from tests.helpers import tiny_wan as wan
 from tests.helpers.tiny import FRAMES, conditioning, noisy_latents, picture, tinier_model, tiny_model
 
 LAYERS = (("down", 1, 0), ("mid", 0, 0), (2, 1))
@@ -148,3 +149,18 @@ def test_a_video_is_made_by_the_changed_network():
     with intervene(model, mute={layer: range(model.heads(layer))}, first_frame_bias={layer: 3.0}):
         assert not torch.equal(make().video, usual)
     assert torch.equal(make().video, usual)
+
+
+def test_a_bias_where_attention_spans_all_frames_is_on_every_place_of_the_first():
+    changed, layer = [], 1
+    model = wan.tiny_wan()
+    attention = model.transformer.blocks[layer].attn1
+    values = []
+    hook = attention.to_v.register_forward_hook(lambda _m, _i, out: values.append(out))
+    seen = attention.to_out[0].register_forward_pre_hook(lambda _m, args: changed.append(args[0]))
+    with torch.no_grad(), intervene(model, first_frame_bias={layer: float("-inf")}):
+        model.run_conditional(wan.noisy_latents(), 0.5, wan.conditioning())
+    hook.remove(), seen.remove()
+    later = values[0].unflatten(1, (wan.LATENTS, -1))[:, 1:].flatten(1, 2)
+    low, high = later.amin(dim=1, keepdim=True), later.amax(dim=1, keepdim=True)
+    assert (changed[0] >= low - 1e-5).all() and (changed[0] <= high + 1e-5).all()  # a mean of the later frames' values

@@ -197,7 +197,7 @@ def test_unknown_names(name, tmp_path, monkeypatch):
     with pytest.raises(InputError):
         load_model(name, device="cpu")
     if name == "svdd":
-        with pytest.raises(InputError, match="toy, svd, svd-xt"):
+        with pytest.raises(InputError, match="toy, toy-dit, svd, svd-xt"):
             load_model(name, device="cpu")
 
 
