@@ -60,8 +60,8 @@ def evaluate(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Methods to compare, separated by commas: none, copy_paste, time_to_move, freetraj, drag, sgi2v. "
-            "Default: all; with --grid, those in the grid."
+            help="Methods to compare, separated by commas: none, copy_paste, copy_features, time_to_move, freetraj, "
+            "drag, sgi2v. Default: all; with --grid, those in the grid."
         ),
     ] = None,
     grid: Annotated[
