@@ -68,7 +68,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="Settings to try with SG-I2V: a TOML or JSON file, or paper (the paper's ablations), reviewers "
-            "(experiments asked for by the paper's reviewers), precision, or presets (the model's presets)."
+            "(experiments asked for by the paper's reviewers), transformer, precision, or presets (the model's)."
         ),
     ] = None,
     preset: Preset = "own",
