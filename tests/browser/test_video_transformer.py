@@ -74,6 +74,9 @@ def test_explorers_draw_every_picture_and_follow_their_sliders(notebook, name, s
     notebook.page.wait_for_function(changed, arg=[seen.element_handle(), before])
     notebook.page.wait_for_function(f"(e) => ({DRAWN})(e)", arg=seen.element_handle())
     assert notebook.evaluate(f"{WIDGETS[name]}.error") == ""
+    assert "9 frames in 5 latents" in seen.inner_text()
+    if name != "frequency-explorer":
+        assert seen.locator(".thumb, figure.thumb").count() % 5 == 0
     seen.screenshot(path=screenshots / f"transformer-{name}.png")
 
 
