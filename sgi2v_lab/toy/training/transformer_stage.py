@@ -189,7 +189,8 @@ def train(
     """Train until the budget is spent; writes `transformer.pt`, `log.jsonl` and `samples/` into `out`.
 
     The learning rate stays at its peak; with `until`, the run ends after that many clips, and the rate falls to zero
-    over the last `cooldown` of them. The correspondence loss fades away over the first `taught` clips.
+    over the last `cooldown` of them, and with it the number of steps over which weights are averaged. The
+    correspondence loss fades away over the first `taught` clips.
 
     Pictures smaller than `SIZE` are cheaper, and a fine beginning: tokens then lie further apart in the rotary
     positions. The latent code is fixed, so this stage does not wait for the decoder's: sample grids use the decoder of
@@ -243,7 +244,9 @@ def train(
             (loss + share * teacher.loss(batch.origins) if teacher else loss).backward()
         average_gradients(list(transformer.parameters()))
         torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)
-        optimizer.step(learning_rate(peak, step, clips, warmup=WARMUP, until=until, cooldown=cooldown))
-        update_ema(average, transformer, step, decay=EMA)
+        rate = learning_rate(peak, step, clips, warmup=WARMUP, until=until, cooldown=cooldown)
+        optimizer.step(rate)
+        # as the rate falls, so does the need to average, and old weights only hold back: fewer of them count
+        update_ema(average, transformer, step, decay=1 - (1 - EMA) / max(rate / peak, 0.01))
         total, count = total + loss.item(), count + 1
         step, clips = step + 1, clips + batch_size * processes
