@@ -35,7 +35,7 @@ import os
 
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
-prompt = "a green white checked star at the left on purple clouds"
+prompt = "an orange white checked star at the left on cyan clouds"
 seed = 817
 
 # %%
