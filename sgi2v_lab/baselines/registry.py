@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 
+from sgi2v_lab.baselines.copy_features import copy_features
 from sgi2v_lab.baselines.copy_paste import copy_paste
 from sgi2v_lab.baselines.drag import drag
 from sgi2v_lab.baselines.freetraj import freetraj
@@ -48,6 +49,9 @@ METHODS: dict[str, Method] = {
             "none", "No control", "the model alone; SVD: Blattmann et al. 2023, arXiv 2311.15127", _uncontrolled, False
         ),
         Method("copy_paste", "Copy and paste", "no model but its VAE; holes: Telea 2004, in OpenCV", copy_paste),
+        Method(
+            "copy_features", "Copied features", "Tumanyan et al., CVPR 2023, arXiv 2211.12572; adapted", copy_features
+        ),
         Method("time_to_move", "Time-to-Move", "Singer et al., ICLR 2026, arXiv 2511.08633; adapted", time_to_move),
         Method("freetraj", "FreeTraj (noise)", "Qiu et al. 2024, arXiv 2406.16863; adapted", freetraj),
         Method("drag", "DragDiffusion per frame", "Shi et al., CVPR 2024, arXiv 2306.14435; adapted", drag),

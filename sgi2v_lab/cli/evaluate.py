@@ -60,15 +60,15 @@ def evaluate(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Methods to compare, separated by commas: none, copy_paste, time_to_move, freetraj, drag, sgi2v. "
-            "Default: all; with --grid, those in the grid."
+            help="Methods to compare, separated by commas: none, copy_paste, copy_features, time_to_move, freetraj, "
+            "drag, sgi2v. Default: all; with --grid, those in the grid."
         ),
     ] = None,
     grid: Annotated[
         str | None,
         typer.Option(
             help="Settings to try with SG-I2V: a TOML or JSON file, or paper (the paper's ablations), reviewers "
-            "(experiments asked for by the paper's reviewers), precision, or presets (the model's presets)."
+            "(experiments asked for by the paper's reviewers), transformer, precision, or presets (the model's)."
         ),
     ] = None,
     preset: Preset = "own",

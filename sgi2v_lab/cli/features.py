@@ -31,7 +31,7 @@ def features(
         str | None,
         typer.Option(
             help="Features, separated by commas: aligned, self-attention, query, key, value, temporal, block, "
-            "query-key. Default: all."
+            "query-key; with rotary positions also aligned-same-time and aligned-unplaced. Default: all."
         ),
     ] = None,
     heads: Annotated[bool, typer.Option("--heads", help="Measure each attention head, too.")] = False,

@@ -108,7 +108,10 @@ def generate(
     box_size: BoxSizeText = None,
     model: ModelName = "toy",
     method: Annotated[
-        str, typer.Option(help="Method: sgi2v, or the baseline copy_paste, time_to_move, freetraj, drag or none.")
+        str,
+        typer.Option(
+            help="Method: sgi2v, or the baseline copy_paste, copy_features, time_to_move, freetraj, drag or none."
+        ),
     ] = "sgi2v",
     seed: Annotated[int, typer.Option(help="Random seed.")] = 817,
     preset: Preset = "own",

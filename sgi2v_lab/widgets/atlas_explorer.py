@@ -17,7 +17,7 @@ from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.analysis.store import layer_of
 from sgi2v_lab.analysis.sweep import MEASURES, SWEPT_KINDS
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.explore import best_matches, pca_colours
+from sgi2v_lab.explore import best_matches, latent_stride, pca_colours
 from sgi2v_lab.files import as_path
 from sgi2v_lab.models.model import Layer, Model
 from sgi2v_lab.pca import similarity_maps
@@ -86,7 +86,10 @@ class AtlasExplorer(Explorer):
         model.check_layers(tuple(self._layers), model.all_layers)
         self.inspection = clip.inspect(model, found.sigmas)
         width, height = self.inspection.picture
-        boxes = None if clip.world is None else clip.world.boxes
+        stride = latent_stride(
+            clip.video, self.inspection.latents[0]
+        )  # each map is a latent's, which may hold more frames
+        video, boxes = clip.video[::stride], None if clip.world is None else clip.world.boxes[:, ::stride]
         kind = next(iter(found.mean))
         layer, sigma, _ = found.best(kind)
         middle = torch.tensor([width, height]) / 2 if boxes is None else boxes[-1, 0].view(2, 2).mean(dim=0)
@@ -96,7 +99,8 @@ class AtlasExplorer(Explorer):
                 "clip": clip.name,
                 "width": width,
                 "height": height,
-                "frames": len(clip.video),
+                "frames": len(video),
+                "stride": stride,
                 "clips": len(self.table["clip"].unique()),
             },
             measures=measures,
@@ -104,8 +108,8 @@ class AtlasExplorer(Explorer):
             layers=list(found.layers),
             sigmas=list(found.sigmas),
             boxes=drawn_boxes(boxes),
-            first_png=strip(clip.video[:1], 2 * LARGEST),
-            frames_png=strip(clip.video, LARGEST),
+            first_png=strip(video[:1], 2 * LARGEST),
+            frames_png=strip(video, LARGEST),
             measure=measure,
             kind=kind,
             cell=[found.layers.index(layer), found.sigmas.index(sigma)],

@@ -99,6 +99,7 @@ class FeatureExplorer(Explorer):
                 "width": width,
                 "height": height,
                 "frames": len(inspection.latents[0]),
+                "stride": stride,
                 "made_noisy": inspection.made_noisy,
             },
             layers=[_listed(layer) for layer in model.layers],

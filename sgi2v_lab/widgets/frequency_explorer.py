@@ -6,7 +6,15 @@ from typing import Any
 import traitlets
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.explore import Filtered, decode_frame, filter_latents, inspect_run, place_norms, steps_with_latents
+from sgi2v_lab.explore import (
+    Filtered,
+    decode_frame,
+    filter_latents,
+    inspect_run,
+    latent_stride,
+    place_norms,
+    steps_with_latents,
+)
 from sgi2v_lab.frequency import butterworth_mask
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca
@@ -97,6 +105,7 @@ class FrequencyExplorer(Explorer):
             about={
                 "model": Path(model.name).name if model else "",
                 "frames": frames,
+                "stride": 1 if run is None else latent_stride(run.video, run.latents),
                 "width": w * (model.vae_factor if model else 1),
                 "height": h * (model.vae_factor if model else 1),
                 "decodes": "" if model is None else "guess" if run is not None else "latents",

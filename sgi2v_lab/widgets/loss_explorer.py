@@ -60,6 +60,7 @@ class LossExplorer(Explorer):
                 "width": run.settings.width,
                 "height": run.settings.height,
                 "frames": len(run.latents),
+                "stride": stride,
             },
             steps=[{"index": k, "sigma": run.sigmas[k], "losses": run.losses[k]} for k in steps],
             boxes=drawn_boxes(run.boxes[:, ::stride]),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgi2v_lab.baselines import METHODS
+from sgi2v_lab.baselines.copy_features import copied
 from sgi2v_lab.baselines.copy_paste import paste_along
 from sgi2v_lab.baselines.drag import motion_supervision
 from sgi2v_lab.baselines.freetraj import flow_noise
@@ -17,6 +18,7 @@ from sgi2v_lab.models.load import TOY, load_model
 from sgi2v_lab.pipeline import Run, generate
 from sgi2v_lab.sampling import denoise
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+from tests.helpers import tiny_wan as wan
 from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, conditioning, noisy_latents, picture
 from tests.helpers.tiny import TINIER as SETTINGS
 from tests.helpers.tiny import tinier_model as tiny_model
@@ -24,7 +26,7 @@ from tests.helpers.tiny import tinier_model as tiny_model
 MOVING = Trajectories((WIDTH, HEIGHT), (Trajectory.move((16, 8, 48, 40), by=(48, 16)),))
 BOXES = MOVING.boxes(FRAMES)
 CELLS = (BOXES / 8).long()
-DIFFUSING = ("none", "time_to_move", "freetraj", "drag", "sgi2v")
+DIFFUSING = ("none", "copy_features", "time_to_move", "freetraj", "drag", "sgi2v")
 
 
 def run(name: str, trajectories=MOVING, settings=SETTINGS, seed: int = 817, **options) -> Run:
@@ -211,6 +213,43 @@ def test_time_to_move_holds_the_boxes_and_frees_the_rest():
     free, held = (run("time_to_move", weak=0.25, strong=strong).latents for strong in (0.25, 0.75))
     assert (held - reference)[mask].norm() < 0.5 * (free - reference)[mask].norm()
     assert not torch.allclose(held[~mask], reference[~mask], atol=0.1)
+
+
+# --- copied features -------------------------------------------------------------------------------------------------
+
+
+def test_features_are_copied_into_the_boxes_and_nowhere_else():
+    maps, cells = torch.randn(2, FRAMES, HEIGHT // 8, WIDTH // 8, 3), CELLS
+    result = copied(maps, cells)
+    inside = covered(cells, *maps.shape[2:4]).any(dim=0)
+    for frame in range(1, FRAMES):
+        x0, y0, x1, y1 = cells[0, frame].tolist()
+        u0, v0, u1, v1 = cells[0, 0].tolist()
+        assert torch.equal(result[:, frame, y0:y1, x0:x1], maps[:, 0, v0:v1, u0:u1])
+        assert torch.equal(result[:, frame, ~inside[frame]], maps[:, frame, ~inside[frame]])
+    assert torch.equal(result[:, 0], maps[:, 0])
+
+
+def test_a_coarser_map_takes_the_nearest_cells():
+    maps = torch.arange(2 * 2 * 4.0).reshape(1, 2, 2, 4, 1)
+    result = copied(maps, torch.tensor([[[0, 0, 4, 4], [4, 0, 8, 4]]]), 2)
+    assert torch.equal(result[0, 1, :, 2:], maps[0, 0, :, :2])
+    assert torch.equal(result[0, 1, :, :2], maps[0, 1, :, :2])
+
+
+def test_features_are_copied_at_control_steps_only(plain):
+    assert torch.equal(run("copy_features", settings=SETTINGS.replace(iterations=0)).latents, plain.latents)
+    assert not torch.equal(run("copy_features").latents, plain.latents)
+
+
+@pytest.mark.parametrize("way", wan.WAYS)
+def test_a_video_transformers_features_are_copied_too(way):
+    path = Trajectories((wan.WIDTH, wan.HEIGHT), (Trajectory.move((16, 16, 48, 48), by=(32, 0)),))
+    made = [
+        generate(wan.tiny_wan(way), wan.picture(), path, method=method, seed=1, progress=False).latents
+        for method in ("none", "copy_features")
+    ]
+    assert made[1].isfinite().all() and not torch.equal(*made)
 
 
 # --- FreeTraj --------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ __all__ = ["MECHANISMS", "Verdict", "verdict"]
 MECHANISMS = {
     "none": "it does not know the path",
     "copy_paste": "it pastes the box's own pixels along the path; the rest is a still picture",
+    "copy_features": "it puts the first frame's features on the path in some layers, not in the latents themselves",
     "time_to_move": "it holds the object's own pixels on the path for the first steps; nothing has to be found",
     "freetraj": "it carries the noise of the first box along the path, which suggests the position",
     "drag": "it optimises each frame by itself at a single noise level",

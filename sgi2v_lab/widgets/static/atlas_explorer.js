@@ -1,6 +1,8 @@
 // AtlasExplorer: what each layer knows at each noise level; a cell shows what is computed there on a clip.
 import { h } from "./common.js";
-import { ARROWS, colourBar, count, dot, Explorer, framePlayer, KINDS, layer, pointPicker, short, signed, tile } from "./explorer.js";
+import {
+  ARROWS, colourBar, count, counted, dot, Explorer, framePlayer, KINDS, layer, piece, pointPicker, short, signed, tile,
+} from "./explorer.js";
 
 const written = (value) => (Math.abs(value) < 10 ? value.toFixed(2) : short(value)).replace("-", "−");
 
@@ -57,11 +59,11 @@ function heatMap(explorer) {
 function render({ model, el }) {
   const about = model.get("about");
   const { frames } = about;
-  const subtitle = `${about.model} · averages over ${about.clips} clips · shown: ${about.clip}, ${frames} frames`;
+  const subtitle = `${about.model} · averages over ${about.clips} clips · shown: ${about.clip}, ${counted(about)}`;
   const explorer = new Explorer(model, el, "atlas-explorer", "Atlas", subtitle);
   explorer.select("measure", "Measure", Object.entries(model.get("measures")));
   explorer.select("kind", "Features", model.get("kinds").map((kind) => [kind, KINDS[kind] ?? kind]));
-  const player = framePlayer(explorer, frames);
+  const player = framePlayer(explorer, about);
   explorer.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
 
   const { picker, where } = pointPicker(explorer, about);
@@ -110,7 +112,7 @@ function render({ model, el }) {
     const [stills, heat, weights] = ["frames_png", "similar_png", "heads_png"].map((name) => explorer.url(name));
     const matches = model.get("matches");
     pca.show(explorer.url("pca_png"), frame, frames);
-    note.textContent = grid ? `frame ${frame} · ${grid[0]} × ${grid[1]} cells` : "";
+    note.textContent = grid ? `${piece(about)} ${frame} · ${grid[0]} × ${grid[1]} cells` : "";
     for (const [at, each] of similar.entries()) {
       each.still.show(stills, at, frames);
       each.heat.show(heat, at, frames);
@@ -119,7 +121,7 @@ function render({ model, el }) {
       if (!matches[at]) continue;
       const [x, y, value] = matches[at];
       each.thumb.drawing.replaceChildren(at === 0 ? dot(...model.get("point"), "picked") : dot(x, y, "match"));
-      each.button.setAttribute("aria-label", `frame ${at}: most similar at (${x.toFixed(0)}, ${y.toFixed(0)}), ${signed(value)}`);
+      each.button.setAttribute("aria-label", `${piece(about)} ${at}: most similar at (${x.toFixed(0)}, ${y.toFixed(0)}), ${signed(value)}`);
     }
     if (heads.children.length !== number) {
       heads.replaceChildren(
@@ -132,7 +134,7 @@ function render({ model, el }) {
       );
     }
     for (const [head, { picture }] of [...heads.children].entries()) picture.show(weights, head * frames + frame, number * frames);
-    title.textContent = `${kind === "temporal" ? "Attention along time to the first frame" : "Attention to the point"}, head by head · frame ${frame}`;
+    title.textContent = `${kind === "temporal" ? "Attention along time to the first frame" : "Attention to the point"}, head by head · ${piece(about)} ${frame}`;
     bar.replaceChildren(colourBar(model.get("head_bar"), "0", short(model.get("heads_top")), "attention"));
   };
   player.addEventListener("input", show);

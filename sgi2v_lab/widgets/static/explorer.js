@@ -195,10 +195,22 @@ export function colourBar(stops, low, high, label) {
   return h("span.bar", {}, h("span.what", {}, label), h("span", {}, low), bar, h("span", {}, high));
 }
 
+/** What the maps are of: frames, or latents that hold several of them. */
+export const piece = (about) => (about.stride > 1 ? "latent" : "frame");
+export const counted = (about) =>
+  about.stride > 1 ? `${(about.frames - 1) * about.stride + 1} frames in ${about.frames} latents` : `${about.frames} frames`;
+const capital = (word) => word[0].toUpperCase() + word.slice(1);
+
+/** A slider of frames, of the video or of its latents. */
+export function frameSlider(explorer, about, rest) {
+  const write = (frame) => `${frame} of 0–${about.frames - 1}`;
+  return explorer.slider("frame", capital(piece(about)), count(about.frames), write, rest);
+}
+
 /** A slider of frames that plays; `frame` is kept in the trait of that name. */
-export function framePlayer(explorer, frames) {
-  const write = (frame) => `${frame} of 0–${frames - 1}`;
-  const range = explorer.slider("frame", "Frame", count(frames), write, 300); // which does not rest while it plays
+export function framePlayer(explorer, about) {
+  const { frames } = about;
+  const range = frameSlider(explorer, about, 300); // which does not rest while it plays
   const toggle = button("Play the frames", "play", { "data-testid": "play", onclick: () => (timer ? stop() : play()) });
   let timer;
   const sign = (name, label) => {

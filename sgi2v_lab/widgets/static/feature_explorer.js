@@ -1,17 +1,19 @@
 // FeatureExplorer: features of two kinds as colours, and where each finds what is at a point of the first frame.
 import { h } from "./common.js";
-import { colourBar, count, dot, Explorer, framePlayer, KINDS, layer, pointPicker, short, signed, tile } from "./explorer.js";
+import {
+  colourBar, count, counted, dot, Explorer, framePlayer, KINDS, layer, piece, pointPicker, short, signed, tile,
+} from "./explorer.js";
 
 function render({ model, el }) {
   const about = model.get("about");
   const { frames, width, height } = about;
-  const subtitle = `${about.model} · ${frames} frames · ${width} × ${height} px`;
+  const subtitle = `${about.model} · ${counted(about)} · ${width} × ${height} px`;
   const explorer = new Explorer(model, el, "feature-explorer", "Feature explorer", subtitle);
   const layers = model.get("layers").map((each) => [each, each.length > 1 ? `up block ${each[0]}, transformer ${each[1]}` : `block ${each[0]}`]);
   const sigmas = model.get("sigmas");
   explorer.select("layer", "Layer", layers);
   explorer.slider("step", "Denoising step", count(sigmas.length), (step) => `${step} · σ = ${short(sigmas[step])}`);
-  const player = framePlayer(explorer, frames);
+  const player = framePlayer(explorer, about);
   explorer.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
 
   const { picker, where } = pointPicker(explorer, about);
@@ -69,7 +71,7 @@ function render({ model, el }) {
       const kind = model.get(side);
       pca.show(explorer.url(`${side}_png`), frame, frames);
       shown.drawing.replaceChildren(...(matches[frame] ? [dot(matches[frame][0], matches[frame][1], "match")] : []));
-      note.textContent = cells ? `frame ${frame} · ${cells[0]} × ${cells[1]} cells · ${channels[index]} channels` : "";
+      note.textContent = cells ? `${piece(about)} ${frame} · ${cells[0]} × ${cells[1]} cells · ${channels[index]} channels` : "";
       const later = matches.slice(1).map((match) => match[2]);
       const mean = later.length ? later.reduce((a, b) => a + b, 0) / later.length : undefined;
       name.replaceChildren(
@@ -85,7 +87,7 @@ function render({ model, el }) {
         if (!matches[at]) continue;
         const [x, y, value] = matches[at];
         thumb.drawing.replaceChildren(at === 0 ? dot(...model.get("point"), "picked") : dot(x, y, "match"));
-        const says = `frame ${at}: most similar at (${x.toFixed(0)}, ${y.toFixed(0)}), ${signed(value)}`;
+        const says = `${piece(about)} ${at}: most similar at (${x.toFixed(0)}, ${y.toFixed(0)}), ${signed(value)}`;
         button.title = says;
         button.setAttribute("aria-label", says);
       }

@@ -1,6 +1,6 @@
 // FrequencyExplorer: the low-pass, the spectra, and what they make of the latents and of a decoded frame.
 import { h, svg } from "./common.js";
-import { colourBar, count, Explorer, layer, tenTo, short, tile } from "./explorer.js";
+import { colourBar, count, counted, Explorer, frameSlider, layer, tenTo, short, tile } from "./explorer.js";
 
 const CURVES = {
   before: ["before", ""],
@@ -72,7 +72,7 @@ function render({ model, el }) {
   const about = model.get("about");
   const { frames } = about;
   const [columns, rows] = model.get("grid");
-  const subtitle = `${about.model ? `${about.model} · ` : ""}${frames} frames · latents of ${columns} × ${rows} cells`;
+  const subtitle = `${about.model ? `${about.model} · ` : ""}${counted(about)} · latents of ${columns} × ${rows} cells`;
   const explorer = new Explorer(model, el, "frequency-explorer", "Frequency explorer", subtitle);
   const steps = model.get("steps");
   const sigmas = Object.fromEntries(steps.map(({ index, sigma }) => [index, sigma]));
@@ -82,7 +82,7 @@ function render({ model, el }) {
     const indices = steps.map(({ index }) => index);
     explorer.slider("step", "Control step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
   }
-  explorer.slider("frame", "Frame", count(frames), (frame) => `${frame} of 0–${frames - 1}`);
+  frameSlider(explorer, about);
 
   const mask = layer("crisp", "low-pass mask");
   // frequencies run from −1 to 1 on both axes, whatever the picture's shape

@@ -1,6 +1,6 @@
 // LossExplorer: the loss over steps and iterations; for one of them, its terms and its gradient.
 import { h, svg } from "./common.js";
-import { colourBar, count, Explorer, layer, outlines, tenTo, short, tile } from "./explorer.js";
+import { colourBar, count, counted, Explorer, layer, outlines, piece, tenTo, short, tile } from "./explorer.js";
 
 /** Evenly spaced round numbers that cover low..high. */
 function roundTicks(low, high, wanted) {
@@ -116,7 +116,7 @@ function termsTable(explorer, measure) {
 function render({ model, el }) {
   const about = model.get("about");
   const { frames, width, height } = about;
-  const subtitle = `${about.model} · ${frames} frames · ${width} × ${height} px`;
+  const subtitle = `${about.model} · ${counted(about)} · ${width} × ${height} px`;
   const explorer = new Explorer(model, el, "loss-explorer", "Loss explorer", subtitle);
   const steps = model.get("steps");
   const sigmas = Object.fromEntries(steps.map(({ index, sigma }) => [index, sigma]));
@@ -167,9 +167,9 @@ function render({ model, el }) {
     const share = model.get("measure") === "share";
     const power = Math.floor(Math.log10(Math.max(...model.get("means").flat().map((value) => value ?? 0)) || 1));
     const unit = h("span.note", {}, ` in ${tenTo(power)}`);
-    title.replaceChildren(`${share ? "Share of the loss" : "Mean squared error"} by box and frame`, share ? "" : unit);
+    title.replaceChildren(`${share ? "Share of the loss" : "Mean squared error"} by box and ${piece(model.get("about"))}`, share ? "" : unit);
     const what = share ? "100 % is" : "Their weighted mean is";
-    const note = `Columns: frames. ${what} the loss before iteration ${iteration + 1} of step ${step}, ${short(loss)}.`;
+    const note = `Columns: ${piece(model.get("about"))}s. ${what} the loss before iteration ${iteration + 1} of step ${step}, ${short(loss)}.`;
     terms.replaceChildren(h("div.scroll", {}, termsTable(explorer, model.get("measure"))), h("span.note", {}, note));
   });
   explorer.on(["step", "iteration"], () => chart.choose(model.get("step"), model.get("iteration")));
@@ -184,7 +184,7 @@ function render({ model, el }) {
       const part = `${Math.round((parts[frame] ?? 0) * 100)} %`;
       number.replaceChildren(h("strong", {}, String(frame)), ` · ${part}`);
       picture.setAttribute("role", "img");
-      picture.setAttribute("aria-label", `gradient in frame ${frame}: ${part} of all`);
+      picture.setAttribute("aria-label", `gradient in ${piece(about)} ${frame}: ${part} of all`);
     }
   });
   explorer.root.dataset.ready = "true";
