@@ -887,7 +887,7 @@ EXERCISES = [
             for kind, end in (
                 ("torch.float64", ""),
                 ("torch.float32", ""),
-                ("torch.float64", "").__class__(("torch.float64", "")),
+                ("torch.float64", ".tolist()"),
             )
         ],
         [
