@@ -883,12 +883,9 @@ EXERCISES = [
         "karras",
         at_full_size,
         [
-            KARRAS11.format(kind, RULE + end)
-            for kind, end in (
-                ("torch.float64", ""),
-                ("torch.float32", ""),
-                ("torch.float64", ".tolist()"),
-            )
+            KARRAS11.format("torch.float64", RULE),
+            KARRAS11.format("torch.float32", RULE),
+            KARRAS11.format("torch.float64", f"({RULE}).tolist()"),
         ],
         [
             KARRAS11.format("None", RULE.replace("7", "3")),
