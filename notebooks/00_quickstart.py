@@ -115,7 +115,7 @@ plot_comparison(uncontrolled.video, controlled.video, boxes)
 # %% [markdown]
 # *Look at* where the ball is relative to the box, in the last frames above all. Without control it goes its own way; with
 # control it stays close to the box. Be fair to the toy: it is a small network, trained on drawn scenes on an ordinary
-# computer. Things smear, and some requests it follows only part of the way. The same cells run with real Stable Video
+# computer. Things smear, and it follows some requests only part of the way. The same cells run with real Stable Video
 # Diffusion on a GPU (`SGI2V_MODEL=svd`, chapter 11).
 #
 # ## How well did it follow?

@@ -340,7 +340,7 @@ plot_similarity(
 # ## Quick check
 #
 # Features really come from multi-head self-attention: we rebuild them from the recorded queries, keys and values, head by
-# head. And recording changes nothing: the same forward gives the same features, whatever else is listened to.
+# head. And recording changes nothing: the same forward pass gives the same features, whatever else is recorded.
 
 
 # %%

@@ -192,9 +192,10 @@ prediction.beside("nearer to the ball:", min(off, key=lambda kind: off[kind][1:]
 # self-attention features it is far away: the moved ball is hardly warm, and some patch of cloud looks more like the
 # first frame's ball. One changed line of attention, and the layer finds the ball, although nobody taught it to.
 #
-# One video is one video, and a ball as large as six cells is easy to find. Over 64 held-out videos, cell by cell, layer
-# (3, 1) finds only 0.15 of what moved, by either kind of feature, where the answer "it is where it was" finds 0.19. Aligned features win in 12 of the toy's 14 layers, in
-# (3, 0) by 0.12: [the atlas](../sgi2v_lab/analysis/README.md) has all of them.
+# This is only one video, and a ball as large as six cells is easy to find. Over 64 held-out videos, cell by cell, layer
+# (3, 1) finds only 0.15 of what moved, by either kind of feature, where the answer "it is where it was" finds 0.19.
+# Aligned features win in 12 of the toy's 14 layers, in (3, 0) by 0.12:
+# [the atlas](../sgi2v_lab/analysis/README.md) has all of them.
 
 # %% tags=["claim"]
 ours, theirs = (off[kind][1:].mean() for kind in ("aligned", "self-attention"))
@@ -222,7 +223,7 @@ explorer
 #
 # Pictures persuade too easily, and so do maxima. The **mismatch** is the squared difference between the features inside
 # the box in frame $f$ and inside the box in frame 0, divided by the features' variance. Identical features have a
-# mismatch of 0, two places picked blindly one of 2 on average, and a ball that stands out has far more beside the sky.
+# mismatch of 0, two places picked at random have 2 on average, and a ball compared with the sky has far more.
 # (`trajectory_loss` does the comparing; the next chapter takes it apart.)
 #
 # The baseline: a box that *stays* where the ball was. If features were merely similar everywhere, it would do just as

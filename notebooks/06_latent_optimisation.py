@@ -489,7 +489,7 @@ print(f"Loss {loss:.5f} and its gradient: as in the run.")
 
 # %% [markdown] tags=["discussion"]
 # **Discussion.** Three lines are the whole of what is differentiated: features, loss, gradient. The gradient must be
-# taken inside the `with` block, since the recorder takes its hooks away at its end. The usual mistakes are `.item()`
+# taken inside the `with` block, since the recorder removes its hooks when the block ends. The usual mistakes are `.item()`
 # too early, which cuts the graph, and `loss.backward()`, which also works but adds to `z.grad` and would ask for
 # gradients of weights if they were not frozen. Keep the comma in `(gradient,) = ...`: without it you hold a tuple. The
 # UNet's later layers are never run, because nothing after the last recorded layer matters to this loss.

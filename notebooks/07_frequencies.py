@@ -316,7 +316,8 @@ prediction.beside(
 
 # %% [markdown]
 # *Look at* the sky: without the filter it drifts further from the picture, into patches. The paper calls what it saw on
-# SVD *oversmoothing*: latents that are no longer noise of the right kind are denoised into videos without fine texture. Its ablation agrees: no filter makes the videos' quality (FID, FVD) worse, and a very small $r$
+# SVD *oversmoothing*: latents that are no longer noise of the right kind are denoised into videos without fine texture.
+# Its ablation agrees: no filter makes the videos' quality (FID, FVD) worse, and a very small $r$
 # makes the objects miss their paths (ObjMC). So the cut-off is a trade between control and picture, and on the toy, too,
 # the ball is a little closer to its path without the filter. [Chapter 9](09_when_it_fails.ipynb) shows rate and cut-off
 # side by side.

@@ -27,7 +27,8 @@
 # **Time**: about 30 minutes, and 40 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: section 4, tables 1 and 2; the reviewers' questions are on
-# [OpenReview](https://openreview.net/forum?id=uQjySppU9x). You need [chapter 8](08_the_full_method.ipynb).
+# [OpenReview](https://openreview.net/forum?id=uQjySppU9x). You need chapters [0](00_quickstart.ipynb), for ObjMC, and
+# [8](08_the_full_method.ipynb).
 
 # %% tags=["parameters"]
 import os
@@ -43,7 +44,7 @@ import torch.nn.functional as F
 from sgi2v_lab import generate, load_model, objmc
 from sgi2v_lab.course import benchmark_scenes, difference_of_means, frechet_distance, mean_of, measure, predict
 from sgi2v_lab.course import world_video
-from sgi2v_lab.plots import plot_film_strip, plot_intervals, plot_series, plot_tracks
+from sgi2v_lab.plots import plot_film_strip, plot_intervals, plot_series
 
 model = load_model(model_name, device)
 settings = model.settings.replace(max_guidance_scale=1.0)  # without classifier-free guidance, to save time
@@ -61,14 +62,9 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # %% [markdown]
 # ## First the instrument
 #
-# **ObjMC** is the mean distance between the centre of the box asked for and the place where a *tracker* finds the object:
-#
-# $$\mathrm{ObjMC} = \frac{1}{N F} \sum_{k, f} \lVert p_{k,f} - \hat p_{k,f} \rVert ,$$
-#
-# with the centre $p$ of box $k$ in frame $f$, the place $\hat p$ that the tracker found, $N$ boxes and $F$ frames.
-#
-# So it measures two things at once, the video and the tracker. For the scenes of this benchmark the true video is known:
-# there the objects *are* on their paths. Whatever ObjMC says of it is the tracker's error.
+# ObjMC is the mean distance between the centre of the box asked for and the place where a *tracker* finds the object
+# (chapter 0). So it measures two things at once, the video and the tracker. For the scenes of this benchmark the true
+# video is known: there the objects *are* on their paths. Whatever ObjMC says of it is the tracker's error.
 
 # %%
 true, asked = ([getattr(one, name)(size, frames) for one in scenes] for name in ("clip", "asked"))
@@ -207,9 +203,10 @@ claim(
 #
 # $$d^2 = \lVert \mu_1 - \mu_2 \rVert^2 + \mathrm{tr}\big(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2}\big),$$
 #
-# with the means $\mu$ and the covariances $\Sigma$ of the vectors. The package has a small network of its own that knows the toy's world (`frechet_distance`); the published ones need
-# their published weights. What follows holds for all of them. Two sets of *true* clips should have distance 0. *Predict*
-# how the measured distance depends on the number of clips.
+# with the means $\mu$ and the covariances $\Sigma$ of the vectors. The package has a small network of its own that knows
+# the toy's world (`frechet_distance`); the published ones need their published weights. What follows holds for all of
+# them. Two sets of *true* clips should have distance 0. *Predict* how the measured distance depends on the number of
+# clips.
 
 # %% tags=["prediction"]
 # your prediction in place of the dots: "falls", "rises" or "stays"
@@ -247,9 +244,9 @@ damaged = {"blurred": frechet_distance(half, blurred), "frames shuffled": freche
 print({name: f"{value:.1f}" for name, value in damaged.items()}, f"; 72 other true clips: {distances[-1]:.1f}")
 
 # %% [markdown]
-# Shuffling costs far more than blurring, though it leaves every single frame as it was: this network sees motion. But either damage is smaller than the distance between
-# two sets of true clips above. With so few clips, damage of this size drowns in the choice of clips. Papers take
-# thousands, or compare the same clips.
+# Shuffling costs far more than blurring, though it leaves every single frame as it was: this network sees motion. But
+# either damage is smaller than the distance between two sets of true clips above. With so few clips, damage of this
+# size drowns in the choice of clips. Papers take thousands, or compare the same clips.
 
 # %% tags=["claim"]
 claim(
@@ -340,56 +337,65 @@ print(f"A video that stands still is {moved:.1f} px off its path; what was asked
 # %% [markdown]
 # ## Exercises
 #
-# ### 1. ObjMC by hand
+# ### 1. Object against background
 #
 # *★☆☆ · about 10 minutes · 2 points*
 #
-# `points` (objects, frames, 2) is where a tracker found the objects, as x and y in pixels; `boxes` (objects, frames, 4) is
-# where they were asked to be. Return ObjMC.
+# Write BG-Obj CTD. `background` (points, frames, 2) is where a tracker found some points of the background, `thing`
+# (frames, 2) where it found the object, as x and y in pixels. How far has each of them gone since the first frame? Return
+# the mean length of the difference between a point's way and the object's, over all points and all frames but the
+# first.
 #
 # <details><summary>Hint 1</summary>
 #
-# A box is x0, y0, x1, y1. Its centre is the mean of its two corners.
+# `background - background[:, :1]` is how far each point has gone since the first frame, `thing - thing[0]` how far the
+# object has.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# The distance of one object in one frame is the length of a vector of two numbers; then comes one mean over everything.
+# Subtract, then leave out the first frame with `[:, 1:]`; then comes one length for each point and frame
+# (`norm(dim=-1)`), and one mean over all.
 #
 # </details>
 
 
-# %% nbgrader={"grade": false, "grade_id": "objmc-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def my_objmc(points, boxes):
-    """The mean distance between where things are and where they were asked to be, in pixels."""
+# %% nbgrader={"grade": false, "grade_id": "background-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def against_background(background, thing):
+    """How far the object has moved against the background, mean over points and later frames, in pixels."""
     ### BEGIN SOLUTION
-    centres = (boxes[..., :2] + boxes[..., 2:]) / 2
-    return (points - centres).norm(dim=-1).mean().item()
+    apart = (background - background[:, :1]) - (thing - thing[0])
+    return apart[:, 1:].norm(dim=-1).mean().item()
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "objmc-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-for name in ("none", "sgi2v"):
-    result = objmc(videos[name][0], boxes[0])
-    mine = my_objmc(result.tracks.points, boxes[0])
+# %% nbgrader={"grade": true, "grade_id": "background-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+path = (boxes[0][0, :, :2] + boxes[0][0, :, 2:]) / 2
+still_points = torch.tensor([[10.0, 20.0], [90.0, 15.0], [30.0, 100.0]])[:, None].expand(-1, frames, -1)
+pan = torch.linspace(0, 25, frames)[:, None] * torch.tensor([1.0, 0.0])
+far = (path - path[0]).norm(dim=-1)[1:].mean().item()
+both_ways = torch.stack([pan, -pan])
+for background, thing, right, why in (
+    (still_points + (path - path[0]), path, 0.0, "a background that is glued to the object"),
+    (still_points, path, far, "a still background: the object's mean distance from its start, in later frames"),
+    (still_points + pan, path + pan, far, "a pan that carries both along"),
+    (both_ways, path[:1].expand(frames, -1), pan[1:, 0].mean().item(), "a still object, points that part"),
+):
+    mine = against_background(background, thing)
     assert mine is not None, "your function returns nothing"
-    mine = float(mine)
-    assert abs(mine - result.value) < 1e-2, f"{name}: {mine:.2f}, expected {result.value:.2f} px"
-corner = float(my_objmc(torch.tensor([[[13.0, 24.0]]]), torch.tensor([[[0.0, 10.0, 20.0, 30.0]]])))
-assert abs(corner - 5) < 1e-5, f"a point 3 px to the right of the centre and 4 px below is 5 px away, not {corner:.2f}"
-plot_tracks(
-    videos["sgi2v"][0],
-    (boxes[0][..., :2] + boxes[0][..., 2:]) / 2,
-    {name: objmc(videos[name][0], boxes[0]).tracks.points for name in ("none", "sgi2v")},
-)
+    assert abs(float(mine) - right) < 1e-3, f"{why}: {float(mine):.2f}, expected {right:.2f} px"
+ways = [box[0, :, :2] - box[0, :1, :2] for box in boxes]
+print(f"asked for: {mean([way[1:].norm(dim=-1).mean().item() for way in ways]):.1f} px, before a still background")
+print({name: f"{mean(values[name]['bg_obj_ctd']):.1f} px" for name in methods})
 
 # %% [markdown] tags=["discussion"]
-# **Discussion.** The formula is short; the tracker is not, and it is where evaluations differ. The usual mistakes are
-# to compare points with corners in place of centres, and to average squares or coordinates before taking the length. The
-# paper takes the mean over all frames and objects, so one lost object among four costs a quarter of its distance. A
-# median would hide it. If you report ObjMC, name the tracker, the resolution and the number of frames: a distance in
-# pixels means nothing without them.
+# **Discussion.** The measure asks for the one thing that ObjMC cannot see: a method that drags the whole picture along
+# puts the object on its path and scores 0 here. But it is a length. An object that goes the wrong way scores as well as
+# one that goes the right way, so read it beside ObjMC. The usual mistakes are to compare places in place of ways, so that
+# where a point lies counts, and to take the mean before the length: then points that part cancel out. The first frame is
+# left out, since nobody has gone anywhere in it. Points that the tracker loses must be left out too, for they stand still like a
+# good background.
 
 # %% [markdown]
 # ### 2. Beat the benchmark
@@ -432,7 +438,7 @@ def pasted(image, boxes):
 # %% nbgrader={"grade": true, "grade_id": "cheat-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 for k in range(count):
     image = true[k][0]
-    cheat = pasted(image, boxes[k][0])
+    cheat = pasted(image.clone(), boxes[k][0])
     assert cheat is not None, "your function returns nothing"
     cheat = torch.as_tensor(cheat).float()
     assert cheat.shape == true[k].shape, f"the video's shape is {tuple(cheat.shape)}, expected {tuple(true[k].shape)}"

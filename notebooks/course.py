@@ -163,17 +163,33 @@ def _problem(course: Path, folder: Path) -> str:
     if content.startswith(codecs.BOM_UTF8) or b"\0" in content[:4]:
         return f"{notebook.name} begins with a byte order mark: save it as UTF-8 without one"
     try:
-        nbformat.reads(content.decode(), as_version=4)
-    except Exception as error:  # of JSON, of notebooks' own format, of UTF-8: each says what it found
-        return f"{notebook.name} is no whole notebook ({' '.join(str(error).split())[:200]})"
+        cells = nbformat.reads(content.decode(), as_version=4).cells
+    except Exception:  # of JSON, of notebooks' own format, of UTF-8: their words, such as a piece of JSON, help nobody
+        return f"{notebook.name} is no notebook, or only a part of one: open it in JupyterLab, and save it there"
+    names = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in cells]
+    twice = next((cell for k, cell in enumerate(cells) if names[k] and names[k] in names[:k]), None)
+    if twice is not None:
+        begins = (twice.source.strip().splitlines() or [""])[0][:60]
+        return f"a cell of the exercises is there twice, the one that begins with {begins!r}: delete one of them"
     return ""
 
 
+# what nbgrader's log says -> what happened, and what to do
+REASONS = {
+    "Kernel died": "Python ended while it ran, for want of memory or by a cell of its own: run all cells from the top",
+    r"Schema\w+Error|ValidationError|metadata\.nbgrader": "its marks for grading are damaged: put the answers into a "
+    "fresh copy of the chapter",
+}
+
+
 def _why(result: dict) -> str:
-    """What nbgrader says of a submission that it cannot grade, in one line."""
-    said = [line for key in ("log", "error") for line in (result.get(key) or "").splitlines() if line.strip()]
-    complaints = [line for line in said if re.match(r"\[(ERROR|CRITICAL)|[\w.]+(Error|Exception|Found): ", line)]
-    return "nbgrader cannot grade it: " + " ".join((complaints or said or ["no reason given"])[-1].split())[:300]
+    """Why nbgrader could not grade a submission, in one line: in plain words if the reason is known."""
+    said = "\n".join(result.get(key) or "" for key in ("log", "error"))
+    for sign, reason in REASONS.items():
+        if re.search(sign, said):
+            return reason
+    complaints = re.findall(r"^ *[\w.]*(?:Error|Found): .+$", said, re.MULTILINE)
+    return "nbgrader cannot grade it: " + " ".join((complaints or ["no reason given"])[-1].split())[:300]
 
 
 def keep_outputs(chapter: Path) -> None:

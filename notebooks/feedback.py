@@ -7,10 +7,11 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
-from learner import without_marks
+from learner import blank, without_marks
 
 __all__ = ["Exercise", "exercises_of", "feedback_page"]
 
+LONGEST = 400  # letters of an error's own words
 RUBRIC = "the teacher's, by the rubric"
 NUMBER = re.compile(r"^### (\d+\. .+)$", re.MULTILINE)
 
@@ -49,7 +50,7 @@ def exercises_of(
     """
     theirs = {_marks(cell).get("grade_id"): cell for cell in returned.cells if _marks(cell)}
     found: list[Exercise] = []
-    title, solution, written = "", "", ""
+    title, solution, empty, written, answer = "", "", "", "", None
     for cell in chapter.cells:
         marks = _marks(cell)
         name = marks.get("grade_id")
@@ -58,15 +59,17 @@ def exercises_of(
         if "discussion" in cell.metadata.get("tags", []) and found:
             found[-1].discussion = cell.source
         elif marks.get("solution"):
-            solution = without_marks(cell.source)
-            written = theirs[name].source if name in theirs else ""
+            solution, empty, answer = without_marks(cell.source), blank(cell.source), theirs.get(name)
+            written = answer.source if answer else ""
         elif name in given and (marks.get("grade") or marks.get("task")):
             points, out_of, unmarked = given[name]
             if marks.get("task"):
                 said = remarks.get(name, RUBRIC)
                 found.append(Exercise(title, None if unmarked else points, out_of, said, open=True))
             else:
-                said = _said(theirs.get(name)) or ("right" if points == out_of else "no points, and no reason given")
+                untouched = bool(written) and written.strip() == empty.strip()
+                said = _said(theirs.get(name), answer, untouched)
+                said = said or ("right" if points == out_of else "no points, and no reason given")
                 found.append(Exercise(title or name, points, out_of, said, False, written, solution))
     return found
 
@@ -75,15 +78,33 @@ def _marks(cell: NotebookNode) -> dict:
     return cell.metadata.get("nbgrader", {})
 
 
-def _said(cell: NotebookNode | None) -> str:
-    """The last line of the error that a check raised; nothing if it raised none."""
-    if cell is None:
-        return "the cell that checks it is missing: it was deleted"
-    for output in cell.get("outputs", []):
-        if output.output_type == "error":
-            kind, told = output.ename, " ".join(output.evalue.split())
-            return told[:400] if kind == "AssertionError" and told else f"{kind}: {told}"[:400]
-    return ""
+def _said(check: NotebookNode | None, answer: NotebookNode | None, untouched: bool) -> str:
+    """Why a check gave no points, in plain words; nothing if it raised no error."""
+    if check is None:
+        return "the cell that checks it is missing: take it from a fresh copy of the chapter"
+    refusal = _error(check)
+    if refusal is None:
+        return ""
+    stopped = _error(answer) if answer else None
+    if untouched:
+        return "not attempted yet: the blank is still there"
+    if "NotImplementedError" in (refusal.ename, stopped and stopped.ename):
+        return "not finished: the blank's line `raise NotImplementedError()` still runs; remove it where your answer is"
+    if stopped:
+        return f"the answer's own cell stops with {_told(stopped)}; run it, and mend that first"
+    if refusal.ename != "AssertionError":
+        return f"the check stops with {_told(refusal)}; run it below your answer to see where"
+    return " ".join(refusal.evalue.split())[:LONGEST] or "the check refuses it, and gives no reason"
+
+
+def _error(cell: NotebookNode) -> NotebookNode | None:
+    return next((output for output in cell.get("outputs", []) if output.output_type == "error"), None)
+
+
+def _told(error: NotebookNode) -> str:
+    """Such as "NameError (name 'x' is not defined)"."""
+    text = "it took too long" if error.ename == "KeyboardInterrupt" else " ".join(error.evalue.split())[:LONGEST]
+    return f"{error.ename} ({text})" if text else error.ename
 
 
 def feedback_page(student: str, name: str, exercises: list[Exercise], problem: object = "") -> str:

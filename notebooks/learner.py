@@ -21,6 +21,7 @@ from sgi2v_lab.files import print_anywhere, write_text
 __all__ = [
     "CHAPTERS",
     "HandedOut",
+    "blank",
     "for_learner",
     "for_students",
     "hand_out",
@@ -50,8 +51,13 @@ def with_blanks(notebook: NotebookNode) -> NotebookNode:
     """A chapter as a learner gets it: each solution is a line that raises NotImplementedError."""
     copy = for_students(notebook)
     for cell in copy.cells:
-        cell.source = SOLUTION.sub(lambda found: re.sub("^", found[1], STUB, flags=re.MULTILINE), cell.source)
+        cell.source = blank(cell.source)
     return copy
+
+
+def blank(source: str) -> str:
+    """A cell with nbgrader's blank where its solution was."""
+    return SOLUTION.sub(lambda found: re.sub("^", found[1], STUB, flags=re.MULTILINE), source)
 
 
 def with_solutions(notebook: NotebookNode) -> NotebookNode:

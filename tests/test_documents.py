@@ -19,7 +19,8 @@ from sgi2v_lab.video import read_video
 from tests.helpers import tiny
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.md"), *ROOT.glob("sgi2v_lab/**/*.md")))
+PLACES = ("*.md", "docs/*.md", "notebooks/*.md", "sgi2v_lab/**/*.md")
+DOCUMENTS = sorted(path for place in PLACES for path in ROOT.glob(place))
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 TODAY = {name: text for name, text in TEXTS.items() if name != "CHANGELOG.md"}  # which names what is gone
 

@@ -1,5 +1,7 @@
 """What a student gets back: the points of each exercise, what its check said, and no code of anybody's that runs."""
 
+import re
+
 import nbformat
 import pytest
 from nbformat import NotebookNode
@@ -52,11 +54,39 @@ def test_each_exercise_says_what_its_check_said():
     ]
     assert (a.points, a.out_of, a.said, a.solution, a.discussion) == (2, 2, "right", "a = 1", "Because of a.")
     assert b.said == "b is <script>alert(1)</script> | `x` not 2" and b.written.startswith("b = '<script>")
-    assert c.said == "the cell that checks it is missing: it was deleted"
+    assert c.said == "the cell that checks it is missing: take it from a fresh copy of the chapter"
     assert task.open and task.points is None and task.row()["points"] is None
     marks = GIVEN | {"open-task": (4.5, 6, False)}
     *_, task = feedback.exercises_of(chapter(), returned(), marks, {"open-task": "Clear, and one case too few."})
     assert (task.points, task.said) == (4.5, "Clear, and one case too few.")
+
+
+BLANK = "# YOUR CODE HERE\nraise NotImplementedError()"
+
+
+@pytest.mark.parametrize(
+    "written, stopped, refusal, said",
+    [
+        (BLANK, "NotImplementedError", "NameError", "not attempted yet: the blank is still there"),
+        (f"x = 1\n{BLANK}", "NotImplementedError", "NameError", "not finished: .* remove it where your answer is"),
+        ("def f(): raise NotImplementedError", None, "NotImplementedError", "not finished: .* remove it"),
+        ("b = y", "NameError", "NameError", r"the answer's own cell stops with NameError \(why\); run it"),
+        ("while True: pass", "KeyboardInterrupt", "NameError", r"KeyboardInterrupt \(it took too long\)"),
+        ("b = None", None, "TypeError", r"the check stops with TypeError \(why\)"),
+        ("b = 1", None, "AssertionError", "why$"),
+    ],
+)
+def test_what_happened_is_said_in_plain_words(written, stopped, refusal, said):
+    theirs = chapter()
+    theirs.cells[5].source = written
+    theirs.cells[5].outputs = [NEW.new_output("error", ename=stopped, evalue="why")] if stopped else []
+    theirs.cells[6].outputs = [NEW.new_output("error", ename=refusal, evalue="why")]
+    _, b, *_ = feedback.exercises_of(chapter(), theirs, GIVEN, {})
+    assert re.match(".*" + said, b.said), b.said
+    nameless = NEW.new_output("error", ename=refusal, evalue="")
+    theirs.cells[6].outputs = [nameless]
+    _, b, *_ = feedback.exercises_of(chapter(), theirs, GIVEN, {})
+    assert b.said and not b.said.endswith((": ", "()"))
 
 
 def test_the_page_has_it_all_and_nothing_of_it_runs():
