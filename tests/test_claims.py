@@ -5,6 +5,7 @@ import json
 import re
 
 import jupytext
+import nbformat
 import pytest
 import torch
 from nbformat import NotebookNode
@@ -225,8 +226,16 @@ def test_a_falsified_claim_is_caught(chapter, sentence, true, false, why):
 
 
 @pytest.mark.notebook
-def test_claims_of_chapter_4_fail_on_a_layer_that_was_taught():
-    (chapter,) = FOLDER.glob("04_*.ipynb")
-    failed = [claim["sentence"] for claim in the_course().claims_of(chapter, layer=(2, 1)) if not claim["holds"]]
-    assert "With self-attention features it is far away" in failed
-    assert "With aligned features the warmest cell is on the ball in almost every frame." in failed
+def test_claims_of_chapter_4_fail_on_a_layer_that_was_taught(tmp_path):
+    sentences = {
+        "With self-attention features it is far away",
+        "With aligned features the warmest cell is on the ball in almost every frame.",
+    }
+    (text,) = (text for text in TEXTS if text.name.startswith("04"))
+    chapter = jupytext.read(text)
+    told = [{call.args[0].value for call in calls(cell.source)} if is_claim(cell) else set() for cell in chapter.cells]
+    (last,) = (k for k, of_cell in enumerate(told) if sentences <= of_cell)
+    chapter.cells = chapter.cells[: last + 1]  # what follows takes longer
+    nbformat.write(chapter, tmp_path / text.with_suffix(".ipynb").name)
+    claims = the_course().claims_of(tmp_path / text.with_suffix(".ipynb").name, layer=(2, 1))
+    assert sentences <= {claim["sentence"] for claim in claims if not claim["holds"]}

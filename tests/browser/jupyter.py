@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import pytest
 from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = float(os.environ.get("SGI2V_BROWSER_PATIENCE", "150"))  # seconds, for what a busy machine takes long over
 TOKEN = "browser-tests"
 FRONT_ENDS = {"lab": "lab/tree", "notebook": "notebooks"}  # JupyterLab, and Notebook 7, on the same server
+# for what the two, made of the same parts, do alike: a test whose fixture `notebook` is of each front end
+in_lab = pytest.mark.parametrize("notebook", ["lab"], indirect=True)
 
 PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"  # the notebook in front
 NOTEBOOK = "(window.jupyterapp && window.jupyterapp.shell.currentWidget)"

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tests.browser.jupyter import FRONT_ENDS, Notebook
+from tests.browser.jupyter import FRONT_ENDS, Notebook, in_lab
 
 CELL = """
 import PIL.Image, PIL.ImageDraw
@@ -75,6 +75,7 @@ def test_two_editors_on_one_page(notebook, screenshots):
     notebook.page.screenshot(path=screenshots / f"two-editors-{notebook.front_end}.png")
 
 
+@in_lab
 def test_an_object_by_a_click(notebook, screenshots):
     places = []
     for which in range(2):
@@ -90,6 +91,7 @@ def test_an_object_by_a_click(notebook, screenshots):
     assert notebook.evaluate("len(first.trajectories)") == 1
 
 
+@in_lab
 @pytest.mark.parametrize("style", ["zoom: 1.3", "transform: scale(0.8)"])
 def test_a_scaled_slide(notebook, style, screenshots):
     editor(notebook, 1).evaluate("(e, style) => { e.parentElement.style = style; }", style)
@@ -99,6 +101,7 @@ def test_a_scaled_slide(notebook, style, screenshots):
     editor(notebook, 1).evaluate("(e) => { e.parentElement.style = ''; }")
 
 
+@in_lab
 def test_a_picture_of_20_mib_arrives_and_once_more(notebook, large):
     path, size = large
     shown = editor(notebook, 0)

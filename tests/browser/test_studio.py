@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sgi2v_lab.trajectories.trajectory import Trajectory
-from tests.browser.jupyter import FRONT_ENDS
+from tests.browser.jupyter import FRONT_ENDS, in_lab
 
 SIZE = (512, 256)  # of the picture; the video is the model's
 CELL = f"""
@@ -152,6 +152,7 @@ def test_draw_set_generate_and_look(notebook, hand):
     assert notebook.page.locator("[data-testid=loss-curve] polyline").count() == 2
 
 
+@in_lab
 def test_a_preset_from_the_menu(notebook, hand):
     menu = notebook.find("preset")
     menu.select_option("best")
@@ -163,6 +164,7 @@ def test_a_preset_from_the_menu(notebook, hand):
     notebook.wait_for("studio.settings == studio.model.settings")
 
 
+@in_lab
 def test_a_pair_of_steps_is_completed_and_emptied(notebook, hand):
     first, last = (notebook.find(f"setting-cfg_steps-{which}") for which in ("first", "last"))
     assert (first.input_value(), last.input_value(), first.get_attribute("placeholder")) == ("", "", "all")
@@ -198,6 +200,7 @@ def test_a_run_outlives_the_page_and_is_cancelled(notebook, hand):
     notebook.find("object-0").wait_for()
 
 
+@in_lab
 def test_what_is_wrong_is_said_in_place(notebook, hand):
     draw(notebook, hand, (-9, 60, -3, 100))
     notebook.page.get_by_text("wholly outside the picture").first.wait_for()
@@ -240,6 +243,7 @@ def test_all_by_keyboard(notebook, hand):
     assert notebook.page.locator(".jp-Notebook .jp-Cell").count() == cells
 
 
+@in_lab
 def test_two_runs_are_compared_and_one_opened_again(notebook, hand):
     draw(notebook, hand)
     for cutoff in (0.5, 0.2):
@@ -258,6 +262,7 @@ def test_two_runs_are_compared_and_one_opened_again(notebook, hand):
     notebook.wait_for("(studio.settings.cutoff, len(studio.trajectories))", [0.2, 1])
 
 
+@in_lab
 def test_diagnosis_under_the_video(notebook, hand, screenshots):
     """What went wrong is listed with its evidence, which the keyboard enlarges; a reloaded page shows it again."""
     draw(notebook, hand)
@@ -297,6 +302,7 @@ def test_diagnosis_under_the_video(notebook, hand, screenshots):
 SHORT = {"num_inference_steps": 3, "control_steps": (1, 1), "iterations": 2, "max_guidance_scale": 1.0}
 
 
+@in_lab
 def test_the_trained_toy(notebook, hand):
     """Chosen in the menu, with a scene of its own world."""
     notebook.find("model").select_option("toy")

@@ -23,10 +23,14 @@ SCALED = {
 }
 
 
-@pytest.fixture(params=[1, 2], ids=["device scale 1", "device scale 2"])
+on_both_screens = pytest.mark.parametrize("page", [1, 2], indirect=True, ids="device scale {}".format)
+
+
+@pytest.fixture
 def page(browser, request):
-    """An empty page, on an ordinary screen and on one of twice the pixels."""
-    page = browser.new_page(viewport={"width": 1700, "height": 1200}, device_scale_factor=request.param)
+    """An empty page, on a screen of twice the pixels, or as `on_both_screens` asks."""
+    scale = getattr(request, "param", 2)
+    page = browser.new_page(viewport={"width": 1700, "height": 1200}, device_scale_factor=scale)
     faults = []
     page.on("pageerror", lambda fault: faults.append(fault))
     yield page
@@ -60,6 +64,7 @@ def keys(page, index=0):
     return np.array(page.evaluate(f"state._document.trajectories[{index}].keys.map((key) => key.box)"))
 
 
+@on_both_screens
 @pytest.mark.parametrize("style", SCALED.values(), ids=SCALED)
 def test_scaled_by_css(page, style):
     show_alone(page, editor(), f"<div style='width: 1000px; {style}'><div id=mount></div></div>")
@@ -176,6 +181,7 @@ def answer(page, box):
     return asked["at"]
 
 
+@on_both_screens
 def test_an_object_by_a_click(page):
     show_alone(page, editor(BALL))
     document = page.evaluate("state._document")

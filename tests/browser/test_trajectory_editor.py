@@ -9,7 +9,7 @@ import pytest
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.json_format import to_json
 from sgi2v_lab.trajectories.trajectory import Trajectory
-from tests.browser.jupyter import FRONT_ENDS
+from tests.browser.jupyter import FRONT_ENDS, in_lab
 
 SIZE = (1024, 576)
 CELL = f"""
@@ -106,6 +106,7 @@ def test_box_and_path_are_what_was_drawn(notebook, hand):
     assert np.abs(found[-1] - asked[-1]).max() <= NEAR
 
 
+@in_lab
 def test_a_drag_is_one_message_and_one_step_of_undo(notebook, hand):
     draw_box(notebook, hand, 200, 150, 300, 250)
     notebook.evaluate("told.clear()")
@@ -122,6 +123,7 @@ def test_a_drag_is_one_message_and_one_step_of_undo(notebook, hand):
     notebook.wait_for("len(editor.trajectories) and editor.trajectories[0].keys[0].box[0] > 400")
 
 
+@in_lab
 def test_key_boxes_have_place_and_size(notebook, hand):
     draw_box(notebook, hand, 100, 100, 200, 200)
     notebook.find("frame").evaluate(
@@ -147,6 +149,7 @@ def test_key_boxes_have_place_and_size(notebook, hand):
     notebook.wait_for("editor.trajectories[0].pinned")
 
 
+@in_lab
 def test_way_points_by_clicks(notebook, hand):
     draw_box(notebook, hand, 100, 100, 200, 200)
     notebook.find("tool-points").click()
@@ -189,6 +192,7 @@ def test_without_a_mouse(notebook, hand):
     assert page.locator(".jp-Notebook .jp-Cell").count() == 1  # the letters were the editor's, not the notebook's
 
 
+@in_lab
 def test_what_is_wrong_is_said_in_place(notebook, hand):
     notebook.find("tool-box").click()
     hand.drag((-14, 300), (-4, 340))
@@ -200,6 +204,7 @@ def test_what_is_wrong_is_said_in_place(notebook, hand):
     notebook.page.get_by_text("less than one latent cell").wait_for()
 
 
+@in_lab
 def test_warnings_come_while_drawing(notebook, hand):
     draw_box(notebook, hand, 400, 200, 500, 300)
     page = notebook.page
@@ -217,6 +222,7 @@ def test_warnings_come_while_drawing(notebook, hand):
     notebook.wait_for("editor.trajectories[0].keys[0].box[0] > 900")
 
 
+@in_lab
 def test_python_draws_too(notebook, hand):
     text = to_json(Trajectories(SIZE, (Trajectory.move((10, 10, 90, 70), by=(300, 200), name="from Python"),)))
     notebook.evaluate(f"restart({text!r})")
@@ -227,6 +233,7 @@ def test_python_draws_too(notebook, hand):
     notebook.page.wait_for_function("() => document.querySelector('[data-testid=box-x]').value === '310'")
 
 
+@in_lab
 def test_play_moves_the_boxes(notebook, hand):
     text = to_json(Trajectories(SIZE, (Trajectory.move((10, 10, 90, 70), by=(300, 200)),)))
     notebook.evaluate(f"restart({text!r})")
@@ -245,6 +252,7 @@ def test_play_moves_the_boxes(notebook, hand):
     assert notebook.evaluate("len(told)") == 0  # playing changes nothing
 
 
+@in_lab
 def test_camera_menu(notebook, hand):
     draw_box(notebook, hand, 450, 230, 570, 340)
     notebook.find("menu-camera").click()
@@ -303,6 +311,7 @@ FIVE = Trajectories(
 )
 
 
+@in_lab
 def test_the_pointer_is_followed_at_once(notebook, hand):
     """From the pointer's event until the drawing is changed: under 16 ms in the median, with five objects.
 

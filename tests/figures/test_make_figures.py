@@ -9,9 +9,8 @@ from jaxtyping import config as jaxtyping_config
 from PIL import Image
 
 from figures import make_figures as make_figures_module
-from figures.make_figures import draw_features, draw_run, make_figures
+from figures.make_figures import make_figures
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.models.load import load_model
 from sgi2v_lab.plots.features import plot_alignment
 from tests.helpers.tiny import HEIGHT, TINIER, WIDTH, tinier_pipeline
 
@@ -28,16 +27,6 @@ def checkpoint(tmp_path_factory):
 def shows_something(path):
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB")).std() > 10
-
-
-@pytest.mark.slow
-def test_drawing(checkpoint, tmp_path):
-    model = load_model(str(checkpoint), "cpu")
-    draw_features(tmp_path, model)
-    draw_run(tmp_path, model)
-    drawn = {path.name for path in tmp_path.iterdir()}
-    assert drawn == {"features_by_layer.png", "alignment.png", "optimisation.png", "spectra.png"}
-    assert all(shows_something(tmp_path / name) for name in drawn)
 
 
 @pytest.mark.slow
