@@ -211,6 +211,31 @@ FALSIFIED = [
         dict(paces={"ease-out": ARROW}),
         "ease-in",
     ),
+    (
+        "14",
+        "Every block after the first pays it more",
+        dict(by_block={"latent 0": [0.2, 0.5, 0.6]}, latents=5),
+        dict(by_block={"latent 0": [0.5, 0.6, 0.1]}, latents=5),
+        "blocks in reverse",
+    ),
+    (
+        "14",
+        "Without positions the new place is much the warmer one",
+        dict(old={"unplaced": 0.3}, new={"unplaced": 0.9}),
+        dict(old={"unplaced": 0.9}, new={"unplaced": 0.3}),
+        "places swapped",
+    ),
+    (
+        "14",
+        "All three kinds of features bring",
+        dict(
+            off={"no control": 36, "aligned": 8, "self-attention": 9}, runs=["no control", "aligned", "self-attention"]
+        ),
+        dict(
+            off={"no control": 36, "aligned": 8, "self-attention": 30}, runs=["no control", "aligned", "self-attention"]
+        ),
+        "one without effect",
+    ),
 ]
 
 
