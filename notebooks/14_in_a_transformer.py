@@ -151,8 +151,8 @@ middles = clip[::held]  # one frame of each latent, to draw on
 # ## Where does attention look?
 #
 # Each token stands for 2 x 2 cells of a latent. Its query meets the keys of *all* tokens, those of the other latents among
-# them, and the weights sum to 1 over the whole video. Aligned attention has to be taken out of that; here it is part of
-# what the network does anyway.
+# them, and the weights sum to 1 over the whole video. To ask the first frame, which SG-I2V adds to a UNet, is part of what
+# every block does.
 #
 # We add noise to the clip and take one query, the one in the middle of the star in the *last* latent. *Prediction:* what
 # share of its attention does it pay to its own latent? (An even share would be one part in as many as there are latents.)
@@ -401,13 +401,13 @@ prediction.beside(
 # computed, the old place is the warmer one in either toy.
 
 # %% tags=["claim"]
-old, new = ({name: warm["less noise", name][k] for name in ("UNet", "as computed", "unplaced")} for k in (0, 1))
-claim("The UNet finds the thing in both places.", "old place / new place, UNet", old["UNet"] / new["UNet"], ">", 0.5)
-claim("As computed, the old place stays warm as well", "old place, above the mean", old["as computed"], ">", 0.1)
+was, now = ({name: warm["less noise", name][k] for name in ("UNet", "as computed", "unplaced")} for k in (0, 1))
+claim("The UNet finds the thing in both places.", "old place / new place, UNet", was["UNet"] / now["UNet"], ">", 0.5)
+claim("As computed, the old place stays warm as well", "old place, above the mean", was["as computed"], ">", 0.1)
 claim(
     "Without positions the new place is much the warmer one",
     "old place / new place, unplaced",
-    old["unplaced"] / new["unplaced"],
+    was["unplaced"] / now["unplaced"],
     "<",
     0.5,
 )
@@ -455,8 +455,8 @@ prediction.beside(max(best, key=best.get), f"; best of each: {[f'{value:.2f}' fo
 # %% [markdown]
 # *Look at* the columns: at high noise hardly anything is found, as in the UNet, and everything else comes as the noise falls.
 # Then compare the maps. Aligned features find several times as much as the answer "where it is now". But the block's own
-# self-attention finds about as much as they do. In the UNet, aligned features were better than the layer's own in most
-# layers, since a frame could not ask the first one. Here it can, and does.
+# self-attention finds about as much as they do. In the UNet, where a frame cannot ask the first one, aligned features were
+# better than the layer's own in most layers (chapter 4). Here it can, and does.
 
 # %% tags=["claim"]
 claim(

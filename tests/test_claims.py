@@ -221,8 +221,8 @@ FALSIFIED = [
     (
         "14",
         "Without positions the new place is much the warmer one",
-        dict(old={"unplaced": 0.3}, new={"unplaced": 0.9}),
-        dict(old={"unplaced": 0.9}, new={"unplaced": 0.3}),
+        dict(was={"unplaced": 0.3}, now={"unplaced": 0.9}),
+        dict(was={"unplaced": 0.9}, now={"unplaced": 0.3}),
         "places swapped",
     ),
     (
