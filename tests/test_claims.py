@@ -227,14 +227,10 @@ FALSIFIED = [
     ),
     (
         "14",
-        "All three kinds of features bring",
-        dict(
-            off={"no control": 36, "aligned": 8, "self-attention": 9}, runs=["no control", "aligned", "self-attention"]
-        ),
-        dict(
-            off={"no control": 36, "aligned": 8, "self-attention": 30}, runs=["no control", "aligned", "self-attention"]
-        ),
-        "one without effect",
+        "Aligned features bring the star much nearer",
+        dict(off={"no control": 36, "aligned": 9}),
+        dict(off={"no control": 36, "aligned": 35}),
+        "no control",
     ),
 ]
 
