@@ -26,6 +26,7 @@ SUBJECTS = {stage: {stage} for stage in STAGES} | {
     "diffusion": {"latents", "step", "decode"},
     "network": {"latents", "features", "aligned", "step"},
     "knowledge": {"features", "aligned"},
+    "transformer": {"latents", "features", "aligned", "step"},
     "whole": {*STAGES},
     "none": set(),
 }

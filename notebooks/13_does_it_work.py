@@ -302,7 +302,7 @@ claim("its interval lies above 0", "lower end of the gain (px)", gain.low, ">", 
 # | What about curves? | worse on average, and undecided with four scenes |
 # | What does it cost? | 1.8 times the time of a video without control |
 # | Is alignment needed? | yes: aligned features beat the layer's own by 21.1 px (15.0 to 27.1) |
-# | Why no transformer? | the code takes models in Wan's format; no trained one has been measured yet |
+# | Why no transformer? | the code takes models in Wan's format; [chapter 14](14_in_a_transformer.ipynb) looks into a small one |
 #
 # `sgi2v evaluate --grid reviewers --scenes 4` measures it again. These numbers belong to the toy. They say how the method
 # behaves, not how well it does on real video.
@@ -536,3 +536,4 @@ print(f"{theirs.value:.1f} px, {low:.1f} to {high:.1f}")
 # - [metrics](../sgi2v_lab/evaluation/metrics): each module says what it measures, and by whose definition.
 # - Efron and Tibshirani, *An Introduction to the Bootstrap*, chapters 12 and 13;
 #   Heusel et al. (arXiv 1706.08500) for FID, Unterthiner et al. (arXiv 1812.01717) for FVD.
+# - [Chapter 14](14_in_a_transformer.ipynb): the same method in a network of another kind.

@@ -30,7 +30,8 @@ from sgi2v_lab import (
 from sgi2v_lab.analysis.matching import matching_accuracy
 from sgi2v_lab.analysis.pairs import Pairs, sample_at
 from sgi2v_lab.evaluation.metrics.intervals import mean_of
-from sgi2v_lab.features import attend
+from sgi2v_lab.features import aligned_attention, attend
+from sgi2v_lab.models.wan import PlacedAttention
 from sgi2v_lab.toy.network.latent_code import encode_patches, kernels
 from sgi2v_lab.toy.training.training import update_ema
 from tests.test_notebooks import FOLDER, marks
@@ -114,6 +115,28 @@ def attention_maps() -> dict:
 
 def attention_by_hand() -> dict:
     return attention_maps() | dict(heads=2, model=MODEL)
+
+
+def one_long_sequence() -> dict:
+    """A block's attention over 3 latents of 2 x 5 places, with two heads and rotary positions."""
+    count, rows, columns, width = 3, 2, 5, 12
+    layer = torch.nn.Module()
+    layer.heads, layer.to_out, layer.norm_q, layer.norm_k = 2, None, torch.nn.Identity(), torch.nn.Identity()
+    for name, weight in zip(("to_q", "to_k", "to_v"), planted(3, width, width), strict=True):
+        setattr(layer, name, torch.nn.Linear(width, width, bias=False))
+        getattr(layer, name).weight.data = weight
+    angles = planted(1, count * rows * columns, 1, width // 4, seed=1).repeat_interleave(2, dim=3)
+    attention, tokens = PlacedAttention(layer, (angles.cos(), angles.sin())), planted(1, 30, width, seed=2)
+    placed = {"aligned": "own", "aligned-same-time": "same time", "aligned-unplaced": "none"}
+    grid = tokens[0].unflatten(0, (count, -1))
+    maps = {
+        kind: aligned_attention(attention.placed(positions), grid)
+        .detach()
+        .transpose(1, 2)
+        .unflatten(2, (rows, columns))
+        for kind, positions in placed.items()
+    }
+    return {"seen": [(attention, tokens)], "maps": maps, "latents": count}
 
 
 KINDS = ("aligned", "self-attention", "query", "key", "value", "temporal", "block")
@@ -362,6 +385,17 @@ PASSES = """def passes(s):
     return {}"""
 TWICE = "s.num_inference_steps * (2 if s.max_guidance_scale > 1 else 1)"
 KARRAS11 = KARRAS.replace("count, low, high", "n, low, high, rho=7.0").replace("{})", "0, 1, n, dtype={})")
+FLOW = "def guess_and_step(x, v, sigma, later): return {}"
+TURNED = "def turned(pairs, position, rates):\n    phi = {}\n    a, b = {}\n    return {}"
+TURNS = "torch.stack([a * phi.cos() - b * phi.sin(), a * phi.sin() + b * phi.cos()], dim=1)"
+TOKENS = """def aligned_tokens(attention, tokens, latents):
+    grid = tokens[0].unflatten(0, (latents, -1))
+    q, k, v = {}
+    q, k, v = (one.flatten(0, 1).unflatten(-1, (attention.heads, -1)).transpose(0, 1) for one in (q, k, v))
+    return {}"""
+QKV = "(attention.to_q({0}), attention.to_k({1}){2}, attention.to_v({1}){2})"
+MIXED = "((q @ k.transpose(1, 2) / {}).softmax(dim=-1) @ v).transpose(0, 1).flatten(1)"
+WIDE = "q.shape[-1] ** 0.5"
 
 FOUND = """def share_found(asked_about, first, origins, h, w):
     a, b = {}, {}
@@ -1000,6 +1034,71 @@ EXERCISES = [
             RESAMPLED.format("len(values)", "values", ENDS),
             RESAMPLED.format("len(values)", "drawn.mean(dim=1)", ENDS.replace("0.025, 0.975", "0.05, 0.95")),
             RESAMPLED.format("len(values)", "drawn.mean(dim=1)", "means.mean()"),
+        ],
+    ),
+    (
+        "14",
+        "flow",
+        dict,
+        [
+            FLOW.format(one)
+            for one in (
+                "(x - sigma * v, x + (later - sigma) * v)",
+                "[x - sigma * v, (1 - later) * (x - sigma * v) + later * (x - sigma * v + v)]",
+                "(x.double() - sigma * v, x.double() - (sigma - later) * v)",
+            )
+        ],
+        [
+            FLOW.format(one)
+            for one in (
+                "(x - sigma * v, x + (sigma - later) * v)",
+                "(x - v, x + (later - sigma) * v)",
+                "(x + (later - sigma) * v, x - sigma * v)",
+                "(x - sigma * v, x - sigma * v)",
+                "x - sigma * v",
+            )
+        ],
+    ),
+    (
+        "14",
+        "rotary",
+        lambda: {"plot_series": lambda *_: None},
+        [
+            TURNED.format("position * rates", "pairs.unbind(1)", TURNS),
+            TURNED.format("(position * rates).double()", "pairs[:, 0], pairs[:, 1]", TURNS),
+            TURNED.format(
+                "torch.polar(torch.ones_like(rates), position * rates)",
+                "pairs[:, 0], pairs[:, 1]",
+                "torch.view_as_real(torch.complex(a, b) * phi)",
+            ),
+        ],
+        [
+            TURNED.format("position * rates[0]", "pairs.unbind(1)", TURNS),
+            TURNED.format("position + rates", "pairs.unbind(1)", TURNS),
+            TURNED.format("-position * rates", "pairs.unbind(1)", TURNS),
+            TURNED.format("position * rates", "pairs.unbind(1)", TURNS.replace("- b", "+ b")),
+            TURNED.format("position * rates", "pairs.unbind(1)", "torch.cat([a * phi.cos(), b * phi.sin()])"),
+            TURNED.format("position * rates", "pairs.unbind(1)", "pairs"),
+        ],
+    ),
+    (
+        "14",
+        "aligned",
+        one_long_sequence,
+        [
+            TOKENS.format(QKV.format("grid", "grid[:1]", ""), MIXED.format(WIDE)),
+            TOKENS.format(QKV.format("grid", "grid", "[:1]"), MIXED.format(WIDE)),
+            TOKENS.format(
+                QKV.format("grid", "grid[:1]", ""),
+                "F.scaled_dot_product_attention(q, k, v).transpose(0, 1).flatten(1)",
+            ),
+        ],
+        [
+            TOKENS.format(QKV.format("grid", "grid[:1]", ""), MIXED.format("1")),
+            TOKENS.format(QKV.format("grid", "grid", ""), MIXED.format(WIDE)),
+            TOKENS.format(QKV.format("grid", "grid[-1:]", ""), MIXED.format(WIDE)),
+            TOKENS.format(QKV.format("tokens", "grid[:1]", ""), MIXED.format(WIDE)),
+            TOKENS.format(QKV.format("grid", "grid[:1]", ""), MIXED.format(WIDE) + "[None]"),
         ],
     ),
 ]

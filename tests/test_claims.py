@@ -212,6 +212,27 @@ FALSIFIED = [
         dict(paces={"ease-out": ARROW}),
         "ease-in",
     ),
+    (
+        "14",
+        "Every block after the first pays it more",
+        dict(by_block={"latent 0": [0.2, 0.5, 0.6]}, latents=5),
+        dict(by_block={"latent 0": [0.5, 0.6, 0.1]}, latents=5),
+        "blocks in reverse",
+    ),
+    (
+        "14",
+        "Without positions the new place is much the warmer one",
+        dict(was={"unplaced": 0.3}, now={"unplaced": 0.9}),
+        dict(was={"unplaced": 0.9}, now={"unplaced": 0.3}),
+        "places swapped",
+    ),
+    (
+        "14",
+        "Aligned features bring the star much nearer",
+        dict(off={"no control": 36, "aligned": 9}),
+        dict(off={"no control": 36, "aligned": 35}),
+        "no control",
+    ),
 ]
 
 

@@ -56,7 +56,7 @@ def exercises(notebook: NotebookNode) -> list[tuple[int, int]]:
 
 
 def test_the_course_is_complete():
-    assert [path.stem[:2] for path in TEXTS] == [f"{k:02}" for k in range(14)]
+    assert [path.stem[:2] for path in TEXTS] == [f"{k:02}" for k in range(15)]
 
 
 @each_notebook
