@@ -72,7 +72,7 @@ claim = Claims(strict=(model_name, transformer_name, seed) == ("toy", "toy-dit",
 #
 # | | the UNet (Stable Video Diffusion's kind) | the transformer (Wan's kind) |
 # |---|---|---|
-# | noisy latents | $z + \sigma n$, with $\sigma$ from 80 down | $(1 - \sigma)\,z + \sigma n$, with $\sigma$ from 1 down |
+# | noisy latents | $x_0 + \sigma\varepsilon$, with $\sigma$ from 80 down | $(1 - \sigma)\,x_0 + \sigma\varepsilon$, with $\sigma$ from 1 down |
 # | a latent holds | one frame | the first one frame, each later one two (Wan: four) |
 # | self-attention | within a frame, or along time at one place | all places of all latents at once |
 # | how it knows a place | from the picture's border | rotary positions of queries and keys |
@@ -83,10 +83,11 @@ claim = Claims(strict=(model_name, transformer_name, seed) == ("toy", "toy-dit",
 #
 # ### Straight to the picture
 #
-# In **flow matching** (arXiv 2210.02747) a video lies on a straight line between clean latents $z$ and noise $n$, and the
+# In **flow matching** (arXiv 2210.02747) a video lies on a straight line between clean latents $x_0$ and noise
+# $\varepsilon$, and the
 # network predicts the line's direction:
 #
-# $$x_\sigma = (1 - \sigma)\,z + \sigma n, \qquad v = n - z, \qquad \hat z = x_\sigma - \sigma v .$$
+# $$z_\sigma = (1 - \sigma)\,x_0 + \sigma\varepsilon, \qquad v = \varepsilon - x_0, \qquad \hat z_0 = z_\sigma - \sigma v .$$
 #
 # The last formula is its guess of the clean latents. At the first step, $\sigma = 1$, all later latents are pure noise.
 # *Prediction:* what will the guess of the **last** frame look like then?
@@ -640,7 +641,7 @@ print(f"Same time and as computed differ by {apart[0]:.2g} in latent 0, and by {
 #
 # *★☆☆ · about 10 minutes · 2 points*
 #
-# From noisy latents `x` at noise level `sigma`, and the network's prediction `v`, compute two things: the guess of the clean
+# From noisy latents `z` at noise level `sigma`, and the network's prediction `v`, compute two things: the guess of the clean
 # latents, and the latents after one Euler step to the noise level `later`. Return both, in this order.
 #
 # <details><summary>Hint 1</summary>
@@ -651,32 +652,32 @@ print(f"Same time and as computed differ by {apart[0]:.2g} in latent 0, and by {
 #
 # <details><summary>Hint 2</summary>
 #
-# $x_\sigma = z + \sigma v$ is a straight line in $\sigma$ with the slope $v$. An Euler step follows it from $\sigma$ to `later`.
+# $z_\sigma = x_0 + \sigma v$ is a straight line in $\sigma$ with the slope $v$. An Euler step follows it from $\sigma$ to `later`.
 #
 # </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "flow-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def guess_and_step(x, v, sigma, later):
+def guess_and_step(z, v, sigma, later):
     """The guess of the clean latents, and the latents at the noise level `later`."""
     ### BEGIN SOLUTION
-    return x - sigma * v, x + (later - sigma) * v
+    return z - sigma * v, z + (later - sigma) * v
     ### END SOLUTION
 
 
 # %% nbgrader={"grade": true, "grade_id": "flow-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 dice = torch.Generator().manual_seed(3)
-z, n, error = (torch.randn(2, 4, 3, 3, generator=dice) for _ in range(3))
+x_0, epsilon, error = (torch.randn(2, 4, 3, 3, generator=dice) for _ in range(3))
 for sigma, later in ((1.0, 0.8), (0.7, 0.2), (0.3, 0.0)):
-    x = (1 - sigma) * z + sigma * n
-    answer = guess_and_step(x, n - z, sigma, later)
+    z, v = (1 - sigma) * x_0 + sigma * epsilon, epsilon - x_0
+    answer = guess_and_step(z, v, sigma, later)
     assert isinstance(answer, tuple | list) and len(answer) == 2, "return two tensors: the guess, and the latents"
     guess, after = (torch.as_tensor(one).float() for one in answer)
-    assert torch.allclose(guess, z, atol=1e-4), "with a perfect prediction, the guess is the clean latents"
-    line = (1 - later) * z + later * n
+    assert torch.allclose(guess, x_0, atol=1e-4), "with a perfect prediction, the guess is the clean latents"
+    line = (1 - later) * x_0 + later * epsilon
     assert torch.allclose(after, line, atol=1e-4), f"with a perfect prediction, the step ends on the line, at {later}"
-    guess, after = (torch.as_tensor(one).float() for one in guess_and_step(x, n - z + error, sigma, later))
-    assert torch.allclose(guess, z - sigma * error, atol=1e-4), "an error of v counts sigma times in the guess"
+    guess, after = (torch.as_tensor(one).float() for one in guess_and_step(z, v + error, sigma, later))
+    assert torch.allclose(guess, x_0 - sigma * error, atol=1e-4), "an error of v counts sigma times in the guess"
     assert torch.allclose(after, line + (later - sigma) * error, atol=1e-4), "an error of v counts by the step's length"
 print("Your step follows the line; with a perfect prediction a single one would do.")
 

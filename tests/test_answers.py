@@ -385,7 +385,7 @@ PASSES = """def passes(s):
     return {}"""
 TWICE = "s.num_inference_steps * (2 if s.max_guidance_scale > 1 else 1)"
 KARRAS11 = KARRAS.replace("count, low, high", "n, low, high, rho=7.0").replace("{})", "0, 1, n, dtype={})")
-FLOW = "def guess_and_step(x, v, sigma, later): return {}"
+FLOW = "def guess_and_step(z, v, sigma, later): return {}"
 TURNED = "def turned(pairs, position, rates):\n    phi = {}\n    a, b = {}\n    return {}"
 TURNS = "torch.stack([a * phi.cos() - b * phi.sin(), a * phi.sin() + b * phi.cos()], dim=1)"
 TOKENS = """def aligned_tokens(attention, tokens, latents):
@@ -1043,19 +1043,19 @@ EXERCISES = [
         [
             FLOW.format(one)
             for one in (
-                "(x - sigma * v, x + (later - sigma) * v)",
-                "[x - sigma * v, (1 - later) * (x - sigma * v) + later * (x - sigma * v + v)]",
-                "(x.double() - sigma * v, x.double() - (sigma - later) * v)",
+                "(z - sigma * v, z + (later - sigma) * v)",
+                "[z - sigma * v, (1 - later) * (z - sigma * v) + later * (z - sigma * v + v)]",
+                "(z.double() - sigma * v, z.double() - (sigma - later) * v)",
             )
         ],
         [
             FLOW.format(one)
             for one in (
-                "(x - sigma * v, x + (sigma - later) * v)",
-                "(x - v, x + (later - sigma) * v)",
-                "(x + (later - sigma) * v, x - sigma * v)",
-                "(x - sigma * v, x - sigma * v)",
-                "x - sigma * v",
+                "(z - sigma * v, z + (sigma - later) * v)",
+                "(z - v, z + (later - sigma) * v)",
+                "(z + (later - sigma) * v, z - sigma * v)",
+                "(z - sigma * v, z - sigma * v)",
+                "z - sigma * v",
             )
         ],
     ),
