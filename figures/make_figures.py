@@ -10,6 +10,9 @@
     atlas.png               what each layer knows at each noise level (see sgi2v_lab/analysis/README.md)
     demo_film_strip.png     the demo's drawn scene, for the README
 
+`transformer_drawn.png` and `transformer_photograph.png` are the film strips of `sgi2v demo --model toy-dit`,
+`transformer_atlas.png` is the atlas of `sgi2v features --model toy-dit --clips 24`.
+
 Ablations, results and scores need many videos. An interrupted run resumes, and videos that `sgi2v benchmark` has made
 in the same folder are used again.
 """
