@@ -40,7 +40,7 @@ device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
 levels = (0.9, 0.6, 0.3)  # noise levels at which we look into the transformer; control acts at about the first
 unet_levels = (7.0, 1.5)  # and into the UNet
-block = 3  # of the transformer
+block = 5  # of the transformer: its last, of which training told nothing
 count = 3  # clips for matching
 
 # %%
@@ -187,7 +187,8 @@ prediction.beside({name: f"{look[-1].sum():.2f}" for name, look in looks.items()
 # %% [markdown]
 # *Look at* the rows from top to bottom; columns are latents. With much noise the darkest token lies in latent 0, and not on
 # the star but at the query's own place: it cannot see yet what it stands for, and asks the only clean latent what was there.
-# As the noise falls, its attention gathers on the star, in its own latent and in those before.
+# As the noise falls, its attention gathers on the star: where it is now, and in the latents before, back to where it was in
+# latent 0.
 
 # %% tags=["claim"]
 low, high = ((places[0] / torch.tensor([*size, *size]))[:, None, None, k : k + 2] for k in (0, 2))
@@ -294,8 +295,8 @@ claim("the product is largest where the offset is 0", "product at 0 / the next l
 # | `aligned-unplaced` | none | none |
 #
 # SVD's spatial attention has no positions at all, so the last one is the paper's method word by word. Here are all three, and
-# the block's own attention, as similarity to the star's box in latent 0. The noise is that of the second level, at which
-# the star can be seen.
+# the block's own attention, as similarity to the star's box in latent 0. The block is one of those that control, the noise
+# that of the second level, at which the star can be seen.
 
 # %%
 kinds = {
@@ -305,8 +306,9 @@ kinds = {
     "self-attention": "self-attention",
 }
 seen = []
-with model.watch(block, lambda attention, tokens, grid: seen.append((attention, tokens)), "own"):  # for exercise 3
-    maps = {kind: found[block] for kind, found in features_at(subject, 1, (block,), tuple(kinds)).items()}
+control = settings.layers[-1]
+with model.watch(control, lambda attention, tokens, grid: seen.append((attention, tokens)), "own"):  # for exercise 3
+    maps = {kind: found[control] for kind, found in features_at(subject, 1, (control,), tuple(kinds)).items()}
 first = tuple(boxes[0, 0].tolist())
 similar = {name: similarity_maps(maps[kind], box=first, picture_size=size) for kind, name in kinds.items()}
 plot_similarity(middles, similar, point=((first[0] + first[2]) / 2, (first[1] + first[3]) / 2))
