@@ -35,7 +35,7 @@ import os
 
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
-prompt = "a red white striped circle at the left on blue clouds"
+prompt = "an orange blue dotted circle at the left on green clouds"
 seed = 817
 
 # %%
@@ -555,7 +555,7 @@ print("Your shares are the library's.")
 # *★★★ · about 30 minutes · 6 points, by the rubric*
 #
 # Choose one layer and describe what its heads attend to. Use `looks_at` for several places (on the ball, at its edge,
-# in the sky) and several frames, and find at least one head with a pattern that you can put into words, such as "the
+# beside it) and several frames, and find at least one head with a pattern that you can put into words, such as "the
 # same height" or "the nearest edge". Then make a prediction from it for a picture that you have not yet looked at, and
 # test that.
 #

@@ -67,7 +67,7 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # latents before and after every step, and each iteration of the optimiser.
 
 # %%
-prompt = "a red white striped circle at the left on blue clouds"
+prompt = "a white black striped circle at the left on orange clouds"
 side = max(settings.width, settings.height)
 picture = reference_image(prompt, size=side)
 box = next(iter(prompt_boxes(prompt, side).values())).tolist()
@@ -181,21 +181,15 @@ prediction.beside(
 )
 
 # %% [markdown]
-# The scaling alone would make the gradient shrink as $1/\sigma$, to a tenth from the last control step to the first. On the
-# toy it stays within a factor of five, since the loss is larger at high noise (the lines below). And it is always far
-# above $\epsilon$, so nearly every number moves by the whole rate, whether it matters to the loss or not. That adds a kind
-# of noise to the latents. [Chapter 7](07_frequencies.ipynb) says what is done about that.
+# The scaling alone would make the gradient shrink as $1/\sigma$, to a tenth from the last control step to the first. On
+# the toy more than a fifth is left, since the loss is larger at high noise (the lines below). And it is always far
+# above $\epsilon$, so nearly every number moves by the whole rate, whether it matters to the loss or not. That adds a
+# kind of noise to the latents. [Chapter 7](07_frequencies.ipynb) says what is done about that.
 
 # %% tags=["claim"]
 steps_of = [run.trace[index] for index in run.losses]
 medians = [each.iterations[0].gradient[1:].abs().median().item() for each in steps_of]
-claim(
-    "it stays within a factor of five",
-    "largest median gradient / smallest",
-    max(medians) / min(medians),
-    "<",
-    5,
-)
+claim("more than a fifth is left", "median gradient, first control step / last", medians[0] / medians[-1], ">", 0.2)
 claim("it is always far above", "smallest median gradient / epsilon", min(medians) / 1e-8, ">", 10)
 rates = [settings.learning_rate * (each.sigma if settings.scale_lr_by_sigma else 1.0) for each in steps_of]
 least = min(
@@ -312,8 +306,8 @@ prediction.beside([f"{values[-1] / values[0]:.2f} at {name}" for name, values in
 
 # %% [markdown]
 # *Look at* how far each curve comes in its few points. A tenth of the rate hardly begins; ten times the rate comes down
-# fastest. A lower loss is not a better video: a large rate can satisfy the loss by destroying the picture. How far may a
-# number be moved, next to the noise?
+# fastest in its first iteration, and hardly any further in the others. A lower loss is not a better video: a large rate
+# can satisfy the loss by destroying the picture. How far may a number be moved, next to the noise?
 
 # %% tags=["claim"]
 ends = {name: values[-1] / values[0] for name, values in by_rate.items()}

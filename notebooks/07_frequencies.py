@@ -63,7 +63,7 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # them, after the optimiser, and as they were denoised.
 
 # %%
-prompt = "a red white striped circle at the left on blue clouds"
+prompt = "a white black striped circle at the left on orange clouds"
 side = max(settings.width, settings.height)
 picture = reference_image(prompt, size=side)
 box = next(iter(prompt_boxes(prompt, side).values())).tolist()
@@ -270,12 +270,12 @@ claim("it grows with $r$", "difference at r = 0.25 / at r = 1", moves[0] / moves
 # %% [markdown]
 # ## What the filter is good for
 #
-# So let all five control steps add up: the same run without the filter ($r = 1$). Nothing asks the sky to change.
+# So let all five control steps add up: the same run without the filter ($r = 1$). Nothing asks the background to change.
 # *Predict:* which of the two keeps it?
 
 # %% tags=["prediction"]
 # your prediction in place of the dots: "with" or "without"
-prediction = predict("Which of the two keeps the sky, the run with the filter or the one without?", ...)
+prediction = predict("Which of the two keeps the background, the run with the filter or the one without?", ...)
 
 # %%
 unfiltered = generate(model, picture, asked, settings.replace(cutoff=1.0), seed=seed, progress=False)
@@ -315,12 +315,12 @@ prediction.beside(
 )
 
 # %% [markdown]
-# *Look at* the sky: without the filter it drifts further from the picture, into patches. The paper calls what it saw on
-# SVD *oversmoothing*: latents that are no longer noise of the right kind are denoised into videos without fine texture.
-# Its ablation agrees: no filter makes the videos' quality (FID, FVD) worse, and a very small $r$
-# makes the objects miss their paths (ObjMC). So the cut-off is a trade between control and picture, and on the toy, too,
-# the ball is a little closer to its path without the filter. [Chapter 9](09_when_it_fails.ipynb) shows rate and cut-off
-# side by side.
+# *Look at* the background: without the filter it drifts further from the picture, into patches. The paper calls what it
+# saw on SVD *oversmoothing*: latents that are no longer noise of the right kind are denoised into videos without fine
+# texture. Its ablation agrees: no filter makes the videos' quality (FID, FVD) worse, and a very small $r$ makes the
+# objects miss their paths (ObjMC). So the cut-off is a trade between control and picture, and on the toy, too, the ball
+# is a little closer to its path without the filter. [Chapter 9](09_when_it_fails.ipynb) shows rate and cut-off side by
+# side.
 
 # %% tags=["claim"]
 claim(

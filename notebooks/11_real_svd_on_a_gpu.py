@@ -38,7 +38,7 @@ import os
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
 dtype = None  # "fp32", "bf16" or "fp16"; None: fp32 on a CPU, else fp16
-prompt = "a red white striped circle at the left on blue clouds"
+prompt = "an orange blue dotted circle at the left on green clouds"
 seed = 817
 num_inference_steps = 5  # of the run on a small model; real SVD takes its own 50
 
