@@ -519,8 +519,9 @@ prediction.beside([f"{name}: {distance:.1f} px" for name, distance in off.items(
 # stays where it saw it last, so read the numbers beside the pictures.) Here, then, alignment helps, though matching saw
 # little difference.
 #
-# That is one scene, with one noise and few steps, and it ranks nothing: there are scenes on which the blocks' own features
-# do as well. What holds on average is on the model card, linked below.
+# That is one scene, with one noise and few steps, and it ranks nothing. Over 16 held-out scenes, with all steps, ObjMC is
+# 6.3 px with aligned features, 14.3 without positions, 20.2 with the blocks' own and 23.9 without control: alignment
+# matters, also where attention could do without. The model card, linked below, has the intervals.
 
 # %% tags=["claim"]
 claim(
