@@ -302,7 +302,7 @@ claim("its interval lies above 0", "lower end of the gain (px)", gain.low, ">", 
 # | What about curves? | worse on average, and undecided with four scenes |
 # | What does it cost? | 1.8 times the time of a video without control |
 # | Is alignment needed? | yes: aligned features beat the layer's own by 21.1 px (15.0 to 27.1) |
-# | Why no transformer? | the code takes models in Wan's format; [chapter 14](14_in_a_transformer.ipynb) looks into a small one |
+# | Why no transformer? | the code takes models in Wan's format; in a small one aligned features steer, and the layers' own do not ([chapter 14](14_in_a_transformer.ipynb)) |
 #
 # `sgi2v evaluate --grid reviewers --scenes 4` measures it again. These numbers belong to the toy. They say how the method
 # behaves, not how well it does on real video.
