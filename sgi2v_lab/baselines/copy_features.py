@@ -47,9 +47,8 @@ def copy_features(task: Task) -> Sampler:
             out = usual()
             if not task.settings.is_control_step(now):
                 return out
-            return copied(out.reshape(-1, *grid, out.shape[-1]), task.cells, noise.shape[-1] // grid[2]).reshape(
-                out.shape
-            )
+            maps = out.reshape(-1, *grid, out.shape[-1])
+            return copied(maps, task.cells, noise.shape[-1] // grid[2]).reshape(out.shape)
 
         with ExitStack() as changed:
             for layer in task.settings.layers:
