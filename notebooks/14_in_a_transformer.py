@@ -237,7 +237,7 @@ plot_series([f"{level}" for level in levels], by_level, "noise level σ", "share
 # %% [markdown]
 # *Look at* the first picture. An even share of latent 0 would be one fifth. Every block after the first pays it more, and
 # some pay it more than half: at high noise it is the only latent with a picture in it. *Look at* the second one: as the
-# noise falls, the later latents get pictures of their own, and some attention moves from latent 0 to the query's own.
+# noise falls, the other latents get pictures of their own, and some attention moves from latent 0 to them.
 
 # %% tags=["claim"]
 claim(
@@ -249,9 +249,9 @@ claim(
 )
 claim("some pay it more than half", "share of latent 0, the largest", max(by_block["latent 0"]), ">", 0.5)
 claim(
-    "some attention moves from latent 0 to the query's own",
-    "latent 0 / own at the lowest noise, over the same at the highest",
-    by_level["latent 0"][-1] / by_level["their own"][-1] / (by_level["latent 0"][0] / by_level["their own"][0]),
+    "some attention moves from latent 0 to them",
+    "latent 0 / others at the lowest noise, over the same at the highest",
+    by_level["latent 0"][-1] / by_level["others"][-1] / (by_level["latent 0"][0] / by_level["others"][0]),
     "<",
     0.9,
 )
@@ -515,8 +515,9 @@ prediction.beside([f"{name}: {distance:.1f} px" for name, distance in off.items(
 
 # %% [markdown]
 # *Look at* the box in the last frames. Aligned features bring the star much nearer to its path, and so do those without
-# positions. The blocks' own features bring it less near than the better of these two. (A tracker that has lost the star
-# stays where it saw it last, so read the numbers beside the pictures.) Here, then, alignment helps, though matching saw
+# positions. The blocks' own features bring it less near than the better of these two. (The star itself dissolves: tiles are hard
+# for this small network, and the steps are few. A tracker that has lost it stays where it saw it last, so read the numbers
+# beside the pictures.) Here, then, alignment helps, though matching saw
 # little difference.
 #
 # That is one scene, with one noise and few steps, and it ranks nothing. Over 16 held-out scenes, with all steps, ObjMC is

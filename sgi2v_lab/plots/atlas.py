@@ -75,7 +75,7 @@ def plot_atlas(
                 labelbottom=True, labelrotation=90, axis="x"
             )
         figure.supxlabel("noise level σ; denoising goes to the right", fontsize=9)
-        figure.supylabel("layer, from the first computed to the last", fontsize=9)
+        figure.supylabel("layer, first on top", fontsize=9)
         bar = figure.colorbar(heat, ax=axes, location="top", label=label, fraction=0.05, aspect=50, pad=0.01)
         bar.outline.set_visible(False)
         if chance is not None:
