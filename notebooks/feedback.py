@@ -104,6 +104,7 @@ def _error(cell: NotebookNode) -> NotebookNode | None:
 def _told(error: NotebookNode) -> str:
     """Such as "NameError (name 'x' is not defined)"."""
     text = "it took too long" if error.ename == "KeyboardInterrupt" else " ".join(error.evalue.split())[:LONGEST]
+    text = re.sub(r" \((?:<.*>|\d+\.py), line (\d+)\)$", r" in line \1", text)  # of a SyntaxError: a cell has no file
     return f"{error.ename} ({text})" if text else error.ename
 
 
@@ -129,15 +130,15 @@ def feedback_page(student: str, name: str, exercises: list[Exercise], problem: o
 
 
 def _table(exercises: list[Exercise]) -> str:
-    lines = ["| exercise | points | what was said |", "|---|---|---|"]
+    lines = ["| exercise | points | what the check or the teacher said |", "|---|---|---|"]
     lines += [f"| {one.title} | {_score(one)} | {_cell(one.said)} |" for one in exercises]
     checked = [one for one in exercises if not one.open]
     total = f"{sum(one.points for one in checked):g} of {sum(one.out_of for one in checked):g}"
-    return "\n".join([*lines, "", f"**{total} points** for the exercises that check themselves."])
+    return "\n".join([*lines, "", f"**{total} points** for the exercises that are checked automatically."])
 
 
 def _score(one: Exercise) -> str:
-    return f"{one.out_of:g} to be had, not marked yet" if one.points is None else f"{one.points:g} of {one.out_of:g}"
+    return f"not marked yet, out of {one.out_of:g}" if one.points is None else f"{one.points:g} of {one.out_of:g}"
 
 
 def _cell(text: str) -> str:

@@ -70,6 +70,7 @@ BLANK = "# YOUR CODE HERE\nraise NotImplementedError()"
         (BLANK, "NotImplementedError", "NameError", "not attempted yet: the blank is still there"),
         (f"x = 1\n{BLANK}", "NotImplementedError", "NameError", "not finished: .* remove it where your answer is"),
         ("def f(): raise NotImplementedError", None, "NotImplementedError", "not finished: .* remove it"),
+        ("b = (", "SyntaxError: '(' was never closed (2916230681.py, line 3)", "NameError", r"closed in line 3\)"),
         ("b = y", "NameError", "NameError", r"the answer's own cell stops with NameError \(why\); run it"),
         ("while True: pass", "KeyboardInterrupt", "NameError", r"KeyboardInterrupt \(it took too long\)"),
         ("b = None", None, "TypeError", r"the check stops with TypeError \(why\)"),
@@ -79,7 +80,8 @@ BLANK = "# YOUR CODE HERE\nraise NotImplementedError()"
 def test_what_happened_is_said_in_plain_words(written, stopped, refusal, said):
     theirs = chapter()
     theirs.cells[5].source = written
-    theirs.cells[5].outputs = [NEW.new_output("error", ename=stopped, evalue="why")] if stopped else []
+    name, _, why = (stopped or "").partition(": ")
+    theirs.cells[5].outputs = [NEW.new_output("error", ename=name, evalue=why or "why")] if stopped else []
     theirs.cells[6].outputs = [NEW.new_output("error", ename=refusal, evalue="why")]
     _, b, *_ = feedback.exercises_of(chapter(), theirs, GIVEN, {})
     assert re.match(".*" + said, b.said), b.said
@@ -91,7 +93,7 @@ def test_what_happened_is_said_in_plain_words(written, stopped, refusal, said):
 
 def test_the_page_has_it_all_and_nothing_of_it_runs():
     page = feedback.feedback_page("<b>eve</b>", "02_boxes", feedback.exercises_of(chapter(), returned(), GIVEN, {}))
-    assert "2 of 6 points" in page and "6 to be had, not marked yet" in page and "Because of b." in page
+    assert "2 of 6 points" in page and "not marked yet, out of 6" in page and "Because of b." in page
     assert "alert(1)" in page and "<script>alert" not in page and "<b>eve" not in page
     page = feedback.feedback_page("bob", "02_boxes", [], "the notebook is <i>empty</i>")
     assert "could not be graded" in page and "<i>empty" not in page

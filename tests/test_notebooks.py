@@ -352,7 +352,7 @@ def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
             assert not row["problem"] and row["score"] == points and row["out of"] == 2 and row["open task"] is None, (
                 row
             )
-            assert f"{points:g} of 2" in page and "6 to be had, not marked yet" in page
+            assert f"{points:g} of 2" in page and "not marked yet, out of 6" in page
         else:
             assert "could not be graded" in page
             assert re.search(told, row["problem"]) and "\n" not in row["problem"] and row["score"] is None, row
