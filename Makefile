@@ -77,8 +77,8 @@ outputs: notebooks ## run the quickstart and keep its outputs, for people who re
 	$(BIN)/python notebooks/course.py outputs
 
 # nbgrader's own folders, one assignment a chapter, are in build/course; notebooks/README.md says how to use them.
-student: notebooks ## the course without its solutions, into build/student; a gradebook and all else into build/course
-	$(BIN)/python notebooks/course.py student
+student: notebooks ## the course without its solutions, into build/student (one chapter: CHAPTER=04); a gradebook into build/course
+	$(BIN)/python notebooks/course.py student $(CHAPTER)
 
 grade: $(DEVELOPMENT) ## grade build/course/submitted/NAME/CHAPTER/ into build/course: grades.csv, points.csv, feedback/
 	$(BIN)/python notebooks/course.py grade

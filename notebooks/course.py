@@ -1,6 +1,7 @@
 """The course for a class: student versions without solutions, grades and feedback, by nbgrader; the chapters' claims.
 
     python notebooks/course.py student    # build/student: what students get; build/course: nbgrader's own folders
+    python notebooks/course.py student 04 08   # the same for chapters 4 and 8 alone
     python notebooks/course.py outputs    # run the quickstart, and keep its outputs in its .ipynb
     python notebooks/course.py grade      # build/course/submitted/NAME/CHAPTER/CHAPTER.ipynb -> grades.csv, feedback/
     python notebooks/course.py claims --seeds 817 1 2 3 --chapters 04 08   # check claims, into notebooks/claims.md
@@ -20,7 +21,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import nbformat
@@ -83,8 +84,12 @@ def student_versions(course: Path, chapters: Iterable[Path] = CHAPTERS) -> list[
     return released
 
 
-def grade(course: Path, chapters: Iterable[Path] = CHAPTERS) -> list[dict[str, object]]:
+def grade(
+    course: Path, chapters: Iterable[Path] = CHAPTERS, graded: Callable[[dict[str, object]], None] | None = None
+) -> list[dict[str, object]]:
     """Run what was submitted and score it: one row for each student and chapter; also into grades.csv.
+
+    `graded` is told each row as soon as it is known.
 
     points.csv has a row for each exercise, and feedback/NAME/CHAPTER.html says it to the student. Whatever cannot be
     graded gets a row without a score, and a sentence that says why; all others are graded.
@@ -96,6 +101,8 @@ def grade(course: Path, chapters: Iterable[Path] = CHAPTERS) -> list[dict[str, o
             if not is_litter(folder.relative_to(course)):
                 row, exercises = _graded(course, folder, texts)
                 rows.append(row)
+                if graded:
+                    graded(row)
                 who = {"student": row["student"], "chapter": row["chapter"]}
                 points += [who | exercise.row() for exercise in exercises]
     finally:  # also after Ctrl-C: grading a class takes hours
@@ -271,27 +278,31 @@ of the bundled toy. With the shipped seed, 817, `make test` checks all of them.
 """
 
 
+def _print_row(row: dict[str, object]) -> None:
+    score = row["problem"] if row["score"] is None else f"{row['score']:g} of {row['out of']:g} {row['problem']}"
+    print(f"{row['student']:24} {row['chapter']:36} {score}", flush=True)  # now: the next one may take a minute
+
+
 def main(arguments: list[str]) -> None:
     """Do what the first argument says."""
     print_anywhere()
     course = BUILD / "course"
     match arguments:
-        case ["student"]:
+        case ["student", *chosen]:
+            chapters = [chapter for chapter in CHAPTERS if not chosen or chapter.name.startswith(tuple(chosen))]
+            if not chapters:
+                raise SystemExit(f"there is no chapter {' '.join(chosen)!r}: name it by its number, such as 04")
             target = BUILD / "student"
             target.mkdir(parents=True, exist_ok=True)
-            for version in student_versions(course):
+            for version in student_versions(course, chapters):
                 moved = moved_down(nbformat.read(version, as_version=4))
                 write_text(target / version.name, nbformat.writes(moved) + "\n")
-            print(f"{len(CHAPTERS)} chapters without solutions: {target}")
+            print(f"{len(chapters)} chapters without solutions: {target}")
         case ["outputs"]:
             keep_outputs(CHAPTERS[0])
             print(CHAPTERS[0])
         case ["grade"]:
-            rows = grade(course)
-            for row in rows:
-                graded = row["score"] is not None
-                score = f"{row['score']:g} of {row['out of']:g} {row['problem']}" if graded else row["problem"]
-                print(f"{row['student']:24} {row['chapter']:36} {score}")
+            rows = grade(course, graded=_print_row)
             failed = sum(row["score"] is None for row in rows)
             ungraded = f", {failed} of them not graded" if failed else ""
             print(f"{len(rows)} submissions{ungraded}: {course / 'grades.csv'}; a page for each: {course / 'feedback'}")
