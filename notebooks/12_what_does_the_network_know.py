@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 12 · What does the network know?
 #
-# *Every layer, at every noise level, held to a world whose truth is known; and a few heads switched off.*
+# *Every layer, at several noise levels, checked against a world whose truth is known; and a few heads switched off.*
 #
 # ![The stages of the method; this chapter is about what the network knows](../docs/pipeline/knowledge.svg)
 #
@@ -61,7 +61,7 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # %% [markdown]
 # ## A world that answers
 #
-# Of a real video nobody can say exactly where each place of the last frame was in the first one. Of a drawn one we can.
+# In a real video, nobody can say exactly where each place of the last frame was in the first one. In a drawn one, we can.
 # The toy's world gives, for every cell of every frame, its *origin*: the place in frame 0 where the same thing was seen.
 # The clips below were never trained on.
 
@@ -88,21 +88,24 @@ print(f"was at ({from_x:.2f}, {from_y:.2f}) in frame 0, as fractions of the pict
 # Take a place in a later frame, and its feature there. Which cell of frame 0 has the most similar one, by the cosine?
 # If it lies within one cell of the true origin, the match is right. The share of right matches is the **accuracy**.
 #
-# (`accuracy` holds it for half a cell, one and two; we take one.) Two baselines keep us honest. A *blind guess* is right for a few places. And the answer "it was where it is now" is
-# right for whatever moved by no more than a cell.
+# (`accuracy` also holds the shares within half a cell and within two; we take one cell.)
 #
-# *Prediction:* the network is given noisy latents at $\sigma = 1.5$. Which share of the
-# places do its queries in layer (2, 1) match?
+# Two baselines keep us honest. A *blind guess* is right for a few places. And the answer "it was where it is now" is right
+# for whatever moved by no more than a cell.
+#
+# *Prediction:* the network is given noisy latents at $\sigma = 1.5$. What share of this clip's places do its queries in
+# layer (2, 1) match? (As in chapter 3, a layer is written (up block, transformer); ("down", block, transformer) is one on
+# the way down.)
 
 # %% tags=["prediction"]
 # your prediction in place of the dots: a number from 0 to 1
-prediction = predict("Which share do the queries of layer (2, 1) match?", ...)
+prediction = predict("What share do the queries of layer (2, 1) match?", ...)
 
 # %%
 looks = [one.inspect(model, (1.5,), seed=seed) for one in clips]
 look = looks[clips.index(clip)]
 shown = taught[0] if taught else model.layers[-1]
-query = features_at(look, 0, (shown,), ("query",))["query"][shown]
+query = features_at(look, 0, (shown,), ("query",))["query"][shown]  # 0: the first of the noise levels given above
 by_queries, by_latents = (matching_accuracy(maps, pairs) for maps in (query, look.latents[0]))
 print(f"queries of {shown}: {by_queries.accuracy[1]:.2f}")
 print(f"noisy latents:     {by_latents.accuracy[1]:.2f}")
@@ -188,7 +191,7 @@ claim(
 # %%
 untaught = {name: max(row) for name, row in queries.items() if name not in ("2,1", "2,2", "3,0")}
 for name in sorted(untaught, key=untaught.get, reverse=True)[:3]:
-    print(f"layer {name:10} {untaught[name]:.2f}    (where it is now: {unmoved:.2f})")
+    print(f"layer {name:10} {untaught[name]:.2f}    (where it is now: {unmoved:.2f}, over all clips)")
 
 # %% [markdown]
 # No loss was put on layer (2, 0) or on the way down, and the best of them beat the answer "where it is now". But the
@@ -228,7 +231,7 @@ AtlasExplorer(model, clip, table)
 prediction = predict("Where in the network can a cell's place be read off best?", ...)
 
 # %%
-blocks = [features_at(one, 0, model.all_layers, ("block",))["block"] for one in looks]
+blocks = [features_at(one, 0, model.all_layers, ("block",))["block"] for one in looks]  # what each layer puts out
 scores = {
     target: [
         probe_clips(clips, [maps[layer] for maps in blocks], target, places=100).score for layer in model.all_layers
@@ -251,15 +254,15 @@ for name, maps in given.items():
 # %% tags=["prediction"]
 best_place = max(range(len(model.all_layers)), key=lambda k: scores["position"][k])
 prediction.beside(
-    "best in layer", model.all_layers[best_place], ", number", best_place + 1, "of", len(scores["object"])
+    f"best in layer {layer_name(model.all_layers[best_place])}, number {best_place + 1} of {len(model.all_layers)}"
 )
 
 # %% [markdown]
-# *Look at* the two lines. The place can be read off best in the middle of the network, in layer (1, 2), whose row in the
-# atlas is dark, and hardly at all in the first layer. Convolutions pad the picture's border with zeros; layer by layer, that border tells
-# cells how far away it is. Place is read off nearly as well in (2, 0) to (2, 2), so knowing *where* does not exclude knowing
-# *whence*. For objects, compare with the pixels printed above and not with chance: with four clips, even pixels score
-# well, and some layers no better.
+# *Look at* the two lines. The place can be read off best in the middle of the network, in layer (1, 2), whose row in
+# the atlas is dark, and hardly at all in the first layer. Convolutions pad the picture's border with zeros; layer by
+# layer, that border tells cells how far away it is. Place is read off nearly as well in (2, 0) to (2, 2), so a layer
+# can know where a cell is, and also where it came from. For objects, compare with the pixels printed above and not with
+# chance: with four clips, even pixels score well, and some layers no better.
 
 # %% tags=["claim"]
 place = scores["position"]
@@ -279,7 +282,8 @@ claim("hardly at all in the first layer", "score of the first layer", place[0], 
 # ## What is needed: heads switched off
 #
 # To learn what the network uses, change it. Each attention layer has a few **heads**, which attend on their own. First,
-# which heads track? `heads=True` measures each one by itself, by the place of frame 0 that its attention looks at most.
+# which heads *track*, that is, look at the place where their cell came from? `heads=True` measures each one by itself,
+# by the place of frame 0 that its attention looks at most.
 
 # %%
 fine = tuple(layer for layer in model.all_layers if layer[0] in (1, 2, 3))
@@ -362,11 +366,12 @@ prediction.beside([f"{name}: {value:.1f} px from its path" for name, value in di
 
 # %% [markdown]
 # *Look at* the second strip. Without the tracking heads the square dissolves after the first frame, and ObjMC is far
-# larger. (A tracker that has lost the square stays where it saw it last, so read the number beside the strip.) With five
-# other heads off, it follows as before: the video hardly changes, since heads of the coarse layers contribute next to
-# nothing. That makes them an easy baseline; exercise 4 asks for a harder one. It seems to be the tracking heads that carry
-# the square's looks from where it was to where it is: every frame is given the first frame's latents at the *old* place,
-# and attention within the frame is the only way to fetch them from there.
+# larger. (A tracker that has lost the square stays where it saw it last, so read the number beside the strip.) With
+# five other heads off, it follows as before: the video hardly changes, since heads of the coarse layers contribute next
+# to nothing. That makes them an easy baseline. A harder one would be heads that matter and do not track; look for one
+# in exercise 4. It seems to be the tracking heads that carry the square's appearance from where it was to where it is:
+# every frame is given the first frame's latents at the *old* place, and attention within the frame is the only way to
+# fetch them from there.
 
 # %% tags=["claim"]
 claim(
@@ -433,8 +438,8 @@ print(f"The truth as a feature matches {perfect:.2f}, the same shuffled {shuffle
 #
 # Write the measure yourself, for one frame. `asked_about` holds the features (n, channels) of n places, `first` those of
 # frame 0's cells (h * w, channels), row by row, and `origins` the true places (n, 2) as x and y in sides of the picture.
-# Return the share of places whose most similar cell has its *middle* within one cell of the origin, in the larger of the
-# distances in x and y.
+# For each place, find the most similar cell by the cosine. It is right if its *middle* is at most one cell from the origin
+# in x, and at most one in y. Return the share of places for which it is right.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -479,12 +484,15 @@ for maps in (query, look.latents[0]):
         if mine.any():
             found = share_found(sample_at(maps[frame], pairs.here[mine]).cpu(), fine_first, pairs.origin[mine], h, w)
             right = (expected[mine] <= 1 + 1e-4).float().mean().item()
-            assert abs(float(found) - right) < 1e-3, f"frame {frame}: {float(found):.3f}, expected {right:.3f}"
+            assert abs(float(found) - right) < 1e-3, (
+                f"frame {frame}: a share of {float(found):.3f}, expected {right:.3f}"
+            )
 toy_first = torch.eye(6)
 found = share_found(3 * toy_first[[5, 0]], toy_first, torch.tensor([[0.5, 0.25], [2.5 / 3, 0.75]]), 2, 3)
 assert found is not None, "your function returns nothing"
 assert abs(float(found) - 0.5) < 1e-6, (
-    "on a grid of 2 x 3, cell 5 is the last one of the second row: a cell from (0.5, 0.25) in x and in y, which counts"
+    f"on a grid of 2 x 3 the share should be 0.5, not {float(found):.3f}: the middle of cell 5, the last of the second "
+    "row, is one cell to the right of (0.5, 0.25) and one below, which counts"
 )
 print("Your measure is the library's.")
 
@@ -543,9 +551,9 @@ print(f"{len(right)} of {len(atlas.layers)} layers know of motion: {', '.join(so
 #
 # *★★☆ · about 20 minutes · 3 points*
 #
-# *Predict* first: how many of the tracking heads must be off before ObjMC doubles? Then measure a part of it. Mute the best
-# one and the best three heads of `ranked`, make a video with each, with the picture, request, settings and seed from
-# above, and put the ObjMC into `after`.
+# *Predict* first: how many of the tracking heads must be off before ObjMC is twice that of all heads? Then measure two
+# cases. Make one video with the best head of `ranked` off and one with the best three off, both with the picture, request,
+# settings and seed from above, and put each ObjMC into `after`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -587,7 +595,7 @@ print({f"{number} off": f"{float(value):.1f} px" for number, value in by_number.
 plot_film_strip(again.video, again.boxes, title=f"tracking heads off: {drawn}")
 
 # %% tags=["prediction"]
-prediction.beside([f"{number} off: {float(value):.1f} px" for number, value in after.items()])
+prediction.beside([f"{number} off: {float(value):.1f} px" for number, value in by_number.items()])
 
 # %% [markdown] tags=["discussion"]
 # **Discussion.** Look at the strip before you believe the number: a tracker that loses the square stays where it was. How
