@@ -89,7 +89,7 @@ claim(
 )
 
 # %% [markdown]
-# ## A method needs rivals
+# ## A method needs baselines
 #
 # "Control halves the distance" says little if something simpler does better. We take four ways to make a video:
 #
@@ -98,7 +98,10 @@ claim(
 # | `none` | the model by itself |
 # | `sgi2v` | this course |
 # | `time_to_move` | moves the object's pixels along the path, adds noise, and lets the model clean up (arXiv 2511.08633) |
-# | `copy_paste` | moves the object's pixels along the path over the still picture, whose hole is painted in; no denoiser has a say |
+# | `copy_paste` | moves the object's pixels along the path over the still picture, and fills the hole; the network is not used |
+#
+# Besides ObjMC, four more numbers are taken of each video. The next section explains them; in the table an arrow says
+# which way is better.
 #
 # *Prediction:* which of them has the lowest ObjMC?
 
@@ -138,8 +141,8 @@ def mean(numbers):
 
 
 means = {name: mean(values[name]["objmc"]) for name in methods}
-# better low: ObjMC (px) and copies left; better high: fidelity and first frame (dB); the others are explained below
-print(f"{'':14}" + "".join(f"{one:>18}" for one in wanted))
+heads = ("ObjMC, px ↓", "BG-Obj CTD, px", "fidelity, dB ↑", "copies left ↓", "first frame, dB ↑")
+print(f"{'':14}" + "".join(f"{head:>18}" for head in heads))
 for name in methods:
     print(f"{name:14}" + "".join(f"{mean(values[name][one]):18.2f}" for one in wanted))
 
@@ -167,7 +170,7 @@ claim(
 #
 # | measure | it asks | blind to |
 # |---|---|---|
-# | ObjMC, CTD | is the object on its path? (CTD: the tracked point, from the second frame on) | looks, background, physics; a lost tracker |
+# | ObjMC, CTD | is the object on its path? (CTD, the CoTracker distance, begins with the second frame) | appearance, background, physics; a lost tracker |
 # | BG-Obj CTD | did the object move *against* the background? 0: they move as one, as under a camera pan | whether it moved to the right place |
 # | fidelity | is it still the same object? (PSNR of its crops) | turning, light and perspective, which change pixels rightly |
 # | copies left | does the object still stand where it was? | everything else |
@@ -198,8 +201,8 @@ claim(
 # %% [markdown]
 # ## Distances between sets: FID and FVD
 #
-# Both work alike. A network turns each frame (FID: Inception) or each clip (FVD: I3D) into a vector. The vectors of the
-# true set and of the generated set are each taken for a Gaussian, and the distance is
+# Both work alike. A network turns each frame (FID: Inception) or each clip (FVD: I3D) into a vector. A Gaussian
+# is fitted to the vectors of the true set, another one to those of the generated set, and the distance is
 #
 # $$d^2 = \lVert \mu_1 - \mu_2 \rVert^2 + \mathrm{tr}\big(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2}\big),$$
 #
@@ -268,9 +271,10 @@ claim(
 # ## How sure is it?
 #
 # The mean over a few scenes depends on which scenes they are. The **bootstrap** asks how much: draw as many scenes as there
-# are, with repetition, take the mean, and repeat a few thousand times; the middle 95% of these means are the interval.
+# are, with replacement, take the mean, and repeat a few thousand times; the middle 95% of these means are the interval.
 #
-# To compare two methods, take the *differences* scene by scene. A hard scene is hard for both, and drops out.
+# To compare two methods, take the *differences* scene by scene. A hard scene is hard for both, so its difficulty
+# cancels.
 
 # %%
 gain = difference_of_means(values["none"]["objmc"], values["sgi2v"]["objmc"])
@@ -281,11 +285,12 @@ for name, one in (("none - sgi2v", gain), ("time_to_move - sgi2v", rival)):
 plot_intervals({name: mean_of(values[name]["objmc"]) for name in methods}, "ObjMC, px", "lower")
 
 # %% [markdown]
-# *Look at* the width of the intervals. The gain over no control is larger than its uncertainty: its interval lies above 0.
-# Where the second interval lies below 0, Time-to-Move is nearer to the path on these scenes. Over the 32 scenes of four
-# kinds in the project's own [evaluation](../sgi2v_lab/evaluation/README.md) the two are undecided, since SG-I2V is nearer
-# under camera pans. Which scenes you choose decides who wins. And with three scenes even these intervals are too narrow,
-# since a bootstrap cannot draw what it has never seen; ten scenes are the least.
+# *Look at* the two printed intervals, of the differences. The gain over no control is larger than its uncertainty: its
+# interval lies above 0. Where the second interval lies below 0, Time-to-Move is nearer to the path on these scenes.
+# (The picture has an interval for each method by itself. Two of those may overlap although the difference is sure.)
+# Over the 32 scenes of four kinds in the project's own [evaluation](../sgi2v_lab/evaluation/README.md) the two are
+# undecided, since SG-I2V is nearer under camera pans. Which scenes you choose decides who wins. And with three scenes
+# even these intervals are too narrow, since a bootstrap cannot draw what it has never seen: take ten scenes at least.
 
 # %% tags=["claim"]
 claim("its interval lies above 0", "lower end of the gain (px)", gain.low, ">", 0)
@@ -293,16 +298,16 @@ claim("its interval lies above 0", "lower end of the gain (px)", gain.low, ">", 
 # %% [markdown]
 # ## What reviewers asked
 #
-# Most of these come from four scenes: hints, with intervals on the page of the evaluation.
+# Most of these numbers come from four scenes, so they are hints. The page of the evaluation has their intervals.
 #
 # | question | what the project measured |
 # |---|---|
 # | Does it hold with more objects? | ObjMC rises from 4.3 px with one of four objects asked to move to 12.0 px with all |
 # | Is it sensitive to the learning rate? | between a quarter and four times the default, 4.1 to 5.5 px |
-# | What about curves? | worse on average, and undecided with four scenes |
+# | What about curves? | worse than straight paths on average, and undecided with four scenes |
 # | What does it cost? | 1.8 times the time of a video without control |
 # | Is alignment needed? | yes: aligned features beat the layer's own by 21.1 px (15.0 to 27.1) |
-# | Why no transformer? | the code takes models in Wan's format; in a small one aligned features steer, and the layers' own do not ([chapter 14](14_in_a_transformer.ipynb)) |
+# | Why no transformer? | the code takes models in Wan's format; in a small one aligned features control the motion, and the layers' own do not ([chapter 14](14_in_a_transformer.ipynb)) |
 #
 # `sgi2v evaluate --grid reviewers --scenes 4` measures it again. These numbers belong to the toy. They say how the method
 # behaves, not how well it does on real video.
@@ -342,9 +347,9 @@ print(f"A video that stands still is {moved:.1f} px off its path; what was asked
 # *★☆☆ · about 10 minutes · 2 points*
 #
 # Write BG-Obj CTD. `background` (points, frames, 2) is where a tracker found some points of the background, `thing`
-# (frames, 2) where it found the object, as x and y in pixels. How far has each of them gone since the first frame? Return
-# the mean length of the difference between a point's way and the object's, over all points and all frames but the
-# first.
+# (frames, 2) where it found the object, as x and y in pixels. The displacement of each
+# is how far, and where to, it has gone since the first frame. Subtract the object's displacement from a point's, and take
+# the length; return the mean over all points and all frames but the first.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -380,7 +385,7 @@ for background, thing, right, why in (
     (still_points + (path - path[0]), path, 0.0, "a background that is glued to the object"),
     (still_points, path, far, "a still background: the object's mean distance from its start, in later frames"),
     (still_points + pan, path + pan, far, "a pan that carries both along"),
-    (both_ways, path[:1].expand(frames, -1), pan[1:, 0].mean().item(), "a still object, points that part"),
+    (both_ways, path[:1].expand(frames, -1), pan[1:, 0].mean().item(), "a still object, points that move apart"),
 ):
     mine = against_background(background, thing)
     assert mine is not None, "your function returns nothing"
@@ -455,7 +460,7 @@ for k in range(count):
 # **Discussion.** Ten lines beat every model in ObjMC and fidelity, so neither of them measures what we want from a
 # video. The usual mistakes are a missing `clone`, so that one memory is pasted over eight times, and a patch that is cut
 # from a frame which was pasted into already. Both copies of the object are visible, which `copies_left` sees.
-# Time-to-Move starts from such a video and adds noise, so that the model repairs it. A rival that costs nothing
+# Time-to-Move starts from such a video and adds noise, so that the model repairs it. A baseline that costs nothing
 # belongs in every table: it shows how much of a number is easy.
 
 # %% [markdown]
@@ -463,7 +468,7 @@ for k in range(count):
 #
 # *★★☆ · about 15 minutes · 2 points*
 #
-# Write the bootstrap interval of a mean. Draw as many values as there are, with repetition, `draws` times; take the mean of
+# Write the bootstrap interval of a mean. Draw as many values as there are, with replacement, `draws` times; take the mean of
 # each draw; return the 2.5% and the 97.5% quantile of these means.
 #
 # <details><summary>Hint 1</summary>
@@ -523,7 +528,7 @@ print(f"{theirs.value:.1f} px, {low:.1f} to {high:.1f}")
 # | criterion | 2 points | 1 point |
 # |---|---|---|
 # | definition | a formula with unit, range and direction, that another student could code | words |
-# | test of the instrument | it sees the damage it is for, in proportion, and stays calm under another one | only shown on generated videos |
+# | test of the instrument | it sees the damage it is for, in proportion, and no other one | only shown on generated videos |
 # | result | four methods, scene by scene, with intervals, and a sentence that claims no more | means only |
 
 # %% [markdown]
