@@ -290,8 +290,8 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case ["student", *chosen]:
             chapters = [chapter for chapter in CHAPTERS if not chosen or chapter.name.startswith(tuple(chosen))]
-            if not chapters:
-                raise SystemExit(f"there is no chapter {' '.join(chosen)!r}: name it by its number, such as 04")
+            if unknown := [name for name in chosen if not any(one.name.startswith(name) for one in chapters)]:
+                raise SystemExit(f"there is no chapter {', '.join(unknown)}: name chapters by number, such as 04")
             target = BUILD / "student"
             target.mkdir(parents=True, exist_ok=True)
             for version in student_versions(course, chapters):

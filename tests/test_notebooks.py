@@ -285,6 +285,15 @@ def the_course(module="course"):
     return course
 
 
+def test_student_versions_of_some_chapters_can_be_made(tmp_path, monkeypatch):
+    course = the_course()
+    monkeypatch.setattr(course, "BUILD", tmp_path)
+    with pytest.raises(SystemExit, match="there is no chapter 99: name chapters by number"):
+        course.main(["student", "04", "99"])
+    course.main(["student", "04"])
+    assert [path.name for path in (tmp_path / "student").iterdir()] == ["04_aligned_features.ipynb"]
+
+
 @pytest.mark.notebook
 @pytest.mark.timeout(2 * LONGEST * SLACK)
 @pytest.mark.usefixtures("kernels")
@@ -342,7 +351,9 @@ def test_an_odd_submission_is_a_line_and_all_others_are_graded(tmp_path):
         "l elsewhere": "there is no chapter '7_tiny'",
         "m loose": "no folder",
     }
-    rows = {row["student"]: row for row in course.grade(tmp_path / "course", [tmp_path / f"{name}.ipynb"])}
+    told: list[dict] = []
+    rows = {row["student"]: row for row in course.grade(tmp_path / "course", [tmp_path / f"{name}.ipynb"], told.append)}
+    assert {row["student"]: row for row in told} == rows
     assert list(rows) == sorted(problems)
     for student, told in problems.items():
         row = rows[student]
