@@ -5,10 +5,10 @@
     optimisation.png        one controlled run: the loss at every iteration of every control step
     spectra.png             the latents' spectrum before and after the optimisation and the filter (cf. section 3.3)
     ablations.png           features, layers, steps, cut-off, weights: ObjMC of each choice (cf. section 4.3)
-    results.png             benchmark scenes, without and with control; photographs.png: those that are photographs
+    results.png             the best, median and worst drawn scene of each category of the benchmark, for the model card
+    one_object.png          all scenes with one object, and photographs.png: all photographs, without and with control
     scores.png              the benchmark's scores against its targets
     atlas.png               what each layer knows at each noise level (see sgi2v_lab/analysis/README.md)
-    demo_film_strip.png     the demo's drawn scene, for the README
 
 `transformer_drawn.png` and `transformer_photograph.png` are the film strips of `sgi2v demo --model toy-dit`,
 `transformer_atlas.png` is the atlas of `sgi2v features --model toy-dit --clips 24`.
@@ -26,7 +26,6 @@ import PIL.Image
 import torch
 import typer
 
-from sgi2v_lab.cli.demo import demo
 from sgi2v_lab.cli.features import features as measure_features
 from sgi2v_lab.evaluation.experiments.evaluate import evaluate
 from sgi2v_lab.evaluation.report.figures import plot_claims, plot_samples, plot_scores
@@ -47,7 +46,8 @@ __all__ = ["draw_features", "draw_run", "make_figures"]
 
 SCENE = 0  # of the benchmark's scenes with one object: the one that is looked into
 SIGMA = 1.0  # at which features are shown, in units of the clean latents: the object is hidden, but not lost
-README_WIDTH = 1280  # pixels of the largest picture that the README shows
+WIDTH = 1280  # pixels of a picture of many videos
+LARGE = 384  # pixels of a photograph beside its videos
 PAPER = "paper"  # the grid of the ablations
 KINDS = ("aligned", "self-attention", "temporal", "block")  # of features, as the paper compares them
 
@@ -131,7 +131,7 @@ def make_figures(
 
     Args:
         folder: where to.
-        work: the benchmark's folder; finished videos are used again. Beside it are `ablation` and `demo`.
+        work: the benchmark's folder; finished videos are used again. Beside it are `ablation` and `features`.
         model: as in `load_model`.
         scenes: benchmark scenes of each category, at most; None for all.
         seeds: of each benchmark scene.
@@ -155,25 +155,29 @@ def make_figures(
     study = read_study(work)
     save_figure(plot_scores(study), folder / "scores.png")
     drawn = [name for name in study.categories if name != "photo"]
-    save_figure(plot_samples(study.part(list(study.arms), drawn)), folder / "results.png")
-    save_figure(plot_samples(study.part(list(study.arms), ["photo"])), work / "photographs.png")
-    _shrink(work / "photographs.png", folder / "photographs.png")
+    frames = loaded.num_frames(loaded.settings)
+    photographs = {scene.name: scene.first_frame((LARGE, LARGE), frames) for scene in benchmark_scenes(["photo"])}
+    sheets = {
+        "results": plot_samples(study.part(list(study.arms), drawn)),
+        "one_object": plot_samples(study.part(list(study.arms), ["single"]), columns=3),
+        "photographs": plot_samples(study.part(list(study.arms), ["photo"]), columns=2, pictures=photographs),
+    }
+    for name, sheet in sheets.items():
+        save_figure(sheet, work / f"{name}.png")
+        _shrink(work / f"{name}.png", folder / f"{name}.png")
     tell("the paper's ablations")
     evaluate(work.parent / "ablation", grid=PAPER, data_options={"scenes": compared}, **shared)
     save_figure(plot_claims(read_study(work.parent / "ablation")), folder / "ablations.png")
     tell("the atlas of features")
     measure_features(work.parent / "features", model, clips, heads=True, workers=workers)
     shutil.copyfile(work.parent / "features" / "atlas.png", folder / "atlas.png")
-    tell("the demo")
-    demo(work.parent / "demo", model=model, progress=progress)
-    shutil.copyfile(work.parent / "demo" / "film_strip.png", folder / "demo_film_strip.png")
 
 
 def _shrink(large: Path, small: Path) -> None:
-    """Photographs in the width and the 256 colours that a README needs: a sixth of the bytes."""
+    """Pictures of many videos in the width and the 256 colours that a document needs: a sixth of the bytes."""
     picture = PIL.Image.open(large).convert("RGB")
-    height = round(picture.height * README_WIDTH / picture.width)
-    picture.resize((README_WIDTH, height), PIL.Image.Resampling.LANCZOS).quantize(256).save(small, optimize=True)
+    height = round(picture.height * WIDTH / picture.width)
+    picture.resize((WIDTH, height), PIL.Image.Resampling.LANCZOS).quantize(256).save(small, optimize=True)
 
 
 def _main(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -12,7 +13,7 @@ from torch import Tensor
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots.boxes import draw_box, draw_path
 from sgi2v_lab.plots.style import WIDTH, array, checked, chosen_frames, color_each, new_figure, styled
-from sgi2v_lab.shapes import Boxes, Image, Video
+from sgi2v_lab.shapes import Boxes, Video
 
 __all__ = ["Strips", "plot_sample_grid"]
 
@@ -22,11 +23,12 @@ MARGIN = 0.5  # between the picture and the strips, in picture widths; their lab
 
 @dataclass(frozen=True)
 class Strips:
-    """One scene of a sample grid: the first frame of its first video, large, and all videos as film strips."""
+    """One scene of a sample grid: its picture, large, and all videos as film strips."""
 
     title: str
     boxes: Boxes  # targets (boxes, frames, 4), in pixels of the videos
     videos: Mapping[str, Video]  # by label; all of one size, as many frames as the boxes
+    picture: Float[Tensor, "3 _height _width"] | None = None  # None for the first video's first frame
 
 
 def plot_sample_grid(
@@ -80,14 +82,14 @@ def plot_sample_grid(
 
 
 def _draw_scene(axes: Axes, scene: Strips, frames: Sequence[int], tall: float, broad: float) -> None:
-    picture = next(iter(scene.videos.values()))[0]
-    height, wide = picture.shape[1:]
+    first = next(iter(scene.videos.values()))[0]
+    height, wide = first.shape[1:]
     axes.set(xlim=(0, broad), ylim=(tall, 0), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
     axes.set_title(scene.title, fontsize=7.5, loc="left", pad=3)
     colors = color_each(len(scene.boxes))
     scale = tall / height  # of the large picture, per pixel
-    _place(axes, picture, 0, 0, scale)
+    _place(axes, first if scene.picture is None else scene.picture, 0, 0, (wide * scale, tall))
     for boxes, color in zip(scene.boxes.detach().cpu() * scale, colors, strict=True):
         inside = (0, 0, wide * scale, tall)
         draw_path(axes, (boxes[:, :2] + boxes[:, 2:]) / 2, color, dots=False, width=1.3)
@@ -100,13 +102,13 @@ def _draw_scene(axes: Axes, scene: Strips, frames: Sequence[int], tall: float, b
         axes.text(start - 0.1 * wide, y + height / 2, label, rotation=90, ha="right", va="center", fontsize=6.5)
         for i, frame in enumerate(frames):
             x = start + i * (1 + GAP) * wide
-            _place(axes, video[frame], x, y, 1)
+            _place(axes, video[frame], x, y, (wide, height))
             for box, color in zip(scene.boxes[:, frame].detach().cpu(), colors, strict=True):
                 _thin_box(axes, box + torch.tensor([x, y, x, y]), color, (x, y, x + wide, y + height))
 
 
-def _place(axes: Axes, picture: Image, x: float, y: float, scale: float) -> None:
-    height, wide = picture.shape[1] * scale, picture.shape[2] * scale
+def _place(axes: Axes, picture: Tensor, x: float, y: float, size: tuple[float, float]) -> None:
+    wide, height = size
     pixels = array(picture.clamp(0, 1)).transpose(1, 2, 0)
     axes.imshow(pixels, extent=(x, x + wide, y + height, y), aspect="auto", interpolation="antialiased")
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())

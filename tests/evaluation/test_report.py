@@ -217,10 +217,14 @@ def test_best_median_and_worst_are_of_different_samples(tmp_path):
     assert "ObjMC 40.0 px" in same[1].caption and same[1].result.boxes == studies.BOXES
     titles = [axes.get_title(loc="left") for axes in plot_samples(found).axes]
     assert titles == [
-        "best, single-2: 20.0 → 9.0 px",
-        "median, single-1: 40.0 → 12.0 px",
-        "worst, single-3: 50.0 → 20.0 px",
+        "best, 2: 20.0 → 9.0 px",
+        "median, 1: 40.0 → 12.0 px",
+        "worst, 3: 50.0 → 20.0 px",
     ]
+    large = torch.rand(3, 48, 64)
+    sheet = plot_samples(found, columns=3, pictures={"single-2": large})
+    assert len(sheet.axes) == 8 and sheet.axes[0].get_title(loc="left") == "2: 20.0 → 9.0 px"
+    assert sheet.axes[0].images[0].get_array().shape[:2] == (48, 64) != sheet.axes[1].images[0].get_array().shape[:2]
     chosen["median"].strip.write_bytes(b"no picture")
     assert [strip.title.split(", ")[2] for strip in chosen_strips(found)[1]] == ["True video", "No control"]
 

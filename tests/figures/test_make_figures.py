@@ -31,11 +31,6 @@ def shows_something(path):
 
 @pytest.mark.slow
 def test_all_figures(checkpoint, tmp_path, monkeypatch):
-    def demo(out, *, model, progress):
-        out.mkdir()
-        Image.effect_noise((64, 64), 50).save(out / "film_strip.png")
-
-    monkeypatch.setattr(make_figures_module, "demo", demo)
     monkeypatch.setattr(make_figures_module, "CATEGORIES", ("single", "photo"))
     monkeypatch.setattr(make_figures_module, "KINDS", ("aligned",))
     paper = tmp_path / "paper.toml"
@@ -43,9 +38,9 @@ def test_all_figures(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(make_figures_module, "PAPER", paper)
     out, told = tmp_path / "figures", []
     make_figures(out, tmp_path / "out" / "benchmark", str(checkpoint), scenes=2, compared=1, clips=2, tell=told.append)
-    names = {"scores", "results", "photographs", "ablations", "demo_film_strip"}
+    names = {"scores", "results", "one_object", "photographs", "ablations"}
     names |= {"atlas", "features_by_layer", "alignment", "optimisation", "spectra"}
-    assert {path.stem for path in out.iterdir()} == names and len(told) == 5
+    assert {path.stem for path in out.iterdir()} == names and len(told) == 4
     assert all(shows_something(out / f"{name}.png") for name in names)
     assert Image.open(out / "photographs.png").width == 1280
 

@@ -11,7 +11,7 @@ from sgi2v_lab.evaluation.experiments.video_task import VideoResult
 from sgi2v_lab.evaluation.report.study import Row, Study
 from sgi2v_lab.evaluation.report.wording import number, within
 
-__all__ = ["Strip", "chosen_strips", "ranked"]
+__all__ = ["Strip", "by_objmc", "chosen_strips", "ranked"]
 
 CAPTION = ("objmc", "box_iou", "bg_obj_ctd", "fidelity", "first_frame_psnr")
 QUALITY = 88  # of JPEG; the lossless strips are in the folder
@@ -28,16 +28,23 @@ class Strip:
     result: VideoResult
 
 
-def ranked(rows: Sequence[Row]) -> dict[str, Row]:
-    """The best, the median and the worst video by ObjMC, of different samples as far as there are.
+def by_objmc(rows: Sequence[Row]) -> list[Row]:
+    """A video of each sample, from the smallest ObjMC to the largest.
 
-    A sample is represented by the seed whose ObjMC is its median, the lower one of two. Two samples have a best and a
-    worst one, and no median.
+    A sample is represented by the seed whose ObjMC is its median, the lower one of two.
     """
     samples: dict[str, list[Row]] = {}
     for row in sorted((row for row in rows if "objmc" in row.values), key=lambda row: row.values["objmc"]):
         samples.setdefault(row.task.sample, []).append(row)
-    ordered = sorted((each[(len(each) - 1) // 2] for each in samples.values()), key=lambda row: row.values["objmc"])
+    return sorted((each[(len(each) - 1) // 2] for each in samples.values()), key=lambda row: row.values["objmc"])
+
+
+def ranked(rows: Sequence[Row]) -> dict[str, Row]:
+    """The best, the median and the worst video by ObjMC, of different samples as far as there are.
+
+    Two samples have a best and a worst one, and no median.
+    """
+    ordered = by_objmc(rows)
     places = {"best": 0, "median": (len(ordered) - 1) // 2, "worst": len(ordered) - 1}
     wanted = {0: (), 1: ("best",), 2: ("best", "worst")}.get(len(ordered), tuple(places))
     return {rank: ordered[places[rank]] for rank in wanted}
