@@ -1,5 +1,6 @@
 """Sample grids: a first frame with its target boxes, and videos as film strips beside it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from sgi2v_lab.shapes import Boxes, Video
 __all__ = ["Strips", "plot_sample_grid"]
 
 GAP = 0.04  # between pictures, in picture widths
+HEADING = 0.27  # inches above a scene, for its title
 MARGIN = 0.5  # between the picture and the strips, in picture widths; their labels stand there
 
 
@@ -31,24 +33,18 @@ class Strips:
     picture: Float[Tensor, "3 _height _width"] | None = None  # None for the first video's first frame
 
 
-def plot_sample_grid(
-    rows: Sequence[Sequence[Strips]],
-    row_titles: Sequence[str] | None = None,
-    most: int = 8,
-    width: float | int = WIDTH,
-) -> Figure:
+def plot_sample_grid(scenes: Sequence[Strips], columns: int = 1, most: int = 8, width: float | int = WIDTH) -> Figure:
     """Scenes in a grid, each with its picture and paths on the left and its film strips on the right.
 
     Args:
-        rows: scenes, left to right; rows may be of different lengths, and scenes of different numbers of strips.
-        row_titles: a line above each row, or None.
+        scenes: left to right, row by row; they may have different numbers of strips.
+        columns: scenes in a row.
         most: frames of each strip, the first and the last among them.
         width: of the figure in inches.
 
     Raises:
         InputError: no scene at all, one without a video, videos of different sizes, or boxes that do not fit them.
     """
-    scenes = [scene for row in rows for scene in row]
     if not scenes or not all(scene.videos for scene in scenes):
         raise InputError("there is nothing to show; give at least one scene, and each at least one video")
     shape = next(iter(scenes[0].videos.values())).shape
@@ -58,26 +54,20 @@ def plot_sample_grid(
             checked(video, label, f"{shape[0]} 3 {shape[2]} {shape[3]}")
     frames = chosen_frames(shape[0], most=most)
     height, wide = shape[2:]
-    columns, strips = max(map(len, rows)), max(len(scene.videos) for scene in scenes)
+    strips = max(len(scene.videos) for scene in scenes)
     gap = GAP * wide
     # all in pixels of the videos: the large picture is as tall as all strips
     tall = strips * height + (strips - 1) * gap
     broad = tall * wide / height + MARGIN * wide + len(frames) * (wide + gap)
     inch = (width - 0.3 * columns) / columns / broad
-    heading = 0.62 if row_titles else 0.27
-    total = len(rows) * (tall * inch + heading) + 0.05
+    row = tall * inch + HEADING
+    total = math.ceil(len(scenes) / columns) * row + 0.05
     with styled():
         figure = new_figure(total, width=width, layout="none")
-        for r, row in enumerate(rows):
-            below = total - 0.05 - r * (tall * inch + heading) - heading - tall * inch
-            if row_titles:
-                figure.text(
-                    0.1 / width, (below + tall * inch + 0.27) / total, row_titles[r], weight="bold", fontsize=9.5
-                )
-            for c, scene in enumerate(row):
-                left = 0.1 + c * (width / columns)
-                axes = figure.add_axes((left / width, below / total, broad * inch / width, tall * inch / total))
-                _draw_scene(axes, scene, frames, tall, broad)
+        for number, scene in enumerate(scenes):
+            below, left = total - 0.05 - (number // columns + 1) * row, 0.1 + number % columns * width / columns
+            axes = figure.add_axes((left / width, below / total, broad * inch / width, tall * inch / total))
+            _draw_scene(axes, scene, frames, tall, broad)
     return figure
 
 

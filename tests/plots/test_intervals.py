@@ -52,11 +52,11 @@ def test_a_sample_grid_shows_the_first_frame_large_and_every_video():
     boxes = torch.tensor([[[1.0, 1, 4, 4]] * 3])
     true, made = torch.zeros(3, 3, 8, 8), torch.ones(3, 3, 8, 8)
     scenes = [Strips("both", boxes, {"true": true, "made": made}), Strips("one", boxes, {"made": made})]
-    figure = plot_sample_grid([scenes], ["row"])
+    figure = plot_sample_grid(scenes, columns=len(scenes))
     assert [len(axes.images) for axes in figure.axes] == [1 + 2 * 3, 1 + 3]
     assert [float(axes.images[0].get_array().max()) for axes in figure.axes] == [0, 1]
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["both", "one"]
     with pytest.raises(InputError, match="nothing to show"):
-        plot_sample_grid([[Strips("none", boxes, {})]])
+        plot_sample_grid([Strips("none", boxes, {})])
     with pytest.raises(InputError, match="shape of other is"):
-        plot_sample_grid([[Strips("sizes", boxes, {"one": made, "other": made[..., :4]})]])
+        plot_sample_grid([Strips("sizes", boxes, {"one": made, "other": made[..., :4]})])

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from sgi2v_lab.evaluation.experiments.grid import BASE
 from sgi2v_lab.evaluation.report.statistics import ratio_to_plain
-from sgi2v_lab.evaluation.report.strips import by_objmc, ranked
+from sgi2v_lab.evaluation.report.strips import by_objmc
 from sgi2v_lab.evaluation.report.study import Row, Study
 from sgi2v_lab.evaluation.report.targets import CONTROL_TARGETS, targets
 from sgi2v_lab.evaluation.tasks.strips import read_strip
@@ -52,38 +52,25 @@ def plot_claims(study: Study) -> Figure:
     return plot_bars(panels, f"ObjMC with control / without; {study.conditions}", "lower is better")
 
 
-def plot_samples(study: Study, columns: int | None = None, pictures: Mapping[str, Image] | None = None) -> Figure:
-    """The reference's samples as film strips: the true video, without control, with control.
+def plot_samples(study: Study, columns: int = 2, pictures: Mapping[str, Image] | None = None) -> Figure:
+    """Every sample of the reference as film strips: the true video, without control, with control.
 
-    Args:
-        study: an evaluation with its results.
-        columns: show every sample, so many to a row, from the smallest ObjMC to the largest. By default it is the best,
-            the median and the worst sample of each category.
-        pictures: by sample, what stands large beside its strips; elsewhere it is the first frame of its first strip.
+    They are in the order of ObjMC, smallest first, so many `columns` to a row. `pictures`, by sample, stand large
+    beside the strips; elsewhere it is the first frame of the first strip.
 
-    Raises:
-        InputError: there is no film strip, or one cannot be read.
+    InputError where there is no film strip, or one that cannot be read.
     """
-    pictures = pictures or {}
-    if columns is None:
-        found = [ranked(study.of(study.reference, name)) for name in study.categories]
-        rows = [
-            [_strips(study, f"{rank}, ", row, pictures) for rank, row in each.items() if row.strip] for each in found
-        ]
-        titles = [name for name, row in zip(study.categories, rows, strict=True) if row]
-    else:
-        scenes = [_strips(study, "", row, pictures) for row in by_objmc(study.of(study.reference)) if row.strip]
-        rows, titles = [scenes[i : i + columns] for i in range(0, len(scenes), columns)], None
-    wide = WIDE * max(map(len, rows), default=1)
-    return plot_sample_grid([row for row in rows if row], titles, most=MOST, width=wide)
+    chosen = [row for row in by_objmc(study.of(study.reference)) if row.strip]
+    scenes = [_strips(study, row, (pictures or {}).get(row.task.sample)) for row in chosen]
+    return plot_sample_grid(scenes, columns, most=MOST, width=WIDE * columns)
 
 
-def _strips(study: Study, prefix: str, row: Row, pictures: Mapping[str, Image]) -> Strips:
+def _strips(study: Study, row: Row, picture: Image | None) -> Strips:
     plain = [each for each in study.of(study.arms[study.reference].plain) if each.place == row.place]
     truth = [each for each in study.of(study.truth) if each.task.sample == row.task.sample]
     rows = {"true": truth, "no control": plain, "control": [row]}
     videos = {label: read_strip(each[0].strip, each[0].result.frames) for label, each in rows.items() if each}
     before = [f"{each.values['objmc']:.1f} → " for each in plain if "objmc" in each.values]
     name = row.task.sample.removeprefix(f"{row.task.category}-")
-    title = f"{prefix}{name}: {''.join(before)}{row.values['objmc']:.1f} px"
-    return Strips(title, torch.tensor(row.result.boxes), videos, pictures.get(row.task.sample))
+    title = f"{name}: {''.join(before)}{row.values['objmc']:.1f} px"
+    return Strips(title, torch.tensor(row.result.boxes), videos, picture)
