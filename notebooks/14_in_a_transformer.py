@@ -25,7 +25,7 @@
 # - whether features find a box in its old place as well as in its new one;
 # - to say what a small experiment shows, and what it leaves open.
 #
-# **Time**: about 30 minutes, and 45 for the exercises; the cells run in under a minute.
+# **Time**: about 30 minutes, and 45 for the exercises; the cells run in about a minute.
 #
 # **In the paper**: it names as its limitation that it leans on the architecture of Stable Video Diffusion, and its
 # [reviewers](https://openreview.net/forum?id=uQjySppU9x) asked for a transformer. You need chapters

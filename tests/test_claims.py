@@ -228,7 +228,7 @@ FALSIFIED = [
     ),
     (
         "14",
-        "Aligned features bring the star much nearer",
+        "Aligned features bring the ball much nearer",
         dict(off={"no control": 36, "aligned": 9}),
         dict(off={"no control": 36, "aligned": 35}),
         "no control",
