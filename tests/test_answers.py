@@ -1071,6 +1071,7 @@ EXERCISES = [
                 "pairs[:, 0], pairs[:, 1]",
                 "torch.view_as_real(torch.complex(a, b) * phi)",
             ),
+            TURNED.format("position * rates", "pairs.clone().unbind(1)", f"pairs.copy_({TURNS})"),
         ],
         [
             TURNED.format("position * rates[0]", "pairs.unbind(1)", TURNS),
@@ -1147,3 +1148,10 @@ def test_right_answers_are_accepted_and_wrong_ones_refused(chapter, exercise, na
             refused += 1
     # what is wrong everywhere is refused at once; what is wrong in one entry, when that is drawn
     assert refused >= 15, f"accepted in {40 - refused} of 40 tries"
+
+
+def test_a_turn_in_the_wrong_direction_is_told_so():
+    names = COMMON | {"plot_series": lambda *_: None}
+    exec(TURNED.format("-position * rates", "pairs.unbind(1)", TURNS), names)
+    with pytest.raises(AssertionError, match="in the formula's direction"):
+        exec(check_cell("14", "rotary"), names)

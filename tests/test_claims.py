@@ -222,8 +222,8 @@ FALSIFIED = [
     (
         "14",
         "Without positions the new place is much the warmer one",
-        dict(was={"unplaced": 0.3}, now={"unplaced": 0.9}),
-        dict(was={"unplaced": 0.9}, now={"unplaced": 0.3}),
+        dict(was={"unplaced": 0.1}, now={"unplaced": 0.9}),
+        dict(was={"unplaced": 0.9}, now={"unplaced": 0.1}),
         "places swapped",
     ),
     (
@@ -231,6 +231,20 @@ FALSIFIED = [
         "Aligned features bring the ball much nearer",
         dict(off={"no control": 36, "aligned": 9}),
         dict(off={"no control": 36, "aligned": 35}),
+        "no control",
+    ),
+    (
+        "14",
+        "As computed, the old place stays as warm as the new one",
+        dict(was={"as computed": 0.5}, now={"as computed": 0.6}),
+        dict(was={"as computed": 0.6}, now={"as computed": 0.1}),
+        "a cold new place",
+    ),
+    (
+        "14",
+        "It is far smaller than without control",
+        dict(off={"no control": 13, "self-attention": 3}),
+        dict(off={"no control": 13, "self-attention": 13}),
         "no control",
     ),
 ]

@@ -226,7 +226,11 @@ def draw_boxes_at(axes: Axes, boxes: Boxes | None, frame: int) -> None:
 
 
 def frame_rows(
-    rows: Mapping[str, Tensor], boxes: Boxes | None = None, frames: Sequence[int] | None = None, **colors: object
+    rows: Mapping[str, Tensor],
+    boxes: Boxes | None = None,
+    frames: Sequence[int] | None = None,
+    column: str = "frame",
+    **colors: object,
 ) -> tuple[Figure, np.ndarray, AxesImage]:
     """A row for each label and a column for each frame; every row is stretched to the size of the first.
 
@@ -234,6 +238,7 @@ def frame_rows(
         rows: videos (frames, 3, h, w), 0..1, or maps (frames, h, w), which are drawn as heat.
         boxes: (boxes, frames, 4) in pixels of the first row, drawn on every row, or None.
         frames: those to show; None shows at most eight, spread evenly from the first to the last.
+        column: what a column is called.
         colors: of heat, for `imshow`.
 
     Returns:
@@ -255,18 +260,23 @@ def frame_rows(
         for one, frame in zip(line, frames, strict=True):
             image = show_picture(one, row[frame], size, **colors)
             draw_boxes_at(one, boxes, frame)
-    name_frames(axes[0], frames)
+    name_frames(axes[0], frames, column)
     return figure, axes, image
 
 
 def heat_rows(
-    video: Video, maps: Mapping[str, Tensor], boxes: Boxes | None, frames: Sequence[int], **colors: object
+    video: Video,
+    maps: Mapping[str, Tensor],
+    boxes: Boxes | None,
+    frames: Sequence[int],
+    column: str = "frame",
+    **colors: object,
 ) -> tuple[Figure, np.ndarray, AxesImage]:
     """As `frame_rows`, with maps (frames, h, w) as heat over the faded video."""
     for label, one in maps.items():
         checked(one, f"the map {label!r}", f"{len(video)} h w")
     faded = 0.5 + 0.5 * video.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
-    figure, axes, _ = frame_rows(dict.fromkeys(maps, faded), frames=frames)
+    figure, axes, _ = frame_rows(dict.fromkeys(maps, faded), frames=frames, column=column)
     for line, row in zip(axes, maps.values(), strict=True):
         for one, frame in zip(line, frames, strict=True):
             heat = show_picture(one, row[frame], video.shape[-2:], **colors)

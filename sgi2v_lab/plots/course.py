@@ -122,6 +122,7 @@ def plot_magnitudes(
     maps: Mapping[str, Float[Tensor, "frames _ _"]],
     boxes: Boxes | None = None,
     label: str = "length",
+    column: str = "frame",
 ) -> Figure:
     """How large something is at every place of every frame: heat over the faded video, one row per label, one scale.
 
@@ -132,6 +133,7 @@ def plot_magnitudes(
         maps: per label, values (frames, h, w) of zero or more; sizes may differ from the video's.
         boxes: (boxes, frames, 4) in pixels of the video, or None.
         label: what the values are, for the colour bar.
+        column: what a column is called: "latent" where each picture stands for a latent.
 
     Raises:
         InputError: no maps, or wrong shapes.
@@ -145,7 +147,7 @@ def plot_magnitudes(
     with styled():
         # the colours begin pale, so that what is small lets the picture through
         colors = {"alpha": 0.75, "cmap": "YlGnBu", "norm": Normalize(0, top)}
-        figure, axes, heat = heat_rows(video, maps, boxes, chosen_frames(count), **colors)
+        figure, axes, heat = heat_rows(video, maps, boxes, chosen_frames(count), column, **colors)
         color_bar(figure, axes, heat, label).locator = MaxNLocator(3)
     return figure
 

@@ -69,6 +69,7 @@ def plot_similarity(
     maps: Mapping[str, Float[Tensor, "frames _ _"]],
     point: tuple[float | int, float | int] | None = None,
     frame: int = 0,
+    column: str = "frame",
 ) -> Figure:
     """How similar every place in every frame is to one point's feature: heat over the faded video, one row per label.
 
@@ -80,6 +81,7 @@ def plot_similarity(
         maps: per label, cosine similarities (frames, h, w) in -1..1; sizes may differ from the video's.
         point: the query point (x, y) in pixels of the video, marked in its frame; None marks none.
         frame: the frame that the point lies in.
+        column: what a column is called: "latent" where each picture stands for a latent.
 
     Raises:
         InputError: no maps, wrong shapes, or no such frame.
@@ -93,7 +95,7 @@ def plot_similarity(
     signed = min(one.min().item() for one in maps.values()) < 0
     colors = {"cmap": "RdBu_r" if signed else "magma", "norm": Normalize(-1 if signed else 0, 1)}
     with styled():
-        figure, axes, heat = heat_rows(video, maps, None, frames, alpha=0.7, **colors)
+        figure, axes, heat = heat_rows(video, maps, None, frames, column, alpha=0.7, **colors)
         for one in axes[:, frames.index(frame)] if point is not None else ():
             for ring, thickness in (("white", 3.2), ("#111111", 1.4)):
                 one.plot(*point, "o", ms=9, mfc="none", mec=ring, mew=thickness)

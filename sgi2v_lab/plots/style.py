@@ -170,10 +170,10 @@ def mark_place(axes: Axes, place: float | int, name: str) -> None:
     )
 
 
-def name_frames(axes: Iterable[Axes], frames: Sequence[int]) -> None:
-    """Number the pictures of a row by their frame, counted from 0."""
+def name_frames(axes: Iterable[Axes], frames: Sequence[int], column: str = "frame") -> None:
+    """Number the pictures of a row by their frame, or whatever a column is, counted from 0."""
     for i, (one, frame) in enumerate(zip(axes, frames, strict=False)):
-        one.set_title(f"frame {frame}" if i == 0 else f"{frame}", fontsize=8)
+        one.set_title(f"{column} {frame}" if i == 0 else f"{frame}", fontsize=8)
 
 
 def checked_video(video: Video, name: str = "the video") -> Video:

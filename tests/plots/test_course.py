@@ -44,6 +44,13 @@ def test_magnitudes_share_one_scale_and_keep_their_values():
     assert {"low", "high", "length"} <= texts(figure)
 
 
+def test_magnitudes_name_their_columns():
+    maps = {"attention": torch.ones(4, 2, 3)}
+    named = plot_magnitudes(VIDEO, maps, column="latent")
+    assert [axes.get_title() for axes in named.axes][:4] == ["latent 0", "1", "2", "3"]
+    assert plot_magnitudes(VIDEO, maps).axes[0].get_title() == "frame 0"
+
+
 def test_magnitudes_of_zero_can_be_drawn():
     assert plot_magnitudes(VIDEO, {"nothing": torch.zeros(4, 2, 3)})._repr_png_()
 

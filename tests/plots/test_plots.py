@@ -291,6 +291,8 @@ def test_similarity_marks_the_point_and_scales_its_bar(video, as_a_user):
     long, heat = video.repeat(5, 1, 1, 1), maps.repeat(5, 1, 1)
     sparse = plots.plot_similarity(long, {"aligned": heat}, point=(1.0, 1.0), frame=3)
     assert [a.get_title() for a in pictures(sparse) if len(a.images) == 2][:3] == ["frame 0", "3", "6"]
+    named = plots.plot_similarity(video, {"aligned": maps}, column="latent")
+    assert [a.get_title() for a in pictures(named) if len(a.images) == 2][:3] == ["latent 0", "1", "2"]
     for bad in (-1, 8):
         with pytest.raises(InputError, match="frame is"):
             plots.plot_similarity(video, {"aligned": maps}, frame=bad)
