@@ -259,8 +259,8 @@ prediction.beside(
 )
 
 # %% [markdown]
-# *Look at* the distance between the two lines of a kind. With aligned features the box that follows costs about half of
-# what the one that stays costs: these features tell where the ball *is*. With self-attention features it is the box that
+# *Look at* the distance between the two lines of a kind. With aligned features the box that follows costs, on
+# average, about half of what the one that stays costs: these features tell where the ball *is*. With self-attention features it is the box that
 # follows that costs more: they do not tell.
 
 # %% tags=["claim"]
@@ -268,7 +268,7 @@ share = {
     kind: mismatch(one, boxes).nanmean() / mismatch(one, stays).nanmean() for kind, one in maps.items()
 }  # follows / stays
 claim(
-    "With aligned features the box that follows costs about half",
+    "With aligned features the box that follows costs, on average, about half",
     "mismatch, follows / stays (aligned)",
     share["aligned"],
     "<",
@@ -333,29 +333,29 @@ prediction = predict(
 
 # %%
 looked_at = [round(k) for k in torch.linspace(0, len(subject.sigmas) - 2, 5).tolist()]
-by_noise = {"self-attention": [], "aligned": [], "aligned, box stays behind": []}
+by_noise = {"box follows the ball": [], "box stays behind": []}
 for k in looked_at:
-    attended, aligned = (feature_maps(subject, k, layer, kind) for kind in ("self-attention", "aligned"))
-    by_noise["self-attention"].append(mismatch(attended, boxes).nanmean().item())
-    by_noise["aligned"].append(mismatch(aligned, boxes).nanmean().item())
-    by_noise["aligned, box stays behind"].append(mismatch(aligned, stays).nanmean().item())
+    aligned = feature_maps(subject, k, layer, "aligned")
+    by_noise["box follows the ball"].append(mismatch(aligned, boxes).nanmean().item())
+    by_noise["box stays behind"].append(mismatch(aligned, stays).nanmean().item())
 names = [f"{subject.sigmas[k]:.2g}" for k in looked_at]
 plot_series(names, by_noise, "noise level σ (denoising goes to the right)", "mismatch (in variances)")
 
 # %% tags=["prediction"]
 prediction.beside(
-    "the box that", "follows" if by_noise["aligned"][0] < by_noise["aligned, box stays behind"][0] else "stays"
+    "the box that",
+    "follows" if by_noise["box follows the ball"][0] < by_noise["box stays behind"][0] else "stays",
 )
 
 # %% [markdown]
-# *Look at* the two aligned lines. At the highest noise level the box that stays behind wins: the noise hides the ball,
+# *Look at* the two lines, both of aligned features. At the highest noise level the box that stays behind wins: the noise hides the ball,
 # and what the network still sees is the picture it was given with every frame, in which the ball is where it started.
 # So an early feature is the network's *expectation*, and it expects things to stay. Once the noise has fallen, the box
 # that follows wins. SG-I2V does not read a motion out of early features. It changes the noise until the features along
 # the path look like the ball, and with them the expectation (chapters 5 and 6).
 
 # %% tags=["claim"]
-follows, stayed = by_noise["aligned"], by_noise["aligned, box stays behind"]
+follows, stayed = by_noise["box follows the ball"], by_noise["box stays behind"]
 claim(
     "At the highest noise level the box that stays behind wins",
     "mismatch, follows / stays, at the first step",
@@ -450,7 +450,10 @@ assert isinstance(mine, torch.Tensor), f"attend_to returned a {type(mine).__name
 assert mine.shape == maps["aligned"].shape, f"the shape is {tuple(mine.shape)}, but should be that of the queries"
 scale = maps["aligned"].abs().max()
 error = ((mine - maps["aligned"]).abs().max() / scale).item()
-assert error < tolerance, f"differs from the library by {error:.2g} of the largest value; did you divide by sqrt(d)?"
+assert error < tolerance, (
+    f"differs from the library by {error:.2g} of the largest value: are keys and values those of frame 0, are scores "
+    "divided by sqrt(d), and are the heads put back in order?"
+)
 last = attend_to(queries, keys, values_, heads, anchor=frames - 1)
 error = ((last[-1] - maps["self-attention"][-1]).abs().max() / scale).item()
 assert error < tolerance, "with the last frame as anchor, the last frame attends to itself: its self-attention feature"
@@ -560,8 +563,8 @@ claim(
 # The paper records the second and third transformer of `up_blocks[2]`. Use the comparison to judge layers: the
 # mismatch of the box that follows the ball, divided by that of the box that stays behind. Below 1, the layer knows
 # where the ball is; above 1, it believes in the first picture. *Predict:* coarse layers (few cells) or fine ones (many
-# cells)? Then fill `scores` for the aligned features of **every** layer of the decoder, at this chapter's
-# step, and put the best layer into `best`.
+# cells)? Then fill `scores` for the aligned features of **every** layer in `model.layers`, at this chapter's step, and
+# put the best layer into `best`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -603,7 +606,8 @@ for each in (layer, random.choice(model.layers)):  # one entry is measured again
     features = feature_maps(subject, step, each, "aligned")
     expected = (mismatch(features, boxes).nanmean() / mismatch(features, stays).nanmean()).item()
     assert abs(float(scores[each]) - expected) < 1e-3 * expected, (
-        f"the score of layer {each} is another; is it aligned?"
+        f"the score of layer {each} is {float(scores[each]):.3f}, expected {expected:.3f}: the ratio of the two means, of "
+        "aligned features"
     )
 scores = {each: float(scores[each]) for each in model.layers}
 assert best is not None and tuple(best) == min(scores, key=scores.get), "best is the layer with the lowest score"
@@ -652,7 +656,7 @@ claim(
 # *★★☆ · about 30 minutes · 6 points, by the rubric*
 #
 # This chapter's sentences rest on one striped ball. Choose another video whose motion is known (`known_motion` with
-# another prompt and another way), or a few of them, and check two of the sentences that begin with "Look at". At least
+# another prompt and another motion), or a few of them, and check two of the sentences that begin with "Look at". At least
 # one of your videos should make a sentence fail. Say what it takes for aligned features to find a thing, and what is
 # too much to ask.
 #
