@@ -259,9 +259,9 @@ prediction.beside(
 )
 
 # %% [markdown]
-# *Look at* the distance between the two lines of a kind. With aligned features the box that follows costs, on
-# average, about half of what the one that stays costs: these features tell where the ball *is*. With self-attention features it is the box that
-# follows that costs more: they do not tell.
+# *Look at* the distance between the two lines of a kind. With aligned features the box that follows costs, on average,
+# about half of what the one that stays costs: these features tell where the ball *is*. With self-attention features it
+# is the box that follows that costs more: they do not tell.
 
 # %% tags=["claim"]
 share = {
@@ -348,10 +348,10 @@ prediction.beside(
 )
 
 # %% [markdown]
-# *Look at* the two lines, both of aligned features. At the highest noise level the box that stays behind wins: the noise hides the ball,
-# and what the network still sees is the picture it was given with every frame, in which the ball is where it started.
-# So an early feature is the network's *expectation*, and it expects things to stay. Once the noise has fallen, the box
-# that follows wins. SG-I2V does not read a motion out of early features. It changes the noise until the features along
+# *Look at* the two lines, both of aligned features. At the highest noise level the box that stays behind wins: the noise
+# hides the ball, and what the network still sees is the picture it was given with every frame, in which the ball is where
+# it started. So an early feature is the network's *expectation*, and it expects things to stay. Once the noise has
+# fallen, the box that follows wins. SG-I2V does not read a motion out of early features. It changes the noise until the features along
 # the path look like the ball, and with them the expectation (chapters 5 and 6).
 
 # %% tags=["claim"]
