@@ -72,10 +72,10 @@ class Batch:
 Clip = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, pictures of both ends, time ids, origins in both ends
 
 
-def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
+def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0, size: int = SIZE) -> Clip:
     """Latents, pictures of both ends, time ids, and origins in both ends of one scene.
 
-    They are (frames, channels, h, w), (2, 3, SIZE, SIZE), (3,) and (2, frames, CELLS, CELLS, 2).
+    They are (frames, channels, h, w), (2, 3, size, size), (3,) and (2, frames, CELLS, CELLS, 2).
 
     A `simple` share of the seeds, 0..1, gives scenes of the simple world, and a `moving` share of the others surely has
     a camera that moves (see `sample_scene`).
@@ -83,7 +83,7 @@ def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
     rng = Random(seed)
     is_simple, is_moving = rng.random() < simple, rng.random() < moving
     scene = sample_scene(seed, NUM_FRAMES, simple=is_simple, moving=is_moving and not is_simple)
-    video = render(scene, SIZE)
+    video = render(scene, size)
     ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION])
     origins = torch.stack([true_origins(scene, CELLS, end) for end in (0, -1)])
     return encode_patches(video * 2 - 1), video[[0, -1]], ids, origins
@@ -107,10 +107,11 @@ class ClipPool:
         simple: float = 0.0,
         moving: float = 0.0,
         reuse: float = REUSE,
+        size: int = SIZE,
         device: torch.device | str = "cpu",
         workers: int = 0,
     ):
-        self.device, self.draw = torch.device(device), partial(encode_clip, simple=simple, moving=moving)
+        self.device, self.draw = torch.device(device), partial(encode_clip, simple=simple, moving=moving, size=size)
         self.seed, self.stride, self.reuse = start, stride, reuse
         self.rng = Random(start)
         self.generator = torch.Generator(self.device).manual_seed(start)

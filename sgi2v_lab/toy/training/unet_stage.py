@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sgi2v_lab.toy.network.architecture import NUM_FRAMES, UNetShape, make_image_encoder, make_unet
+from sgi2v_lab.toy.network.architecture import NUM_FRAMES, SIZE, UNetShape, make_image_encoder, make_unet
 from sgi2v_lab.toy.network.latent_code import kernels, preview
 from sgi2v_lab.toy.training.attention import ShortAttention
 from sgi2v_lab.toy.training.correspondence import Correspondence, moved_cells
@@ -75,14 +75,14 @@ def denoising_loss(
     return (weight * (predicted.float() - target).pow(2)).mean(dim=(1, 2, 3, 4))
 
 
-def loss_weight(origins: Tensor) -> Tensor:
+def loss_weight(origins: Tensor, side: int) -> Tensor:
     """What an error of v weighs in training, (batch, frames, channels, h, w), with mean 1 in each clip.
 
     Cells that moved, and those beside them, weigh `OBJECT_WEIGHT` times as much as others. A channel weighs as its
     pattern does: between 1, as latents are, and what its error is in pixels.
     """
     moved = F.max_pool2d(moved_cells(origins).float(), 3, stride=1, padding=1)
-    cells = 1 + (OBJECT_WEIGHT - 1) * moved
+    cells = 1 + (OBJECT_WEIGHT - 1) * F.interpolate(moved, (side, side), mode="area")
     channels = 1 / kernels().pow(2).sum(dim=(1, 2, 3)).sqrt().to(cells)
     cells, channels = cells / cells.mean(dim=(1, 2, 3), keepdim=True), channels / channels.mean()
     return cells[:, :, None] * channels.view(-1, 1, 1)
@@ -106,12 +106,12 @@ def draw_sigmas(count: int, generator: torch.Generator | None = None, mean: floa
     return torch.exp(mean + LOG_SIGMA_STD * math.sqrt(2) * torch.erfinv(2 * u - 1))
 
 
-def held_out_batch(count: int, device: torch.device | str = "cpu") -> Batch:
+def held_out_batch(count: int, device: torch.device | str = "cpu", size: int = SIZE) -> Batch:
     """Clips of the simple world that are never trained on, to compare networks by; always the same ones.
 
     Their condition is the first frame as it is, without the noise that it has in training.
     """
-    clips = (encode_clip(HELD_OUT + i, simple=1.0) for i in range(count))
+    clips = (encode_clip(HELD_OUT + i, simple=1.0, size=size) for i in range(count))
     return stack(
         [Batch(latents, latents[0], ends[0], ids, origins[0]) for latents, ends, ids, origins in clips], device
     )
@@ -170,6 +170,7 @@ def train(
     cooldown: int = 0,
     shape: UNetShape | None = None,
     reuse: float = REUSE,
+    size: int = SIZE,
     workers: int = 0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `samples/` into `out`.
@@ -199,10 +200,11 @@ def train(
         simple=simple,
         moving=moving,
         reuse=reuse,
+        size=size,
         device=device,
         workers=workers,
     )
-    held_out = held_out_batch(16, device) if rank == 0 else None
+    held_out = held_out_batch(16, device, size) if rank == 0 else None
     total, count = 0.0, 0
     clock = Clock(seconds, spent)
     save_due, look_due = spent + SAVE_EVERY, spent + LOOK_EVERY
@@ -216,7 +218,7 @@ def train(
                 validation, found = _validate(average, judge, held_out)
                 _sample_grid(average, vae, held_out, out / "samples" / "unet.png")
             figures = dict(clips=clips, loss=total / max(1, count), validation=validation, correspondence=found)
-            log_line(out / "log.jsonl", stage="unet", step=step, minutes=clock.elapsed / 60, **figures)
+            log_line(out / "log.jsonl", stage="unet", size=size, step=step, minutes=clock.elapsed / 60, **figures)
             total, count, save_due = 0.0, 0, 0
         if rank == 0 and (over or clock.elapsed >= save_due):
             save_due = clock.elapsed + SAVE_EVERY
@@ -229,7 +231,7 @@ def train(
         noise = torch.randn(batch.latents.shape).to(device)
         sigma = draw_sigmas(batch_size, mean=log_sigma).to(device)
         keep = (torch.rand(batch_size) >= DROP_CONDITION).float().to(device)
-        weight = loss_weight(batch.origins)
+        weight = loss_weight(batch.origins, batch.latents.shape[-1])
         with mixed_precision(device):
             loss = denoising_loss(denoiser, batch, sigma, noise, keep, weight).mean()
         share = correspondence * max(0.0, 1 - clips / taught) if taught else 0.0
@@ -240,7 +242,9 @@ def train(
             loss.backward()
         average_gradients(list(denoiser.parameters()))
         torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
-        optimizer.step(learning_rate(peak, step, clips, warmup=WARMUP, until=until, cooldown=cooldown))
-        update_ema(average, denoiser, step, decay=EMA)
+        rate = learning_rate(peak, step, clips, warmup=WARMUP, until=until, cooldown=cooldown)
+        optimizer.step(rate)
+        # as the rate falls, so does the need to average, and old weights only hold back: fewer of them count
+        update_ema(average, denoiser, step, decay=1 - (1 - EMA) / max(rate / peak, 0.01))
         total, count = total + loss.item(), count + 1
         step, clips = step + 1, clips + batch_size * processes
