@@ -81,15 +81,15 @@ plot_gallery({f"seed {k}": world_video(k)[0][0] for k in range(6)})
 # SVD's encoder is learned, and nobody can say what its four channels mean. The toy's is *set*: each latent is the inner
 # product of an 8 x 8 patch $P$ with a pattern $\phi_c$,
 #
-# $$x_c = \langle P, \phi_c \rangle, \qquad c = 0 \dots 7,$$
+# $$x_c = \langle P, \phi_c \rangle, \qquad c = 0 \dots 15,$$
 #
 # and the patterns are the lowest waves of the cosine transform, in brightness and colour. It is linear, so a mirrored
-# video's latents follow from the video's own. *Predict* what the eight patterns look like: what would you keep, if you had
-# eight numbers for 192?
+# video's latents follow from the video's own. *Predict* what the sixteen patterns look like: what would you keep, if you
+# had sixteen numbers for 192?
 
 # %% tags=["prediction"]
 # your prediction in place of the dots: words, in quotes
-prediction = predict("Which eight numbers would you keep of a patch of 8 × 8 pixels?", ...)
+prediction = predict("Which sixteen numbers would you keep of a patch of 8 × 8 pixels?", ...)
 
 # %%
 patterns = kernels()
@@ -102,6 +102,14 @@ meaning = (
     "red - blue, x",
     "red - blue, y",
     "saddle",
+    "bulge x",
+    "bulge y",
+    "green, x",
+    "green, y",
+    "bulge x, slope y",
+    "slope x, bulge y",
+    "red - blue bulge x",
+    "red - blue bulge y",
 )
 looks = patterns / patterns.abs().amax(dim=(1, 2, 3), keepdim=True) / 2.6 + 0.5
 plot_gallery({f"{c}: {name}": looks[c] for c, name in enumerate(meaning)})
@@ -110,7 +118,7 @@ plot_gallery({f"{c}: {name}": looks[c] for c, name in enumerate(meaning)})
 prediction.beside("; ".join(meaning))
 
 # %% [markdown]
-# What do eight numbers hold? `preview` draws exactly what they say; the bundled decoder has *learned* what else is
+# What do sixteen numbers hold? `preview` draws exactly what they say; the bundled decoder has *learned* what else is
 # likely, such as sharp edges.
 
 # %%
@@ -381,7 +389,7 @@ model_card(model_name)
 #     python -m sgi2v_lab.toy.training.train export --to my_toy
 #
 # A killed run goes on where it was. It writes `log.jsonl`, with the loss and the error on held-out videos, and sample
-# sheets; then `SGI2V_MODEL=my_toy make lab` runs this course on your toy. Look at the sheets, not only at the loss: the
+# grids; then `SGI2V_MODEL=my_toy make lab` runs this course on your toy. Look at the grids, not only at the loss: the
 # loss is nearly flat for the whole time in which videos go from smears to things that move.
 
 # %% [markdown]
@@ -487,21 +495,21 @@ print(f"Your target is the training's; a network that outputs zeros scores {thei
 #
 # <details><summary>Hint 1</summary>
 #
-# Look at the eight patterns: which of them is turned into its own negative by a left-right mirror?
+# Look at the sixteen patterns: which of them are turned into their own negative by a left-right mirror?
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# Those that change along $x$ change their sign. There is a slope of brightness, a slope of colour, and one that
-# changes along both axes.
+# Those that change along $x$ change their sign. There is a slope of brightness, two slopes of colour, and two that
+# change along both axes.
 #
 # </details>
 
 # %% nbgrader={"grade": false, "grade_id": "mirror-solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 changes_sign = []  # channel numbers
 ### BEGIN SOLUTION
-changes_sign = [3, 5, 7]
+changes_sign = [3, 5, 7, 10, 13]
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "mirror-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -517,10 +525,11 @@ print(f"Channels {sorted(changes_sign)} run along x: a mirror turns their slope 
 
 # %% [markdown] tags=["discussion"]
 # **Discussion.** A mirror turns a slope along $x$ round, so its number changes sign; a slope along $y$ and a plain
-# colour stay. The saddle changes along both axes, so a mirror of either axis changes its sign, and a mirror of both
-# leaves it. The usual mistake is to forget the saddle. That this works at all is the reason for a linear code: SVD's
-# learned latents do not mirror so simply, and there every mirrored video has to be encoded again. Trying all 256
-# choices of signs against the encoder would find the answer too, without any thought.
+# colour stay, and so does a bulge along $x$, which is the same from both sides. The saddle changes along both axes, so a
+# mirror of either axis changes its sign, and a mirror of both leaves it; a slope along $x$ that bulges along $y$ is
+# still a slope along $x$. The usual mistake is to forget these two. That this works at all is the reason for a linear
+# code: SVD's learned latents do not mirror so simply, and there every mirrored video has to be encoded again. Trying
+# all 65,536 choices of signs against the encoder would find the answer too, without any thought.
 
 # %% [markdown]
 # ### 3. Averaged weights

@@ -71,6 +71,42 @@ def test_what_moved_counts_more():
     assert asleep > 20 * share.item() > 0  # of a sprite alone, most of the picture stands still
 
 
+def test_corners_are_told_apart():
+    """The four cells around an origin belong to one head each, each by its share."""
+    n, origins = CELLS**2, here(1)
+    origins = origins + 0.25 / CELLS  # a quarter of a cell to the right, and down
+    column, row = torch.arange(n) % CELLS, torch.arange(n) // CELLS
+    heads = [(row + down).clamp(max=15) * CELLS + (column + right).clamp(max=15) for down in (0, 1) for right in (0, 1)]
+    apart = torch.cat([pointing(places[None, None], n) for places in heads], dim=2)
+    middle = (torch.arange(n)[None, None] % CELLS < 15) & (torch.arange(n) < n - CELLS)  # the rest has fewer neighbours
+    origins = torch.where(middle.view(1, 1, CELLS, CELLS, 1), origins, torch.nan)
+    assert correspondence_loss(apart, origins, corners=True) < 1e-3
+    assert correspondence_loss(apart[:, :, [1, 0, 2, 3]], origins, corners=True) > 5
+    mixed = correspondence_loss(apart, origins).item()
+    assert mixed == pytest.approx(math.log(4), rel=1e-3)  # as likely as if it were one head that shares evenly
+    assert correspondence_loss(apart[:, :, :2], origins, corners=True) == correspondence_loss(apart[:, :, :2], origins)
+
+
+def test_moved_cells_are_seen_elsewhere():
+    origins = here(2)
+    origins[:, 1, :3] += 1 / CELLS
+    origins[:, 1, 5] = torch.nan
+    assert moved_cells(origins).sum() == 3 * CELLS
+    assert moved_cells(origins)[0, 1, :3].all()
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_the_way_is_read_in_cells(side):
+    origins = here(2)
+    assert displacement_loss(torch.zeros(1, 2, side, side, 2), origins) == 0
+    origins[:, 1, ..., 0] -= 2 / CELLS
+    told = torch.zeros(1, 2, side, side, 2)
+    wrong = displacement_loss(told, origins).item()
+    told[:, 1, ..., 0] = -2
+    assert displacement_loss(told, origins) < 1e-6 < wrong
+    assert displacement_loss(told, torch.full_like(origins, torch.nan)) == 0
+
+
 def test_matching_attention_changes_nothing_and_looks_at_the_first_frame():
     torch.manual_seed(0)
     attention = Attention(query_dim=32, heads=2, dim_head=16)
@@ -97,7 +133,7 @@ def test_a_few_steps_teach_attention_where_things_came_from():
     torch.manual_seed(0)
     denoiser = Denoiser()
     denoiser.unet.set_attn_processor(ShortAttention())
-    teacher = Correspondence(denoiser.unet, 8)
+    teacher = Correspondence(denoiser.unet, 8, denoiser.displacement)
     assert len(teacher.processors) == len(MATCHED)
     batch = held_out_batch(1)
     optimizer = torch.optim.AdamW(denoiser.parameters(), 1e-3)
@@ -110,3 +146,7 @@ def test_a_few_steps_teach_attention_where_things_came_from():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
+    teacher.stop()
+    with torch.no_grad():
+        denoising_loss(denoiser, batch, torch.tensor([0.3]), torch.randn_like(batch.latents), torch.ones(1))
+    assert teacher.hidden is None and all(p.attention is None for p in teacher.processors)

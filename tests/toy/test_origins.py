@@ -92,8 +92,8 @@ def test_origins_turn_in_the_order_in_which_latents_do():
     scene = sample_scene(8)
     origins, turn = true_origins(scene, 16), {"mirror": True, "flip": False, "transpose": True}
     places = origins.nan_to_num(0).permute(0, 3, 1, 2)  # as two channels of a map, mirrored and transposed like latents
-    eight = torch.cat([places.mean(dim=1, keepdim=True)] * 8, dim=1)
-    moved = transformed_origins(torch.stack([eight[:, 0]] * 2, dim=-1), **turn)
+    maps = places.mean(dim=1, keepdim=True).repeat(1, CHANNELS, 1, 1)
+    moved = transformed_origins(torch.stack([maps[:, 0]] * 2, dim=-1), **turn)
     # channel 0 of the code is a patch's brightness, which moves and does not change
-    latent = transformed(eight, **turn)[:, 0]
+    latent = transformed(maps, **turn)[:, 0]
     assert torch.allclose(1 - moved[..., 1], latent, atol=1e-6)

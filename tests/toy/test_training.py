@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,27 @@ from typer.testing import CliRunner
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
-from sgi2v_lab.toy.network.architecture import LATENT_CHANNELS, NUM_FRAMES, make_unet, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.network.architecture import (
+    LATENT_CHANNELS,
+    NUM_FRAMES,
+    UNetShape,
+    make_image_encoder,
+    make_unet,
+    make_vae,
+    skip_temporal_layers,
+)
 from sgi2v_lab.toy.network.latent_code import encode_patches, kernels
 from sgi2v_lab.toy.training import data, decoder_stage, smoke, train, training, unet_stage
+from sgi2v_lab.toy.training import export as export_module
 from sgi2v_lab.toy.training.attention import ShortAttention
 from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool, crop_batches, encode_clip, stack, to_clip_pixels
 from sgi2v_lab.toy.training.export import export, unpack
-from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
+from sgi2v_lab.toy.training.optimizers import Muon, MuonWithAdamW, orthogonalised
 from sgi2v_lab.toy.training.training import Clock, load_checkpoint, save_checkpoint, update_ema
 from sgi2v_lab.toy.training.unet_stage import FIRST_AND_LAST, Denoiser
+from sgi2v_lab.toy.world.origins import true_origins
 from sgi2v_lab.toy.world.random_scenes import sample_scene
-from sgi2v_lab.toy.world.scenes import motion_bucket, render
+from sgi2v_lab.toy.world.scenes import Scene, motion_bucket, render
 
 SMALL = 64  # pixels; the networks do not mind the size
 CPU = torch.device("cpu")
@@ -54,6 +65,24 @@ def test_the_loss_is_that_of_v_prediction():
     oracle.answer = torch.zeros_like(z)
     expected = ((n - s * z) ** 2 / (1 + s**2)).mean(dim=(1, 2, 3, 4))
     assert torch.allclose(unet_stage.denoising_loss(oracle, batch, sigma, n, torch.ones(2)), expected)
+
+
+def test_errors_where_things_move_weigh_more():
+    still, moving = true_origins(Scene((), torch.tensor([[0.0, 0.0, 1.0]] * 8)), 16)[None].repeat(2, 1, 1, 1, 1)
+    moving[1:, 4:6, 4:6] += 0.2
+    weight = unet_stage.loss_weight(torch.stack([still, moving]))
+    assert weight.shape == (2, 8, LATENT_CHANNELS, 16, 16)
+    assert torch.allclose(weight.mean(dim=(1, 2, 3, 4)), torch.ones(2), atol=1e-5)
+    assert torch.allclose(weight[0], weight[0, 0, :, :1, :1].expand_as(weight[0]))
+    ratio = weight[1, 1, 0] / weight[1, 0, 0, 0, 0]
+    assert ratio[3:7, 3:7].min() == pytest.approx(unet_stage.OBJECT_WEIGHT) and ratio[9, 9] == pytest.approx(1)
+
+
+def test_the_rate_stays_until_it_is_told_to_fall():
+    rate = partial(training.learning_rate, 2.0, warmup=10)
+    assert rate(0, 0) == pytest.approx(0.2) and rate(10**6, 10**7) == 2.0
+    end = partial(rate, 1000, until=500, cooldown=100)
+    assert [end(clips) for clips in (0, 400, 450, 500, 600)] == [2.0, 2.0, 1.0, 0.0, 0.0]
 
 
 def test_noise_levels_cover_the_distribution():
@@ -199,6 +228,31 @@ def test_muons_views_share_the_weights_memory():
     assert all(p.grad is None for p in model.parameters()) and inner.grad is None
 
 
+def test_muon_is_pytorchs():
+    """The updates are the same but for bf16's rounding, which depends on the order of a stack's products."""
+    torch.manual_seed(0)
+    mine = [nn.Parameter(torch.randn(shape)) for shape in ((16, 40), (40, 16), (16, 40), (16, 16))]
+    theirs = [nn.Parameter(p.detach().clone()) for p in mine]
+    start = [p.detach().clone() for p in mine]
+    optimizers = Muon(mine), torch.optim.Muon(theirs, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        for a, b in zip(mine[:3], theirs[:3], strict=True):
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = 0.02
+            optimizer.step()
+    for a, b, first in zip(mine[:3], theirs[:3], start[:3], strict=True):
+        assert (a - b).norm() < 0.1 * (b - first).norm()
+    assert torch.equal(mine[3], theirs[3])
+    assert not optimizers[0].state[mine[3]]  # what has no gradient is left alone
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one():
+    values = torch.linalg.svdvals(orthogonalised(torch.randn(3, 24, 60)).float())
+    assert values.min() > 0.5 and values.max() < 1.3
+
+
 def test_the_optimiser_learns():
     losses = learn(*small(), 60)
     assert losses[-1] < 0.5 * losses[0]
@@ -223,6 +277,7 @@ def test_the_optimiser_goes_on_where_it_was(tmp_path):
 @pytest.fixture
 def small_scenes(monkeypatch):
     monkeypatch.setattr(data, "SIZE", SMALL)
+    monkeypatch.setattr(data, "CELLS", SMALL // 8)
 
 
 def tensors(batch: Batch) -> list[torch.Tensor]:
@@ -272,15 +327,29 @@ def test_every_symmetry_and_both_directions_are_drawn(small_scenes):
     pool.clips = [encode_clip(12)]
     latents, ends, ids, origins = pool.clips[0]
     samples = [pool._varied(pool.clips[0]) for _ in range(150)]
-    firsts = {tuple(s.image.mean(0).flatten().mul(1e4).round().int().tolist()) for s in samples}
+    firsts = {tuple(image.mean(0).flatten().mul(1e4).round().int().tolist()) for _, image, _, _ in samples}
     assert len(firsts) == 16  # 8 symmetries of each end
-    forward = [s for s in samples if torch.equal(s.image, ends[0])]
-    backward = [s for s in samples if torch.equal(s.image, ends[1])]
-    assert all(torch.equal(s.latents, latents) for s in forward) and forward
-    assert all(torch.equal(s.latents, latents.flip(0)) for s in backward) and backward
-    assert all(torch.equal(s.origins.nan_to_num(-1), origins[0].nan_to_num(-1)) for s in forward)
-    assert all(torch.equal(s.origins.nan_to_num(-1), origins[1].flip(0).nan_to_num(-1)) for s in backward)
-    assert all(torch.equal(s.time_ids, ids) for s in samples)
+    forward = [s for s in samples if torch.equal(s[1], ends[0])]
+    backward = [s for s in samples if torch.equal(s[1], ends[1])]
+    assert all(torch.equal(s[0], latents) for s in forward) and forward
+    assert all(torch.equal(s[0], latents.flip(0)) for s in backward) and backward
+    assert all(torch.equal(s[3].nan_to_num(-1), origins[0].nan_to_num(-1)) for s in forward)
+    assert all(torch.equal(s[3].nan_to_num(-1), origins[1].flip(0).nan_to_num(-1)) for s in backward)
+    assert all(torch.equal(s[2], ids) for s in samples)
+
+
+def test_a_clip_is_used_again(small_scenes):
+    """As often as one asks for; and a large batch finds a pool that is large enough."""
+    drawn = {}
+    for reuse in (2.0, 8.0):
+        pool = ClipPool(start=0, stride=1, reuse=reuse)
+        pool.draw = lambda seed: (torch.zeros(1),) * 4
+        pool._varied = lambda clip: (torch.zeros(8, 1, 1, 1), torch.zeros(3, 8, 8), *clip[:2])
+        for _ in range(40):
+            pool.batch(80)
+        drawn[reuse] = pool.seed
+        assert len(pool.clips) == 320
+    assert drawn[2.0] == pytest.approx(1600, abs=400) and drawn[8.0] < 0.5 * drawn[2.0]
 
 
 def test_time_ids_say_how_fast_and_how_much(small_scenes):
@@ -335,17 +404,13 @@ def test_a_stack_of_clips_is_a_batch():
 class StepClock(Clock):
     """Each step takes a minute, however busy the computer is."""
 
-    def __init__(self, seconds: float, spent: float = 0.0):
+    def __init__(self, seconds: float, spent: float = 0.0, *, taken: list[int]):
         super().__init__(seconds, spent)
-        self.steps = 0
+        self.taken = taken
 
     @property
     def elapsed(self) -> float:
-        return self.spent + 60 * self.steps
-
-    def learning_rate(self, *args, **kwargs) -> float:
-        self.steps += 1
-        return super().learning_rate(*args, **kwargs)
+        return self.spent + 60 * len(self.taken)
 
 
 class FewClips(ClipPool):
@@ -370,14 +435,17 @@ def run_stage(stage, out: Path, steps: int, kill_at: int | None = None, **option
         update_ema(average, model, step, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "Clock", StepClock)
+        patch.setattr(stage, "Clock", partial(StepClock, taken=taken))
         patch.setattr(stage, "update_ema", noted)
         patch.setattr(data, "SIZE", SMALL)
+        patch.setattr(data, "CELLS", SMALL // 8)
         if stage is decoder_stage:
             patch.setattr(decoder_stage, "CROP", 16)
             patch.setattr(decoder_stage, "SIZE", 16)
         else:
             few = unet_stage.sample
+            patch.setattr(unet_stage, "SAVE_EVERY", 60)
+            patch.setattr(unet_stage, "LOOK_EVERY", 60)
             patch.setattr(unet_stage, "ClipPool", FewClips)
             patch.setattr(unet_stage, "sample", lambda denoiser, batch: few(denoiser, batch, steps=1))
             options = {"first_seed": 0} | options
@@ -397,7 +465,7 @@ def step_of(out: Path, stage) -> int:
 def run(tmp_path_factory) -> Path:
     """A folder in which both stages were trained for a few steps, were killed, and went on."""
     out = tmp_path_factory.mktemp("run")
-    for stage in (decoder_stage, unet_stage):  # the UNet's first checkpoint is due after a minute
+    for stage in (decoder_stage, unet_stage):
         assert run_stage(stage, out, steps=2, kill_at=1) == [0]
         assert step_of(out, stage) == 1
         assert run_stage(stage, out, steps=2) == [1]
@@ -414,8 +482,8 @@ def test_a_killed_run_goes_on_where_it_was(run):
     steps = [line["step"] for line in log if line["stage"] == "decoder"]
     assert steps == sorted(steps) and steps[-1] == 2
     assert all(math.isfinite(line["validation"]) for line in log if line["stage"] == "unet")
-    for sheet in ("unet", "decoder"):
-        assert (run / "sheets" / f"{sheet}.png").stat().st_size > 1000
+    for picture in ("unet", "decoder"):
+        assert (run / "samples" / f"{picture}.png").stat().st_size > 1000
 
 
 @pytest.mark.slow
@@ -495,12 +563,33 @@ def test_an_exported_run_unpacks_to_the_same_weights(run, exported, tmp_path):
         was, state = load_checkpoint(run / f"{stage}.pt")["average"], load_checkpoint(tmp_path / f"{stage}.pt")
         assert state["step"] == 0 and state["optimizer"] is None and state["elapsed"] == 0
         for part in ("model", "average"):
-            assert all(torch.equal(state[part][name], was[name].half().float()) for name in was)
+            kept = [name for name in was if not name.startswith("displacement")]  # the teacher's; not exported
+            assert all(torch.equal(state[part][name], was[name].half().float()) for name in kept)
             assert state[part].keys() == was.keys()
     assert run_stage(decoder_stage, tmp_path, steps=1) == [0]
     assert step_of(tmp_path, decoder_stage) == 1
     with pytest.raises(InputError, match="already has"):
         unpack(folder, tmp_path)
+
+
+def test_an_older_toy_grows(tmp_path, monkeypatch):
+    """One of another latent code is refused, unless it is to grow; then it begins a run without a decoder."""
+
+    class Old:
+        vae = make_vae().requires_grad_(False)
+        unet, image_encoder = make_unet(), make_image_encoder()
+
+    Old.vae.register_to_config(latent_channels=8)
+    monkeypatch.setattr(export_module.StableVideoDiffusionPipeline, "from_pretrained", lambda *_, **__: Old)
+    asked = []
+    monkeypatch.setattr(export_module, "grown", lambda unet, shape: asked.append(shape) or unet)
+    (tmp_path / "model_index.json").touch()
+    with pytest.raises(InputError, match="8 latent channels"):
+        unpack(tmp_path, tmp_path / "run")
+    unpack(tmp_path, tmp_path / "run", grow=True)
+    assert asked == [UNetShape()]
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["unet.pt"]
+    assert load_checkpoint(tmp_path / "run" / "unet.pt")["shape"] == UNetShape().as_dict()
 
 
 def test_what_is_missing_is_named(tmp_path):
@@ -520,6 +609,8 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     monkeypatch.setattr(getattr(train, f"{stage}_stage"), "train", lambda **options: given.update(options))
     options = ["--minutes", "0.5", "--batch-size", "3", "--learning-rate", "0.01", "--out", str(tmp_path)]
     more = ["--log-sigma", "1.5", "--correspondence", "0.2"]
+    more += ["--taught", "50", "--until", "900", "--reuse", "4", "--cooldown", "90"]
+    more += ["--heads", "2,3,3,3", "--layers", "1,2,2,1"]
     more += ["--seed", "70", "--simple", "0.25", "--moving", "0.5", "--workers", "2"]
     options += more if stage == "unet" else []
     result = CliRunner().invoke(train.app, [stage, *options])
@@ -535,7 +626,8 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     }
     if stage == "unet":
         expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2}
-        expected |= {"log_sigma": 1.5, "correspondence": 0.2}
+        expected |= {"log_sigma": 1.5, "correspondence": 0.2, "taught": 50, "until": 900, "cooldown": 90, "reuse": 4.0}
+        expected["shape"] = UNetShape(layers=(1, 2, 2, 1), heads=(2, 3, 3, 3))
     assert given == expected
 
 
@@ -562,7 +654,7 @@ def test_training_is_in_bf16_where_the_cpu_has_it(fast, expected, monkeypatch):
     "after, code, said", [(0.5, 0, "training works"), (0.97, 1, "decoder"), (math.nan, 1, "decoder")]
 )
 def test_the_smoke_test_judges(after, code, said, tmp_path, monkeypatch):
-    monkeypatch.setattr(smoke, "learn_decoder", lambda steps, sheet: smoke.Learned("decoder", steps, 1.0, after, 1.0))
+    monkeypatch.setattr(smoke, "learn_decoder", lambda steps, picture: smoke.Learned("decoder", steps, 1.0, after, 1.0))
     monkeypatch.setattr(smoke, "learn_unet", lambda steps: smoke.Learned("unet", steps, 1.0, 0.6, 2.0))
     result = CliRunner().invoke(smoke.app, ["--out", str(tmp_path / "smoke")])
     assert result.exit_code == code
@@ -577,7 +669,7 @@ def test_the_smoke_test_really_trains(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "SIZE", SMALL)
     monkeypatch.setattr(smoke, "SIZE", 16)
     monkeypatch.setattr(smoke, "CROP", 16)
-    monkeypatch.setattr(smoke, "EXAM", 2)
+    monkeypatch.setattr(smoke, "HELD_OUT_COUNT", 2)
     decoder = smoke.learn_decoder(2, tmp_path / "decoder.png")
     assert (tmp_path / "decoder.png").stat().st_size > 500
     assert 0 < decoder.after != decoder.before > 0

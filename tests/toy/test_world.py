@@ -68,7 +68,7 @@ def test_unknown_shapes_are_named():
 def test_layers_have_svds_addresses():
     blocks = enumerate(make_unet().up_blocks)
     layers = tuple((b, t) for b, block in blocks for t in range(len(getattr(block, "attentions", ()))))
-    assert layers == ((1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2), (3, 0), (3, 1))
+    assert layers == ((1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (3, 2))
 
 
 @torch.no_grad()

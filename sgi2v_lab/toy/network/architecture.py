@@ -1,10 +1,11 @@
 """The toy SVD's five parts: SVD's own classes, small.
 
 The layer addresses are SVD's: four levels, no attention in `up_blocks[0]`, three spatio-temporal transformers in each
-of `up_blocks[1]` and `up_blocks[2]`. `up_blocks[3]`, the most expensive on a CPU, has two.
+of `up_blocks[1]`, `up_blocks[2]` and `up_blocks[3]`.
 """
 
 import math
+from dataclasses import asdict, dataclass
 
 import torch
 from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
@@ -20,24 +21,42 @@ __all__ = [
     "LATENT_CHANNELS",
     "NUM_FRAMES",
     "SIZE",
+    "UNetShape",
     "make_feature_extractor",
     "make_image_encoder",
     "make_scheduler",
     "make_unet",
     "make_vae",
+    "shape_of",
     "skip_temporal_layers",
 ]
 
 SIZE = 128  # pixels, both sides
 NUM_FRAMES = 8
 VAE_CHANNELS = (96, 64, 96, 128)  # four levels: 8x down
-UNET_CHANNELS = (64, 96, 96, 96)
-HEAD = 32  # channels of an attention head
 EMBEDDING = 64  # width of the image token that the UNet attends to
 
 # Diffusers normalises the last activations of VAE and UNet in 32 groups. A group of one channel would lose that
 # channel's mean, and with it every flat colour, so the first level has 96 channels in the VAE (a flat picture has no
-# other variation to carry its colour) and 64 in the UNet (whose input is never flat: it is noisy).
+# other variation to carry its colour) and at least 64 in the UNet (whose input is never flat: it is noisy).
+
+
+@dataclass(frozen=True)
+class UNetShape:
+    """How wide and deep the denoiser is, level by level from the finest to the coarsest.
+
+    Only attention within a frame can fetch what a moving thing looks like: the first frame's latents are an input at
+    the *old* place. A place whose origin lies between four cells needs the codes of all four, side by side, and has to
+    work out its own from them, so the finest level has heads for four cells of 16 coefficients each.
+    """
+
+    channels: tuple[int, ...] = (64, 96, 96, 96)
+    layers: tuple[int, ...] = (2, 2, 2, 1)  # the way down; the way up has one more
+    heads: tuple[int, ...] = (4, 3, 3, 3)
+
+    def as_dict(self) -> dict[str, tuple[int, ...]]:
+        """For a checkpoint; `UNetShape(**shape.as_dict())` is the same shape."""
+        return asdict(self)
 
 
 def make_vae() -> AutoencoderKLTemporalDecoder:
@@ -119,15 +138,16 @@ def skip_temporal_layers(vae: AutoencoderKLTemporalDecoder) -> AutoencoderKLTemp
     return vae
 
 
-def make_unet() -> UNetSpatioTemporalConditionModel:
+def make_unet(shape: UNetShape | None = None) -> UNetSpatioTemporalConditionModel:
     """The denoiser; its input is the noisy latents and the first frame's, concatenated over channels."""
+    shape = shape or UNetShape()
     unet = UNetSpatioTemporalConditionModel(
         sample_size=SIZE // 2 ** (len(VAE_CHANNELS) - 1),
         in_channels=2 * LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=UNET_CHANNELS,
-        layers_per_block=(1, 2, 2, 1),
-        num_attention_heads=tuple(c // HEAD for c in UNET_CHANNELS),
+        block_out_channels=shape.channels,
+        layers_per_block=shape.layers,
+        num_attention_heads=shape.heads,
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=3 * 32,
         cross_attention_dim=EMBEDDING,
@@ -135,6 +155,12 @@ def make_unet() -> UNetSpatioTemporalConditionModel:
     )
     _attend_to_likeness(unet)
     return unet
+
+
+def shape_of(unet: UNetSpatioTemporalConditionModel) -> UNetShape:
+    """The shape that a denoiser was made with."""
+    settings = ("block_out_channels", "layers_per_block", "num_attention_heads")
+    return UNetShape(*(tuple(unet.config[name]) for name in settings))
 
 
 @torch.no_grad()

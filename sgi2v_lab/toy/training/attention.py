@@ -5,10 +5,17 @@ PyTorch's fused attention kernel is slow in bfloat16 on CPUs, above all backward
 softmax over one key is 1.
 """
 
+import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
 __all__ = ["MatchingAttention", "ShortAttention"]
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    # autocast would do it in float32, which takes twice the time, most of it to read and write memory
+    with torch.autocast(scores.device.type, enabled=False):
+        return scores.softmax(-1)
 
 
 class ShortAttention:
@@ -29,9 +36,9 @@ class ShortAttention:
                 for x in (attn.to_q(hidden_states), attn.to_k(source), value)
             )
             query = query * attn.scale
-            weights = (query @ key.transpose(-1, -2)).softmax(-1)
+            weights = _softmax(query @ key.transpose(-1, -2))
             self.look(query, key, weights)
-            out = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)
+            out = (weights @ value).transpose(1, 2).flatten(2)
         return attn.to_out[0](out)
 
     def look(self, query: Tensor, key: Tensor, weights: Tensor) -> None:
@@ -45,6 +52,7 @@ class MatchingAttention(ShortAttention):
     SG-I2V's aligned features. Without, to those of their own frame, as the network does.
 
     Attributes:
+        looking: whether it keeps anything.
         attention: of the last forward, (clips, frames, heads, n, n): what a place (last axis but one) pays to each
             place (last axis); with its graph.
     """
@@ -52,8 +60,11 @@ class MatchingAttention(ShortAttention):
     def __init__(self, num_frames: int, aligned: bool = True):
         self.num_frames, self.aligned = num_frames, aligned
         self.attention: Tensor | None = None
+        self.looking = True
 
     def look(self, query: Tensor, key: Tensor, weights: Tensor) -> None:
         """Keep the attention; arguments as in `ShortAttention`, with a batch of clips x frames."""
+        if not self.looking:
+            return
         query, key, weights = (x.unflatten(0, (-1, self.num_frames)) for x in (query, key, weights))
-        self.attention = (query @ key[:, :1].transpose(-1, -2)).softmax(-1) if self.aligned else weights
+        self.attention = _softmax(query @ key[:, :1].transpose(-1, -2)) if self.aligned else weights

@@ -12,7 +12,7 @@ from sgi2v_lab.toy.network.clip_code import encode_clip
 from sgi2v_lab.toy.network.transformer import NUM_FRAMES, SIZE, make_vae
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.training.decoder_stage import POSTERIOR, picture_loss, train_decoder
-from sgi2v_lab.toy.training.sheets import write_sheet
+from sgi2v_lab.toy.training.sample_grid import write_sample_grid
 from sgi2v_lab.toy.training.training import load_checkpoint, mixed_precision
 from sgi2v_lab.toy.world.origins import true_owners
 from sgi2v_lab.toy.world.random_scenes import sample_scene
@@ -93,7 +93,7 @@ def held_out_clips(count: int) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _evaluate(vae: AutoencoderKLWan, clips: Tensor, moving: Tensor, picture: Path) -> tuple[float, float]:
     made = torch.cat([decode(vae, encode_clip(clip)[None]) for clip in clips])
-    write_sheet(picture, [each[::2] / 2 + 0.5 for pair in zip(clips[:4], made[:4], strict=True) for each in pair])
+    write_sample_grid(picture, [each[::2] / 2 + 0.5 for pair in zip(clips[:4], made[:4], strict=True) for each in pair])
     return reconstruction(made, clips, moving)
 
 

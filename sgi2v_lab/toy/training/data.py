@@ -1,7 +1,7 @@
 """Streams of training data made from scenes: frames for the VAE, encoded clips for the UNet.
 
 Nothing is stored on disk: a seed is a clip. Training takes seeds from 0 upwards; everything from `HELD_OUT` on is for
-tests, the demo and the exam, and is never drawn here.
+tests, the demo and the benchmark, and is never drawn here.
 """
 
 from collections import deque
@@ -53,20 +53,20 @@ def to_clip_pixels(images: Tensor) -> Tensor:
 
 def crop_batches(batch_size: int, side: int, start: int = 0, stride: int = 1) -> Iterator[Tensor]:
     """Endless batches (batch_size, 3, side, side) in -1..1 of randomly cropped, mirrored and turned frames."""
-    dice = Random(start)
+    rng = Random(start)
     pool: list[Tensor] = []
     seed = start
     while True:
         crops = []
         for _ in range(batch_size):
-            if len(pool) < 64 or dice.random() < 0.15:
+            if len(pool) < 64 or rng.random() < 0.15:
                 pool.extend(render(sample_scene(seed % HELD_OUT), SIZE, slice(0, None, NUM_FRAMES - 1)))
                 seed += stride
                 del pool[:-256]
-            y, x = dice.randint(0, SIZE - side), dice.randint(0, SIZE - side)
-            crop = dice.choice(pool)[:, y : y + side, x : x + side]
-            crop = crop.flip([d for d in (-1, -2) if dice.random() < 0.5])
-            crops.append(crop.transpose(-1, -2) if dice.random() < 0.5 else crop)
+            y, x = rng.randint(0, SIZE - side), rng.randint(0, SIZE - side)
+            crop = rng.choice(pool)[:, y : y + side, x : x + side]
+            crop = crop.flip([d for d in (-1, -2) if rng.random() < 0.5])
+            crops.append(crop.transpose(-1, -2) if rng.random() < 0.5 else crop)
         yield torch.stack(crops) * 2 - 1
 
 
@@ -90,19 +90,19 @@ def draw_scene(seed: int, num_frames: int, simple: float = 0.0, moving: float = 
     A `simple` share of the seeds, 0..1, gives scenes of the simple world, and a `moving` share of the others surely has
     a camera that moves (see `sample_scene`).
     """
-    dice = Random(seed)
-    is_simple, is_moving = dice.random() < simple, dice.random() < moving
+    rng = Random(seed)
+    is_simple, is_moving = rng.random() < simple, rng.random() < moving
     return sample_scene(seed, num_frames, simple=is_simple, moving=is_moving and not is_simple)
 
 
-def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
+def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0, size: int = SIZE) -> Clip:
     """Latents, pictures of both ends, time ids, and origins in both ends of one scene.
 
-    They are (frames, channels, h, w), (2, 3, SIZE, SIZE), (3,) and (2, frames, CELLS, CELLS, 2). Shares `simple` and
+    They are (frames, channels, h, w), (2, 3, size, size), (3,) and (2, frames, CELLS, CELLS, 2). Shares `simple` and
     `moving` as in `draw_scene`.
     """
     scene = draw_scene(seed, NUM_FRAMES, simple, moving)
-    video = render(scene, SIZE)
+    video = render(scene, size)
     ids = torch.tensor([scene.fps - 1, motion_bucket(scene), NOISE_AUGMENTATION])
     origins = torch.stack([true_origins(scene, CELLS, end) for end in (0, -1)])
     return encode_patches(video * 2 - 1), video[[0, -1]], ids, origins
@@ -124,7 +124,7 @@ class ScenePool:
 
     def __init__(self, draw: Callable[[int], Any], *, start: int, stride: int, reuse: float = REUSE, workers: int = 0):
         self.draw, self.seed, self.stride, self.reuse = draw, start, stride, reuse
-        self.dice = Random(start)
+        self.rng = Random(start)
         self.clips: list[Any] = []
         self.owed = 0.0
         self.ahead: deque[Future[Any]] = deque()
@@ -158,7 +158,7 @@ class ScenePool:
             self.clips.append(self._next_clip())
             self.owed = max(0.0, self.owed - 1)
         del self.clips[: -max(POOL, 4 * count)]
-        return self.dice.sample(self.clips, count)
+        return self.rng.sample(self.clips, count)
 
 
 class ClipPool(ScenePool):
@@ -174,31 +174,35 @@ class ClipPool(ScenePool):
         stride: int,
         simple: float = 0.0,
         moving: float = 0.0,
+        reuse: float = REUSE,
+        size: int = SIZE,
         device: torch.device | str = "cpu",
         workers: int = 0,
     ):
-        super().__init__(
-            partial(encode_clip, simple=simple, moving=moving), start=start, stride=stride, workers=workers
-        )
-        self.device, self.generator = torch.device(device), torch.Generator().manual_seed(start)
+        draw = partial(encode_clip, simple=simple, moving=moving, size=size)
+        super().__init__(draw, start=start, stride=stride, reuse=reuse, workers=workers)
+        self.device = torch.device(device)
+        self.generator = torch.Generator(self.device).manual_seed(start)
 
     def batch(self, batch_size: int) -> Batch:
         """Draw a batch."""
-        return stack([self._varied(clip) for clip in self.drawn(batch_size)], self.device)
+        drawn = [self._varied(clip) for clip in self.drawn(batch_size)]
+        latents, image, ids, origins = (torch.stack(column).to(self.device) for column in zip(*drawn, strict=True))
+        noise = torch.randn(image.shape, generator=self.generator, device=self.device)
+        condition = encode_patches(image * 2 - 1 + NOISE_AUGMENTATION * noise)
+        return Batch(latents, condition, image, ids, origins)
 
-    def _varied(self, clip: Clip) -> Batch:
+    def _varied(self, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         latents, ends, ids, origins = clip
-        mirror, flip, transpose, back = (self.dice.random() < 0.5 for _ in range(4))
+        mirror, flip, transpose, back = (self.rng.random() < 0.5 for _ in range(4))
         image = ends[-1 if back else 0]
         image = image.flip([d for d, wanted in ((-1, mirror), (-2, flip)) if wanted])
         image = image.transpose(-1, -2) if transpose else image
         latents = transformed(latents, mirror=mirror, flip=flip, transpose=transpose)
-        noise = NOISE_AUGMENTATION * torch.randn(image.shape, generator=self.generator)
-        condition = encode_patches((image * 2 - 1 + noise)[None])[0]
         origins = transformed_origins(
             origins[1].flip(0) if back else origins[0], mirror=mirror, flip=flip, transpose=transpose
         )
-        return Batch(latents.flip(0) if back else latents, condition, image, ids, origins)
+        return latents.flip(0) if back else latents, image, ids, origins
 
 
 def stack(samples: Sequence[Batch], device: torch.device | str = "cpu") -> Batch:

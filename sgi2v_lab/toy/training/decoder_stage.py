@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sgi2v_lab.toy.network.architecture import SIZE, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.network.latent_code import encode_patches
 from sgi2v_lab.toy.training.data import HELD_OUT, crop_batches
-from sgi2v_lab.toy.training.sheets import write_sheet
+from sgi2v_lab.toy.training.sample_grid import write_sample_grid
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
@@ -57,25 +57,25 @@ def load_decoder(out: Path, device: torch.device | str = "cpu") -> AutoencoderKL
 
 
 @torch.no_grad()
-def _evaluate(vae: AutoencoderKLTemporalDecoder, x: Tensor, sheet: Path) -> float:
+def _evaluate(vae: AutoencoderKLTemporalDecoder, x: Tensor, picture: Path) -> float:
     y = vae.decode(encode_patches(x), num_frames=1).sample.clamp(-1, 1)
-    write_sheet(sheet, [x / 2 + 0.5, y / 2 + 0.5])
+    write_sample_grid(picture, [x / 2 + 0.5, y / 2 + 0.5])
     return -10 * ((y - x) / 2).pow(2).mean(dim=(1, 2, 3)).log10().mean().item()
 
 
 def train(
     *, rank: int, processes: int, device: torch.device, out: Path, seconds: float, batch_size: int, peak: float
 ) -> None:
-    """Train until the budget is spent; writes `decoder.pt`, `log.jsonl` and `sheets/` into `out`."""
+    """Train until the budget is spent; writes `decoder.pt`, `log.jsonl` and `samples/` into `out`."""
     torch.manual_seed(1)  # the same first weights in every process
     vae = skip_temporal_layers(make_vae()).to(device)
-    exam = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 8, 7)) for i in range(6)]) * 2 - 1
-    exam = exam.to(device)
+    held_out = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 8, 7)) for i in range(6)]) * 2 - 1
+    held_out = held_out.to(device)
     train_decoder(
         vae,
         lambda step: crop_batches(batch_size, CROP, start=rank + processes * step, stride=processes),
         decoder_loss,
-        lambda average: {"psnr": _evaluate(average, exam, out / "sheets" / "decoder.png")},
+        lambda average: {"psnr": _evaluate(average, held_out, out / "samples" / "decoder.png")},
         rank=rank,
         device=device,
         out=out,

@@ -9,7 +9,16 @@ import torch
 from diffusers import DiffusionPipeline, StableVideoDiffusionPipeline
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.toy.network.architecture import make_feature_extractor, make_scheduler, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.network.architecture import (
+    LATENT_CHANNELS,
+    UNetShape,
+    make_feature_extractor,
+    make_scheduler,
+    make_vae,
+    shape_of,
+    skip_temporal_layers,
+)
+from sgi2v_lab.toy.training.growth import grown
 from sgi2v_lab.toy.training.training import load_checkpoint, save_checkpoint
 from sgi2v_lab.toy.training.unet_stage import Denoiser
 
@@ -28,7 +37,7 @@ def export(run: Path, to: Path, settings: dict | None = None) -> None:
         states[stage] = load_checkpoint(run / f"{stage}.pt")
         if states[stage] is None:
             raise InputError(f"{run} has no {stage}.pt; train it first: python -m sgi2v_lab.toy.training.train {stage}")
-    vae, denoiser = make_vae(), Denoiser()
+    vae, denoiser = make_vae(), Denoiser(UNetShape(**states["unet"]["shape"]))
     # the temporal layers that were left out of training as identities keep their initial values
     vae.load_state_dict(states["decoder"]["average"], strict=False)
     denoiser.load_state_dict(states["unet"]["average"])
@@ -60,24 +69,36 @@ def write_pipeline(pipeline: DiffusionPipeline, to: Path, settings: dict | None 
     shutil.rmtree(old, ignore_errors=True)
 
 
-def unpack(checkpoint: Path, run: Path) -> None:
+def unpack(checkpoint: Path, run: Path, grow: bool = False) -> None:
     """Begin a training run at the weights of an exported folder; the optimisers and the clocks start afresh.
 
-    InputError where the run has checkpoints already, or the folder is no pipeline.
+    With `grow`, the UNet becomes one of today's shape that knows what the exported one does (`growth`), and the
+    decoder, which may belong to another latent code, is left out.
+
+    InputError where the run has checkpoints already, the folder is no pipeline, or its latent code is another one and
+    it is not to grow.
     """
-    for stage in ("decoder", "unet"):
+    for stage in ("unet",) if grow else ("decoder", "unet"):
         if (run / f"{stage}.pt").exists():
             raise InputError(f"{run} already has a {stage}.pt; give a new folder")
     if not (checkpoint / "model_index.json").is_file():
         raise InputError(f"{checkpoint} is no exported pipeline: it has no model_index.json")
     pipeline = StableVideoDiffusionPipeline.from_pretrained(checkpoint, dtype=torch.float32)
-    denoiser = Denoiser()
-    denoiser.unet.load_state_dict(pipeline.unet.state_dict())
+    unet, coded = pipeline.unet, pipeline.vae.config.latent_channels
+    if grow:
+        unet = grown(unet, UNetShape())
+    elif coded != LATENT_CHANNELS:
+        raise InputError(f"{checkpoint} has {coded} latent channels, and today's code {LATENT_CHANNELS}; let it grow")
+    shape = shape_of(unet)
+    denoiser = Denoiser(shape)
+    denoiser.unet.load_state_dict(unet.state_dict())
     denoiser.image_encoder.load_state_dict(pipeline.image_encoder.state_dict())
-    # training leaves the temporal layers out while they are identities
-    kept = skip_temporal_layers(make_vae()).state_dict()
-    vae = {name: value for name, value in pipeline.vae.state_dict().items() if name in kept}
-    for stage, weights in (("decoder", vae), ("unet", denoiser.state_dict())):
+    parts = {"unet": (denoiser.state_dict(), {"shape": shape.as_dict()})}
+    if not grow:
+        # training leaves the temporal layers out while they are identities
+        kept = skip_temporal_layers(make_vae()).state_dict()
+        parts["decoder"] = ({name: value for name, value in pipeline.vae.state_dict().items() if name in kept}, {})
+    for stage, (weights, more) in parts.items():
         save_checkpoint(
-            run / f"{stage}.pt", model=weights, average=weights, optimizer=None, step=0, clips=0, elapsed=0.0
+            run / f"{stage}.pt", model=weights, average=weights, optimizer=None, step=0, clips=0, elapsed=0.0, **more
         )

@@ -22,7 +22,7 @@ from sgi2v_lab.toy.training.attention import ShortAttention
 from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool, crop_batches
 from sgi2v_lab.toy.training.decoder_stage import CROP, decoder_loss
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
-from sgi2v_lab.toy.training.sheets import write_sheet
+from sgi2v_lab.toy.training.sample_grid import write_sample_grid
 from sgi2v_lab.toy.training.training import mixed_precision
 from sgi2v_lab.toy.training.unet_stage import FIRST_AND_LAST, Denoiser, denoising_loss, draw_sigmas, held_out_batch
 from sgi2v_lab.toy.world.random_scenes import sample_scene
@@ -34,7 +34,7 @@ LEAST_FALL = 0.05  # of a loss, to count as falling
 # the decoder begins as a fair magnifier, which larger steps, or too sudden ones, spoil at first
 DECODER_BATCH, DECODER_RATE, DECODER_WARMUP = 4, 5e-5, 10  # the warm-up is in steps
 UNET_BATCH, UNET_RATE, UNET_WARMUP = 2, 2e-3, 4
-EXAM = 4  # held-out pictures and clips
+HELD_OUT_COUNT = 4  # held-out pictures and clips
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,23 @@ class Learned:
         return self.after < (1 - LEAST_FALL) * self.before  # False also for a loss that is not a number
 
 
-def learn_decoder(steps: int, sheet: str | Path | None = None) -> Learned:
+def learn_decoder(steps: int, picture: str | Path | None = None) -> Learned:
     """Train a new decoder for some steps; the loss is `decoder_loss`, on pictures -1..1.
 
-    `sheet` is a PNG to be written: held-out pictures, the new decoder's, the trained one's.
+    `picture` is a PNG to be written: held-out pictures, the new decoder's, the trained one's.
     """
     start = time.monotonic()
     torch.manual_seed(0)
     vae = skip_temporal_layers(make_vae())
-    exam = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 1)) for i in range(EXAM)]) * 2 - 1
-    rows = [exam]
+    held_out = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 1)) for i in range(HELD_OUT_COUNT)]) * 2 - 1
+    rows = [held_out]
 
     @torch.no_grad()
     def examine() -> float:
-        rows.append(vae.decode(encode_patches(exam), num_frames=1).sample)
+        rows.append(vae.decode(encode_patches(held_out), num_frames=1).sample)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
-            return decoder_loss(vae, exam).item()
+            return decoder_loss(vae, held_out).item()
 
     before = examine()
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), betas=(0.9, 0.99))
@@ -83,8 +83,8 @@ def learn_decoder(steps: int, sheet: str | Path | None = None) -> Learned:
         torch.nn.utils.clip_grad_norm_(vae.decoder.parameters(), 1.0)
         optimizer.step()
     after = examine()
-    if sheet is not None:
-        write_sheet(sheet, [row / 2 + 0.5 for row in rows])
+    if picture is not None:
+        write_sample_grid(picture, [row / 2 + 0.5 for row in rows])
     return Learned("decoder", steps, before, after, time.monotonic() - start)
 
 
@@ -95,10 +95,10 @@ def learn_unet(steps: int) -> Learned:
     denoiser = Denoiser()
     denoiser.unet.set_attn_processor(ShortAttention())
     pool = ClipPool(start=0, stride=1, simple=1.0)
-    exam = held_out_batch(EXAM)
+    held_out = held_out_batch(HELD_OUT_COUNT)
     generator = torch.Generator().manual_seed(1)
-    exam_noise = torch.randn(exam.latents.shape, generator=generator)
-    exam_sigma = draw_sigmas(EXAM, generator)
+    held_out_noise = torch.randn(held_out.latents.shape, generator=generator)
+    held_out_sigma = draw_sigmas(HELD_OUT_COUNT, generator)
 
     def loss_on(batch: Batch, sigma: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         with mixed_precision():
@@ -106,7 +106,7 @@ def learn_unet(steps: int) -> Learned:
 
     def examine() -> float:
         with torch.no_grad():
-            return loss_on(exam, exam_sigma, exam_noise).item()
+            return loss_on(held_out, held_out_sigma, held_out_noise).item()
 
     before = examine()
     optimizer = MuonWithAdamW(denoiser, FIRST_AND_LAST)
@@ -123,7 +123,7 @@ app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=F
 
 @app.command()
 def smoke(
-    out: Annotated[Path, typer.Option(help="Folder for smoke.json and the decoder's sheet.")] = Path("runs/smoke"),
+    out: Annotated[Path, typer.Option(help="Folder for smoke.json and the decoder's picture.")] = Path("runs/smoke"),
     decoder_steps: Annotated[int, typer.Option(help="Steps of the decoder's training.", min=1)] = 24,
     unet_steps: Annotated[int, typer.Option(help="Steps of the UNet's training.", min=1)] = 24,
 ) -> None:

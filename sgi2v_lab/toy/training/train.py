@@ -1,11 +1,12 @@
 """Train the toy SVD from nothing: `python -m sgi2v_lab.toy.training.train decoder`, then `unet`, then `export`.
 
 Both stages have a time budget, resume where a kill left them, keep an exponential moving average of the weights, and
-write a log (`log.jsonl`) and sample sheets (`sheets/`) into the run's folder. The same code runs on a GPU; on a CPU,
+write a log (`log.jsonl`) and sample grids (`samples/`) into the run's folder. The same code runs on a GPU; on a CPU,
 two processes of one thread each train faster than one process of two threads.
 """
 
 import os
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +15,12 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import typer
 
-from sgi2v_lab.toy.training import decoder_stage, export, unet_stage
+from sgi2v_lab.toy.network.architecture import SIZE, UNetShape
+from sgi2v_lab.toy.training import data, decoder_stage, export, unet_stage
 
 __all__ = [
     "BatchSize",
+    "Cooldown",
     "Device",
     "Minutes",
     "Moving",
@@ -26,6 +29,9 @@ __all__ = [
     "Rate",
     "Seed",
     "Simple",
+    "Size",
+    "Taught",
+    "Until",
     "Weight",
     "app",
     "launch",
@@ -33,7 +39,7 @@ __all__ = [
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 
-Out = Annotated[Path, typer.Option(help="The run's folder: checkpoints, log, sheets.")]
+Out = Annotated[Path, typer.Option(help="The run's folder: checkpoints, log, sample grids.")]
 Minutes = Annotated[float, typer.Option(help="Time budget, counted across restarts.", min=0.01)]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
 Processes = Annotated[int, typer.Option(help="Data-parallel processes (CPU).", min=1)]
@@ -47,12 +53,17 @@ Moving = Annotated[
     float, typer.Option(help="Of the other scenes, share with a camera that surely moves.", min=0, max=1)
 ]
 Weight = Annotated[float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)]
+Taught = Annotated[
+    int, typer.Option(help="Clips over which the correspondence loss fades away; 0 for no such loss.", min=0)
+]
+Until = Annotated[int, typer.Option(help="End after so many clips; 0 for the time budget alone.", min=0)]
+Cooldown = Annotated[int, typer.Option(help="Of these, the last, over which the learning rate falls to zero.", min=0)]
+Size = Annotated[int, typer.Option(help=f"Pixels of the pictures, which stand for {SIZE}.", min=16, max=SIZE)]
 
 
 def _worker(rank: int, stage, processes: int, device: str, options: dict) -> None:
     if processes > 1:
         os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-        os.environ.setdefault("MASTER_PORT", "29517")
         dist.init_process_group("gloo", rank=rank, world_size=processes)
         torch.set_num_threads(max(1, (os.cpu_count() or processes) // processes))
     torch.manual_seed(rank)
@@ -66,6 +77,9 @@ def launch(stage, processes: int, device: str, **options) -> None:
     if processes == 1:
         _worker(0, stage, 1, device, options)
     else:
+        with socket.socket() as free:  # two runs on one machine must not meet
+            free.bind(("127.0.0.1", 0))
+            os.environ["MASTER_PORT"] = str(free.getsockname()[1])
         # training frees and takes the same large blocks at every step: without this they go back to the system each
         # time, which on two cores costs a quarter of the time
         os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**40))
@@ -110,11 +124,25 @@ def unet(
         float, typer.Option(help="Mean logarithm of the noise levels; more of it for motion, less for detail.")
     ] = unet_stage.LOG_SIGMA_MEAN,
     correspondence: Weight = unet_stage.CORRESPONDENCE,
+    taught: Taught = unet_stage.TAUGHT,
+    until: Until = 0,
+    cooldown: Cooldown = 0,
+    channels: Annotated[
+        str | None, typer.Option(help="Of a new network's four levels, finest first, such as 96,96,128,128.")
+    ] = None,
+    layers: Annotated[str | None, typer.Option(help="Its layers per level on the way down.")] = None,
+    heads: Annotated[str | None, typer.Option(help="Its attention heads per level.")] = None,
+    reuse: Annotated[
+        float, typer.Option(help="How often a clip is used, turned and with other noise.", min=1)
+    ] = data.REUSE,
+    size: Size = SIZE,
     workers: Annotated[
         int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
     ] = 0,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips."""
+    given = {"channels": channels, "layers": layers, "heads": heads}
+    shape = UNetShape(**{name: tuple(int(x) for x in text.split(",")) for name, text in given.items() if text})
     launch(
         unet_stage.train,
         processes,
@@ -128,6 +156,12 @@ def unet(
         moving=moving,
         log_sigma=log_sigma,
         correspondence=correspondence,
+        taught=taught,
+        until=until,
+        cooldown=cooldown,
+        shape=shape,
+        reuse=reuse,
+        size=size,
         workers=workers,
     )
 
@@ -136,9 +170,12 @@ def unet(
 def unpack_command(
     checkpoint: Annotated[Path, typer.Argument(help="A pipeline folder that `export` wrote.")],
     out: Out = Path("runs/toy"),
+    grow: Annotated[
+        bool, typer.Option("--grow", help="Make a smaller UNet, of an older latent code, as large as today's.")
+    ] = False,
 ) -> None:
     """Begin a training run at an exported pipeline's weights, so that `decoder` and `unet` go on from there."""
-    export.unpack(checkpoint, out)
+    export.unpack(checkpoint, out, grow=grow)
     print(out)
 
 

@@ -12,6 +12,7 @@ from sgi2v_lab.toy.network.transformer import SIZE
 from sgi2v_lab.toy.training import clip_decoder_stage, export_transformer, transformer_stage
 from sgi2v_lab.toy.training.train import (
     BatchSize,
+    Cooldown,
     Device,
     Minutes,
     Moving,
@@ -20,6 +21,9 @@ from sgi2v_lab.toy.training.train import (
     Rate,
     Seed,
     Simple,
+    Size,
+    Taught,
+    Until,
     Weight,
     launch,
 )
@@ -59,14 +63,10 @@ def transformer(
         float, typer.Option(help="Mean logit of the noise levels; more of it for motion, less for detail.")
     ] = transformer_stage.LOGIT_MEAN,
     correspondence: Weight = transformer_stage.CORRESPONDENCE,
-    taught: Annotated[int, typer.Option(help="Clips over which the correspondence loss fades away.", min=0)] = (
-        transformer_stage.TAUGHT
-    ),
-    until: Annotated[int, typer.Option(help="End after this many clips; 0: when the time is over.", min=0)] = 0,
-    cooldown: Annotated[int, typer.Option(help="Of these, the last over which the learning rate falls.", min=0)] = 0,
-    size: Annotated[
-        int, typer.Option(help=f"Pixels of the pictures, which stand for {SIZE}.", min=16, max=SIZE)
-    ] = SIZE,
+    taught: Taught = transformer_stage.TAUGHT,
+    until: Until = 0,
+    cooldown: Cooldown = 0,
+    size: Size = SIZE,
 ) -> None:
     """Train the denoiser on encoded clips."""
     launch(

@@ -80,10 +80,14 @@ def update_ema(average: nn.Module, model: nn.Module, step: int, decay: float = 0
 
 
 def average_gradients(parameters: list[Tensor]) -> None:
-    """Average gradients over the processes of a data-parallel run (nothing to do in a single one)."""
+    """Average gradients over the processes of a data-parallel run (nothing to do in a single one).
+
+    A parameter without a gradient, as the queries of attention to a single token, has none in any of them.
+    """
     if not (dist.is_available() and dist.is_initialized()):
         return
-    grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    parameters = [p for p in parameters if p.grad is not None]
+    grads = [p.grad for p in parameters]
     flat = torch.cat([g.flatten() for g in grads])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
@@ -105,7 +109,7 @@ def load_checkpoint(path: Path) -> dict | None:
 
 
 def save_training(
-    path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer | MuonWithAdamW, **counters: float
+    path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer | MuonWithAdamW, **counters: float | dict
 ) -> None:
     """Write a checkpoint from which `resume_training` goes on."""
     states = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
@@ -126,7 +130,7 @@ def resume_training(
         average.load_state_dict(state["average"])
         if state["optimizer"] is not None:
             optimizer.load_state_dict(state["optimizer"])
-    return {name: value for name, value in state.items() if name not in ("model", "average", "optimizer")}
+    return {name: value for name, value in state.items() if isinstance(value, int | float)}
 
 
 def log_line(path: Path, **figures) -> None:

@@ -24,7 +24,7 @@ from sgi2v_lab.toy.training.clip_pool import Clips, PairedClipPool, held_out
 from sgi2v_lab.toy.training.correspondence import correspondence_loss, moved_cells
 from sgi2v_lab.toy.training.fast_transformer import fast_forward, softmax
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
-from sgi2v_lab.toy.training.sheets import write_sheet
+from sgi2v_lab.toy.training.sample_grid import write_sample_grid
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
@@ -164,7 +164,7 @@ def _sample_grid(
     few = clips.latents[:5]
     made = sample(transformer, few[:, 0], few.shape[1], stretch=stretch)
     show = preview if vae is None else lambda z: decode(vae, z[None])[0].float()
-    write_sheet(path, [show(z) / 2 + 0.5 for pair in zip(few, made, strict=True) for z in pair])
+    write_sample_grid(path, [show(z) / 2 + 0.5 for pair in zip(few, made, strict=True) for z in pair])
 
 
 def train(

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from sgi2v_lab.images.photographs import read_photograph
 from sgi2v_lab.shapes import Boxes, Video
 from sgi2v_lab.toy.world.cutouts import cutout_colours, cutout_distance
-from sgi2v_lab.toy.world.dice import Dice
+from sgi2v_lab.toy.world.rng import Rng
 
 __all__ = [
     "BACKGROUNDS",
@@ -56,7 +56,7 @@ COLOURS = {
 }
 SPEED_AT_FULL_BUCKET = 0.75  # picture widths per second at motion bucket 255
 SHADOW_SHIFT, SHADOW_BLUR = (0.22, 0.3), 0.5  # in units of the radius: the lamp stands above the picture's left
-PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # the demo's is another, and so are the exam's
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # the demo's is another, and so are the benchmark's
 
 
 @dataclass(frozen=True)
@@ -265,12 +265,12 @@ def _canvas(scene: Scene, size: int) -> torch.Tensor:
 
 def _photo_crop(seed: int, side: int, least: float = 0.2) -> torch.Tensor:
     """A random square of a random photograph, resized: (1, 3, side, side)."""
-    dice = Dice(seed)
-    photo = read_photograph(dice.choice(PHOTOGRAPHS))
-    span = int(dice.uniform(least, 1.0) * min(photo.shape[1:]))
-    top = int(dice.uniform(0, photo.shape[1] - span))
-    left = int(dice.uniform(0, photo.shape[2] - span))
+    rng = Rng(seed)
+    photo = read_photograph(rng.choice(PHOTOGRAPHS))
+    span = int(rng.uniform(least, 1.0) * min(photo.shape[1:]))
+    top = int(rng.uniform(0, photo.shape[1] - span))
+    left = int(rng.uniform(0, photo.shape[2] - span))
     crop = photo[None, :, top : top + span, left : left + span]
-    if dice.uniform() < 0.5:
+    if rng.uniform() < 0.5:
         crop = crop.flip(-1)
     return F.interpolate(crop, size=(side, side), mode="bilinear", antialias=True)

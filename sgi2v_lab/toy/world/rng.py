@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-__all__ = ["Dice"]
+__all__ = ["Rng"]
 
 
-class Dice:
+class Rng:
     """Draws of Python numbers from one torch generator."""
 
     def __init__(self, seed: int):
