@@ -7,7 +7,14 @@ import torch
 from diffusers.models.attention_processor import Attention
 
 from sgi2v_lab.toy.training.attention import MatchingAttention, ShortAttention
-from sgi2v_lab.toy.training.correspondence import CELLS, MATCHED, Correspondence, correspondence_loss
+from sgi2v_lab.toy.training.correspondence import (
+    CELLS,
+    MATCHED,
+    Correspondence,
+    correspondence_loss,
+    displacement_loss,
+    moved_cells,
+)
 from sgi2v_lab.toy.training.unet_stage import Denoiser, denoising_loss, held_out_batch
 from sgi2v_lab.toy.world.origins import true_origins
 from sgi2v_lab.toy.world.random_scenes import sample_scene

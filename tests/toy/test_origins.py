@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sgi2v_lab.toy.network.latent_code import transformed
+from sgi2v_lab.toy.network.latent_code import CHANNELS, transformed
 from sgi2v_lab.toy.world.origins import transformed_origins, true_origins
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import Scene, Sprite, render
