@@ -6,7 +6,7 @@ import torch
 import sgi2v_lab.widgets.studio.pictures
 from sgi2v_lab.cli import demo
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.scenes import photographs as benchmark_photographs
+from sgi2v_lab.evaluation.scenes import photographs as exam_photographs
 from sgi2v_lab.images.photographs import LIBRARY_OF, read_photograph
 from sgi2v_lab.toy.world import cutouts, scenes
 from tests.helpers import known_motion
@@ -39,7 +39,7 @@ def test_an_unknown_name_is_refused():
 
 def test_whoever_uses_photographs_names_known_ones():
     used = {
-        *(example.name for example in benchmark_photographs.PHOTOGRAPHS),
+        *(example.name for example in exam_photographs.PHOTOGRAPHS),
         *scenes.PHOTOGRAPHS,
         *cutouts.CUTOUTS.values(),
         *known_motion.PHOTOGRAPHS,

@@ -67,15 +67,18 @@ def test_the_loss_is_that_of_v_prediction():
     assert torch.allclose(unet_stage.denoising_loss(oracle, batch, sigma, n, torch.ones(2)), expected)
 
 
-def test_errors_where_things_move_weigh_more():
+def test_errors_where_something_is_new_weigh_more():
     still, moving = true_origins(Scene((), torch.tensor([[0.0, 0.0, 1.0]] * 8)), 16)[None].repeat(2, 1, 1, 1, 1)
     moving[1:, 4:6, 4:6] += 0.2
-    weight = unet_stage.loss_weight(torch.stack([still, moving]))
-    assert weight.shape == (2, 8, LATENT_CHANNELS, 16, 16)
-    assert torch.allclose(weight.mean(dim=(1, 2, 3, 4)), torch.ones(2), atol=1e-5)
+    fresh = still.clone()
+    fresh[1:, 4:6, 4:6] = torch.nan  # not to be seen in the first frame
+    weight = unet_stage.loss_weight(torch.stack([still, moving, fresh]), 16)
+    assert weight.shape == (3, 8, LATENT_CHANNELS, 16, 16)
+    assert torch.allclose(weight.mean(dim=(1, 2, 3, 4)), torch.ones(3), atol=1e-5)
     assert torch.allclose(weight[0], weight[0, 0, :, :1, :1].expand_as(weight[0]))
     ratio = weight[1, 1, 0] / weight[1, 0, 0, 0, 0]
     assert ratio[3:7, 3:7].min() == pytest.approx(unet_stage.OBJECT_WEIGHT) and ratio[9, 9] == pytest.approx(1)
+    assert torch.equal(weight[2], weight[1])
 
 
 def test_the_rate_stays_until_it_is_told_to_fall():
@@ -285,7 +288,7 @@ def tensors(batch: Batch) -> list[torch.Tensor]:
 
 
 def test_a_pool_is_repeatable_and_shaped(small_scenes):
-    one, two = (ClipPool(start=5, stride=2, simple=0.5) for _ in range(2))
+    one, two = (ClipPool(start=5, stride=2, simple=0.5, size=SMALL) for _ in range(2))
     for _ in range(3):
         a, b = one.batch(2), two.batch(2)
         assert all(torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True))
@@ -610,7 +613,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     options = ["--minutes", "0.5", "--batch-size", "3", "--learning-rate", "0.01", "--out", str(tmp_path)]
     more = ["--log-sigma", "1.5", "--correspondence", "0.2"]
     more += ["--taught", "50", "--until", "900", "--reuse", "4", "--cooldown", "90"]
-    more += ["--heads", "2,3,3,3", "--layers", "1,2,2,1"]
+    more += ["--size", "64", "--heads", "2,3,3,3", "--layers", "1,2,2,1"]
     more += ["--seed", "70", "--simple", "0.25", "--moving", "0.5", "--workers", "2"]
     options += more if stage == "unet" else []
     result = CliRunner().invoke(train.app, [stage, *options])
@@ -627,6 +630,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     if stage == "unet":
         expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2}
         expected |= {"log_sigma": 1.5, "correspondence": 0.2, "taught": 50, "until": 900, "cooldown": 90, "reuse": 4.0}
+        expected["size"] = 64
         expected["shape"] = UNetShape(layers=(1, 2, 2, 1), heads=(2, 3, 3, 3))
     assert given == expected
 

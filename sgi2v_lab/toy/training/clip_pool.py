@@ -55,8 +55,8 @@ class PairedClipPool(ScenePool):
         return Clips(*(torch.stack(column) for column in columns))
 
     def _varied(self, clip: BothWays) -> tuple[Tensor, Tensor]:
-        latents, origins = clip[self.dice.random() < 0.5]
-        way = {name: self.dice.random() < 0.5 for name in ("mirror", "flip", "transpose")}
+        latents, origins = clip[self.rng.random() < 0.5]
+        way = {name: self.rng.random() < 0.5 for name in ("mirror", "flip", "transpose")}
         return transformed(latents, **way), transformed_origins(origins, **way)
 
 

@@ -78,10 +78,12 @@ def denoising_loss(
 def loss_weight(origins: Tensor, side: int) -> Tensor:
     """What an error of v weighs in training, (batch, frames, channels, h, w), with mean 1 in each clip.
 
-    Cells that moved, and those beside them, weigh `OBJECT_WEIGHT` times as much as others. A channel weighs as its
-    pattern does: between 1, as latents are, and what its error is in pixels.
+    Cells that moved, cells that show what the first frame does not, such as the ground that an object leaves free, and
+    the cells beside both weigh `OBJECT_WEIGHT` times as much as others. A channel weighs as its pattern does: between
+    1, as latents are, and what its error is in pixels.
     """
-    moved = F.max_pool2d(moved_cells(origins).float(), 3, stride=1, padding=1)
+    changed = moved_cells(origins) | origins.isnan().any(dim=-1)
+    moved = F.max_pool2d(changed.float(), 3, stride=1, padding=1)
     cells = 1 + (OBJECT_WEIGHT - 1) * F.interpolate(moved, (side, side), mode="area")
     channels = 1 / kernels().pow(2).sum(dim=(1, 2, 3)).sqrt().to(cells)
     cells, channels = cells / cells.mean(dim=(1, 2, 3), keepdim=True), channels / channels.mean()
