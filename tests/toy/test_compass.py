@@ -42,10 +42,17 @@ def test_in_the_examples_something_moves(clips):
 
 
 def test_one_step_is_worse_the_more_noise_there_is(clips, denoiser):
-    little, much = (sum(compass.one_step(denoiser, None, clips, sigma)) for sigma in (0.05, 18.0))
+    little, much = (sum(compass.denoised(denoiser, None, clips, [sigma])) for sigma in (0.05, 18.0))
     assert little > much
     ceiling = compass.ceilings(None, clips)["coded"]
-    assert compass.one_step(denoiser, None, clips, 1e-3) == pytest.approx([ceiling] * 2, abs=6)
+    assert compass.denoised(denoiser, None, clips, [1e-3]) == pytest.approx([ceiling] * 2, abs=6)
+
+
+def test_several_steps_end_where_the_last_of_them_leads(clips, denoiser):
+    """The answer does not depend on the noise of a level whose step goes nowhere."""
+    once = compass.denoised(denoiser, None, clips, [2.8])
+    assert compass.denoised(denoiser, None, clips, [2.8, 2.8]) == pytest.approx(once, abs=0.05)
+    assert compass.denoised(denoiser, None, clips, [2.8, 1.0]) != pytest.approx(once, abs=0.05)
 
 
 def test_matching_is_judged_within_one_cell(clips):

@@ -1,6 +1,7 @@
 """The toy's training: its data, its optimiser, kills and restarts, and that what it writes is diffusers' own."""
 
 import copy
+import itertools
 import json
 import math
 from functools import partial
@@ -65,6 +66,41 @@ def test_the_loss_is_that_of_v_prediction():
     oracle.answer = torch.zeros_like(z)
     expected = ((n - s * z) ** 2 / (1 + s**2)).mean(dim=(1, 2, 3, 4))
     assert torch.allclose(unet_stage.denoising_loss(oracle, batch, sigma, n, torch.ones(2)), expected)
+
+
+def test_a_rollout_ends_where_eulers_steps_do():
+    """The noise that comes out, on top of the true clip, is what a sampler leaves; a perfect model changes nothing."""
+
+    class Guesses(nn.Module):
+        error = 0.0
+
+        def forward(self, x, sigma, batch, keep):
+            s = sigma.view(-1, 1, 1, 1, 1)
+            return (x / (1 + s**2) - batch.latents - self.error * s) * (1 + s**2).sqrt() / s
+
+    torch.manual_seed(0)
+    z, n = torch.randn(2, 3, 4, 4, 4), torch.randn(2, 3, 4, 4, 4)
+    batch = Batch(z, z[:, 0], torch.rand(2, 3, 8, 8), torch.zeros(2, 3), torch.zeros(2, 3, 4, 4, 2))
+    levels, model = [torch.tensor(level) for level in ([9.0, 4.0], [3.0, 2.0], [1.0, 0.5])], Guesses()
+    assert torch.allclose(unet_stage.roll_out(model, batch, n, levels), n, atol=1e-5)
+
+    model.error = 0.1
+    x = z + levels[0].view(2, 1, 1, 1, 1) * n
+    for now, then in itertools.pairwise(level.view(2, 1, 1, 1, 1) for level in levels):
+        found = z + 0.1 * now
+        x = found + then / now * (x - found)
+    ended = unet_stage.roll_out(model, batch, n, levels)
+    assert torch.allclose(z + levels[-1].view(2, 1, 1, 1, 1) * ended, x, atol=1e-5)
+    assert not torch.allclose(ended, n, atol=0.05)
+
+
+def test_rollouts_go_down_to_the_levels_that_are_trained():
+    for levels in (unet_stage.draw_levels(64) for _ in range(20)):
+        assert len(levels) in (2, 3)
+        assert all((above > below).all() for above, below in itertools.pairwise(levels))
+        low, high = unet_stage.ROLLED_TO
+        assert 0.99 * low < levels[-1].min() and levels[-1].max() < 1.01 * high
+        assert levels[0].max() < 1.21 * unet_stage.ROLLED_FROM
 
 
 def test_errors_where_something_is_new_weigh_more():
@@ -614,7 +650,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
     more = ["--log-sigma", "1.5", "--correspondence", "0.2"]
     more += ["--taught", "50", "--until", "900", "--reuse", "4", "--cooldown", "90"]
     more += ["--size", "64", "--heads", "2,3,3,3", "--layers", "1,2,2,1"]
-    more += ["--seed", "70", "--simple", "0.25", "--moving", "0.5", "--workers", "2"]
+    more += ["--seed", "70", "--simple", "0.25", "--moving", "0.5", "--workers", "2", "--rollouts", "1"]
     options += more if stage == "unet" else []
     result = CliRunner().invoke(train.app, [stage, *options])
     assert result.exit_code == 0, result.output
@@ -628,7 +664,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
         "device": CPU,
     }
     if stage == "unet":
-        expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2}
+        expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2, "rollouts": 1}
         expected |= {"log_sigma": 1.5, "correspondence": 0.2, "taught": 50, "until": 900, "cooldown": 90, "reuse": 4.0}
         expected["size"] = 64
         expected["shape"] = UNetShape(layers=(1, 2, 2, 1), heads=(2, 3, 3, 3))

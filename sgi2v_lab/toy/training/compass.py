@@ -1,20 +1,22 @@
-"""Where a half-trained toy stands: figures that need no sampling, in about a minute.
+"""Where a half-trained toy stands: figures that take about two minutes.
 
     python -m sgi2v_lab.toy.training.compass runs/toy
 
 Pictures are lost in two places: in coding and decoding, and where the denoiser does not know what belongs at a place.
 So a true clip is coded and decoded (the *ceiling*); and it is noised, denoised in **one** step and decoded, at several
-noise levels. Both are judged by the PSNR inside the true box of the object that moved most, over the clip's second
-half. A third figure says how far copying can get: the first frame's codes fetched from where everything truly came
-from, mixed in bilinear shares.
+noise levels. Then it is denoised in several steps, as a sampler does: where these find less than the first of them, the
+model does not mend what it has blurred. All are judged by the PSNR inside the true box of the object that moved most,
+over the clip's second half. A last figure says how far copying can get: the first frame's codes fetched from where
+everything truly came from, mixed in bilinear shares.
 
 Then, by layer and noise level: how often attention finds, within one cell, where something that moved came from; in
 its own frame, as the network attends, and in the first one, as SG-I2V's aligned features do.
 """
 
+import itertools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -33,14 +35,22 @@ from sgi2v_lab.toy.training.correspondence import CELLS, moved_cells
 from sgi2v_lab.toy.training.data import HELD_OUT, NOISE_AUGMENTATION, Batch, stack
 from sgi2v_lab.toy.training.decoder_stage import load_decoder
 from sgi2v_lab.toy.training.training import mixed_precision
-from sgi2v_lab.toy.training.unet_stage import Denoiser, denoising_loss, draw_sigmas, held_out_batch, load_denoiser
+from sgi2v_lab.toy.training.unet_stage import (
+    Denoiser,
+    denoising_loss,
+    draw_sigmas,
+    held_out_batch,
+    load_denoiser,
+    predict_clean,
+)
 from sgi2v_lab.toy.world.origins import true_origins
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import motion_bucket, render, true_boxes
 
-__all__ = ["SIGMAS", "Example", "ceilings", "error_of_v", "examples", "matching", "one_step"]
+__all__ = ["SIGMAS", "Example", "ceilings", "denoised", "error_of_v", "examples", "matching"]
 
 SIGMAS = (0.11, 0.21, 1.1, 2.8, 9.0, 18.0)
+SEVERAL = (9.0, 4.5, 2.2, 1.0, 0.4)  # the way down from where motion is decided, in steps as a sampler's
 LOOKED_AT = slice(NUM_FRAMES // 2, NUM_FRAMES)  # frames
 FAR = SIZE / 8  # pixels that an object's centre is away from its first place in all frames looked at
 SEED = HELD_OUT + 2000
@@ -116,18 +126,18 @@ def _noisy(clip: Example, sigma: float, number: int) -> Tensor:
     return clip.batch.latents + sigma * noise
 
 
-@torch.no_grad()
-def one_step(
-    denoiser: Denoiser, vae: AutoencoderKLTemporalDecoder | None, clips: list[Example], sigma: float
+def denoised(
+    denoiser: Denoiser, vae: AutoencoderKLTemporalDecoder | None, clips: list[Example], levels: Sequence[float]
 ) -> list[float]:
-    """PSNR, in dB, of each clip, noised to `sigma` and denoised in one step."""
+    """PSNR, in dB, of each clip, noised to the first of the levels and denoised by one Euler step at each of them."""
     found = []
     for number, clip in enumerate(clips):
-        batch, x = stack([clip.batch]), _noisy(clip, sigma, number)[None]
-        with mixed_precision():
-            v = denoiser(x, torch.tensor([sigma]), batch, torch.ones(1)).float()
-        z = x / (1 + sigma**2) - v * sigma / math.sqrt(1 + sigma**2)
-        found.append(_psnr(clip, _decoded(vae, z[0, LOOKED_AT])))
+        batch, x = stack([clip.batch]), _noisy(clip, levels[0], number)[None]
+        for sigma, then in itertools.pairwise([*levels, 0.0]):
+            with mixed_precision():
+                z = predict_clean(denoiser, x, torch.tensor([sigma]), batch, torch.ones(1))
+            x = z + then / sigma * (x - z)
+        found.append(_psnr(clip, _decoded(vae, x[0, LOOKED_AT])))
     return found
 
 
@@ -208,10 +218,12 @@ def main(
         figures = {"clips": counters["clips"], "minutes": round(counters["elapsed"] / 60), **figures}
         levels = [float(sigma) for sigma in sigmas.split(",")]
         for sigma in levels:
-            figures[f"sigma {sigma}"] = round(_mean(one_step(denoiser, vae, given, sigma)), 2)
+            figures[f"sigma {sigma}"] = round(_mean(denoised(denoiser, vae, given, [sigma])), 2)
+        figures["several steps"] = round(_mean(denoised(denoiser, vae, given, SEVERAL)), 2)
         figures["error of v"] = round(error_of_v(denoiser), 5)
         steps = ", ".join(f"{sigma}: {figures[f'sigma {sigma}']}" for sigma in levels)
         console.print(f"{figures['clips']} clips; one step at sigma {steps}")
+        console.print(f"steps at sigma {', '.join(map(str, SEVERAL))}: {figures['several steps']}")
         console.print(f"error of v on simple clips {figures['error of v']}")
         for sigma in (1.1, 2.8, 9.0) if layers else ():
             found = matching(denoiser, given, sigma)

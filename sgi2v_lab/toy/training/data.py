@@ -80,6 +80,10 @@ class Batch:
     time_ids: Tensor  # (batch, 3): fps - 1, motion bucket, noise augmentation
     origins: Tensor  # (batch, frames, CELLS, CELLS, 2): where it was in the first frame, from `true_origins`
 
+    def first(self, count: int) -> "Batch":
+        """The batch of the first `count` clips."""
+        return Batch(*(getattr(self, f.name)[:count] for f in fields(self)))
+
 
 Clip = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, pictures of both ends, time ids, origins in both ends
 

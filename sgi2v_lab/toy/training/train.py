@@ -139,6 +139,9 @@ def unet(
     workers: Annotated[
         int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
     ] = 0,
+    rollouts: Annotated[
+        int, typer.Option(help="Clips of each batch that hold the model's own errors, as when it samples.", min=0)
+    ] = 0,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips."""
     given = {"channels": channels, "layers": layers, "heads": heads}
@@ -163,6 +166,7 @@ def unet(
         reuse=reuse,
         size=size,
         workers=workers,
+        rollouts=rollouts,
     )
 
 

@@ -6,7 +6,9 @@ et al. 2022, with sigma_data = 1; Blattmann et al. 2023, section D).
 """
 
 import copy
+import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -44,6 +46,9 @@ TAUGHT = 100_000  # clips over which the correspondence loss fades away
 WARMUP, EMA = 200, 0.999  # steps until the learning rate is at its peak, and how slowly weights are averaged
 SAVE_EVERY, LOOK_EVERY = 240, 900  # seconds
 
+ROLLED_TO, ROLLED_BY = (0.4, 5.0), (2.0, 5.0)  # noise levels where rollouts end, and by how much a step lowers them
+ROLLED_FROM = 12.0  # higher, where things go is undecided, and a blurred guess has no single answer
+
 FIRST_AND_LAST = ("unet.conv_in", "unet.conv_out", "unet.time_", "unet.add_", "image_encoder", "displacement")
 
 
@@ -73,6 +78,41 @@ def denoising_loss(
     target = (noise - s * batch.latents) / (1 + s**2).sqrt()
     predicted = denoiser(batch.latents + s * noise, sigma, batch, keep)
     return (weight * (predicted.float() - target).pow(2)).mean(dim=(1, 2, 3, 4))
+
+
+@torch.no_grad()
+def predict_clean(denoiser: nn.Module, x: Tensor, sigma: Tensor, batch: Batch, keep: Tensor) -> Tensor:
+    """The clean latents that the denoiser finds in noisy ones, z = x / (1 + sigma^2) - v sigma / sqrt(1 + sigma^2)."""
+    s = sigma.view(-1, 1, 1, 1, 1)
+    return x / (1 + s**2) - denoiser(x, sigma, batch, keep).float() * s / (1 + s**2).sqrt()
+
+
+@torch.no_grad()
+def roll_out(denoiser: nn.Module, batch: Batch, noise: Tensor, levels: Sequence[Tensor]) -> Tensor:
+    """The noise at the last of the `levels`, each (batch,), after the model's own Euler steps from the first of them.
+
+    A sampler never sees true clips with noise, but its own guesses with noise, and what a step has blurred the next
+    one takes for given: the exposure bias of diffusion models (Ning et al. 2023, arXiv 2301.11706). Trained on these
+    guesses, the model learns to mend them. A step from sigma to sigma' that finds z^ where z is true leaves
+
+        z^ + sigma' / sigma (x - z^) = z + sigma' n',        n' = n + (1 / sigma' - 1 / sigma) (z^ - z)
+
+    so that the model's errors are a part of the noise, and the loss is the same.
+    """
+    for sigma, then in itertools.pairwise(levels):
+        now = sigma.view(-1, 1, 1, 1, 1)
+        found = predict_clean(denoiser, batch.latents + now * noise, sigma, batch, torch.ones_like(sigma))
+        noise = noise + (1 / then.view_as(now) - 1 / now) * (found - batch.latents)
+    return noise
+
+
+def draw_levels(count: int) -> list[Tensor]:
+    """Noise levels of rollouts of one step or two, the highest first, each (count,); training is at the last."""
+    levels = [torch.empty(count).uniform_(*(math.log(x) for x in ROLLED_TO)).exp()]
+    for _ in range(1 + int(torch.rand(()) < 0.5)):
+        ratio = torch.empty(count).uniform_(*(math.log(x) for x in ROLLED_BY)).exp()
+        levels.append(torch.maximum(1.2 * levels[-1], (ratio * levels[-1]).clamp(max=ROLLED_FROM)))
+    return levels[::-1]
 
 
 def loss_weight(origins: Tensor, side: int) -> Tensor:
@@ -128,8 +168,7 @@ def sample(denoiser: Denoiser, batch: Batch, steps: int = 15, seed: int = 0) -> 
     x = torch.randn(batch.latents.shape, generator=generator).to(batch.latents) * sigmas[0]
     keep = torch.ones(len(x), device=x.device)
     for now, then in zip(sigmas, [*sigmas[1:], torch.tensor(0.0)], strict=True):
-        v = denoiser(x, now.expand(len(x)).to(x), batch, keep).float()
-        z = x / (1 + now**2) - v * now / (1 + now**2).sqrt()
+        z = predict_clean(denoiser, x, now.expand(len(x)).to(x), batch, keep)
         x = x + (x - z) / now * (then - now)
     return x
 
@@ -146,7 +185,7 @@ def _validate(denoiser: Denoiser, teacher: Correspondence, batch: Batch) -> tupl
 
 @torch.no_grad()
 def _sample_grid(denoiser: Denoiser, vae, batch: Batch, path: Path) -> None:
-    few = Batch(*(part[:4] for part in vars(batch).values()))
+    few = batch.first(4)
     rows = []
     for truth, made in zip(few.latents, sample(denoiser, few), strict=True):
         rows += [(vae.decode(z, num_frames=len(z)).sample if vae else preview(z)) / 2 + 0.5 for z in (truth, made)]
@@ -174,12 +213,14 @@ def train(
     reuse: float = REUSE,
     size: int = SIZE,
     workers: int = 0,
+    rollouts: int = 0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `samples/` into `out`.
 
     The learning rate stays at its peak, so that a run may go on for as long as there is time for; with `until`, it ends
     after that many clips, and falls to zero over the last `cooldown` of them. The correspondence loss fades away over
-    the first `taught` clips. A run that goes on keeps its shape.
+    the first `taught` clips. Of every batch, `rollouts` clips hold the averaged model's own errors (see `roll_out`). A
+    run that goes on keeps its shape.
 
     The latent code is fixed, so this stage does not wait for the decoder's: the sample grids use the decoder of
     `out/decoder.pt` where there is one, and the code's own blocky pictures otherwise.
@@ -234,6 +275,12 @@ def train(
         sigma = draw_sigmas(batch_size, mean=log_sigma).to(device)
         keep = (torch.rand(batch_size) >= DROP_CONDITION).float().to(device)
         weight = loss_weight(batch.origins, batch.latents.shape[-1])
+        if rollouts:
+            some, levels = batch.first(rollouts), [level.to(device) for level in draw_levels(rollouts)]
+            sigma = torch.cat([levels[-1], draw_sigmas(batch_size - rollouts, mean=log_sigma).to(device)])
+            keep[:rollouts] = 1
+            with mixed_precision(device):
+                noise[:rollouts] = roll_out(average, some, noise[:rollouts], levels)
         with mixed_precision(device):
             loss = denoising_loss(denoiser, batch, sigma, noise, keep, weight).mean()
         share = correspondence * max(0.0, 1 - clips / taught) if taught else 0.0
