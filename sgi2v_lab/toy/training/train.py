@@ -144,6 +144,8 @@ def unet(
     ] = 0,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips."""
+    if rollouts > batch_size:
+        raise typer.BadParameter(f"{rollouts}, but a batch has {batch_size} clips", param_hint="--rollouts")
     given = {"channels": channels, "layers": layers, "heads": heads}
     shape = UNetShape(**{name: tuple(int(x) for x in text.split(",")) for name, text in given.items() if text})
     launch(

@@ -107,9 +107,9 @@ def roll_out(denoiser: nn.Module, batch: Batch, noise: Tensor, levels: Sequence[
 
 
 def draw_levels(count: int) -> list[Tensor]:
-    """Noise levels of rollouts of one step or two, the highest first, each (count,); training is at the last."""
+    """Noise levels of rollouts of one to three steps, the highest first, each (count,); training is at the last."""
     levels = [torch.empty(count).uniform_(*(math.log(x) for x in ROLLED_TO)).exp()]
-    for _ in range(1 + int(torch.rand(()) < 0.5)):
+    for _ in range(1 + int(3 * torch.rand(()))):
         ratio = torch.empty(count).uniform_(*(math.log(x) for x in ROLLED_BY)).exp()
         levels.append(torch.maximum(1.2 * levels[-1], (ratio * levels[-1]).clamp(max=ROLLED_FROM)))
     return levels[::-1]
