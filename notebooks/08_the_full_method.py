@@ -476,7 +476,7 @@ assert abs(float(distances[drawn]) - expected) < 0.05, (
 print(f"{differs[0]}: {ours[differs[0]]} -> {yours[differs[0]]}: {distances}")
 
 # %% tags=["prediction"]
-prediction.beside(f"{differs[0]}:", [f"{name}: {float(value):.1f} px" for name, value in distances.items()])
+prediction.beside("ObjMC:", [f"{name}: {float(value):.1f} px" for name, value in distances.items()])
 
 # %% [markdown] tags=["discussion"]
 # **Discussion.** An experiment that changes one thing says something about that thing; with two changes nobody knows.

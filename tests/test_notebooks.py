@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import symtable
 import sys
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def exercises(notebook: NotebookNode) -> list[tuple[int, int]]:
         for i in code
         if marks(notebook.cells[i]).get("solution")
     ]
+
+
+def global_names(table: symtable.SymbolTable) -> set[str]:
+    """Names that a module's code reads, in its functions and comprehensions, too."""
+    top = table.get_type() == "module"
+    own = {one.get_name() for one in table.get_symbols() if (one.is_referenced() if top else one.is_global())}
+    return own.union(*map(global_names, table.get_children()))
 
 
 # --- what can be seen without running ---------------------------------------------------------------------------------
@@ -172,6 +180,23 @@ def test_every_prediction_is_typed_and_set_beside_the_outcome(text):
         else:
             assert "predict(" not in cell.source
     assert asked == 0 and open_questions > 0
+
+
+@each_notebook
+def test_claims_need_nothing_of_the_checks(text):
+    """`course.py claims` runs a chapter without its checks, as far as its last claim."""
+    code = [cell for cell in read(text).cells if cell.cell_type == "code"]
+    last = max((k for k, cell in enumerate(code) if "claim" in cell.metadata.get("tags", [])), default=-1)
+    set_by_checks, set_elsewhere, needed = set(), set(), set()
+    for cell in code[: last + 1]:
+        table = symtable.symtable(cell.source, text.name, "exec")
+        bound = {one.get_name() for one in table.get_symbols() if one.is_assigned() or one.is_imported()}
+        if marks(cell).get("grade"):
+            set_by_checks |= bound
+        else:
+            set_elsewhere |= bound
+            needed |= global_names(table)
+    assert not (set_by_checks - set_elsewhere) & needed
 
 
 @each_notebook
