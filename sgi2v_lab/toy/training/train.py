@@ -115,6 +115,9 @@ def unet(
     workers: Annotated[
         int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
     ] = 0,
+    own: Annotated[
+        int, typer.Option(help="Clips of each batch whose noise holds the model's own errors.", min=0)
+    ] = 0,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips."""
     given = {"channels": channels, "layers": layers, "heads": heads}
@@ -139,6 +142,7 @@ def unet(
         reuse=reuse,
         size=size,
         workers=workers,
+        own=own,
     )
 
 

@@ -6,6 +6,7 @@ et al. 2022, with sigma_data = 1; Blattmann et al. 2023, section D).
 """
 
 import copy
+import itertools
 import math
 from pathlib import Path
 
@@ -44,6 +45,9 @@ TAUGHT = 100_000  # clips over which the correspondence loss fades away
 WARMUP, EMA = 200, 0.999  # steps until the learning rate is at its peak, and how slowly weights are averaged
 SAVE_EVERY, LOOK_EVERY = 240, 900  # seconds
 
+OWN_SIGMAS, OWN_STEPS = (0.4, 5.0), (2.0, 5.0)  # where the model's own errors are trained on, and from how far above
+OWN_TOP = 12.0  # above this, where things go is undecided, and nothing that is blurred has an answer
+
 FIRST_AND_LAST = ("unet.conv_in", "unet.conv_out", "unet.time_", "unet.add_", "image_encoder", "displacement")
 
 
@@ -73,6 +77,35 @@ def denoising_loss(
     target = (noise - s * batch.latents) / (1 + s**2).sqrt()
     predicted = denoiser(batch.latents + s * noise, sigma, batch, keep)
     return (weight * (predicted.float() - target).pow(2)).mean(dim=(1, 2, 3, 4))
+
+
+@torch.no_grad()
+def add_own_errors(denoiser: nn.Module, batch: Batch, sigma: Tensor, noise: Tensor, above: Tensor) -> Tensor:
+    """The noise at `sigma` after the model's own Euler step from `above`, both (batch,): its errors are part of it.
+
+    From x' = z + sigma' n the model finds z^, and the step ends at x = z^ + (sigma / sigma') (x' - z^). This is
+    z + sigma m with
+
+        m = n + (1 / sigma - 1 / sigma') (z^ - z)
+
+    Trained on such noise, too, the model learns to mend what an earlier step has blurred, rather than to trust it (the
+    exposure bias of diffusion models: Ning et al. 2023, arXiv 2301.11706).
+    """
+    now, then = (s.view(-1, 1, 1, 1, 1) for s in (sigma, above))
+    x = batch.latents + then * noise
+    v = denoiser(x, above, batch, torch.ones_like(above)).float()
+    found = x / (1 + then**2) - v * then / (1 + then**2).sqrt()
+    return noise + (1 / now - 1 / then) * (found - batch.latents)
+
+
+def draw_own_sigmas(count: int) -> list[Tensor]:
+    """Noise levels of one or two steps, highest first, each (count,); the last is where the model is trained."""
+    low, high = (math.log(x) for x in OWN_SIGMAS)
+    levels = [torch.exp(torch.empty(count).uniform_(low, high))]
+    for _ in range(1 + int(3 * torch.rand(()))):
+        ratio = torch.exp(torch.empty(count).uniform_(*(math.log(x) for x in OWN_STEPS)))
+        levels.append(torch.maximum(levels[-1] * 1.2, (levels[-1] * ratio).clamp(max=OWN_TOP)))
+    return levels[::-1]
 
 
 def loss_weight(origins: Tensor, side: int) -> Tensor:
@@ -174,6 +207,7 @@ def train(
     reuse: float = REUSE,
     size: int = SIZE,
     workers: int = 0,
+    own: int = 0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `samples/` into `out`.
 
@@ -234,6 +268,14 @@ def train(
         sigma = draw_sigmas(batch_size, mean=log_sigma).to(device)
         keep = (torch.rand(batch_size) >= DROP_CONDITION).float().to(device)
         weight = loss_weight(batch.origins, batch.latents.shape[-1])
+        if own:
+            few = Batch(*(part[:own] for part in vars(batch).values()))
+            sigma[own:] = draw_sigmas(batch_size - own, mean=log_sigma).to(device)
+            levels = [level.to(device) for level in draw_own_sigmas(own)]
+            sigma[:own], keep[:own] = levels[-1], 1
+            with mixed_precision(device):
+                for above, now in itertools.pairwise(levels):
+                    noise[:own] = add_own_errors(average, few, now, noise[:own], above)
         with mixed_precision(device):
             loss = denoising_loss(denoiser, batch, sigma, noise, keep, weight).mean()
         share = correspondence * max(0.0, 1 - clips / taught) if taught else 0.0
