@@ -60,7 +60,9 @@ class Explorer(OneAtATime):
         except Exception as failure:  # whichever: on the way from the browser nobody else would hear of it
             self.failure = failure
             reason = str(failure).split("\n")[0] or type(failure).__name__
-            self.error = reason if isinstance(failure, InputError) else f"{what} failed: {reason}"
+            with self.hold_sync():  # one message: who sees the error does not see that work goes on
+                self.error = reason if isinstance(failure, InputError) else f"{what} failed: {reason}"
+                self.busy = ""
         finally:
             self.busy = ""
 
