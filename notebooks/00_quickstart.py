@@ -30,8 +30,8 @@
 #
 # Run the cells from top to bottom with Shift+Enter. Nothing is downloaded: the model is a small one that comes with
 # the package. One thing to know about this **toy**: real Stable Video Diffusion learned by itself which places of two
-# frames belong together, and SG-I2V builds on that. The toy is too small for it, and was taught: while it trained, a
-# second loss told three of its attention layers where in the first frame everything came from (chapters 3, 4 and 10). It
+# frames belong together, and SG-I2V builds on that. The toy is too small to find it out alone: early in its training a
+# second loss told four of its attention layers where in the first frame everything came from (chapters 3, 4 and 10). It
 # was never taught to follow boxes.
 
 # %% tags=["parameters"]
@@ -180,25 +180,18 @@ steps = sorted(controlled.losses)
 plot_losses([controlled.losses[step] for step in steps], [controlled.sigmas[step] for step in steps])
 
 # %% [markdown]
-# Each line is one **control step**, a denoising step at which the noise was pushed; its points are the iterations. The first
-# line falls to less than half. With the toy's own settings a step ends once its loss is below 0.3 of the first one
-# (`early_stop`), so at least one of the later lines is shorter; a step that finds nothing left to do is a single point.
+# Each line is one **control step**, a denoising step at which the noise was pushed; its points are the iterations. The
+# first line falls by a third or more. With the toy's own settings a step ends once its loss is below 0.3 of the first one
+# (`early_stop`); such a line is shorter, and a step that finds nothing left to do is a single point.
 
 # %% tags=["claim"]
 first_line = controlled.losses[steps[0]]
 claim(
-    "The first line falls to less than half",
+    "first line falls by a third or more",
     "last loss / first loss of the first control step",
     first_line[-1] / first_line[0],
     "<",
-    0.5,
-)
-claim(
-    "at least one of the later lines is shorter",
-    "fewest iterations of a later control step; iterations of the first",
-    min(len(controlled.losses[step]) for step in steps[1:]),
-    "<",
-    len(first_line),
+    2 / 3,
 )
 
 # %% [markdown]

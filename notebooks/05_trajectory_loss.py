@@ -37,7 +37,7 @@ model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or 
 device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
 noise_level = 1.5  # sigma at which we look inside
-layer = (3, 1)  # the one fine layer of the toy that was never taught correspondence (chapter 4)
+layer = (3, 2)  # the one fine layer of the toy that was never taught correspondence (chapter 4)
 
 # %%
 import torch
@@ -208,10 +208,10 @@ places = [f"({shifts_x[column]}, {shifts_y[row]}) for {name}" for name, (row, co
 prediction.beside(f"the true path ends at ({truth[0]:.0f}, {truth[1]:.0f}); the lowest loss is at", places)
 
 # %% [markdown]
-# *Look at* the cross, the lowest place, and the ring, the truth. With clean latents and with aligned features the cross is
-# at the ring. With self-attention features it is far off, and the true path costs nearly as much as the dearest one. A
-# loss can only guide if it is low where the object is: here is the reason for the modified attention. (In a layer that
-# was *taught* correspondence, self-attention may find the ring as well: set `layer = (2, 1)` at the top and see.)
+# *Look at* the cross, the lowest place, and the ring, the truth. With clean latents and with aligned features the cross
+# is at the ring. With self-attention features it is far off, and most paths cost less than the true one. A loss can
+# only guide if it is low where the object is: here is the reason for the modified attention. (In a layer whose
+# self-attention was *taught* correspondence, it may find the ring as well: set `layer = (3, 1)` at the top and see.)
 
 
 # %% tags=["claim"]
@@ -237,9 +237,9 @@ claim(
 )
 own_truth = trajectory_loss(shown["self-attention"], cells, settings.gaussian_sigma).total
 claim(
-    "the true path costs nearly as much as the dearest one",
-    "loss of the true path / the largest loss, self-attention",
-    own_truth / valleys["self-attention"].max(),
+    "most paths cost less than the true one",
+    "share of the paths that cost less than the true one, self-attention",
+    (valleys["self-attention"] < own_truth).float().mean(),
     ">",
     0.6,
 )
@@ -272,7 +272,7 @@ claim(
     "cost of the wrong path, first frame / largest",
     three.mean_errors[2, 1] / three.mean_errors[2, 1:].max(),
     "<",
-    0.7,
+    0.5,
 )
 claim("pinned background costs least", "cost, pinned / true", still_cost / true_cost, "<", 1)
 claim("it is not free", "cost of the pinned background", still_cost, ">", 1e-4)
@@ -335,10 +335,10 @@ claim(
 claim("if a small one: even cells of frame 0", "mean length in frame 0", lengths[0].mean(), ">", 0)
 claim(
     "if a small one: even cells of frame 0",
-    "mean length, frame 0 / later frames",
-    lengths[0].mean() / lengths[1:].mean(),
+    "mean length, frame 0 / the boxes of later frames",
+    lengths[0].mean() / inside,
     "<",
-    1,
+    0.2,
 )
 
 # %% [markdown]

@@ -372,11 +372,17 @@ claim(
 #
 # It is the same code, for hours instead of seconds, and with a second loss that our loop left out. Nothing in the error
 # of $v$ says that attention should find the same thing again, and a small network takes very long to come upon it. So
-# training tells three of its attention layers where everything came from, which a drawn world knows exactly
+# training tells four of its attention layers where everything came from, which a drawn world knows exactly
 # ([origins.py](../sgi2v_lab/toy/world/origins.py),
 # [correspondence.py](../sgi2v_lab/toy/training/correspondence.py)): layers (2, 1) and (2, 2) about their aligned
-# attention, layer (3, 0) about its own. SVD was not told: it saw thousands of times as many videos. The model card says
-# how long the toy was trained, on what, and how well it does:
+# attention, layers (3, 0) and (3, 1) about their own. This help fades, and the last 50,000 clips went without.
+# SVD was not told: it saw thousands of times as many videos.
+#
+# One thing more is different there. In training a network sees true clips with noise; when it makes a video, it sees its
+# own guesses, which are blurred, and takes the blur for given (*exposure bias*). So in the end half of each batch is
+# the network's own result after one to three Euler steps, with the true clip as the target (`roll_out` in
+# [unet_stage.py](../sgi2v_lab/toy/training/unet_stage.py)). The model card says how long the toy was trained, on what, and
+# how well it does:
 
 # %%
 model_card(model_name)

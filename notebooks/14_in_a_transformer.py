@@ -41,6 +41,7 @@ device = None  # the best there is; or "cpu", "cuda", "mps"
 seed = 817
 levels = (0.9, 0.6, 0.3)  # noise levels at which we look into the transformer; control acts at about the first
 unet_levels = (7.0, 1.5)  # and into the UNet
+unet_layers = ((2, 2), (3, 0))  # of the UNet: one of up block 2, and one of up block 3, which is finer
 block = 5  # of the transformer: its last, which the second loss left alone
 count = 3  # clips for matching
 
@@ -363,23 +364,24 @@ claim(
 # %% [markdown]
 # ## In both places
 #
-# Chapter 4 found a trace of the ball where it had been. In a UNet there is a plain reason for it: the first picture is
-# an input of *every* frame, so its features hold what they are shown, a ball in its old place, whatever the noisy
-# latents say. The transformer is given the picture in latent 0 alone. Is the old place cold then?
+# In a UNet the first picture is an input of *every* frame. So its features may hold what they are shown, a ball in its
+# old place, whatever the noisy latents say. The transformer is given the picture in latent 0 alone. Does that decide
+# whether the old place is warm?
 #
-# We ask both toys about the same scenes, in the layers whose features control each of them. The picture shows five
-# moments of each: the UNet's frames, spread evenly over its video, and the transformer's five latents. *Prediction:* in
-# which rows will the old place be about as warm as the new one?
+# We ask both toys about the same scenes: two layers of the UNet, and the blocks whose features control the transformer.
+# The picture shows five moments of each: the UNet's frames, spread evenly over its video, and the transformer's five
+# latents. *Prediction:* in which rows will the old place be nearly as warm as the new one?
 
 # %% tags=["prediction"]
-# your prediction in place of the dots: some of "UNet", "as computed", "unplaced"
-prediction = predict("In which rows is the old place about as warm as the new one?", ...)
+# your prediction in place of the dots: some of "UNet (2, 2)", "UNet (3, 0)", "as computed", "unplaced"
+prediction = predict("In which rows is the old place nearly as warm as the new one?", ...)
 
 # %%
 unet = load_model(model_name, device)
 other = ("a green white checked square at the bottom left on clouds", (0.45, -0.35))
-toys = [(unet, {"aligned": "UNet"}, unet_levels)]
-toys += [(model, {"aligned": "as computed", "aligned-unplaced": "unplaced"}, levels[:2])]
+toys = [(unet, {(f"UNet {layer}", "aligned"): (layer,) for layer in unet_layers}, unet_levels)]
+blocks = {("as computed", "aligned"): settings.layers, ("unplaced", "aligned-unplaced"): settings.layers}
+toys += [(model, blocks, levels[:2])]
 warm, views = {}, {}
 for text, way in ((prompt, by), other):
     for one, named, asked_at in toys:
@@ -387,9 +389,8 @@ for text, way in ((prompt, by), other):
         area, coded = (video.shape[3], video.shape[2]), encode_video(one, video)
         inside = inspect_latents(one, video[0], coded, seed=seed, video=video, sigmas=asked_at)
         for noise, step in (("much noise", 0), ("less noise", 1)):
-            found = features_at(inside, step, one.settings.layers, tuple(named))
-            for kind, name in named.items():
-                together = assemble(found[kind], coded.shape[-2:])
+            for (name, kind), layers in named.items():
+                together = assemble(features_at(inside, step, layers, (kind,))[kind], coded.shape[-2:])
                 alike = similarity_maps(together, box=tuple(there[0, 0].tolist()), picture_size=area)
                 old_and_new = [warmth(alike, there[0, k], area) for k in (0, -1)]
                 warm[noise, name] = warm.get((noise, name), 0) + torch.tensor(old_and_new) / 2  # of two scenes
@@ -411,23 +412,41 @@ prediction.beside(
 )
 
 # %% [markdown]
-# *Look at* the last column, and at the lines "less noise", which are means of two scenes. The UNet finds the thing in
-# both places. In the transformer it depends on the positions. As computed, the old place stays as warm as the new one:
-# no later latent is given the picture, but a token in the old place stands where the thing stood. Without positions the
-# new place is much the warmer one. So what warms the old place is the input in a UNet, and the positions in a
-# transformer; and positions can be left out.
+# *Look at* the last column, and at the lines "less noise", which are means of two scenes. In the UNet it depends on the
+# layer. Layer (2, 2) finds the thing in both places. In layer (3, 0) the old place is colder than the rest of the
+# picture: the same input is there, and the layer tells the two places apart.
 #
-# With *much* noise, where control acts, the old place is by far the warmer one in either toy, with positions as
-# computed. Without them the new place is the warmer one even then.
+# In the transformer it depends on the positions. As computed, the old place stays as warm as the new one: no later
+# latent is given the picture, but a token in the old place stands where the thing stood. Without positions the new
+# place is much the warmer one. So the way the picture comes in does not decide it. In the UNet you can choose a layer;
+# in the transformer you can leave out the positions.
+#
+# With *much* noise, where control acts, the old place is by far the warmer one as computed. Without positions the new
+# place is the warmer one even then, and so it is in the UNet's layer (3, 0).
 
 # %% tags=["claim"]
-was, now = ({name: warm["less noise", name][k] for name in ("UNet", "as computed", "unplaced")} for k in (0, 1))
+was, now = ({name: both[k] for (noise, name), both in warm.items() if noise == "less noise"} for k in (0, 1))
+early = {name: new - old for (noise, name), (old, new) in warm.items() if noise == "much noise"}
 claim(
-    "The UNet finds the thing in both places.",
-    "colder / warmer of the two places, UNet",
-    min(was["UNet"], now["UNet"]) / max(was["UNet"], now["UNet"]),
+    "Layer (2, 2) finds the thing in both places.",
+    "colder / warmer of the two places, UNet (2, 2)",
+    min(was["UNet (2, 2)"], now["UNet (2, 2)"]) / max(was["UNet (2, 2)"], now["UNet (2, 2)"]),
     ">",
-    0.75,
+    0.65,
+)
+claim(
+    "In layer (3, 0) the old place is colder than the rest of the picture",
+    "similarity of the old place, less the mean of the map, UNet (3, 0)",
+    was["UNet (3, 0)"],
+    "<",
+    -0.2,
+)
+claim(
+    "the layer tells the two places apart",
+    "new - old place, UNet (3, 0)",
+    now["UNet (3, 0)"] - was["UNet (3, 0)"],
+    ">",
+    0.7,
 )
 claim(
     "As computed, the old place stays as warm as the new one",
@@ -444,18 +463,25 @@ claim(
     0.2,
 )
 claim(
-    "the old place is by far the warmer one in either toy",
-    "old - new place with much noise, the lesser of UNet and as computed",
-    min(warm["much noise", name][0] - warm["much noise", name][1] for name in ("UNet", "as computed")),
+    "the old place is by far the warmer one as computed.",
+    "old - new place with much noise, as computed",
+    -early["as computed"],
     ">",
     0.3,
 )
 claim(
-    "Without them the new place is the warmer one even then.",
+    "Without positions the new place is the warmer one even then",
     "new - old place with much noise, unplaced",
-    warm["much noise", "unplaced"][1] - warm["much noise", "unplaced"][0],
+    early["unplaced"],
     ">",
     0.15,
+)
+claim(
+    "so it is in the UNet's layer (3, 0)",
+    "new - old place with much noise, UNet (3, 0)",
+    early["UNet (3, 0)"],
+    ">",
+    0.5,
 )
 
 # %% [markdown]
@@ -496,8 +522,8 @@ prediction.beside(max(best, key=best.get), ";", [f"{kind} {value:.2f}" for kind,
 # %% [markdown]
 # *Look at* the columns: at the highest noise little is found, as in the UNet, and most comes as the noise falls. Then
 # compare the maps. Aligned features find more than twice as many cells as the answer "where it is now". But the block's
-# own self-attention finds about as much as they do. In the UNet, where a frame cannot ask the first one, aligned
-# features were better than the layer's own in most layers (chapter 4). Here it can, and does.
+# own self-attention finds about as much as they do. In the UNet a frame cannot ask the first one, and in the untaught
+# layer of chapter 4 only aligned features found the moved ball. Here a token can ask latent 0, and does.
 
 # %% tags=["claim"]
 claim(

@@ -285,7 +285,7 @@ def switched_off() -> dict:
     names = dict(intervene=intervene, generate=generate, some=some, ranked=ranked, model=None, picture=None, asked=None)
     names |= dict(objmc=lambda video, _: SimpleNamespace(value=video), quick=None, seed=1)
     return names | dict(
-        distance={"all heads": 3.0, "five tracking heads off": 15.5}, plot_film_strip=lambda *_, **__: 0
+        distance={"all heads": 3.0, "tracking heads off": 15.5}, plot_film_strip=lambda *_, **__: 0
     )
 
 
@@ -862,8 +862,8 @@ EXERCISES = [
         "10",
         "mirror",
         training,
-        ["changes_sign = [3, 5, 7]", "changes_sign = (7, 3, 5)", "changes_sign = {3, 5, 7}"],
-        ["changes_sign = [3, 5]", "changes_sign = [3, 4, 5, 6, 7]", "changes_sign = []", "changes_sign = [4, 6, 7]"],
+        [f"changes_sign = {given}" for given in ("[3, 5, 7, 10, 13]", "(13, 7, 3, 5, 10)", "{3, 5, 7, 10, 13}")],
+        ["changes_sign = [3, 5, 7]", "changes_sign = [3, 4, 5, 6, 7]", "changes_sign = []", "changes_sign = [4, 6, 7]"],
     ),
     (
         "10",
