@@ -233,7 +233,7 @@ def failures() -> dict:
 def training() -> dict:
     film = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     names = dict(patterns=kernels(), film=film, latents=encode_patches(film * 2 - 1), encode_patches=encode_patches)
-    named = [str(k) for k in range(8)]
+    named = [str(k) for k in range(16)]
     return names | dict(meaning=named, training=SimpleNamespace(update_ema=update_ema))
 
 

@@ -37,7 +37,7 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(probes, "TARGETS", {name: probes.TARGETS[name] for name in ("position", "speed")})
     monkeypatch.chdir(tmp_path)
     names = [layer_name(layer) for layer in model.all_layers]
-    table = table_of(names, (8.0, 1.0), ("self-attention", "aligned", "query", "query-key"), (None, 0, 1, 2))
+    table = table_of(names, (8.0, 1.0), ("self-attention", "aligned", "query", "query-key"), (None, 0, 1, 2, 3))
     (tmp_path / "out" / "features").mkdir(parents=True)
     pyarrow.parquet.write_table(table, tmp_path / "out" / "features" / "features.parquet")
     (tmp_path / "films" / "walk").mkdir(parents=True)
