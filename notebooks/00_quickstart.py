@@ -39,7 +39,7 @@ import os
 
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
-prompt = "a large green circle at the left on purple clouds"
+prompt = "a large red white striped circle at the left on blue clouds"
 seed = 817
 
 # %%

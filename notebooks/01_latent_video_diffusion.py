@@ -35,7 +35,7 @@ import os
 
 model_name = os.environ.get("SGI2V_MODEL", "toy")  # "toy", "svd", "svd-xt", or a checkpoint's folder
 device = None  # the best there is; or "cpu", "cuda", "mps"
-prompt = "an orange white checked star at the left on cyan clouds"
+prompt = "a large orange white striped circle at the left on cyan clouds"
 seed = 817
 
 # %%
@@ -108,7 +108,7 @@ for channel, axes in enumerate(figure.axes[:channels]):
 figure
 
 # %% [markdown]
-# You can still see the star and its squares: latents are a picture, not a list. SVD's four channels were learned and mean
+# You can still see the ball and its stripes: latents are a picture, not a list. SVD's four channels were learned and mean
 # nothing in particular. The toy's sixteen are set by hand, and known: channel 0 is brightness, 1 and 2 are colours, and the
 # others say how brightness and colours change within a cell along $x$ and $y$. Now back to pixels:
 
@@ -220,12 +220,12 @@ figure
 
 # %% [markdown]
 # This is channel 0 of one frame, divided by $\sqrt{\sigma^2 + 1}$ as the network receives it. At the first control step
-# (the last picture) there is nothing to be seen of the star. Keep that in mind for later chapters: that is where the
+# (the last picture) there is nothing to be seen of the ball. Keep that in mind for later chapters: that is where the
 # method decides what moves.
 
 # %% tags=["claim"]
 seen = [torch.corrcoef(torch.stack([levels[0].flatten(), one.flatten()]))[0, 1] for one in levels]
-claim("there is nothing to be seen of the star", "correlation with the clean picture's channel 0", seen[-1], "<", 0.2)
+claim("there is nothing to be seen of the ball", "correlation with the clean picture's channel 0", seen[-1], "<", 0.2)
 claim(
     "in steps that become smaller",
     "smallest step / largest",
@@ -291,7 +291,7 @@ plot_film_strip(run.video, every=None)
 
 # %% [markdown]
 # The toy was trained on drawn scenes for hours, not months. It keeps the picture roughly and invents some motion, with
-# smears. Where the star goes is up to the noise: another `seed`, another path. Taking that decision away from chance is
+# smears. Where the ball goes is up to the noise: another `seed`, another path. Taking that decision away from chance is
 # what the rest of the course is about.
 #
 # ## Quick check

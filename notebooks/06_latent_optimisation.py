@@ -305,17 +305,24 @@ plot_series(range(1, settings.iterations + 1), by_rate, "iteration", "trajectory
 prediction.beside([f"{values[-1] / values[0]:.2f} at {name}" for name, values in by_rate.items()])
 
 # %% [markdown]
-# *Look at* how far each curve comes in its few points. A tenth of the rate hardly begins; ten times the rate comes down
-# fastest in its first iteration, and hardly any further in the others. A lower loss is not a better video: a large rate
-# can satisfy the loss by destroying the picture. How far may a number be moved, next to the noise?
+# *Look at* where each curve ends. A tenth of the rate hardly begins; the rate comes down in every iteration; ten times the
+# rate overshoots, and ends above it. Nor is a lower loss a better video: a large rate can satisfy the loss by destroying
+# the picture. How far may a number be moved, next to the noise?
 
 # %% tags=["claim"]
 ends = {name: values[-1] / values[0] for name, values in by_rate.items()}
 claim(
-    "ten times the rate comes down",
-    "loss after one iteration, ten times / the rate",
-    by_rate["10 x the rate"][1] / by_rate["1 x the rate"][1],
+    "the rate comes down in every iteration",
+    "loss / the one before, the largest",
+    max(after / before for before, after in pairwise(by_rate["1 x the rate"])),
     "<",
+    1,
+)
+claim(
+    "ten times the rate overshoots, and ends above it",
+    "last loss, ten times / the rate",
+    by_rate["10 x the rate"][-1] / by_rate["1 x the rate"][-1],
+    ">",
     1,
 )
 claim(
@@ -354,13 +361,10 @@ claim("the ball goes with its box", "ObjMC with control / without", with_control
 # %% [markdown]
 # ## Quick check
 #
-# In every control step the loss falls; what comes in is not modified; no number moves further than five rates (a little
-# more is possible in principle, because Adam's two running means forget at different speeds); other steps are left
-# alone.
+# What comes in is not modified; no number moves further than five rates (a little more is possible in principle, because
+# Adam's two running means forget at different speeds); other steps are left alone.
 
 # %%
-for index, losses in run.losses.items():
-    assert losses[-1] < losses[0], f"the loss did not fall in step {index}"
 for each in run.trace:
     if each.index in run.losses:
         rate_here = settings.learning_rate * (each.sigma if settings.scale_lr_by_sigma else 1.0)
@@ -373,7 +377,7 @@ next(control_step(model, start, step.sigma, conditioning, cells.to(model.device)
 assert torch.equal(start, before), "the latents given must stay as they are"
 falls = [losses[-1] / losses[0] for losses in run.losses.values()]
 print(
-    f"In each of {len(falls)} control steps the loss fell, to {min(falls):.2f} .. {max(falls):.2f} of where it began."
+    f"In {len(falls)} control steps the loss came to {min(falls):.2f} .. {max(falls):.2f} of where each began."
 )
 
 # %% [markdown]

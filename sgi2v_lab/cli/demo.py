@@ -23,7 +23,7 @@ from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 __all__ = ["demo", "drawn_scene", "photograph"]
 
 SEED = 817  # of the noise
-PROMPT = "a large green circle at the left on purple clouds"
+PROMPT = "a large red white striped circle at the left on blue clouds"
 PATH = ((0.12, -0.14), (0.28, -0.2), (0.44, -0.14), (0.54, 0.0))  # from where the circle starts, in picture sides
 PHOTOGRAPH = "flower"  # a dahlia in front of blurred leaves: nothing else could be meant by the box
 Asked = tuple[PIL.Image.Image, Trajectories]

@@ -10,7 +10,7 @@ from sgi2v_lab.settings import Settings
 
 __all__ = ["SAMPLES", "SCENE", "drawn_scene", "sample_picture"]
 
-SCENE = "a large green circle at the left on purple clouds"
+SCENE = "a large red white striped circle at the left on blue clouds"
 SAMPLES = {  # what they are called, and as which photograph
     "flower": "flower",
     "temple": "china",
