@@ -6,7 +6,11 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+# Python compiles a module when it is first imported, and keeps the result, whatever the environment says. To compile all
+# modules of 200 packages beforehand would double the time of setting up.
+export PYTHONDONTWRITEBYTECODE :=
+PIP := $(BIN)/python -m pip install --no-compile -c constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 RUNTIME := .venv/.runtime-installed
 NOTEBOOKS := .venv/.notebooks-installed
 DEVELOPMENT := .venv/.development-installed
@@ -34,10 +38,10 @@ solution: $(NOTEBOOKS) ## a chapter with solutions and a discussion of each, int
 
 # Two processes with a thread each are quicker than one with two: tiny tensors gain little from threads. A file
 # stays in one process, so that what it prepares is prepared once.
-# Bytecode is kept whatever the environment says: without, each process would compile the package again. Freed memory
-# is kept (by the GNU C library): to get it anew from the system, page by page, takes 40% of decoding a toy's video.
-PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= MALLOC_TRIM_THRESHOLD_=4294967296 \
-	MALLOC_MMAP_THRESHOLD_=4294967296 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
+# Freed memory is kept (by the GNU C library): to get it anew from the system, page by page, takes 40% of decoding a toy's
+# video.
+PYTEST := OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_MMAP_THRESHOLD_=4294967296 \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
 
 check: style ## install everything, check style and types, run the quick tests
 	$(PYTEST) -m 'not slow and not browser and not notebook'

@@ -9,6 +9,9 @@
 `transformer_drawn.png` and `transformer_photograph.png` are the film strips of `sgi2v demo --model toy-dit`,
 `transformer_atlas.png` is the atlas of `sgi2v features --model toy-dit --clips 24`.
 
+`training.png` is drawn by `python -m sgi2v_lab.plots.training RUN`. `before_after.png` shows the film strips of two
+checkpoints side by side, and is not made here: the checkpoint before is no longer in the package.
+
 Ablations, scores and sheets need many videos. An interrupted run resumes, and videos that `sgi2v benchmark` has made
 in the same folder are used again.
 """

@@ -334,11 +334,11 @@ for name, distances in off.items():
 prediction.beside(", ".join(f"{name}: {distances[1:].mean():.0f} px off" for name, distances in off.items()))
 
 # %% [markdown]
-# In the first frame the answer is right by construction, since a place is most similar to itself. On the toy it stays
-# on the ball in all three layers, taught or not. But look at how red the ball is. In layer (2, 1) it stays as red as it
-# was. In layer (3, 2) it is far redder in frame 0 than in any other frame: the same ball gets another feature as soon
-# as it is another frame's, since every frame mixes its *own* values. [Chapter 4](04_aligned_features.ipynb) changes one
-# line of the attention and looks again.
+# In the first frame the answer is right by construction, since a place is most similar to itself. Follow the most
+# similar place through later frames: on the toy it stays on the ball in all three layers, taught or not. But look at
+# how red the ball is. In layer (2, 1) it stays as red as it was. In layer (3, 2) it is far redder in frame 0 than in
+# any other frame: the same ball gets another feature as soon as it is another frame's, since every frame mixes its
+# *own* values. [Chapter 4](04_aligned_features.ipynb) changes one line of the attention and looks again.
 
 # %% tags=["claim"]
 claim(

@@ -217,22 +217,26 @@ ends_and_starts = list(zip(list(run.losses.values())[:-1], list(run.losses.value
 prediction.beside([f"{after[0] / before[-1]:.2f} times the end before" for before, after in ends_and_starts])
 
 # %% [markdown]
-# *Look at* the starts. Every line falls, and every next one begins above the end of the one before: between two control
-# steps the denoiser has its say, the filter takes back a part, the noise level changes, and with it the features. Losses
-# of different noise levels are not on one scale.
+# *Look at* the starts. The next line begins elsewhere than the last one ended: between two control steps the denoiser has
+# its say, the filter takes back a part, the noise level changes, and with it the features. Losses of different noise
+# levels are not on one scale. Then look at the ends. The first line falls by more than a third. A later one may rise
+# again: nearly every number moves by the whole rate, however near the minimum is, and steps over it. That is a reason to
+# stop early (`early_stop`).
 
 # %% tags=["claim"]
 from itertools import pairwise
 
 losses = list(run.losses.values())
-claim("Every line falls", "largest of last loss / first loss", max(one[-1] / one[0] for one in losses), "<", 1)
-starts = [after[0] / before[-1] for before, after in pairwise(losses)]
+gaps = [abs(after[0] / before[-1] - 1) for before, after in pairwise(losses)]
 claim(
-    "every next one begins above the end of the one before",
-    "least of first loss / last loss before",
-    min(starts),
+    "The next line begins elsewhere than the last one ended",
+    "largest gap between them, as a share of the end",
+    max(gaps),
     ">",
-    1,
+    0.1,
+)
+claim(
+    "The first line falls by more than a third", "its last loss / its first", losses[0][-1] / losses[0][0], "<", 2 / 3
 )
 
 # %% [markdown]
@@ -376,9 +380,7 @@ before = start.clone()
 next(control_step(model, start, step.sigma, conditioning, cells.to(model.device), settings))
 assert torch.equal(start, before), "the latents given must stay as they are"
 falls = [losses[-1] / losses[0] for losses in run.losses.values()]
-print(
-    f"In {len(falls)} control steps the loss came to {min(falls):.2f} .. {max(falls):.2f} of where each began."
-)
+print(f"In {len(falls)} control steps the loss came to {min(falls):.2f} .. {max(falls):.2f} of where each began.")
 
 # %% [markdown]
 # ## Exercises

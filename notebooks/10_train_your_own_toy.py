@@ -14,7 +14,7 @@
 # # 10 · Train your own toy
 #
 # *A video model from nothing: a world whose motion is known, a code for its pictures, a network that learns to remove
-# noise; in a minute you see it begin to learn, in a few hours it is the toy of this course.*
+# noise; in a minute you see it begin to learn, in fourteen hours it is the toy of this course.*
 #
 # ![The stages of the method; this chapter is about those that run the network](../docs/pipeline/network.svg)
 #
@@ -375,22 +375,23 @@ claim(
 # training tells four of its attention layers where everything came from, which a drawn world knows exactly
 # ([origins.py](../sgi2v_lab/toy/world/origins.py),
 # [correspondence.py](../sgi2v_lab/toy/training/correspondence.py)): layers (2, 1) and (2, 2) about their aligned
-# attention, layers (3, 0) and (3, 1) about their own. This help fades, and the last 50,000 clips went without.
-# SVD was not told: it saw thousands of times as many videos.
+# attention, layers (3, 0) and (3, 1) about their own. This help fades: the last 74,500 of 122,512 clips went
+# without. SVD was not told: it saw thousands of times as many videos.
 #
-# One thing more is different there. In training a network sees true clips with noise; when it makes a video, it sees its
-# own guesses, which are blurred, and takes the blur for given (*exposure bias*). So in the end half of each batch is
-# the network's own result after one to three Euler steps, with the true clip as the target (`roll_out` in
-# [unet_stage.py](../sgi2v_lab/toy/training/unet_stage.py)). The model card says how long the toy was trained, on what, and
-# how well it does:
+# One thing more is different there. In training a network sees true clips with noise; when it makes a video, it sees
+# its own guesses, which are blurred, and takes the blur for given (*exposure bias*). So from clip 70,448 on, a part of
+# each batch (half, in the end a quarter) is the network's own result after one to three Euler steps, with the true clip
+# as the target (`roll_out` in [unet_stage.py](../sgi2v_lab/toy/training/unet_stage.py)). The model card says how long
+# the toy was trained, on what, and how well it does:
 
 # %%
 model_card(model_name)
 
 # %% [markdown]
-# To train one of your own, in a terminal:
+# To train one of your own, in a terminal (a short form; [CONTRIBUTING.md](../CONTRIBUTING.md) has the bundled toy's
+# commands, which take eleven hours):
 #
-#     python -m sgi2v_lab.toy.training.train decoder --minutes 45
+#     python -m sgi2v_lab.toy.training.train decoder --minutes 15
 #     python -m sgi2v_lab.toy.training.train unet --minutes 105 --processes 2 --batch-size 8 --learning-rate 2e-3
 #     python -m sgi2v_lab.toy.training.train export --to my_toy
 #

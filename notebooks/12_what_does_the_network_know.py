@@ -203,10 +203,10 @@ for name in sorted(untaught, key=untaught.get, reverse=True)[:3]:
     print(f"layer {name:10} {untaught[name]:.2f}    (where it is now: {unmoved:.2f}, over all clips)")
 
 # %% [markdown]
-# No loss was put on these, and the best of them beat the answer "where it is now". But the gradient of the second
-# loss passed through (2, 0) and the way down, so they may have learned it to serve the taught layers. Only (3, 2)
-# comes after all of those. It beats that answer, too; but its input has passed through the taught layers, and it may
-# repeat what they found.
+# No loss was put on these three layers, and the best of them beat the answer "where it is now". But the gradient of the
+# second loss passed through (2, 0) and the way down, so that these may have learned it to serve the taught layers. Only
+# (3, 2) comes after all taught layers, where no such gradient reached it. It beats that answer, too; but its input has
+# passed through the taught layers, and it may repeat what they found.
 
 # %% tags=["claim"]
 claim(
@@ -228,8 +228,8 @@ AtlasExplorer(model, clip, table)
 # ## What can be read off: probes
 #
 # Matching asks *where was this before?* Other questions need other instruments. A **linear probe** is the simplest: a
-# linear map from a cell's features to an answer, taught on all clips but one and asked about that one, in turn. We ask two things of each
-# cell: does it belong to an object, or to the background? And where in the picture does the cell lie?
+# linear map from a cell's features to an answer, taught on all clips but one and asked about that one, in turn. We ask
+# two things of each cell: does it belong to an object, or to the background? And where in the picture does the cell lie?
 #
 # The score of the first is the balanced accuracy: 0.5 is chance. That of the second is $R^2$, the share of the variance
 # that is explained: 0 is chance.
@@ -268,11 +268,11 @@ prediction.beside(
 )
 
 # %% [markdown]
-# *Look at* the dashed line. The place can be read off best in up blocks 1 and 2, hardly at all in the first layer,
-# and less again in up block 3. Convolutions pad the picture's border with zeros; layer by layer, that border tells
-# cells how far away it is. In the atlas, up block 1 is dark, and (2, 1) and (2, 2) are bright: a layer can know where
-# a cell is without knowing where it came from, or know both. For objects, the solid line, compare with the pixels
-# printed above and not with chance: with four clips, even pixels score well, and some layers no better.
+# *Look at* the dashed line. The place can be read off best in up blocks 1 and 2, and hardly at all in the first layer.
+# Convolutions pad the picture's border with zeros; layer by layer, that border tells cells how far away it is. In the
+# atlas, up block 1 is dark, and (2, 1) and (2, 2) are bright: a layer can know where a cell is without knowing where it
+# came from, or know both. For objects, the solid line, compare with the pixels printed above and not with chance: with
+# four clips, even pixels score well, and some layers no better.
 
 # %% tags=["claim"]
 place = scores["position"]
@@ -284,13 +284,6 @@ claim(
     1,
 )
 claim("hardly at all in the first layer", "score of the first layer", place[0], "<", 0.3)
-claim(
-    "less again in up block 3",
-    "mean score of up block 3 / of up blocks 1 and 2",
-    sum(place[13:]) / 3 / (sum(place[7:13]) / 6),
-    "<",
-    0.7,
-)
 claim(
     "with four clips, even pixels score well, and some layers no better",
     "score for objects, the lowest layer's / the pixels'",
@@ -463,8 +456,8 @@ claim(
 # A finding that all three support is worth believing. One instrument alone can fool you: layer (2, 2) matches as well
 # as (2, 1) and has a good code for places, and its heads can be switched off with hardly a trace.
 #
-# [The findings page](../sgi2v_lab/analysis/README.md) has the same measurements on 64 clips with intervals, and what
-# others found in real models.
+# [The findings page](../sgi2v_lab/analysis/README.md) has the same measurements on 32 clips, with intervals, and
+# what others found in real models.
 
 # %% [markdown]
 # ## Quick check

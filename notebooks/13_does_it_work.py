@@ -288,9 +288,10 @@ plot_intervals({name: mean_of(values[name]["objmc"]) for name in methods}, "ObjM
 # *Look at* the two printed intervals, of the differences. The gain over no control is larger than its uncertainty: its
 # interval lies above 0. Where the second interval lies below 0, Time-to-Move is nearer to the path on these scenes.
 # (The picture has an interval for each method by itself. Two of those may overlap although the difference is sure.)
-# Over the 32 scenes of four kinds in the project's own [evaluation](../sgi2v_lab/evaluation/README.md) the two are
-# undecided, since SG-I2V is nearer under camera pans. Which scenes you choose decides who wins. And with three scenes
-# even these intervals are too narrow, since a bootstrap cannot draw what it has never seen: take ten scenes at least.
+# Over the 32 scenes of four kinds in the project's own [evaluation](../sgi2v_lab/evaluation/README.md), with the toy
+# before this one, the two are undecided, since SG-I2V is nearer under camera pans. Which scenes you choose decides who
+# wins. And with three scenes even these intervals are too narrow, since a bootstrap cannot draw what it has never seen:
+# take ten scenes at least.
 
 # %% tags=["claim"]
 claim("its interval lies above 0", "lower end of the gain (px)", gain.low, ">", 0)
@@ -309,8 +310,8 @@ claim("its interval lies above 0", "lower end of the gain (px)", gain.low, ">", 
 # | Is alignment needed? | yes: aligned features beat the layer's own by 21.1 px (15.0 to 27.1) |
 # | Why no transformer? | the code takes models in Wan's format; in a small one aligned features control the motion, and the layers' own do not ([chapter 14](14_in_a_transformer.ipynb)) |
 #
-# `sgi2v evaluate --grid reviewers --scenes 4` measures it again. These numbers belong to the toy. They say how the method
-# behaves, not how well it does on real video.
+# `sgi2v evaluate --grid reviewers --scenes 4` measures it again. These numbers belong to the toy before this one, its
+# fourth checkpoint. They say how the method behaves, not how well it does on real video.
 #
 # ## Limits, and misuse
 #

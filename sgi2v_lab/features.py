@@ -5,6 +5,7 @@ SG-I2V lets the queries of every frame attend to the keys and values *of the fir
 a weighted sum of the same tokens, and the maps align.
 
 The denoiser itself is not changed: when a layer runs, its aligned attention is computed beside its own.
+The network goes on with its own.
 """
 
 from collections.abc import Callable, Iterator

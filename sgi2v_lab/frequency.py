@@ -32,7 +32,7 @@ def butterworth_mask(h: int, w: int, cutoff: float = 0.5, order: int = 4) -> Mas
         raise InputError(f"cutoff is {cutoff}, but must lie between 0 and 1")
     if cutoff == 0:
         return torch.zeros(h, w)
-    # in double precision, because a tiny cutoff is zero in fp32
+    # in double precision, because a tiny cutoff would be zero in fp32
     return (1 / (1 + (_squared_radius(h, w).double().sqrt() / cutoff) ** (2 * order))).float()
 
 
@@ -41,7 +41,7 @@ def mix_frequencies(optimized: Latents, original: Latents, mask: Mask) -> Latent
 
     Computed as original + IFFT(L * FFT(optimized - original)), which is the same.
     """
-    # The FFT needs fp32. Only the change passes through it, so where the mask is zero the original latents stay exact.
+    # The FFT needs fp32. Only the change passes through it, so a mask of zeros leaves `original` exactly as it is.
     change = torch.fft.fft2((optimized - original).float())
     passed = torch.fft.ifft2(change * upload(torch.fft.ifftshift(mask), optimized)).real
     return original + passed.to(original.dtype)

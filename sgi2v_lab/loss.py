@@ -1,4 +1,4 @@
-"""Compare the features in each box with those of the same box in the first frame (equation 2)."""
+"""Compare the features in each box with those in the same object's box in the first frame (equation 2)."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,13 +51,13 @@ class LossTerms:
 def trajectory_loss(
     features: Features, cells: Int[Tensor, "boxes _frames 4"], gaussian_sigma: float | None = 0.4
 ) -> LossTerms:
-    """Compare every box in every later frame with the same box in the first frame, which carries no gradient.
+    """Compare an object's box in every later frame with its box in the first frame, which carries no gradient.
 
         L = sum W mean_c (F_f[box in f] - F_0[box in 0])^2 / sum W      over boxes, frames f >= 1 and places in the box
 
     Places outside the map don't count. A box wholly outside in a frame is skipped there. If the box changes size, the
     first-frame features are resized bilinearly. InputError: a wrong shape, a box outside in frame 0, or none inside
-    later.
+    later. As in the paper's code, equation 2's norm is squared, a mean over channels, and weighted by W.
 
     Args:
         features: maps at latent resolution (frames, channels, h, w), from `assemble`.

@@ -28,7 +28,7 @@ class OptimizeStep:
     iteration: int
     loss_terms: LossTerms  # before this iteration's update, without a graph
     gradient: Latents  # of the loss with respect to the latents
-    latents: Latents  # after the update, fp32
+    latents: Latents  # after the update, fp32; before it where `early_stop` dropped it
 
     @cached_property
     def loss(self) -> float:

@@ -223,9 +223,10 @@ def euler_step(
 
         x' = x + (sigma' - sigma) (x - x_hat) / sigma,    where x_hat is the model's guess of the clean latents
 
-    With guidance, v = v_uncond + w_f (v_cond - v_uncond), where w_f rises linearly over the frames (SVD, arXiv
-    2311.15127); see `Settings.has_guidance`. The result has x' and x_hat, with a batch axis of one, and gradients if
-    these are on. The schedule is from `make_schedule` and has made neither this step nor a later one.
+    With guidance, the prediction is v = v_uncond + w_f (v_cond - v_uncond), where w_f rises linearly over the frames
+    (SVD, arXiv 2311.15127); see `Settings.has_guidance`. `model.step` makes x' and x_hat of it. The result has both,
+    with a batch axis of one, and gradients if these are on. The schedule is from `make_schedule` and has made neither
+    this step nor a later one.
     """
     timestep, video = schedule.timesteps[index], latents[None]
     if schedule.step_index is None:

@@ -284,9 +284,7 @@ def switched_off() -> dict:
     ranked = [((2, 1), 0), ((2, 2), 1), ((2, 1), 1), ((3, 0), 0), ((3, 0), 1)]
     names = dict(intervene=intervene, generate=generate, some=some, ranked=ranked, model=None, picture=None, asked=None)
     names |= dict(objmc=lambda video, _: SimpleNamespace(value=video), quick=None, seed=1)
-    return names | dict(
-        distance={"all heads": 3.0, "tracking heads off": 15.5}, plot_film_strip=lambda *_, **__: 0
-    )
+    return names | dict(distance={"all heads": 3.0, "tracking heads off": 15.5}, plot_film_strip=lambda *_, **__: 0)
 
 
 def instruments() -> dict:

@@ -194,7 +194,13 @@ FALSIFIED = [
         "low noise",
     ),
     ("06", "In frame 0 it is weak", dict(slope=ARROW), dict(slope=ARROW.flip(0) ** 3), "frames in reverse"),
-    ("06", "Every line falls", dict(losses=[[3, 2], [2, 1]]), dict(losses=[[3, 2], [1, 2]]), "a line that rises"),
+    (
+        "06",
+        "The first line falls by more",
+        dict(losses=[[3, 1], [2, 3]]),
+        dict(losses=[[3, 4], [2, 1]]),
+        "a line that rises",
+    ),
     (
         "06",
         "The change is spread far more evenly",

@@ -49,7 +49,8 @@ def plot_training(log: Sequence[Mapping[str, Any]], compass: Sequence[Mapping[st
         for name, label in FIDELITY.items():
             lines = [line for line in compass if name in line]
             _line(fidelity, lines, [line[name] for line in lines], label)
-        fidelity.set(ylabel="PSNR of moving objects (dB)")
+        low, high = fidelity.get_ylim()
+        fidelity.set(ylabel="PSNR of moving objects (dB)", ylim=(low, high + (high - low) / 3))  # room for the legend
         known = [line for line in compass if f"matching at {SIGMA}" in line]
         for layer, aligned in LAYERS.items():
             values = [line[f"matching at {SIGMA}"].get(layer, (nan, nan))[aligned] for line in known]  # if it has it

@@ -9,8 +9,8 @@ model does not mend what it has blurred. All are judged by the PSNR inside the t
 over the clip's second half. A last figure says how far copying can get: the first frame's codes fetched from where
 everything truly came from, mixed in bilinear shares.
 
-Then, by layer and noise level: how often attention finds, within one cell, where something that moved came from; in
-its own frame, as the network attends, and in the first one, as SG-I2V's aligned features do.
+Then, by layer and noise level: how often attention finds, within one of the layer's cells, where something that moved
+came from; in its own frame, as the network attends, and in the first one, as SG-I2V's aligned features do.
 """
 
 import itertools

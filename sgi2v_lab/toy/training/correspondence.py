@@ -1,7 +1,7 @@
 """A teacher for attention: training tells the toy where in the first frame everything came from.
 
 SG-I2V builds on attention that finds a thing of the first frame again in every other frame. Stable Video Diffusion
-learns that by itself, from hundreds of millions of clips; a toy that sees a few hundred thousand needs a start. As in
+learns that by itself, from hundreds of millions of clips; a toy that sees two hundred thousand needs a start. As in
 representation alignment (REPA: Yu et al. 2025, arXiv 2410.06940), a second loss acts on layers inside the denoiser:
 the cross-entropy between their attention to the first frame and the true origin of every cell. It fades to zero during
 training, and nothing of it remains in the network.
