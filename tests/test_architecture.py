@@ -273,9 +273,7 @@ def required(root: Path) -> dict[str, set[str]]:
             *(names(extras[extra]) for each in requirements if each.name == PACKAGE for extra in each.extras)
         )
 
-    return {"core": names(core)} | {
-        extra: names(extras.get(extra, [])) for extra in ("evaluation", "svd", "notebooks", "cluster")
-    }
+    return {"core": names(core)} | {extra: names(extras.get(extra, [])) for extra in ("evaluation", "svd", "notebooks")}
 
 
 def imported_by_core(trees: dict[str, ast.Module]) -> dict[str, str]:
@@ -454,7 +452,7 @@ def test_the_core_works_without_extras():
     """Every public name and every command's help, where the extras' modules cannot be imported."""
     offered = packages_distributions()
     needed = required(ROOT)
-    only_extras = needed["evaluation"] | needed["notebooks"] | needed["cluster"]
+    only_extras = needed["evaluation"] | needed["notebooks"]
     missing = [top for top, by in offered.items() if {canonicalize_name(each) for each in by} <= only_extras]
     assert {"cv2", "pyarrow", "skimage", "anywidget"} <= {*missing}
     # what the core's own libraries bring may be imported by them; nothing in the core may

@@ -13,7 +13,6 @@ import typer
 from rich.table import Table
 
 from sgi2v_lab.cli.options import (
-    Dask,
     Device,
     ModelName,
     Out,
@@ -95,7 +94,6 @@ def evaluate(
         ),
     ] = None,
     workers: Workers = None,
-    dask: Dask = None,
     device: Device = None,
     dtype: Precision = None,
     videos: Videos = False,
@@ -108,7 +106,7 @@ def evaluate(
     names = None if methods is None else [name.strip() for name in methods.split(",")]
     what = {"folder": folder, "methods": names, "grid": grid, "samples": samples, "data_options": options}
     run = {"preset": preset, "changes": changes, "seeds": seeds, "videos": videos}
-    _run(out, data, model, **what, **run, workers=workers, dask=dask, device=device, dtype=dtype)
+    _run(out, data, model, **what, **run, workers=workers, device=device, dtype=dtype)
 
 
 @takes_settings
@@ -122,7 +120,6 @@ def benchmark(
     seeds: Seeds = 1,
     preset: Preset = "own",
     workers: Workers = None,
-    dask: Dask = None,
     device: Device = None,
     dtype: Precision = None,
     videos: Videos = False,
@@ -138,7 +135,7 @@ def benchmark(
     options = {"categories": category or list(CATEGORIES), "scenes": scenes}
     what = {"methods": ["none", "sgi2v"], "data_options": options}
     run = {"preset": preset, "changes": changes, "seeds": seeds, "videos": videos}
-    _run(out, "benchmark", model, **what, **run, workers=workers, dask=dask, device=device, dtype=dtype)
+    _run(out, "benchmark", model, **what, **run, workers=workers, device=device, dtype=dtype)
 
 
 def report(
@@ -179,7 +176,7 @@ def status(
 def _run(out: Path, data: str, model: str, workers: int | None, **options: Any) -> None:
     from sgi2v_lab.evaluation.experiments.evaluate import evaluate as run
 
-    options["workers"] = 1 if options["dask"] else workers_of(workers, options["device"])
+    options["workers"] = workers_of(workers, options["device"])
     with resumable():
         run(out, data, model, progress=sys.stderr.isatty(), **options)
         _report(out)

@@ -16,7 +16,6 @@ from sgi2v_lab.errors import InputError
 
 __all__ = [
     "BoxSizeText",
-    "Dask",
     "Device",
     "FitBoxes",
     "FitTo",
@@ -45,10 +44,6 @@ Workers = Annotated[
     typer.Option(
         min=1, help="Number of processes, each with the model and one thread. Default: one per core, or 1 on a GPU."
     ),
-]
-Dask = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", help="Address of a Dask scheduler. All its machines must see the output folder."),
 ]
 Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda, cuda:1 or mps. Default: the best there is.")]
 Precision = Annotated[

@@ -1,4 +1,4 @@
-"""Tasks survive: kills, full disks, damage, deletion, company, workers that die; on processes, executors and Dask."""
+"""Tasks survive: kills, full disks, damage, deletion, company, workers that die."""
 
 import errno
 import multiprocessing
@@ -19,7 +19,7 @@ from sgi2v_lab.evaluation.experiments.plan import Status
 from sgi2v_lab.evaluation.tasks import run as run_module
 from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, State
 from sgi2v_lab.evaluation.tasks.run import HOPELESS, run_tasks
-from tests.helpers.quick_tasks import WEIGHTS, Deadly, Faulty, Quick, finish, model, no_model, work
+from tests.helpers.quick_tasks import WEIGHTS, Deadly, Faulty, Quick, finish, no_model, work
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "from tests.helpers.quick_tasks import main; main()"
@@ -270,60 +270,16 @@ def test_a_model_that_cannot_be_loaded_stops_the_run(tmp_path):
     assert names(tmp_path) == []
 
 
-# --- Dask ------------------------------------------------------------------------------------------------------------
+class Eraser(Quick):
+    """Removes all results."""
+
+    def run(self, model):
+        for path in Path(self.log).glob("*.json"):
+            path.unlink()
+        return super().run(model)
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    distributed = pytest.importorskip("distributed")
-    import dask
-
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        distributed.LocalCluster(**options) as local,
-    ):
-        yield local
-
-
-@pytest.mark.slow
-def test_a_dask_cluster_gives_what_processes_give(tmp_path, cluster):
-    tasks = [Quick(n, str(tmp_path / "log"), 0.02) for n in range(30)] + [Faulty(99)]
-    there = finish(tasks, tmp_path / "dask", dask=cluster.scheduler_address)
-    assert there == finish(tasks, tmp_path / "processes", workers=2)
-    again = finish(tasks[:-1], tmp_path / "dask", dask="tcp://127.0.0.1:1")
-    assert again == there[:-1], "where all is finished, nobody is asked"
-
-
-@pytest.mark.slow
-def test_a_dask_worker_killed_midway_is_survived(tmp_path, cluster):
-    log = tmp_path / "log"
-    tasks = [Quick(n, str(log), 0.1) for n in range(30)]
-    pids = [worker.pid for worker in cluster.workers.values()]
-
-    def kill():
-        wait_until(lambda: len(begun(tmp_path)) >= 6)
-        os.kill(pids[0], signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    records = finish(tasks, tmp_path / "tasks", dask=cluster.scheduler_address)
-    killer.join()
-    assert [record.result["square"] for record in records] == [n**2 + model() for n in range(30)]
-
-
-@pytest.mark.slow
-def test_a_task_that_kills_dask_workers_is_given_up(tmp_path, cluster):
-    # By itself: Dask suspects whatever waits at a worker that dies, and gives up what it has suspected twice.
-    (record,) = finish([Deadly(77)], tmp_path, dask=cluster.scheduler_address)
-    assert record.error.startswith("its worker was killed each time")
-
-
-def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
-    pytest.importorskip("distributed")
-    monkeypatch.setattr(run_module, "PATIENCE", 0.5)
-    with pytest.raises(InputError, match="no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
-        finish([Quick(1)], tmp_path, dask="tcp://127.0.0.1:1")
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"pip install 'sgi2v_lab\[cluster\]'"):
-        finish([Quick(1)], tmp_path, dask="tcp://127.0.0.1:1")
+def test_a_result_that_is_removed_during_the_run_is_one_sentence(tmp_path):
+    (tmp_path / "tasks").mkdir()
+    with pytest.raises(InputError, match=f"the result of {Quick(1).key} was removed"):
+        finish([Quick(1), Eraser(2, str(tmp_path / "tasks"))], tmp_path / "tasks")

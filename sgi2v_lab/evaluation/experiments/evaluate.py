@@ -54,7 +54,6 @@ def evaluate(
     seeds: int = 1,
     data_options: Mapping[str, object] | None = None,
     workers: int = 1,
-    dask: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
     videos: bool = False,
@@ -76,7 +75,6 @@ def evaluate(
         seeds: videos of each sample and arm: 1, 2, ...
         data_options: of the data set, see `open_dataset`; for the benchmark `categories` and `scenes`.
         workers: processes of this machine, of one thread each; 1 works in this process with its threads.
-        dask: in place of them, the address of a Dask scheduler. A worker may have its own GPU.
         device: where the model runs.
         dtype: its precision.
         videos: write each video as an MP4, too.
@@ -140,9 +138,9 @@ def evaluate(
         # sample by sample, so that a run that is stopped early has whole ones
         some = sorted(pairs[precision], key=lambda pair: (order[pair[0].sample], pair[0].seed))
         load = ModelSource(model, device, precision or dtype, weights[precision])
-        if workers == 1 and dask is None:
+        if workers == 1:
             load = lambda used=used: used  # noqa: E731
-        where = {"workers": workers, "dask": dask, "progress": progress, "label": precision or "evaluation"}
+        where = {"workers": workers, "progress": progress, "label": precision or "evaluation"}
         records = run_tasks([x for _, x in some], RecordFolder.at(out / TASKS), weights[precision], load, **where)
         if videos:
             _write_videos(out / "videos", [task for task, _ in some], records, out / TASKS)

@@ -3,7 +3,8 @@
 Killing a run loses at most the tasks in flight. A task that fails is recorded and not fatal. A worker that is killed,
 for lack of memory or with its machine, is replaced. Two runs on one folder share the work.
 
-On one machine joblib distributes the work over loky's processes; on many, Dask does.
+On one machine joblib distributes the work over loky's processes. Many machines share it through the folder: start the
+same run on each.
 """
 
 import os
@@ -30,8 +31,6 @@ __all__ = ["Task", "run_tasks"]
 KILLED = "its worker was killed each time; perhaps memory is short"
 HOPELESS = 4  # losses of workers one after the other, with nothing finished between
 LOOK_AGAIN = 0.2  # seconds between checks of a task that another run works on
-PATIENCE = 30  # seconds for a Dask scheduler to answer, and to have a worker
-SHARED_PATIENCE = 15  # seconds until a file that another machine wrote is seen here
 
 
 @runtime_checkable
@@ -62,7 +61,6 @@ def run_tasks(
     load: Callable[[], Any],
     *,
     workers: int = 1,
-    dask: str | None = None,
     progress: bool = False,
     label: str = "tasks",
 ) -> list[Record]:
@@ -76,13 +74,12 @@ def run_tasks(
         weights: the model's fingerprint, part of every key.
         load: gives the model, once in each worker, to which it is sent.
         workers: processes of this machine; 1 works in this process.
-        dask: in place of them, the address of a Dask scheduler.
         progress: show a progress bar with the time left.
         label: in front of it.
 
     Raises:
-        InputError: no worker at all, a folder that is full or cannot be written, a cluster that does not answer, or
-            workers that are killed one after the other. What was finished stays finished.
+        InputError: no worker at all, a folder that is full or cannot be written, a result that is removed during the
+            run, or workers that are killed one after the other. What was finished stays finished.
     """
     if workers < 1:
         raise InputError(f"the number of workers is {workers}, but must be at least 1")
@@ -94,7 +91,7 @@ def run_tasks(
             todo[key] = _Job(task, Record(key=key, task=task.identity(), weights=weights), folder, load)
     count = len(set(keys))
     bar = tqdm(total=count, initial=count - len(todo), desc=label, disable=not progress, unit="task")
-    with bar, _place(workers, dask) if todo else nullcontext() as do_all:
+    with bar, _place(workers) if todo else nullcontext() as do_all:
         while todo:
             for key, done in do_all(dict(todo)):
                 if done:
@@ -107,13 +104,10 @@ def run_tasks(
 
 
 def _record_of(folder: RecordFolder, key: str) -> Record:
-    """The record of a task that is done; another machine's files may appear late."""
-    until = time.monotonic() + SHARED_PATIENCE
-    while (record := folder.look(key).record) is None:
-        if time.monotonic() > until:
-            todo = "use a folder that all machines share under the same name"
-            raise InputError(f"a worker has finished {key}, but its result is not in {folder.path}; {todo}")
-        time.sleep(LOOK_AGAIN)
+    """The record of a task that is done."""
+    if (record := folder.look(key).record) is None:
+        todo = "run the same again: what is still there is kept"
+        raise InputError(f"the result of {key} was removed from {folder.path} during the run; {todo}")
     return record
 
 
@@ -124,12 +118,9 @@ Outcomes = Iterator[tuple[str, bool]]  # the key of a task, and whether it has a
 
 
 @contextmanager
-def _place(workers: int, dask: str | None) -> Iterator[Callable[[Jobs], Outcomes]]:
-    """Give a function that does jobs: in this process, in others, or on a cluster."""
-    if dask is not None:
-        with _dask_client(dask) as client:
-            yield partial(_on_dask, client)
-    elif workers == 1:
+def _place(workers: int) -> Iterator[Callable[[Jobs], Outcomes]]:
+    """Give a function that does jobs, in this process or in others."""
+    if workers == 1:
         yield lambda jobs: ((key, _do(job, job.load())) for key, job in jobs.items())
     else:
         try:
@@ -164,47 +155,9 @@ def _in_processes(workers: int, jobs: Jobs) -> Outcomes:
         suspects = suspects[1:]
 
 
-def _on_dask(client: Any, jobs: Jobs) -> Outcomes:
-    # joblib's Dask backend waits for ever when Dask gives a task up
-    from distributed import KilledWorker, as_completed
-
-    futures = {client.submit(_do_there, job, pure=False): job for job in jobs.values()}
-    for future in as_completed(futures):
-        lost = isinstance(future.exception(), KilledWorker)
-        yield _given_up(futures[future]) if lost else future.result()
-
-
 def _given_up(job: _Job) -> tuple[str, bool]:
     job.folder.keep(job.record.model_copy(update={"error": KILLED}))
     return job.record.key, True
-
-
-@contextmanager
-def _dask_client(address: str) -> Iterator[Any]:
-    """Connect to the Dask cluster whose scheduler has this address, such as tcp://10.0.0.1:8786.
-
-    Start the scheduler with `dask scheduler`, and on every machine one `dask worker ADDRESS --nthreads 1` for each GPU
-    (CUDA_VISIBLE_DEVICES=k) or core. All of them need this package and the same folders at the same places.
-
-    Raises:
-        InputError: the package `distributed` is not installed, no scheduler answers there, or it has no worker.
-    """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError("a Dask cluster needs the package distributed: pip install 'sgi2v_lab[cluster]'") from error
-    try:
-        client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError) as error:
-        todo = "start one with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786"
-        raise InputError(f"no Dask scheduler answers at {address!r} ({error}); {todo}") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=PATIENCE)
-        except TimeoutError as error:
-            todo = f"start some: dask worker {address} --nthreads 1"
-            raise InputError(f"the Dask scheduler at {address} has no worker; {todo}") from error
-        yield client
 
 
 # --- one task --------------------------------------------------------------------------------------------------------
