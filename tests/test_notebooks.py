@@ -29,7 +29,7 @@ TEXTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 WITH_OUTPUTS = ("00_quickstart",)  # the one that people read before they run anything
 LARGEST = 2_000_000  # bytes of a notebook with outputs
 LONGEST = 90  # seconds for one notebook, on two quiet cores
-SLACK = float(os.environ.get("SGI2V_SLACK", "10"))
+SLACK = float(os.environ.get("SGI2V_SLACK", "6"))
 GRADED = "05_trajectory_loss"  # the cheapest to run, for nbgrader's own grading
 
 each_notebook = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
