@@ -7,6 +7,7 @@ import contextlib
 import io
 import random
 from dataclasses import dataclass, replace
+from functools import cache
 from types import SimpleNamespace
 
 import jupytext
@@ -41,10 +42,15 @@ def planted(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def check_cell(chapter: str, grade_id: str) -> str:
+@cache
+def check_cells(chapter: str) -> dict[str, str]:
+    """A chapter's checks by the exercise's name."""
     (text,) = FOLDER.glob(f"{chapter}_*.py")
-    (cell,) = [cell for cell in jupytext.read(text).cells if marks(cell).get("grade_id") == f"{grade_id}-check"]
-    return cell.source
+    return {
+        marks(cell)["grade_id"].removesuffix("-check"): cell.source
+        for cell in jupytext.read(text).cells
+        if marks(cell).get("grade")
+    }
 
 
 FRAMES, H, W, FACTOR = 8, 16, 16, 8
@@ -1128,7 +1134,8 @@ def test_there_are_more_than_a_hundred_answers():
     ids=[f"{c}-{e}-{'right' if ok else 'wrong'}-{k}" for k, (c, e, _, _, ok) in enumerate(TRIES)],
 )
 def test_right_answers_are_accepted_and_wrong_ones_refused(chapter, exercise, names, answer, accepted):
-    check = compile(check_cell(chapter, exercise), f"{chapter} {exercise}", "exec")
+    source = check_cells(chapter)[exercise]
+    check = compile(source, f"{chapter} {exercise}", "exec")
 
     def passes() -> None:
         namespace = COMMON | {"sgi2v_lab": sgi2v_lab} | names()
@@ -1139,19 +1146,20 @@ def test_right_answers_are_accepted_and_wrong_ones_refused(chapter, exercise, na
     if accepted:
         passes()
         return
+    tries = 40 if "random." in source else 1  # a check that draws one entry at random meets each in the end
     refused = 0
-    for attempt in range(40):  # a check draws one entry at random: in the end it meets each
+    for attempt in range(tries):
         random.seed(attempt)
         try:
             passes()
         except (AssertionError, TypeError, AttributeError, ValueError, KeyError, RuntimeError):
             refused += 1
     # what is wrong everywhere is refused at once; what is wrong in one entry, when that is drawn
-    assert refused >= 15, f"accepted in {40 - refused} of 40 tries"
+    assert refused >= 3 / 8 * tries, f"accepted in {tries - refused} of {tries} tries"
 
 
 def test_a_turn_in_the_wrong_direction_is_told_so():
     names = COMMON | {"plot_series": lambda *_: None}
     exec(TURNED.format("-position * rates", "pairs.unbind(1)", TURNS), names)
     with pytest.raises(AssertionError, match="in the formula's direction"):
-        exec(check_cell("14", "rotary"), names)
+        exec(check_cells("14")["rotary"], names)
