@@ -223,7 +223,7 @@ class StableVideoDiffusion(Model):
                     undo.enter_context(forward_as(block, partial(_blend, block)))
                 elif isinstance(block, transformers) and block.attn2 is not None:
                     undo.callback(setattr, block.attn2, "processor", block.attn2.processor)
-                    block.attn2.processor = _value_of_one_token
+                    block.attn2.processor = _Processor(_value_of_one_token)
                     undo.enter_context(forward_as(block.norm2, lambda hidden: hidden))  # only queries are made of it
             yield
 
@@ -258,7 +258,7 @@ class StableVideoDiffusion(Model):
             transformer = self._transformers()[layer]
             undo.callback(transformer.register_forward_pre_hook(measure, with_kwargs=True).remove)
             undo.callback(setattr, attention, "processor", processor)
-            attention.processor = compute
+            attention.processor = _Processor(compute)
             yield
 
     @contextmanager
@@ -323,6 +323,19 @@ class StableVideoDiffusion(Model):
     def feature_channels(self, layers: tuple[Layer, ...]) -> int:
         """As many as the up block has."""
         return sum(self.unet.config.block_out_channels[-1 - block] for block, _ in layers)
+
+
+@dataclass(frozen=True)
+class _Processor:
+    """A function as diffusers' attention processor.
+
+    At each attention diffusers inspects the processor's `__call__`: a method's in 0.02 ms, a plain function's in 0.5 ms.
+    """
+
+    function: Callable[..., Tensor]
+
+    def __call__(self, *args: object, **kwargs: object) -> Tensor:
+        return self.function(*args, **kwargs)
 
 
 def _value_of_one_token(attention: nn.Module, hidden: Tensor, encoder_hidden_states: Tensor, **_: object) -> Tensor:
