@@ -14,7 +14,9 @@ from sgi2v_lab.loss import trajectory_loss
 from sgi2v_lab.optimize import OptimizeStep, optimize_latents
 from sgi2v_lab.sampling import control_step
 from sgi2v_lab.settings import Settings
-from tests.helpers.tiny import SETTINGS, conditioning, noisy_latents, tiny_model
+from tests.helpers.tiny import TINIER as SETTINGS
+from tests.helpers.tiny import conditioning, noisy_latents
+from tests.helpers.tiny import tinier_model as tiny_model
 
 SIGMA = 30.0
 CELLS = torch.tensor([[[2, 1, 6, 5], [4, 1, 8, 5], [7, 2, 11, 6]], [[10, 4, 16, 8]] * 3])
@@ -109,8 +111,9 @@ class NoAnswers(TorchDispatchMode):
 @pytest.mark.parametrize("mode", RECOMPUTE_MODES)
 def test_nothing_in_an_iteration_waits_for_a_gpu(mode):
     model, latents, given = tiny_model(), noisy_latents(SIGMA), conditioning()
-    with recomputing(model, mode, (2, 2)), NoAnswers(latents, *model.unet.parameters()):
-        steps = list(optimize_latents(model, latents, torch.tensor(SIGMA), given, CELLS, iterations=2))
+    short = {"layers": SETTINGS.layers, "iterations": 2}
+    with recomputing(model, mode, max(SETTINGS.layers)), NoAnswers(latents, *model.unet.parameters()):
+        steps = list(optimize_latents(model, latents, torch.tensor(SIGMA), given, CELLS, **short))
         with pytest.raises(AssertionError, match="waits"):
             steps[0].loss_terms.total.item()
     assert all(step.gradient.abs().max() > 0 for step in steps)
@@ -142,7 +145,7 @@ def test_gradient_and_loss_are_those_of_the_latents_before_the_update():
     steps = optimize(SETTINGS.replace(iterations=2, gaussian_sigma=0.7))
     for before, step in zip((latents, steps[0].latents), steps, strict=True):
         x = before.clone().requires_grad_()
-        with features_with_graph(model, x, SIGMA, conditioning(), ((2, 1), (2, 2))) as features:
+        with features_with_graph(model, x, SIGMA, conditioning(), SETTINGS.layers) as features:
             loss = trajectory_loss(assemble(features, (8, 16)), CELLS, 0.7)
             loss.total.backward()
         assert step.loss == pytest.approx(loss.total.item(), rel=1e-5)
@@ -233,7 +236,9 @@ def test_leaving_early_leaves_the_unet_as_it_was():
     processors = dict(unet.attn_processors)
 
     def steps(cells=CELLS, **changes):
-        return optimize_latents(tiny_model(), noisy_latents(SIGMA), SIGMA, conditioning(), cells, **changes)
+        return optimize_latents(
+            tiny_model(), noisy_latents(SIGMA), SIGMA, conditioning(), cells, **{"layers": SETTINGS.layers, **changes}
+        )
 
     for _ in steps():
         assert dict(unet.attn_processors) == processors  # also while the caller looks at a step
@@ -253,6 +258,7 @@ def test_leaving_early_leaves_the_unet_as_it_was():
 def test_a_pause_between_iterations_keeps_gradients_off_elsewhere():
     """A generator that switches gradients on must not leave them on while its caller has them off."""
     with torch.no_grad():
-        for _ in optimize_latents(tiny_model(), noisy_latents(SIGMA), SIGMA, conditioning(), CELLS, iterations=2):
+        given = (tiny_model(), noisy_latents(SIGMA), SIGMA, conditioning(), CELLS)
+        for _ in optimize_latents(*given, layers=SETTINGS.layers, iterations=2):
             assert not torch.is_grad_enabled()
     assert torch.is_grad_enabled()

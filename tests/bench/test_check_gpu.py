@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,11 +9,20 @@ from sgi2v_lab.bench import check_gpu as module
 from sgi2v_lab.bench.check_gpu import check_gpu
 from sgi2v_lab.cli.main import app
 from sgi2v_lab.errors import InputError
+from sgi2v_lab.models.load import load_model
 
 
 @pytest.fixture(scope="module")
 def checks():
-    return list(check_gpu("cpu"))
+    """Of the toy, with a smaller and shorter video than it makes."""
+
+    def smaller(*given):
+        toy = load_model(*given)
+        return replace(toy, settings=toy.settings.replace(width=64, height=64, num_frames=4))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "load_model", smaller)
+        return list(check_gpu("cpu"))
 
 
 @pytest.mark.slow

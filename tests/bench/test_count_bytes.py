@@ -62,7 +62,9 @@ def test_what_a_backward_pass_needs_is_kept():
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", RECOMPUTE_MODES)
 def test_what_is_counted_on_meta_is_what_pytorchs_allocator_hands_out(mode):
-    work = workload(network("toy", "cpu"), boxes=2)
+    model = network("toy", "cpu")
+    settings = model.settings.replace(num_frames=4)
+    work = workload(model, settings, boxes=2)
     with torch.profiler.profile(profile_memory=True) as profile:
         one_iteration(work, mode)
     now = highest = 0
@@ -70,7 +72,7 @@ def test_what_is_counted_on_meta_is_what_pytorchs_allocator_hands_out(mode):
         if event.name() == "[memory]":
             now += event.nbytes()
             highest = max(highest, now)
-    weightless = workload(on_meta(work.model), boxes=2)
+    weightless = workload(on_meta(model), settings, boxes=2)
     with RememberedShapes():
         counted = count_bytes(lambda: one_iteration(weightless, mode))
     assert counted == pytest.approx(highest, rel=0.05)

@@ -50,18 +50,15 @@ CELLS = latent_cells(BOXES.boxes(FRAMES), 8, HEIGHT // 8, WIDTH // 8, 4)
 SIGMA = 0.8
 
 
-def diffusers_own(pipeline, monkeypatch, **changes):
-    """Video and latents by diffusers' pipeline, which wants ftfy for a prompt."""
+def diffusers_own(pipeline, monkeypatch, latents=False, **changes):
+    """The video by diffusers' pipeline, or its latents; the pipeline wants ftfy for a prompt."""
     monkeypatch.setattr(pipeline_wan_i2v, "ftfy", SimpleNamespace(fix_text=lambda text: text), raising=False)
     given = {"prompt": SETTINGS.text, "negative_prompt": SETTINGS.negative_text} if pipeline.text_encoder else {}
     given |= {"height": HEIGHT, "width": WIDTH, "num_frames": FRAMES, "guidance_scale": 3.0, **changes}
 
-    def frames(kind):
-        generator = torch.Generator().manual_seed(5)
-        image = to_pil(picture())
-        return pipeline(image=image, num_inference_steps=4, generator=generator, output_type=kind, **given).frames[0]
-
-    return torch.from_numpy(frames("np")).permute(0, 3, 1, 2), frames("latent").transpose(0, 1)
+    given |= {"num_inference_steps": 4, "generator": torch.Generator().manual_seed(5)}
+    made = pipeline(image=to_pil(picture()), output_type="latent" if latents else "np", **given).frames[0]
+    return made.transpose(0, 1) if latents else torch.from_numpy(made).permute(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -73,19 +70,23 @@ def diffusers_own(pipeline, monkeypatch, **changes):
 def test_without_control_it_is_diffusers_own_pipeline_to_the_bit(way, built, monkeypatch):
     pipeline = tiny_wan_pipeline(way, **built)
     run = generate(Wan.from_pipeline(pipeline, "wan", SETTINGS), picture(), None, seed=5, progress=False)
-    video, latents = diffusers_own(pipeline, monkeypatch)
     assert run.video.shape == (FRAMES, 3, HEIGHT, WIDTH)
-    assert torch.equal(run.video, video) and torch.equal(run.latents, latents)
-    other = generate(
-        Wan.from_pipeline(pipeline, "wan", SETTINGS), picture(1), None, seed=5, progress=False
-    )  # the first frame has a say, and so has the noise
-    assert not torch.equal(other.latents[1:], latents[1:])
+    assert torch.equal(run.video, diffusers_own(pipeline, monkeypatch))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_latents_are_diffusers_own_and_the_first_frame_has_a_say_in_them(way, monkeypatch):
+    pipeline = tiny_wan_pipeline(way)
+    model = Wan.from_pipeline(pipeline, "wan", SETTINGS)
+    run, other = (generate(model, picture(seed), None, seed=5, progress=False) for seed in (0, 1))
+    assert torch.equal(run.latents, diffusers_own(pipeline, monkeypatch, latents=True))
+    assert not torch.equal(other.latents[1:], run.latents[1:])
 
 
 def test_an_image_encoder_is_used_as_diffusers_uses_it(monkeypatch):
     pipeline = tiny_wan_pipeline("channels", picture=True)
     run = generate(Wan.from_pipeline(pipeline, "wan", SETTINGS), picture(), None, seed=5, progress=False)
-    assert torch.equal(run.video, diffusers_own(pipeline, monkeypatch)[0])
+    assert torch.equal(run.video, diffusers_own(pipeline, monkeypatch))
 
 
 def test_without_a_text_encoder_the_text_is_zeros(monkeypatch):
@@ -95,7 +96,7 @@ def test_without_a_text_encoder_the_text_is_zeros(monkeypatch):
     run = generate(model, picture(), None, settings, seed=5, progress=False)
     zeros = torch.zeros(1, 1, 8)
     theirs = diffusers_own(pipeline, monkeypatch, prompt_embeds=zeros, negative_prompt_embeds=zeros)
-    assert torch.equal(run.video, theirs[0])
+    assert torch.equal(run.video, theirs)
     with pytest.raises(InputError, match="text is 'a ball moves', but wan has no text encoder"):
         generate(model, picture(), None, SETTINGS, progress=False)
 
@@ -211,8 +212,13 @@ def test_a_latents_box_is_the_mean_of_its_frames():
     assert CELLS[0].tolist() == [(box / 8).floor().int().tolist() for box in expected]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ["aligned", "aligned-same-time", "aligned-unplaced", "block"])
+@pytest.mark.parametrize(
+    ("way", "kind"),
+    [
+        *((way, "aligned") for way in WAYS),
+        *(("first latent", kind) for kind in ("aligned-same-time", "aligned-unplaced", "block")),
+    ],
+)
 def test_control_lowers_the_loss(way, kind):
     steps = optimize_latents(
         tiny_wan(way),
@@ -229,11 +235,15 @@ def test_control_lowers_the_loss(way, kind):
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.fixture(scope="module")
+def plain():
+    return generate(tiny_wan(), picture(), None, progress=False)
+
+
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_every_method_runs_on_it(method):
+def test_every_method_runs_on_it(method, plain):
     run = generate(tiny_wan(), picture(), BOXES, method=method, trace=["latents", "optimization"], progress=False)
     assert run.video.shape == (FRAMES, 3, HEIGHT, WIDTH) and run.video.isfinite().all()
-    plain = generate(tiny_wan(), picture(), None, progress=False)
     assert not torch.equal(run.video, plain.video) or method == "none"
     if method == "sgi2v":
         assert sorted(run.losses) == [1, 2]
@@ -394,11 +404,10 @@ def test_early_stop_and_memory_modes_give_the_same_gradient(way, mode):
     assert torch.allclose(lean, whole, rtol=1e-4, atol=1e-6 * whole.abs().max())
 
 
-@pytest.mark.parametrize("mode", MEMORY_MODES)
-def test_memory_modes_make_the_same_video(mode):
-    plain = generate(tiny_wan("channels"), picture(), BOXES, memory="fast", progress=False)
-    lean = generate(tiny_wan("channels"), picture(), BOXES, memory=mode, progress=False)
-    assert torch.allclose(lean.video, plain.video, atol=1e-4)
+def test_memory_modes_make_the_same_video():
+    fast, *lean = (generate(tiny_wan("channels"), picture(), BOXES, memory=m, progress=False) for m in MEMORY_MODES)
+    for made, mode in zip(lean, MEMORY_MODES[1:], strict=True):
+        assert torch.allclose(made.video, fast.video, atol=1e-4), mode
 
 
 def test_a_kind_that_it_has_not():

