@@ -329,7 +329,7 @@ class StableVideoDiffusion(Model):
 class _Processor:
     """A function as diffusers' attention processor.
 
-    At each attention diffusers inspects the processor's `__call__`: a method's in 0.02 ms, a plain function's in 0.5 ms.
+    At each attention diffusers inspects the processor's `__call__`: a method's in 0.02 ms, a function's in 0.5 ms.
     """
 
     function: Callable[..., Tensor]
