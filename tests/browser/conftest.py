@@ -1,4 +1,4 @@
-"""What the browser tests share: Chromium, a server for each module, and notebooks in pages (see jupyter.py)."""
+"""What the browser tests share: Chromium, a Jupyter server, and notebooks in pages (see jupyter.py)."""
 
 import os
 import shutil
@@ -41,27 +41,24 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-# A profile and a server for each module: JupyterLab opens again what was open, and remembers the theme.
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A new profile, in which pages may download and wait long."""
-    context = browser.new_context(viewport=WIDE, accept_downloads=True)
+    """A profile, in which pages may download and wait long; one, since its cache spares loading JupyterLab again."""
+    context = browser.new_context(viewport=WIDE, accept_downloads=True, reduced_motion="reduce")
     context.set_default_timeout(PATIENCE * 1000)
     yield context
     context.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(browser: Browser, kernels_path: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A new Jupyter server; what still runs on it ends with it."""
+    """A Jupyter server; what still runs on it ends with it."""
     server = start_server(tmp_path_factory.mktemp("jupyter"), kernels_path)
     yield server
     stop_server(server)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def open_notebook(
     server: Server, context: BrowserContext
 ) -> Callable[[str, Sequence[str], str], AbstractContextManager[Notebook]]:

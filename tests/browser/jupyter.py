@@ -19,7 +19,8 @@ from playwright.sync_api import Locator, Page
 ROOT = Path(__file__).parents[2]
 PATIENCE = float(os.environ.get("SGI2V_BROWSER_PATIENCE", "150"))  # seconds, for what a busy machine takes long over
 TOKEN = "browser-tests"
-FRONT_ENDS = {"lab": "lab/tree", "notebook": "notebooks"}  # JupyterLab, and Notebook 7, on the same server
+# JupyterLab, and Notebook 7, on the same server; in a workspace of its own JupyterLab opens nothing again
+FRONT_ENDS = {"lab": "lab/workspaces/{stem}/tree/{name}", "notebook": "notebooks/{name}"}
 # for what the two, made of the same parts, do alike: a test whose fixture `notebook` is of each front end
 in_lab = pytest.mark.parametrize("notebook", ["lab"], indirect=True)
 
@@ -52,7 +53,8 @@ class Server:
         return name
 
     def address(self, name: str, front_end: str = "lab") -> str:
-        return f"http://127.0.0.1:{self.port}/{FRONT_ENDS[front_end]}/{name}?token={TOKEN}"
+        path = FRONT_ENDS[front_end].format(name=name, stem=Path(name).stem)
+        return f"http://127.0.0.1:{self.port}/{path}?token={TOKEN}"
 
     def ask(self, path: str, method: str = "GET") -> object:
         """What the server's REST interface answers, as `ask("api/sessions")`; None where it says nothing."""
@@ -148,9 +150,12 @@ class Notebook:
         self.server, self.page, self.name, self.front_end = server, page, name, front_end
 
     def open(self) -> "Notebook":
-        """Load the page and wait until its kernel answers."""
+        """Load the page and wait until its kernel answers; in the light theme, whatever was there before."""
         self.page.goto(self.server.address(self.name, self.front_end), wait_until="domcontentloaded")
-        return self.ready()
+        self.ready()
+        if self.page.evaluate("() => document.body.dataset.jpThemeLight") != "true":
+            self.theme("JupyterLab Light")
+        return self
 
     def reload(self) -> "Notebook":
         """Save, load the page again, and find the same kernel."""

@@ -44,7 +44,7 @@ def notebook(open_notebook):
 
 def test_a_cell_that_is_clicked_shows_its_maps(notebook):
     seen, waits = notebook.widget("atlas-explorer"), []
-    for row, column in ((0, 0), (5, 2), (10, 3), (12, 5), (13, 4), (7, 1), (3, 3)):
+    for row, column in ((0, 0), (5, 2), (12, 5), (7, 1)):
         cell = f"cell-{row}-{column}"
         waits.append(seen.page.evaluate(ANSWER, [seen.element_handle(), cell]))
         notebook.wait_for("atlas.shown['cell']", [row, column])

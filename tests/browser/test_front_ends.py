@@ -1,4 +1,4 @@
-"""Around the editor in a front end: two on a page, slides, large pictures, a kernel that is restarted or crashes."""
+"""Around the editor in JupyterLab: two on a page, slides, large pictures, a kernel that is restarted or crashes."""
 
 import os
 
@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tests.browser.jupyter import FRONT_ENDS, Notebook, in_lab
+from tests.browser.jupyter import Notebook
 
 CELL = """
 import PIL.Image, PIL.ImageDraw
@@ -18,12 +18,12 @@ first, second = (TrajectoryEditor(picture, num_frames=8) for picture in pictures
 NEAR = 2  # pixels of the picture
 
 
-@pytest.fixture(scope="module", params=FRONT_ENDS)
-def notebook(server, browser, request):
-    """Two editors on one page of JupyterLab, then of Notebook 7, on a screen of two pixels per CSS pixel."""
-    context = browser.new_context(viewport={"width": 1500, "height": 1300}, device_scale_factor=2)
-    name = server.write(f"two-{request.param}.ipynb", [CELL, "first", "second"])
-    notebook = Notebook(server, context.new_page(), name, request.param)
+@pytest.fixture(scope="module")
+def notebook(server, browser):
+    """Two editors on one page, on a screen of two pixels per CSS pixel."""
+    view = {"width": 1500, "height": 1300}
+    context = browser.new_context(viewport=view, device_scale_factor=2, reduced_motion="reduce")
+    notebook = Notebook(server, context.new_page(), server.write("two.ipynb", [CELL, "first", "second"]))
     yield notebook.open().run()
     notebook.close()
     context.close()
@@ -72,10 +72,9 @@ def test_two_editors_on_one_page(notebook, screenshots):
     notebook.page.keyboard.press("Alt+ArrowRight")
     notebook.wait_for(drawn("second", [310, 50, 410, 150]))
     assert notebook.evaluate("(len(first.trajectories), len(second.trajectories))") == [1, 1]
-    notebook.page.screenshot(path=screenshots / f"two-editors-{notebook.front_end}.png")
+    notebook.page.screenshot(path=screenshots / "two-editors.png")
 
 
-@in_lab
 def test_an_object_by_a_click(notebook, screenshots):
     places = []
     for which in range(2):
@@ -85,23 +84,21 @@ def test_an_object_by_a_click(notebook, screenshots):
         places.append((frame["x"] + 450 * frame["width"] / 640, frame["y"] + 230 * frame["height"] / 360))
         notebook.page.mouse.click(*places[-1])
         shown.get_by_text("so draw its box" if which == 0 else "Enter keeps this box").wait_for()
-    notebook.page.screenshot(path=screenshots / f"click-{notebook.front_end}.png")
+    notebook.page.screenshot(path=screenshots / "click.png")
     notebook.page.keyboard.press("Enter")
     notebook.wait_for("[round(side / 20) * 20 for side in second.trajectories[-1].keys[0].box]", [400, 180, 520, 300])
     assert notebook.evaluate("len(first.trajectories)") == 1
 
 
-@in_lab
 @pytest.mark.parametrize("style", ["zoom: 1.3", "transform: scale(0.8)"])
 def test_a_scaled_slide(notebook, style, screenshots):
     editor(notebook, 1).evaluate("(e, style) => { e.parentElement.style = style; }", style)
     draw(notebook, 1, 300, 50, 400, 150)
     notebook.wait_for(drawn("second", [300, 50, 400, 150]))
-    notebook.page.screenshot(path=screenshots / f"scaled-{notebook.front_end}-{style.split(':')[0]}.png")
+    notebook.page.screenshot(path=screenshots / f"scaled-{style.split(':')[0]}.png")
     editor(notebook, 1).evaluate("(e) => { e.parentElement.style = ''; }")
 
 
-@in_lab
 def test_a_picture_of_20_mib_arrives_and_once_more(notebook, large):
     path, size = large
     shown = editor(notebook, 0)
@@ -130,7 +127,7 @@ def test_a_kernel_that_is_gone_is_said_and_a_new_run_recovers(notebook, how, scr
             editor(notebook, which).get_by_test_id("stage").click()
     for which in range(2):
         gone.nth(which).wait_for()
-    page.screenshot(path=screenshots / f"kernel-{how}-{notebook.front_end}.png")
+    page.screenshot(path=screenshots / f"kernel-{how}.png")
     notebook.idle().run()
     page.wait_for_function("() => document.querySelectorAll('[data-testid=gone][hidden]').length === 2")
     draw(notebook, 1, 300, 50, 400, 150)
