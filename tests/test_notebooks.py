@@ -310,6 +310,7 @@ def the_course(module="course"):
     return course
 
 
+@pytest.mark.slow
 def test_student_versions_of_some_chapters_can_be_made(tmp_path, monkeypatch):
     course = the_course()
     monkeypatch.setattr(course, "BUILD", tmp_path)

@@ -18,6 +18,8 @@ from sgi2v_lab.toy.world.scenes import render, true_boxes
 from tests.helpers import tiny_wan
 from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, tiny_model
 
+pytestmark = pytest.mark.slow
+
 H, W = HEIGHT // 8, WIDTH // 8
 
 

@@ -12,6 +12,8 @@ from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from tests.helpers import tiny_wan as wan
 from tests.helpers.tiny import FRAMES, conditioning, noisy_latents, picture, tinier_model, tiny_model
 
+pytestmark = pytest.mark.slow
+
 LAYERS = (("down", 1, 0), ("mid", 0, 0), (2, 1))
 LAYER = (2, 1)
 

@@ -9,6 +9,8 @@ from sgi2v_lab.analysis.probes import TARGETS, probe, probe_clips
 from sgi2v_lab.errors import InputError
 from tests.helpers.tiny import tiny_model
 
+pytestmark = pytest.mark.slow
+
 DICE = np.random.default_rng(0)
 GROUPS = torch.arange(8).repeat_interleave(40)
 

@@ -22,6 +22,8 @@ from tests.helpers.tiny import tinier_model, tiny_model
 from tests.helpers.tiny_wan import tiny_wan
 from tests.test_explore import traced
 
+pytestmark = pytest.mark.slow
+
 LAYERS = (("mid", 0, 0), (2, 0))
 SIGMAS = (8.0, 0.5)
 ASKED = {"layers": LAYERS, "sigmas": SIGMAS, "kinds": ("aligned", "query-key", "temporal", "block")}
@@ -98,7 +100,6 @@ def test_blocks_of_a_video_transformer(tmp_path):
     assert all(0 <= row["accuracy_2"] <= 1 and row["pairs"] > 0 for row in table.to_pylist())
 
 
-@pytest.mark.slow
 def test_a_generated_run_and_every_layer_of_svds_topology(tmp_path):
     run = traced("latents")
     clip = tracked_clip(tiny_model(), run, "made", known_motion)

@@ -23,6 +23,8 @@ from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, conditioning, noisy_latent
 from tests.helpers.tiny import TINIER as SETTINGS
 from tests.helpers.tiny import tinier_model as tiny_model
 
+pytestmark = pytest.mark.slow
+
 MOVING = Trajectories((WIDTH, HEIGHT), (Trajectory.move((16, 8, 48, 40), by=(48, 16)),))
 BOXES = MOVING.boxes(FRAMES)
 CELLS = (BOXES / 8).long()
@@ -376,7 +378,6 @@ def test_a_later_first_step_begins_at_its_own_noise_level():
 # --- on the bundled model --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not TOY.is_dir(), reason="the toy's trained checkpoint is not in this folder")
 def test_time_to_move_moves_things_on_the_toy():
     toy = load_model("toy", device="cpu")

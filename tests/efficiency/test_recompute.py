@@ -9,6 +9,8 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.model import Model
 from tests.helpers.tiny import FRAMES, noisy_latents, tiny_model
 
+pytestmark = pytest.mark.slow
+
 
 def double_model() -> Model:
     """Where rounding is no excuse."""

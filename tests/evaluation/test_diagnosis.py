@@ -27,6 +27,8 @@ from sgi2v_lab.trajectories import camera
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from tests.helpers.tiny import tiny_model
 
+pytestmark = pytest.mark.slow
+
 SIDE, FRAMES = 128, 8
 TIME = torch.linspace(0, 1, FRAMES)[:, None]
 STILL = torch.tensor([0.0, 0.0, 1.0]).repeat(FRAMES, 1)

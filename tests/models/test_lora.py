@@ -10,6 +10,8 @@ from sgi2v_lab.models.lora import add_lora
 from sgi2v_lab.models.summary import describe_model
 from tests.helpers.tiny import tinier_pipeline
 
+pytestmark = pytest.mark.slow
+
 LAYER = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
 CONV = "down_blocks.0.resnets.0.spatial_res_block.conv1"
 RANK = 3

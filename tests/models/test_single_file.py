@@ -10,6 +10,8 @@ from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.single_file import diffusers_name, is_single_file, original_name, put_networks
 from tests.helpers.tiny import tinier_pipeline, tiny_pipeline
 
+pytestmark = pytest.mark.slow
+
 RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1"}
 RESNET |= {"norm2": "out_layers.0", "conv2": "out_layers.3", "conv_shortcut": "skip_connection"}
 OUTSIDE = {

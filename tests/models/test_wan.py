@@ -45,6 +45,8 @@ from tests.helpers.tiny_wan import (
     tiny_wan_pipeline,
 )
 
+pytestmark = pytest.mark.slow
+
 BOXES = Trajectories((WIDTH, HEIGHT), (Trajectory.move((8, 8, 40, 40), by=(40, 8)),))
 CELLS = latent_cells(BOXES.boxes(FRAMES), 8, HEIGHT // 8, WIDTH // 8, 4)
 SIGMA = 0.8

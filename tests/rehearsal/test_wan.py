@@ -17,6 +17,8 @@ from tests.helpers.remembered_shapes import RememberedShapes
 from tests.helpers.tiny_wan import FRAMES, SETTINGS, WAYS, text_parts, tiny_wan_pipeline
 from tests.rehearsal.conftest import given, on_device, parts
 
+pytestmark = pytest.mark.slow
+
 GB = 1e9
 SHORT = {"num_inference_steps": 2, "control_steps": (1, 1), "iterations": 1}
 
@@ -61,7 +63,6 @@ def with_text_encoder(model: Wan) -> Wan:
     return replace(model, text_encoder=encoder, tokenizer=text_parts()["tokenizer"], settings=settings)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wan-fun-1.3b", "wan-ti2v-5b"])
 def test_a_controlled_video_at_full_size(name, note):
     """Of nine frames, from text to pixels; what a control step takes is what is counted, to 3%."""

@@ -24,6 +24,8 @@ from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import SHAPES, Scene, Sprite, render, true_boxes
 
+pytestmark = pytest.mark.slow
+
 SCENES = [sample_scene(seed) for seed in range(HELD_OUT, HELD_OUT + 96)]
 
 

@@ -34,6 +34,8 @@ from sgi2v_lab.toy.world.origins import true_origins
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render
 
+pytestmark = pytest.mark.slow
+
 SMALL = 32  # pixels
 LATENTS = 5
 CPU = torch.device("cpu")
@@ -250,7 +252,6 @@ def run(*arguments: str) -> str:
     return result.output
 
 
-@pytest.mark.slow
 def test_a_run_resumes(short, tmp_path):
     run("decoder", "--out", str(tmp_path), "--minutes", "0.01", "--batch-size", "1")
     for until in ("2", "4"):

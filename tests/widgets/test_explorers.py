@@ -25,6 +25,8 @@ from tests.helpers.planted import table_of
 from tests.helpers.tiny import FRAMES, HEIGHT, SETTINGS, WIDTH, tiny_model
 from tests.test_explore import CONTROLLED, traced
 
+pytestmark = pytest.mark.slow
+
 ATLAS = ("mid,0,0", "2,0", "2,1"), (8.0, 1.0, 0.3), ("self-attention", "temporal", "query-key")
 
 
@@ -241,7 +243,6 @@ def test_the_loss_refuses_other_steps_than_control_steps():
 # --- frequencies -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_the_cutoff_moves_mask_spectra_latents_and_picture():
     run = traced("latents")
     explorer = FrequencyExplorer(run, model=tiny_model())

@@ -21,6 +21,8 @@ from tests.helpers.tiny import FRAMES, HEIGHT, WIDTH, picture
 from tests.helpers.tiny import TINIER as SETTINGS
 from tests.helpers.tiny import tinier_model as tiny_model
 
+pytestmark = pytest.mark.slow
+
 SIZE = (WIDTH, HEIGHT)
 BALL = Trajectories(SIZE, (Trajectory.move((16, 8, 48, 40), by=(48, 8), name="ball", colour="#123456"),))
 QUICK = SETTINGS.replace(num_inference_steps=2, control_steps=(0, 0), iterations=1)
@@ -215,7 +217,6 @@ def test_a_seed_is_a_number_from_zero(studio):
 # --- generating ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_generate_gives_what_the_pipeline_gives(studio):
     states = []
     studio.observe(lambda change: states.append(change["new"]["state"]), "_job")
@@ -235,7 +236,6 @@ def test_generate_gives_what_the_pipeline_gives(studio):
     assert len(studio._runs) == 2
 
 
-@pytest.mark.slow
 def test_the_kernel_stays_free_and_one_run_is_enough(studio, monkeypatch):
     go, waiting = hold(studio, monkeypatch)
     asks(studio, kind="generate")
@@ -263,7 +263,6 @@ def test_cancel_keeps_nothing(studio, monkeypatch, tmp_path):
     assert studio._job["state"] == "cancelled", "there was nothing to stop"
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:out of memory")  # said before each of the leaner modes is tried
 def test_what_fails_is_said_in_place(studio, monkeypatch):
     studio.trajectories = Trajectories(SIZE, (Trajectory.move((-30, 8, -10, 40), by=(48, 8)),))
@@ -393,7 +392,6 @@ def test_a_run_of_an_earlier_version_has_no_diagnosis(studio):
     assert studio.sent[-1][0]["record"]["diagnosis"] == {}
 
 
-@pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_opened_again(studio):
     studio.generate()
     studio.wait(120)

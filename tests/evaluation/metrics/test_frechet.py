@@ -17,6 +17,8 @@ from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes
 
+pytestmark = pytest.mark.slow
+
 CLIPS = 48
 SCENES = [sample_scene(seed) for seed in range(HELD_OUT, HELD_OUT + 2 * CLIPS)]
 

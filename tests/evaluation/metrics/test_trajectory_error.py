@@ -17,6 +17,8 @@ from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes
 from tests.helpers.known_tracks import KnownTracks
 
+pytestmark = pytest.mark.slow
+
 FIRST = 10_000_000
 SEEDS = (FIRST, FIRST + 3, FIRST + 5, FIRST + 7)
 
