@@ -45,8 +45,7 @@ def features(
     from sgi2v_lab.analysis.clips import tap_vid_clips, toy_clips
     from sgi2v_lab.analysis.sweep import MEASURES, feature_sweep
     from sgi2v_lab.models.load import load_model
-    from sgi2v_lab.plots import save_figure
-    from sgi2v_lab.plots.atlas import plot_atlas, plot_levels
+    from sgi2v_lab.plots import plot_along, plot_atlas, save_figure
 
     try:
         levels = None if sigmas is None else [float(each) for each in sigmas.split(",")]
@@ -73,7 +72,9 @@ def features(
     label = MEASURES["accuracy_1"]
     save_figure(plot_atlas(found.mean, found.layers, found.sigmas, label, references["chance"]), out / "atlas.png")
     curves = {f"{kind}, layer {found.best(kind)[0]}": found.curve(kind) for kind in found.mean}
-    save_figure(plot_levels(curves, label, references), out / "levels.png")
+    noise = "noise level σ; denoising goes to the right"
+    figure = plot_along(curves, noise, label, references=references, logarithmic=True, falling=True)
+    save_figure(figure, out / "levels.png")
     for kind in found.mean:
         layer, sigma, best = found.best(kind)
         ends = "" if best.low is None else f" ({best.low:.2f} to {best.high:.2f})"

@@ -1,14 +1,12 @@
-"""What each layer knows at each noise level: a heat map for each kind of features, and curves over the noise level.
+"""What each layer knows at each noise level, as a heat map for each kind of features.
 
 700 px wide, for a page. Noise falls from left to right, as in denoising.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -16,14 +14,12 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.intervals import Point
 from sgi2v_lab.plots.style import array, new_figure, styled
 
-__all__ = ["plot_atlas", "plot_levels"]
+__all__ = ["plot_atlas"]
 
 WIDTH = 7.0  # inches: 700 px at the style's 100 dots per inch
 COLUMNS = 4
-LINES = ("-", "--", ":", "-.")
 
 
 def plot_atlas(
@@ -95,58 +91,3 @@ def _draw_map(axes: Axes, values: np.ndarray, scale: Normalize) -> object:
         for color, width in (("white", 3.4), ("#D55E00", 1.8)):
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, ec=color, lw=width, clip_on=False))
     return heat
-
-
-def plot_levels(
-    curves: Mapping[str, Sequence[tuple[float, Point]]],
-    label: str,
-    references: Mapping[str, float] | None = None,
-) -> Figure:
-    """A measure over the noise level, a line for each label, with a band for its interval.
-
-    Args:
-        curves: label -> (noise level above 0, mean), in any order, such as `Atlas.of(table).curve(kind, layer)`.
-        label: what is measured, with its unit.
-        references: level lines by name, such as {"chance": 0.02}.
-
-    Raises:
-        InputError: no curves, an empty one, or a noise level that is not above 0.
-    """
-    if not curves or not all(curves.values()):
-        raise InputError("there is no curve to draw, or an empty one: expected a mean at one noise level or more")
-    if wrong := [sigma for curve in curves.values() for sigma, _ in curve if not sigma > 0]:
-        raise InputError(f"a noise level is {wrong[0]}: expected numbers above 0, as the axis is logarithmic")
-    colors = colormaps["tab10"].colors
-    with styled():
-        figure = new_figure(3.4, width=WIDTH)
-        axes = figure.subplots()
-        for i, ((name, curve), line) in enumerate(zip(curves.items(), cycle(LINES))):
-            curve = sorted(curve, key=lambda pair: -pair[0])
-            color, sigmas = colors[i % len(colors)], [sigma for sigma, _ in curve]
-            axes.plot(sigmas, [p.value for _, p in curve], line, marker="o", label=name, color=color)
-            banded = [(sigma, p.low, p.high) for sigma, p in curve if p.low is not None and p.high is not None]
-            if banded:
-                axes.fill_between(*zip(*banded, strict=True), color=color, alpha=0.3 / len(curves), linewidth=0)
-        for name, value in (references or {}).items():
-            axes.axhline(value, color="#777777", linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-            axes.annotate(
-                name,
-                (1, value),
-                xycoords=("axes fraction", "data"),
-                xytext=(-2, 2),
-                textcoords="offset points",
-                ha="right",
-                fontsize=8,
-                color="#555555",
-            )
-        ticks = sorted({sigma for curve in curves.values() for sigma, _ in curve})
-        axes.set_xscale("log")
-        axes.set_xticks(ticks, [f"{sigma:.2g}" for sigma in ticks])
-        axes.minorticks_off()
-        axes.invert_xaxis()
-        if min(p.value if p.low is None else p.low for curve in curves.values() for _, p in curve) >= 0:
-            axes.set_ylim(0, None)  # a share is judged from zero
-        axes.set(xlabel="noise level σ; denoising goes to the right", ylabel=label)
-        axes.grid(axis="y")
-        figure.legend(loc="outside right upper")
-    return figure

@@ -170,6 +170,21 @@ def mark_place(axes: Axes, place: float | int, name: str) -> None:
     )
 
 
+def mark_level(axes: Axes, level: float, name: str) -> None:
+    """A dashed level line at a value on y, with its name at the right end."""
+    axes.axhline(level, color="#777777", linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    axes.annotate(
+        name,
+        (1, level),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 2),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color="#555555",
+    )
+
+
 def name_frames(axes: Iterable[Axes], frames: Sequence[int], column: str = "frame") -> None:
     """Number the pictures of a row by their frame, or whatever a column is, counted from 0."""
     for i, (one, frame) in enumerate(zip(axes, frames, strict=False)):

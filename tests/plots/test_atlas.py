@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.atlas import plot_atlas, plot_levels
-from sgi2v_lab.plots.intervals import Point
+from sgi2v_lab.plots.atlas import plot_atlas
 
 LAYERS, SIGMAS = ("down,0,0", "mid,0,0", "1,0"), (30.0, 2.0)
 
@@ -34,24 +33,9 @@ def test_a_map_for_each_kind_on_one_scale_with_its_best_cell_framed():
     assert figure.get_figwidth() * figure.dpi <= 700
 
 
-def test_curves_fall_with_the_noise_and_have_bands():
-    curves = {"query": [(2.0, Point(0.5, 0.4, 0.6)), (30.0, Point(0.1, 0.0, 0.2))], "key": [(2.0, Point(0.3))]}
-    axes = plot_levels(curves, "matches", {"chance": 0.02}).axes[0]
-    lines = {line.get_label(): line for line in axes.lines}
-    assert lines["query"].get_xydata().tolist() == [[30, 0.1], [2, 0.5]]
-    assert len(axes.collections) == 1, "one has an interval"
-    assert axes.xaxis_inverted() and axes.get_xscale() == "log"
-    assert {"chance"} == {text.get_text() for text in axes.texts}
-
-
 def test_bad_input():
     with pytest.raises(InputError, match=r"query.*\(3, 2\).*2 layers"):
         plot_atlas({"query": torch.zeros(3, 2)}, LAYERS[:2], SIGMAS, "matches")
     for means in ({}, {"query": torch.full((3, 2), torch.nan)}):
         with pytest.raises(InputError, match="no means"):
             plot_atlas(means, LAYERS, SIGMAS, "matches")
-    for curves in ({}, {"query": []}):
-        with pytest.raises(InputError, match="no curve"):
-            plot_levels(curves, "matches")
-    with pytest.raises(InputError, match="noise level is 0"):
-        plot_levels({"query": [(0.0, Point(0.5))]}, "matches")

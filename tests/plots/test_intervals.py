@@ -28,13 +28,29 @@ def test_intervals_are_drawn_top_to_bottom_and_the_reference_in_its_color():
 
 def test_a_curve_goes_through_its_points_in_order():
     points = [(1.0, Point(3.0, 2.0, 4.0)), (0.25, Point(5.0, 4.0, 6.0)), (0.5, Point(1.0, 0.5, 2.0))]
-    axes = plot_along(points, "cut-off", "ObjMC, px", marked=0.5, logarithmic=True).axes[0]
+    axes = plot_along({"": points}, "cut-off", "ObjMC, px", marked=0.5, logarithmic=True).axes[0]
     assert axes.lines[0].get_xydata().tolist() == [[0.25, 5], [0.5, 1], [1, 3]]
     assert dots(axes) == [(0.5, 1.0, OURS)] and axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.25", "0.5", "1"]
     assert len(axes.collections) == 1, "the band"
-    with pytest.raises(InputError, match="two or more"):
-        plot_along(points[:1], "cut-off", "ObjMC")
+    assert not axes.figure.legends
+
+
+def test_curves_may_fall_and_have_names_and_level_lines():
+    curves = {"query": [(2.0, Point(0.5, 0.4, 0.6)), (30.0, Point(0.1, 0.0, 0.2))], "key": [(2.0, Point(0.3))]}
+    how = {"references": {"chance": 0.02}, "logarithmic": True, "falling": True}
+    axes = plot_along(curves, "noise level", "matches", **how).axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    assert lines["query"].get_xydata().tolist() == [[2, 0.5], [30, 0.1]]
+    assert len(axes.collections) == 1, "one has an interval"
+    assert axes.xaxis_inverted() and axes.get_xscale() == "log"
+    assert {"chance"} == {text.get_text() for text in axes.texts}
+    assert [text.get_text() for text in axes.figure.legends[0].texts] == ["query", "key"]
+    for curves in ({}, {"query": []}):
+        with pytest.raises(InputError, match="no curve"):
+            plot_along(curves, "noise level", "matches")
+    with pytest.raises(InputError, match=r"noise level is 0.0"):
+        plot_along({"query": [(0.0, Point(0.5))]}, "noise level", "matches", logarithmic=True)
 
 
 def test_bars_are_green_below_their_target_and_red_above():

@@ -89,7 +89,7 @@ def every_figure(video, boxes):
         ),
         "plot_atlas": plots.plot_atlas({"query": torch.rand(2, 3)}, ["1,0", "1,1"], [80.0, 2.0, 0.1], "matches", 0.02),
         "plot_intervals": plots.plot_intervals({"a": Point(2.0, 1.0, 3.0), "b": Point(5.0)}, "ObjMC, px", "lower"),
-        "plot_levels": plots.plot_levels({"query": [(80.0, Point(0.1)), (2.0, Point(0.5))]}, "matches"),
+        "plot_along": plots.plot_along({"query": [(80.0, Point(0.1)), (2.0, Point(0.5))]}, "noise level", "matches"),
     }
 
 

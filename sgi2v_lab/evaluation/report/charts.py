@@ -50,7 +50,7 @@ def curves(study: Study, names: Iterable[str]) -> list[Chart]:
                 places = [place for place, _ in points]
                 logarithmic = min(places) > 0 and max(places) / min(places) >= LOGARITHMIC
                 label = f"{measure.label} ({measure.better} is better)"
-                figure = plot_along(points, title, label, own, logarithmic)
+                figure = plot_along({"": points}, title, label, own, logarithmic=logarithmic)
                 dot = f"the band is the 95% interval, the larger dot {study.reference}"
                 charts.append(_chart(study, figure, f"{measure.title} along {title}; {dot}"))
     return charts
