@@ -4,25 +4,9 @@ from dataclasses import dataclass
 from html import escape
 from types import EllipsisType
 
-__all__ = ["Outcome", "Prediction", "predict"]
+from IPython.display import HTML
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was expected and what came out; a notebook shows it as a small table."""
-
-    question: str
-    expected: str
-    happened: str
-
-    def __repr__(self) -> str:
-        return f"{self.question}\n    you expected:   {self.expected}\n    what came out:  {self.happened}"
-
-    def _repr_html_(self) -> str:
-        left = 'style="text-align:left"'
-        rows = (("you expected", self.expected), ("what came out", self.happened))
-        told = "".join(f"<tr><th {left}>{name}</th><td {left}>{escape(text)}</td></tr>" for name, text in rows)
-        return f'<table><tr><td {left} colspan="2"><em>{escape(self.question)}</em></td></tr>{told}</table>'
+__all__ = ["Prediction", "predict"]
 
 
 @dataclass(frozen=True)
@@ -30,12 +14,15 @@ class Prediction:
     """An answer to a question about what a cell will show, given before it runs."""
 
     question: str
-    expected: object = ...
+    expected: str | float | list | tuple | EllipsisType = ...
 
-    def beside(self, *happened: object) -> Outcome:
-        """Set the prediction beside what came out, in words or numbers; numbers are shown with three digits."""
+    def beside(self, *happened: object) -> HTML:
+        """The prediction beside what came out, in words or numbers, as a small table; numbers have three digits."""
         expected = "(no prediction was typed)" if self.expected is ... else _words(self.expected)
-        return Outcome(self.question, expected, " ".join(map(_words, happened)).replace(" ;", ";"))
+        rows = {"you expected": expected, "what came out": " ".join(map(_words, happened)).replace(" ;", ";")}
+        left = 'style="text-align:left"'
+        told = "".join(f"<tr><th {left}>{name}</th><td {left}>{escape(text)}</td></tr>" for name, text in rows.items())
+        return HTML(f'<table><tr><td {left} colspan="2"><em>{escape(self.question)}</em></td></tr>{told}</table>')
 
 
 def predict(question: str, expected: str | float | list | tuple | EllipsisType = ...) -> Prediction:
