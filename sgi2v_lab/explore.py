@@ -286,8 +286,5 @@ def steps_with_latents(run: Run) -> dict[int, DenoiseStep]:
     """The control steps of a run whose latents were kept; InputError where there are none."""
     steps = {step.index: step for step in run.trace if step.optimized is not None}
     if not steps:
-        raise InputError(
-            "the run kept no optimised latents; generate it with trajectories and trace=['latents'], or give two "
-            "latents, before and after"
-        )
+        raise InputError("the run kept no optimised latents; generate it with trajectories and trace=['latents']")
     return steps

@@ -27,32 +27,28 @@ from sgi2v_lab.widgets.explorer import Explorer, checked_choice, colour_stops, c
 __all__ = ["FrequencyExplorer"]
 
 STAGES = ("before", "optimized", "mixed")
-NOISY = "guessing the clean latents and decoding a frame"
 
 
 class FrequencyExplorer(Explorer):
     """The low-pass with a cut-off to move: its mask, the latents' spectra, the latents, and a decoded frame.
 
-    Noisy latents decode to noise. Of a run, the model's guess of the clean latents is decoded instead: one pass of the
-    denoiser, with the run's own guidance. Latents given as `before` and `after` are decoded as they are.
+    Noisy latents decode to noise. The model's guess of the clean latents is decoded instead: one pass of the denoiser,
+    with the run's own guidance.
 
     Args:
-        run: from `generate`, with trajectories and `trace=["latents"]`; or
-        before: latents (frames, channels, h, w), clean if they are to be decoded ...
-        after: ... and the same, changed.
-        model: decodes; None leaves the decoded frames out.
-        cutoff: to begin with, 0..1; by default the run's, or 0.5.
-        order: of the Butterworth filter; by default the run's, or 4.
+        run: from `generate`, with trajectories and `trace=["latents"]`.
+        model: the one that made the run.
+        cutoff: to begin with, 0..1; by default the run's.
+        order: of the Butterworth filter; by default the run's.
 
     Raises:
-        InputError: neither a run with its latents nor two latents; latents of two shapes; a trait's value that is out
-            of range.
+        InputError: a run without its latents, or of another model; a trait's value that is out of range.
     """
 
     _esm = script("frequency_explorer.js")
     _css = style("common.css", "explorer.css", "frequency_explorer.css")
 
-    steps = traitlets.List(help="control steps: index and sigma; empty for latents given").tag(sync=True)
+    steps = traitlets.List(help="control steps: index and sigma").tag(sync=True)
     bar = traitlets.List(colour_stops("magma"), help="colours of the change").tag(sync=True)
 
     step = traitlets.Int(0, help="control step shown").tag(sync=True)
@@ -73,49 +69,29 @@ class FrequencyExplorer(Explorer):
     change_png = traitlets.Bytes(help="length of the optimiser's change, all frames side by side").tag(sync=True)
     kept_png = traitlets.Bytes(help="length of the part of the change that the filter keeps").tag(sync=True)
     change_top = traitlets.Float(0.0, help="length at the end of the colour bar").tag(sync=True)
-    decoded_before_png = traitlets.Bytes(help="the frame, decoded; empty without a model").tag(sync=True)
+    decoded_before_png = traitlets.Bytes(help="the frame, decoded").tag(sync=True)
     decoded_optimized_png = traitlets.Bytes().tag(sync=True)
     decoded_mixed_png = traitlets.Bytes().tag(sync=True)
 
-    def __init__(
-        self,
-        run: Run | None = None,
-        *,
-        before: Latents | None = None,
-        after: Latents | None = None,
-        model: Model | None = None,
-        cutoff: float | int | None = None,
-        order: int | None = None,
-    ) -> None:
-        if run is None and (before is None or after is None):
-            raise InputError("there is nothing to explore; give a run, or latents before and after")
-        self.model, self._inspection = model, None
-        if run is None:
-            self._stages = {0: (before.detach().float().cpu(), after.detach().float().cpu())}
-        else:
-            self._stages = {k: (each.before, each.optimized) for k, each in steps_with_latents(run).items()}
-            self._inspection = None if model is None else inspect_run(model, run)
-        settings = run.settings if run is not None else None
-        telling = list(self._stages) if run is None else [k for k in self._stages if k in run.working_steps]
-        cutoff = cutoff if cutoff is not None else settings.cutoff if settings else 0.5
-        order = order if order is not None else settings.butterworth_order if settings else 4
-        frames, _, h, w = next(iter(self._stages.values()))[0].shape
-        filter_latents(*next(iter(self._stages.values())), cutoff, order)  # refuses what cannot be filtered
+    def __init__(self, run: Run, model: Model, *, cutoff: float | int | None = None, order: int | None = None) -> None:
+        self._stages = {k: (each.before, each.optimized) for k, each in steps_with_latents(run).items()}
+        self._inspection = inspect_run(model, run)
+        telling = [k for k in self._stages if k in run.working_steps]
+        frames, _, h, w = run.latents.shape
         super().__init__(
             about={
-                "model": Path(model.name).name if model else "",
+                "model": Path(model.name).name,
                 "frames": frames,
-                "stride": 1 if run is None else latent_stride(run.video, run.latents),
-                "width": w * (model.vae_factor if model else 1),
-                "height": h * (model.vae_factor if model else 1),
-                "decodes": "" if model is None else "guess" if run is not None else "latents",
+                "stride": latent_stride(run.video, run.latents),
+                "width": w * model.vae_factor,
+                "height": h * model.vae_factor,
             },
-            steps=[] if run is None else [{"index": k, "sigma": run.sigmas[k]} for k in self._stages],
+            steps=[{"index": k, "sigma": run.sigmas[k]} for k in self._stages],
             grid=[w, h],
             step=telling[len(telling) // 2],
             frame=frames // 2,
-            cutoff=float(cutoff),
-            order=order,
+            cutoff=run.settings.cutoff if cutoff is None else float(cutoff),
+            order=run.settings.butterworth_order if order is None else order,
         )
         self._show()
 
@@ -163,9 +139,9 @@ class FrequencyExplorer(Explorer):
 
     @traitlets.observe("frame")
     def _decode(self, _change: Any = None) -> None:
-        if not self._ready or self.model is None:
+        if not self._ready:
             return
-        with self._working("decoding the frame" if self._inspection is None else NOISY):
+        with self._working("guessing the clean latents and decoding a frame"):
             latents = self.filtered.latents
             for name in STAGES:
                 setattr(self, f"decoded_{name}_png", self._decoded(name, latents[name]))
@@ -174,15 +150,12 @@ class FrequencyExplorer(Explorer):
         state = (self.step, name, *((self.cutoff, self.order) if name == "mixed" else ()))
 
         def clean() -> Latents:
-            noisy = latents.to(self.model.device)
-            if self._inspection is None:
-                return noisy
-            return predict_clean_latents(
-                self.model, self._inspection.conditioning, noisy, self._inspection.settings, self.step
-            )
+            seen = self._inspection
+            noisy = latents.to(seen.model.device)
+            return predict_clean_latents(seen.model, seen.conditioning, noisy, seen.settings, self.step)
 
         def picture() -> bytes:
             # a frame alone, where that can be: quick, and the same for all three
-            return png(decode_frame(self.model, self._once(("clean", *state), clean), self.frame))
+            return png(decode_frame(self._inspection.model, self._once(("clean", *state), clean), self.frame))
 
         return self._once(("decoded", *state, self.frame), picture)

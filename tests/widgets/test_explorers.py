@@ -191,8 +191,6 @@ def test_features_refuse_what_there_is_not(trait, value, message):
 def test_there_must_be_something_to_explore():
     with pytest.raises(InputError, match="give a run, or an image"):
         FeatureExplorer(tiny_model(), image=traced().image)
-    with pytest.raises(InputError, match="give a run, or latents"):
-        FrequencyExplorer(before=traced().latents)
 
 
 # --- loss ------------------------------------------------------------------------------------------------------------
@@ -276,35 +274,24 @@ def test_only_what_is_needed_is_computed_again(monkeypatch):
     told = heard(explorer, "busy")
     explorer.cutoff = 0.3
     assert (len(guesses), len(decodes)) == (4, 4)
-    assert [what for _, what in told] == ["filtering", "", frequency_explorer.NOISY, ""]
+    assert [what for _, what in told] == ["filtering", "", "guessing the clean latents and decoding a frame", ""]
     explorer.cutoff = SETTINGS.cutoff
     assert (len(guesses), len(decodes)) == (4, 4)
     explorer.frame = 0
     assert (len(guesses), len(decodes)) == (4, 7)
 
 
-def test_latents_given_are_decoded_as_they_are(monkeypatch):
-    guesses = count_calls(monkeypatch, frequency_explorer, "predict_clean_latents")
-    before = traced().latents
-    after = before + torch.randn(before.shape, generator=torch.Generator().manual_seed(0))
-    explorer = FrequencyExplorer(before=before, after=after, model=tiny_model(), cutoff=0)
-    assert not guesses
-    assert explorer.steps == []
-    assert explorer.decoded_mixed_png == explorer.decoded_before_png != explorer.decoded_optimized_png
-    assert FrequencyExplorer(before=before, after=after).decoded_before_png == b""
-
-
 def test_frequencies_refuse_what_is_out_of_range():
-    explorer = FrequencyExplorer(traced("latents"))
+    explorer = FrequencyExplorer(traced("latents"), tiny_model())
     for trait, value in (("cutoff", 1.2), ("order", 0), ("step", 0), ("frame", FRAMES)):
         before = getattr(explorer, trait)
         with pytest.raises(InputError, match=f"{trait} is {value}"):
             setattr(explorer, trait, value)
         assert getattr(explorer, trait) == before
     with pytest.raises(InputError, match="cutoff is 2"):
-        FrequencyExplorer(traced("latents"), cutoff=2)
+        FrequencyExplorer(traced("latents"), tiny_model(), cutoff=2)
     with pytest.raises(InputError, match="kept no optimised latents"):
-        FrequencyExplorer(traced("optimization"))
+        FrequencyExplorer(traced("optimization"), tiny_model())
 
 
 # --- the atlas -------------------------------------------------------------------------------------------------------

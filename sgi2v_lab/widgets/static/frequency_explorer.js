@@ -72,16 +72,14 @@ function render({ model, el }) {
   const about = model.get("about");
   const { frames } = about;
   const [columns, rows] = model.get("grid");
-  const subtitle = `${about.model ? `${about.model} · ` : ""}${counted(about)} · latents of ${columns} × ${rows} cells`;
+  const subtitle = `${about.model} · ${counted(about)} · latents of ${columns} × ${rows} cells`;
   const explorer = new Explorer(model, el, "frequency-explorer", "Frequency explorer", subtitle);
   const steps = model.get("steps");
   const sigmas = Object.fromEntries(steps.map(({ index, sigma }) => [index, sigma]));
   const cutoff = explorer.slider("cutoff", "Cut-off r", count(101).map((i) => i / 100), (value) => value.toFixed(2));
   explorer.slider("order", "Order (steepness)", count(16).map((i) => i + 1), String);
-  if (steps.length) {
-    const indices = steps.map(({ index }) => index);
-    explorer.slider("step", "Control step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
-  }
+  const indices = steps.map(({ index }) => index);
+  explorer.slider("step", "Control step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
   frameSlider(explorer, about);
 
   const mask = layer("crisp", "low-pass mask");
@@ -97,12 +95,10 @@ function render({ model, el }) {
   };
   const latents = stages.map((name) => place(`${name}_png`, `latents, ${CURVES[name][0]}`));
   const changes = ["change_png", "kept_png"].map((name) => place(name, name === "kept_png" ? "kept change" : "change"));
-  const decoded = about.decodes ? stages.map((name) => place(`decoded_${name}_png`, `decoded, ${CURVES[name][0]}`, true)) : [];
+  const decoded = stages.map((name) => place(`decoded_${name}_png`, `decoded, ${CURVES[name][0]}`, true));
   const head = (text) => h("div.head", {}, text);
   const side = (text, more) => h("div.side", {}, h("strong", {}, text), h("span.note", {}, more));
   const bar = h("div.energy");
-  const guessed = about.decodes === "guess";
-  const decodes = guessed ? "the model’s guess of the clean frame behind them" : "the latents as they are";
   explorer.body.append(
     h(
       "div.spectrum",
@@ -120,7 +116,8 @@ function render({ model, el }) {
       side("Change", "by the optimiser, and what the filter keeps of it"),
       bar,
       ...changes.map(({ tile }) => tile),
-      ...(decoded.length ? [side("Decoded", decodes), ...decoded.map(({ tile }) => tile)] : []),
+      side("Decoded", "the model’s guess of the clean frame behind them"),
+      ...decoded.map(({ tile }) => tile),
     ),
   );
 
