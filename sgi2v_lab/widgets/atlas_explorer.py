@@ -1,10 +1,8 @@
 """AtlasExplorer: what each layer knows at each noise level, and what it computes there on a clip."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute
-import pyarrow.parquet
 import torch
 import traitlets
 from matplotlib import colormaps
@@ -17,18 +15,16 @@ from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.analysis.store import layer_of
 from sgi2v_lab.analysis.sweep import MEASURES, SWEPT_KINDS
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.explore import best_matches, latent_stride, pca_colours
-from sgi2v_lab.files import as_path
+from sgi2v_lab.explore import pca_colours
 from sgi2v_lab.models.model import Layer, Model
-from sgi2v_lab.pca import similarity_maps
 from sgi2v_lab.shapes import Features
 from sgi2v_lab.widgets.bundle import script, style
-from sgi2v_lab.widgets.explorer import LARGEST, Explorer, checked_choice, colour_stops, coloured, drawn_boxes, strip
+from sgi2v_lab.widgets.explorer import PointExplorer, checked_choice, colour_stops, coloured, strip
 
 __all__ = ["AtlasExplorer"]
 
 
-class AtlasExplorer(Explorer):
+class AtlasExplorer(PointExplorer):
     """A heat map of layers and noise levels; a cell shows its features and attention, head by head, on a clip.
 
     Every trait below can be set from Python, too, and shows what the browser shows.
@@ -36,16 +32,14 @@ class AtlasExplorer(Explorer):
     Args:
         model: from `load_model`.
         clip: to look at, such as one of `toy_clips(model)`.
-        table: from `feature_sweep`, or its file, features.parquet.
+        table: from `feature_sweep`; `pyarrow.parquet.read_table` reads its file, features.parquet.
 
     Raises:
-        InputError: a table that cannot be read or has no values, or of another model's layers; a trait's value that is
-            none of the choices.
+        InputError: a table without values, or of another model's layers; a trait's value that is none of the choices.
     """
 
     _esm = script("atlas_explorer.js")
     _css = style("common.css", "explorer.css", "feature_explorer.css", "atlas_explorer.css")
-    _remembered = 6  # the features of a layer are 165 MB in SVD's last block
 
     measures = traitlets.Dict(help="what the table has values of, in words").tag(sync=True)
     kinds = traitlets.List(help="kinds of features in the table").tag(sync=True)
@@ -54,16 +48,10 @@ class AtlasExplorer(Explorer):
     bar = traitlets.List(colour_stops("viridis"), help="colours of the heat map, from low to high").tag(sync=True)
     similar_bar = traitlets.List(colour_stops("RdBu_r"), help="colours of similarities from -1 to 1").tag(sync=True)
     head_bar = traitlets.List(colour_stops("magma"), help="colours of attention from 0 up").tag(sync=True)
-    boxes = traitlets.List(help="boxes of the clip's objects, in pixels").tag(sync=True)
-    first_png = traitlets.Bytes(help="first frame of the clip").tag(sync=True)
-    frames_png = traitlets.Bytes(help="frames of the clip, side by side").tag(sync=True)
 
     measure = traitlets.Unicode(help="measure in the heat map").tag(sync=True)
     kind = traitlets.Unicode(help="kind of features, in the heat map and of the clip").tag(sync=True)
     cell = traitlets.List(traitlets.Int(), help="cell shown: row and column").tag(sync=True)
-    frame = traitlets.Int(0, help="frame shown large").tag(sync=True)
-    point = traitlets.List(traitlets.Float(), help="point (x, y) of the first frame, in pixels").tag(sync=True)
-    strength = traitlets.Float(0.7, min=0, max=1, help="opacity of the similarity over the frames").tag(sync=True)
 
     cells = traitlets.List(help="[row][column]: value, low, high, colour; None if not measured").tag(sync=True)
     scale = traitlets.Dict(help="ends of the heat map's colours, chance if known, best cell").tag(sync=True)
@@ -73,9 +61,8 @@ class AtlasExplorer(Explorer):
     heads_top = traitlets.Float(0.0, help="attention at the end of the colour bar").tag(sync=True)
     matches = traitlets.List(help="most similar place (x, y, similarity) by frame").tag(sync=True)
 
-    def __init__(self, model: Model, clip: Clip, table: pyarrow.Table | str | Path) -> None:
-        self.table = table if isinstance(table, pyarrow.Table) else _read(table)
-        self.table = self.table.filter(pyarrow.compute.field("head").is_null())  # all heads together
+    def __init__(self, model: Model, clip: Clip, table: pyarrow.Table) -> None:
+        self.table = table.filter(pyarrow.compute.field("head").is_null())  # all heads together
         measures = {each: text for each, text in MEASURES.items() if self.table[each].null_count < len(self.table)}
         if not measures:
             raise InputError("the table has no values: expected that of a sweep of one clip or more")
@@ -84,36 +71,21 @@ class AtlasExplorer(Explorer):
         found = self._atlases[measure]
         self._layers: list[Layer] = [layer_of(name) for name in found.layers]
         model.check_layers(tuple(self._layers), model.all_layers)
-        self.inspection = clip.inspect(model, found.sigmas)
-        width, height = self.inspection.picture
-        stride = latent_stride(
-            clip.video, self.inspection.latents[0]
-        )  # each map is a latent's, which may hold more frames
-        video, boxes = clip.video[::stride], None if clip.world is None else clip.world.boxes[:, ::stride]
+        boxes = None if clip.world is None else clip.world.boxes
         kind = next(iter(found.mean))
         layer, sigma, _ = found.best(kind)
-        middle = torch.tensor([width, height]) / 2 if boxes is None else boxes[-1, 0].view(2, 2).mean(dim=0)
         super().__init__(
-            about={
-                "model": Path(model.name).name,
-                "clip": clip.name,
-                "width": width,
-                "height": height,
-                "frames": len(video),
-                "stride": stride,
-                "clips": len(self.table["clip"].unique()),
-            },
+            clip.inspect(model, found.sigmas),
+            boxes,
+            start=None if boxes is None else boxes[-1, 0],
+            about={"clip": clip.name, "clips": len(self.table["clip"].unique())},
             measures=measures,
             kinds=[each for each in SWEPT_KINDS if each in self.table["kind"].to_pylist()],
             layers=list(found.layers),
             sigmas=list(found.sigmas),
-            boxes=drawn_boxes(boxes),
-            first_png=strip(video[:1], 2 * LARGEST),
-            frames_png=strip(video, LARGEST),
             measure=measure,
             kind=kind,
             cell=[found.layers.index(layer), found.sigmas.index(sigma)],
-            point=middle.tolist(),
         )
         self._draw_map()
         self._show_cell()
@@ -130,13 +102,6 @@ class AtlasExplorer(Explorer):
             "cell": [[i, j] for i in range(len(self.layers)) for j in range(len(self.sigmas))],
         }
         return checked_choice(value, name, choices[name])
-
-    @traitlets.validate("point")
-    def _inside(self, proposal: Any) -> list[float]:
-        if len(proposal["value"]) != 2:
-            raise InputError(f"point is {proposal['value']}, but must be two numbers, x and y")
-        limits = zip(proposal["value"], self.inspection.picture, strict=True)
-        return [min(max(value, 0.0), size - 1e-3) for value, size in limits]  # the far edge belongs to no cell
 
     # --- the heat map ---
 
@@ -202,22 +167,11 @@ class AtlasExplorer(Explorer):
                 self._show_point_of(*self._pass())
 
     def _show_point_of(self, maps: Features, attention: HeadAttention) -> None:
-        picture = self.inspection.picture
-        similar = similarity_maps(maps, point=tuple(self.point), picture_size=picture)
-        self.similar_png = strip(coloured(similar, -1, 1, "RdBu_r"))
-        best = similar.flatten(1).max(dim=1).values
-        self.matches = torch.cat([best_matches(similar, picture), best[:, None]], dim=1).tolist()
-        weights = attention_to(attention, tuple(at / side for at, side in zip(self.point, picture, strict=True)))
+        self.similar_png, self.matches = self._compared(maps)
+        sides = zip(self.point, self.inspection.picture, strict=True)
+        weights = attention_to(attention, tuple(at / side for at, side in sides))
         self.heads_top = weights.max().item()
         self.heads_png = strip(coloured(weights.flatten(0, 1), 0, self.heads_top, "magma"))
-
-
-def _read(path: str | Path) -> pyarrow.Table:
-    path = as_path(path, "the table of a sweep")
-    try:
-        return pyarrow.parquet.read_table(path)
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise InputError(f"{path} cannot be read ({error}): expected features.parquet of a sweep") from None
 
 
 def _cell(point: Any, low: float, high: float) -> dict | None:

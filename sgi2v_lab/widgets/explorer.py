@@ -1,9 +1,10 @@
-"""What the explorers share: work with a busy sign and errors in place, remembered results, pictures as PNG bytes."""
+"""What explorers share: work with a busy sign and errors in place, remembered results, a point to compare, pictures."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import PIL.Image
@@ -16,7 +17,9 @@ from matplotlib.colors import to_hex
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.shapes import Boxes, Image, Video
+from sgi2v_lab.explore import Inspection, best_matches, latent_stride
+from sgi2v_lab.pca import similarity_maps
+from sgi2v_lab.shapes import Boxes, Features, Image, Video
 from sgi2v_lab.video import PALETTE
 from sgi2v_lab.video.frames import as_frames
 from sgi2v_lab.widgets.threads import OneAtATime
@@ -24,6 +27,7 @@ from sgi2v_lab.widgets.threads import OneAtATime
 __all__ = [
     "LARGEST",
     "Explorer",
+    "PointExplorer",
     "checked_choice",
     "colour_stops",
     "coloured",
@@ -74,6 +78,60 @@ class Explorer(OneAtATime):
         while len(self._results) > self._remembered:
             self._results.popitem(last=False)
         return self._results[key]
+
+
+class PointExplorer(Explorer):
+    """An explorer of features, which compares those at a point of the first frame with those of all frames."""
+
+    _remembered = 6  # the features of a layer are 165 MB in SVD's last block
+
+    boxes = traitlets.List(help="boxes in the video, in pixels").tag(sync=True)
+    first_png = traitlets.Bytes(help="first frame, as the model was given it").tag(sync=True)
+    frames_png = traitlets.Bytes(help="frames of the video, side by side").tag(sync=True)
+    frame = traitlets.Int(0, help="frame shown large").tag(sync=True)
+    point = traitlets.List(traitlets.Float(), help="point (x, y) of the first frame, in pixels").tag(sync=True)
+    strength = traitlets.Float(0.7, min=0, max=1, help="opacity of the similarity over the frames").tag(sync=True)
+
+    def __init__(
+        self, inspection: Inspection, boxes: Boxes | None, start: Float[Tensor, "4"] | None, about: dict, **traits: Any
+    ) -> None:
+        """Show what is looked into, and boxes on it; the point begins in the middle of the box `start`, or the picture.
+
+        `about` is what a subclass has to say beside the model, the size and the frames.
+        """
+        self.inspection = inspection
+        width, height = inspection.picture
+        stride = latent_stride(inspection.video, inspection.latents[0])
+        super().__init__(
+            about={
+                "model": Path(inspection.model.name).name,
+                "width": width,
+                "height": height,
+                "frames": len(inspection.latents[0]),
+                "stride": stride,
+                **about,
+            },
+            boxes=drawn_boxes(None if boxes is None else boxes[:, ::stride]),
+            first_png=strip(inspection.image[None], 2 * LARGEST),
+            frames_png=strip(inspection.video[::stride], LARGEST),
+            point=[width / 2, height / 2] if start is None else start.view(2, 2).mean(dim=0).tolist(),
+            **traits,
+        )
+
+    @traitlets.validate("point")
+    def _inside(self, proposal: Any) -> list[float]:
+        if len(proposal["value"]) != 2:
+            raise InputError(f"point is {proposal['value']}, but must be two numbers, x and y")
+        limits = zip(proposal["value"], self.inspection.picture, strict=True)
+        return [min(max(value, 0.0), size - 1e-3) for value, size in limits]  # the far edge belongs to no cell
+
+    def _compared(self, maps: Features) -> tuple[bytes, list[list[float]]]:
+        """Similarity to the point as colours, and of each frame the most similar place: x, y, similarity."""
+        picture = self.inspection.picture
+        similar = similarity_maps(maps, point=tuple(self.point), picture_size=picture)
+        best = similar.flatten(1).max(dim=1).values
+        matches = torch.cat([best_matches(similar, picture), best[:, None]], dim=1).tolist()
+        return strip(coloured(similar, -1, 1, "RdBu_r")), matches
 
 
 def checked_choice(value: Any, name: str, choices: list) -> Any:

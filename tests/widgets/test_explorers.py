@@ -344,11 +344,9 @@ def test_the_atlas_refuses_what_there_is_not(trait, value, message):
         setattr(explorer, trait, value)
 
 
-def test_the_atlas_needs_a_table_of_this_model(tmp_path):
+def test_the_atlas_needs_a_table_of_this_model():
     (clip,) = toy_clips(tiny_model(), 1)
     with pytest.raises(InputError, match=r"\(9, 9\)"):
         AtlasExplorer(tiny_model(), clip, table_of(("9,9",), (1.0,), ("block",)))
     with pytest.raises(InputError, match="no values"):
         AtlasExplorer(tiny_model(), clip, table_of((), (), ()))
-    with pytest.raises(InputError, match="features.parquet"):
-        AtlasExplorer(tiny_model(), clip, tmp_path / "none")

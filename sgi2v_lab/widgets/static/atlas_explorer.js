@@ -1,7 +1,8 @@
 // AtlasExplorer: what each layer knows at each noise level; a cell shows what is computed there on a clip.
 import { h } from "./common.js";
 import {
-  ARROWS, colourBar, count, counted, dot, Explorer, framePlayer, KINDS, layer, piece, pointPicker, short, signed, tile,
+  ARROWS, colourBar, count, counted, Explorer, framePlayer, KINDS, layer, overlaySlider, piece, pointPicker, short,
+  similarRow, tile,
 } from "./explorer.js";
 
 const written = (value) => (Math.abs(value) < 10 ? value.toFixed(2) : short(value)).replace("-", "−");
@@ -64,21 +65,13 @@ function render({ model, el }) {
   explorer.select("measure", "Measure", Object.entries(model.get("measures")));
   explorer.select("kind", "Features", model.get("kinds").map((kind) => [kind, KINDS[kind] ?? kind]));
   const player = framePlayer(explorer, about);
-  explorer.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
+  overlaySlider(explorer);
 
-  const { picker, where } = pointPicker(explorer, about);
+  const picker = pointPicker(explorer, about);
   const pca = layer("crisp", "features as colours");
   const shown = tile(about, [pca]);
   const note = h("span.note");
-  const similar = count(frames).map((frame) => {
-    const [still, heat] = [layer("smooth faded"), layer("crisp heat")];
-    const thumb = tile(about, [still, heat]);
-    const button = h("button.thumb", { type: "button", tabindex: -1 }, thumb, h("span.number", {}, String(frame)));
-    button.addEventListener("click", () => explorer.set({ frame }));
-    return { still, heat, thumb, button };
-  });
-  const row = h("div.strip", {}, ...similar.map(({ button }) => button));
-  row.style.setProperty("--columns", Math.min(frames, 8));
+  const row = similarRow(explorer, about);
   const title = h("h4");
   const bar = h("span");
   const heads = h("div.heads", { "data-testid": "heads" });
@@ -90,7 +83,7 @@ function render({ model, el }) {
       h(
         "div.stack",
         {},
-        h("figure", {}, h("div.caption", {}, h("strong", {}, "First frame"), " — pick a point"), picker, where),
+        picker,
         h("figure", {}, h("div.caption", {}, h("strong", {}, "Features")), shown, note),
       ),
     ),
@@ -109,20 +102,10 @@ function render({ model, el }) {
   const show = () => {
     const frame = Number(player.value); // ahead of the trait while it plays
     const { grid, heads: number = 0, kind } = model.get("shown");
-    const [stills, heat, weights] = ["frames_png", "similar_png", "heads_png"].map((name) => explorer.url(name));
-    const matches = model.get("matches");
+    const weights = explorer.url("heads_png");
     pca.show(explorer.url("pca_png"), frame, frames);
     note.textContent = grid ? `${piece(about)} ${frame} · ${grid[0]} × ${grid[1]} cells` : "";
-    for (const [at, each] of similar.entries()) {
-      each.still.show(stills, at, frames);
-      each.heat.show(heat, at, frames);
-      each.heat.style.opacity = model.get("strength");
-      each.button.classList.toggle("current", at === frame);
-      if (!matches[at]) continue;
-      const [x, y, value] = matches[at];
-      each.thumb.drawing.replaceChildren(at === 0 ? dot(...model.get("point"), "picked") : dot(x, y, "match"));
-      each.button.setAttribute("aria-label", `${piece(about)} ${at}: most similar at (${x.toFixed(0)}, ${y.toFixed(0)}), ${signed(value)}`);
-    }
+    row.compare(explorer.url("similar_png"), model.get("matches"), frame);
     if (heads.children.length !== number) {
       heads.replaceChildren(
         ...count(number).map((head) => {

@@ -201,6 +201,10 @@ export const counted = (about) =>
   about.stride > 1 ? `${(about.frames - 1) * about.stride + 1} frames in ${about.frames} latents` : `${about.frames} frames`;
 const capital = (word) => word[0].toUpperCase() + word.slice(1);
 
+/** A slider for the opacity of what lies over the frames. */
+export const overlaySlider = (explorer) =>
+  explorer.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
+
 /** A slider of frames, of the video or of its latents. */
 export function frameSlider(explorer, about, rest) {
   const write = (frame) => `${frame} of 0–${about.frames - 1}`;
@@ -232,6 +236,48 @@ export function framePlayer(explorer, about) {
   explorer.undo.push(stop);
   range.before(toggle);
   return range;
+}
+
+/** All frames in a row, small, each under a heat; with `onclick`, which is told the frame, they are buttons. */
+export function frameRow(about, onclick) {
+  const { frames } = about;
+  const row = h("div.strip");
+  row.thumbs = count(frames).map((frame) => {
+    const [still, heat, number] = [layer("smooth faded"), layer("crisp heat"), h("span.number", {}, String(frame))];
+    const picture = tile(about, [still, heat]);
+    const cell = onclick
+      ? h("button.thumb", { type: "button", tabindex: -1, onclick: () => onclick(frame) }, picture, number)
+      : h("div.thumb", {}, picture, number);
+    return { still, heat, picture, number, cell };
+  });
+  row.append(...row.thumbs.map(({ cell }) => cell));
+  row.style.setProperty("--columns", Math.min(frames, 8));
+  row.show = (stills, heats, strength) => {
+    for (const [frame, { still, heat }] of row.thumbs.entries()) {
+      still.show(stills, frame, frames);
+      heat.show(heats, frame, frames);
+      heat.style.opacity = strength;
+    }
+  };
+  return row;
+}
+
+/** All frames in a row, with their similarity to the point and the most similar place; a press on one shows it large. */
+export function similarRow(explorer, about) {
+  const { model } = explorer;
+  const row = frameRow(about, (frame) => explorer.set({ frame }));
+  row.compare = (heats, matches, frame) => {
+    row.show(explorer.url("frames_png"), heats, model.get("strength"));
+    for (const [at, { picture, cell }] of row.thumbs.entries()) {
+      cell.classList.toggle("current", at === frame);
+      if (!matches[at]) continue;
+      const [x, y, value] = matches[at];
+      picture.drawing.replaceChildren(at === 0 ? dot(...model.get("point"), "picked") : dot(x, y, "match"));
+      cell.title = `${piece(about)} ${at}: most similar at (${x.toFixed(0)}, ${y.toFixed(0)}), ${signed(value)}`;
+      cell.setAttribute("aria-label", cell.title);
+    }
+  };
+  return row;
 }
 
 /** The first frame, on which a point is picked with the pointer or the arrow keys; it is kept in the trait `point`. */
@@ -293,5 +339,5 @@ export function pointPicker(explorer, about) {
     first.show(explorer.url("first_png"), 0, 1);
     mark();
   });
-  return { picker, where };
+  return h("figure", {}, h("div.caption", {}, h("strong", {}, "First frame"), " — pick a point"), picker, where);
 }

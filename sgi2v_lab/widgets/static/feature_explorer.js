@@ -1,7 +1,8 @@
 // FeatureExplorer: features of two kinds as colours, and where each finds what is at a point of the first frame.
 import { h } from "./common.js";
 import {
-  colourBar, count, counted, dot, Explorer, framePlayer, KINDS, layer, piece, pointPicker, short, signed, tile,
+  colourBar, count, counted, dot, Explorer, framePlayer, KINDS, layer, overlaySlider, piece, pointPicker, short, signed,
+  similarRow, tile,
 } from "./explorer.js";
 
 function render({ model, el }) {
@@ -14,9 +15,9 @@ function render({ model, el }) {
   explorer.select("layer", "Layer", layers);
   explorer.slider("step", "Denoising step", count(sigmas.length), (step) => `${step} · σ = ${short(sigmas[step])}`);
   const player = framePlayer(explorer, about);
-  explorer.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
+  overlaySlider(explorer);
 
-  const { picker, where } = pointPicker(explorer, about);
+  const picker = pointPicker(explorer, about);
   const sides = ["left", "right"].map((side) => {
     const pca = layer("crisp", `features, ${side}`);
     const shown = tile(about, [pca]);
@@ -25,24 +26,13 @@ function render({ model, el }) {
     explorer.select(side, `Kind of features, ${side}`, kinds, head);
     const note = h("span.note");
     const name = h("div.row-name");
-    const thumbs = count(frames).map((frame) => {
-      const still = layer("smooth faded");
-      const heat = layer("crisp heat");
-      const thumb = tile(about, [still, heat], { title: "" });
-      const number = h("span.number", {}, String(frame));
-      const button = h("button.thumb", { type: "button", tabindex: -1 }, thumb, number);
-      button.addEventListener("click", () => explorer.set({ frame }));
-      return { still, heat, thumb, button };
-    });
-    const row = h("div.strip", {}, ...thumbs.map(({ button }) => button));
-    row.style.setProperty("--columns", Math.min(frames, 8));
-    return { side, pca, shown, head, note, name, thumbs, row };
+    return { side, pca, shown, head, note, name, row: similarRow(explorer, about) };
   });
   explorer.body.append(
     h(
       "div.trio",
       {},
-      h("figure", {}, h("div.caption", {}, h("strong", {}, "First frame"), " — pick a point"), picker, where),
+      picker,
       ...sides.map(({ head, shown, note }) => h("figure", {}, head, shown, note)),
     ),
     h(
@@ -65,8 +55,7 @@ function render({ model, el }) {
   const show = () => {
     const frame = Number(player.value); // ahead of the trait while it plays
     const { grid: cells, channels } = model.get("shown");
-    const stills = explorer.url("frames_png");
-    for (const [index, { side, pca, shown, note, name, thumbs }] of sides.entries()) {
+    for (const [index, { side, pca, shown, note, name, row }] of sides.entries()) {
       const matches = model.get("matches")[side] ?? [];
       const kind = model.get(side);
       pca.show(explorer.url(`${side}_png`), frame, frames);
@@ -78,19 +67,7 @@ function render({ model, el }) {
         h("strong", {}, KINDS[kind] ?? kind),
         mean === undefined ? "" : h("span.note", {}, `best match in later frames: ${signed(mean)} on average`),
       );
-      const similar = explorer.url(`${side}_similar_png`);
-      for (const [at, { still, heat, thumb, button }] of thumbs.entries()) {
-        still.show(stills, at, frames);
-        heat.show(similar, at, frames);
-        heat.style.opacity = model.get("strength");
-        button.classList.toggle("current", at === frame);
-        if (!matches[at]) continue;
-        const [x, y, value] = matches[at];
-        thumb.drawing.replaceChildren(at === 0 ? dot(...model.get("point"), "picked") : dot(x, y, "match"));
-        const says = `${piece(about)} ${at}: most similar at (${x.toFixed(0)}, ${y.toFixed(0)}), ${signed(value)}`;
-        button.title = says;
-        button.setAttribute("aria-label", says);
-      }
+      row.compare(explorer.url(`${side}_similar_png`), matches, frame);
     }
   };
   player.addEventListener("input", show);

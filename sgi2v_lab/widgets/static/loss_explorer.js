@@ -1,6 +1,6 @@
 // LossExplorer: the loss over steps and iterations; for one of them, its terms and its gradient.
 import { h, svg } from "./common.js";
-import { colourBar, count, counted, Explorer, layer, outlines, piece, tenTo, short, tile } from "./explorer.js";
+import { colourBar, count, counted, Explorer, frameRow, outlines, overlaySlider, piece, tenTo, short } from "./explorer.js";
 
 /** Evenly spaced round numbers that cover low..high. */
 function roundTicks(low, high, wanted) {
@@ -115,7 +115,7 @@ function termsTable(explorer, measure) {
 
 function render({ model, el }) {
   const about = model.get("about");
-  const { frames, width, height } = about;
+  const { width, height } = about;
   const subtitle = `${about.model} · ${counted(about)} · ${width} × ${height} px`;
   const explorer = new Explorer(model, el, "loss-explorer", "Loss explorer", subtitle);
   const steps = model.get("steps");
@@ -124,7 +124,7 @@ function render({ model, el }) {
   const indices = steps.map(({ index }) => index);
   explorer.slider("step", "Control step", indices, (step) => `${step} · σ = ${short(sigmas[step])}`);
   explorer.slider("iteration", "Iteration", count(most), (iteration) => `${iteration + 1} of ${most}`);
-  explorer.slider("strength", "Overlay", count(21).map((i) => i / 20), (value) => `${Math.round(value * 100)} %`, 60);
+  overlaySlider(explorer);
   explorer.select("measure", "Terms", [
     ["share", "share of the loss"],
     ["mean", "the box's own mean error"],
@@ -135,15 +135,7 @@ function render({ model, el }) {
   const terms = h("div.terms");
   const title = h("h4");
   const bar = h("div");
-  const thumbs = count(frames).map((frame) => {
-    const still = layer("smooth faded");
-    const heat = layer("crisp heat");
-    const picture = tile(about, [still, heat]);
-    const number = h("span.number");
-    return { still, heat, picture, number, cell: h("div.thumb", {}, picture, number) };
-  });
-  const row = h("div.strip", {}, ...thumbs.map(({ cell }) => cell));
-  row.style.setProperty("--columns", Math.min(frames, 8));
+  const row = frameRow(about);
   explorer.body.append(
     h(
       "div.pair",
@@ -174,12 +166,10 @@ function render({ model, el }) {
   });
   explorer.on(["step", "iteration"], () => chart.choose(model.get("step"), model.get("iteration")));
   explorer.on(["gradient_png", "gradient_top", "gradient_parts", "frames_png", "boxes", "strength"], () => {
-    const [stills, heats, parts] = [explorer.url("frames_png"), explorer.url("gradient_png"), model.get("gradient_parts")];
+    const parts = model.get("gradient_parts");
     bar.replaceChildren(colourBar(model.get("bar"), "0", short(model.get("gradient_top")), "length of the gradient"));
-    for (const [frame, { still, heat, picture, number }] of thumbs.entries()) {
-      still.show(stills, frame, frames);
-      heat.show(heats, frame, frames);
-      heat.style.opacity = model.get("strength");
+    row.show(explorer.url("frames_png"), explorer.url("gradient_png"), model.get("strength"));
+    for (const [frame, { picture, number }] of row.thumbs.entries()) {
       picture.drawing.replaceChildren(...outlines(model.get("boxes"), frame));
       const part = `${Math.round((parts[frame] ?? 0) * 100)} %`;
       number.replaceChildren(h("strong", {}, String(frame)), ` · ${part}`);
