@@ -19,7 +19,7 @@ from sgi2v_lab.models.model import Conditioning, Layer, Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pca import fit_pca
 from sgi2v_lab.pipeline import Run
-from sgi2v_lab.sampling import DenoiseStep, control_step, make_schedule
+from sgi2v_lab.sampling import DenoiseStep, make_schedule
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Features, Image, Latents, Mask, Video
 from sgi2v_lab.trajectories.boxes import latent_cells
@@ -119,7 +119,8 @@ def inspect_latents(
     return Inspection(
         model=model,
         settings=settings,
-        conditioning=_conditioning(model, image, settings, seed),
+        # the first draw from the seed, as in `generate`, so a run's own conditioning
+        conditioning=encode_image(model, image, settings, torch.Generator().manual_seed(seed)),
         image=image,
         video=decode_latents(model, latents.to(model.device), settings.decode_chunk_size) if video is None else video,
         boxes=None,
@@ -150,11 +151,6 @@ def model_of(model: Model, run: Run) -> Model:
             f"{model.latent_shape(run.settings)}; give the model that made the run ({run.model})"
         )
     return model.in_precision(run.settings.precision)
-
-
-def _conditioning(model: Model, image: Image, settings: Settings, seed: int) -> Conditioning:
-    # the first draw from the seed, as in `generate`, so a run's own conditioning
-    return encode_image(model, image, settings, torch.Generator().manual_seed(seed))
 
 
 # --- features --------------------------------------------------------------------------------------------------------
@@ -198,27 +194,17 @@ def optimized_steps(run: Run) -> tuple[int, ...]:
     return tuple(sorted(run.losses))
 
 
-def iterations_of(run: Run, step: int, model: Model | None = None) -> tuple[OptimizeStep, ...]:
-    """The optimiser's iterations at a control step: from the run's trace, or computed anew from the step's latents.
+def iterations_of(run: Run, step: int) -> tuple[OptimizeStep, ...]:
+    """The optimiser's iterations at a control step, as the run's trace kept them.
 
-    InputError where the trace has neither "optimization", nor "latents" with a model to run them through.
+    InputError for another step, or a run that was generated without `trace=["optimization"]`.
     """
     if step not in optimized_steps(run):
         raise InputError(f"step {step} is no control step; the control steps are {', '.join(map(str, run.losses))}")
-    kept = {each.index: each for each in run.trace}.get(step)
-    if kept is not None and kept.iterations:
-        return kept.iterations
-    if kept is None or kept.before is None or model is None:
-        raise InputError(
-            "the run did not keep its optimisation; generate it with trace=['optimization'], or with "
-            "trace=['latents'] and give the model here"
-        )
-    model = model_of(model, run)
-    first = next(iter(run.losses.values()))[0]  # `settings.early_stop` is a fraction of the run's first loss
-    conditioning = _conditioning(model, run.image, run.settings, run.seed)
-    before = kept.before.to(model.device)
-    again = control_step(model, before, run.sigmas[step], conditioning, _cells(run), run.settings, first)
-    return tuple(replace(i, gradient=i.gradient.cpu(), latents=i.latents.cpu()) for i in again)
+    kept = next((each.iterations for each in run.trace if each.index == step), ())
+    if not kept:
+        raise InputError("the run did not keep its optimisation; generate it with trace=['optimization']")
+    return kept
 
 
 def loss_weights(run: Run) -> Float[Tensor, "boxes frames"]:

@@ -7,7 +7,6 @@ from typing import Any
 import traitlets
 
 from sgi2v_lab.explore import iterations_of, latent_stride, loss_shares, loss_weights, optimized_steps, place_norms
-from sgi2v_lab.models.model import Model
 from sgi2v_lab.optimize import OptimizeStep
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.widgets.bundle import script, style
@@ -20,14 +19,12 @@ class LossExplorer(Explorer):
     """The loss over steps and iterations; for one of them, its terms by box and frame, and its gradient.
 
     Args:
-        run: from `generate`, with trajectories, and with `trace=["optimization"]`. With `trace=["latents"]` and a
-            model, the optimisation of a step is computed again when it is looked at.
-        model: the one that made the run; only needed for that.
+        run: from `generate`, with trajectories, and with `trace=["optimization"]`.
         names: of the boxes; by default they are numbered.
 
     Raises:
-        InputError: the run has no losses, or neither its trace nor the model can say more about them; a trait's value
-            that is none of the choices.
+        InputError: the run has no losses, or its trace says no more of them; a trait's value that is none of the
+            choices.
     """
 
     _esm = script("loss_explorer.js")
@@ -50,9 +47,10 @@ class LossExplorer(Explorer):
     gradient_top = traitlets.Float(0.0, help="length at the end of the colour bar").tag(sync=True)
     gradient_parts = traitlets.List(help="each frame's share of the squared gradient").tag(sync=True)
 
-    def __init__(self, run: Run, model: Model | None = None, names: list[str] | None = None) -> None:
+    def __init__(self, run: Run, names: list[str] | None = None) -> None:
         steps, stride = optimized_steps(run), latent_stride(run.video, run.latents)
-        self.run, self.model = run, model
+        iterations_of(run, steps[0])  # refuses a run that cannot be looked into
+        self.run = run
         self._weights = loss_weights(run)
         super().__init__(
             about={
@@ -68,7 +66,6 @@ class LossExplorer(Explorer):
             frames_png=strip(run.video[::stride], LARGEST),
             step=steps[0],
         )
-        self._iterations()  # so that a run which cannot be looked into is refused here
         self._show()
 
     @traitlets.validate("step", "iteration")
@@ -83,17 +80,13 @@ class LossExplorer(Explorer):
     @property
     def current(self) -> OptimizeStep:
         """The iteration looked at, with its gradient and latents."""
-        return self._iterations()[self.iteration]
-
-    def _iterations(self) -> tuple[OptimizeStep, ...]:
-        return self._once(self.step, lambda: iterations_of(self.run, self.step, self.model))
+        return iterations_of(self.run, self.step)[self.iteration]
 
     @traitlets.observe("step", "iteration")
     def _show(self, _change: Any = None) -> None:
         if not self._ready:
             return
-        traced = any(each.index == self.step and each.iterations for each in self.run.trace)
-        with self._working("drawing" if traced else "optimising the step again"), self.hold_sync():
+        with self._working("drawing"), self.hold_sync():
             current = self.current
             self.shares = _rows(loss_shares(current.mean_errors, self._weights))
             self.means = _rows(current.mean_errors)

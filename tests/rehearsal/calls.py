@@ -1,7 +1,6 @@
 """Every public call, given tensors of a device: functions of a model in half precision and, for some, of a run."""
 
 import json
-from dataclasses import replace
 from tempfile import TemporaryDirectory
 
 import torch
@@ -271,16 +270,15 @@ def call_explorers(model, run):
     noisy = explore.inspect_latents(model, run.image, run.latents, run.settings)
     for looked_at in (inspection, noisy):
         on_cpu(explore.feature_maps(looked_at, 1, model.layers[-2], "aligned"))
-    only_latents = [replace(step, iterations=()) for step in run.trace]
-    again = explore.iterations_of(replace(run, trace=only_latents), 1, model)
-    on_cpu(again[0].latents, again[0].gradient, again[0].mean_errors)
+    first = explore.iterations_of(run, 1)[0]
+    on_cpu(first.latents, first.gradient, first.mean_errors)
     step = explore.steps_with_latents(run)[1]
     on_cpu(explore.filter_latents(step.before, step.optimized, 0.5).latents["mixed"])
 
 
 @covers("FeatureExplorer", "LossExplorer", "FrequencyExplorer")
 def call_widgets(model, run):
-    for widget in (FeatureExplorer(model, run), LossExplorer(run, model), FrequencyExplorer(run, model=model)):
+    for widget in (FeatureExplorer(model, run), LossExplorer(run), FrequencyExplorer(run, model=model)):
         assert widget.error == "", widget.error
     widget.step, widget.cutoff = 1, 0.3
     assert widget.error == "" and widget.decoded_mixed_png

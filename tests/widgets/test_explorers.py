@@ -219,15 +219,9 @@ def test_the_loss_is_what_the_run_says_and_what_its_terms_sum_to():
 
 def test_the_loss_of_a_run_without_its_optimisation():
     with pytest.raises(InputError, match="did not keep its optimisation"):
-        LossExplorer(traced())
+        LossExplorer(traced("latents"))
     with pytest.raises(InputError, match="without trajectories"):
         LossExplorer(traced("latents", controlled=False))
-    again = LossExplorer(traced("latents"), tiny_model())
-    kept = LossExplorer(traced("optimization"))
-    assert again.shown["loss"] == pytest.approx(kept.shown["loss"], rel=1e-4)
-    assert np.nan_to_num(np.array(again.shares, float)) == pytest.approx(
-        np.nan_to_num(np.array(kept.shares, float)), rel=1e-3
-    )
 
 
 def test_the_loss_refuses_other_steps_than_control_steps():
