@@ -13,8 +13,8 @@ Without checks, memory modes and timing, they do this (sgi2v_lab/README.md has i
 import operator
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import SupportsIndex
 
@@ -32,7 +32,7 @@ from sgi2v_lab.models.load import as_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.sampling import DenoiseStep, Task, draw_noise
 from sgi2v_lab.settings import Settings
-from sgi2v_lab.shapes import Boxes, CellBoxes, Image, Latents, Video
+from sgi2v_lab.shapes import Boxes, Image, Latents, Video
 from sgi2v_lab.trajectories.boxes import latent_cells
 from sgi2v_lab.trajectories.files import Asked, as_trajectories
 
@@ -176,24 +176,27 @@ def _run_segment(
     model: Model, task: Task, method: str, options: dict[str, object], traced: set[str], memory: Memory
 ) -> Generator[DenoiseStep, None, Run]:
     """The stages for the frames that the model makes at once."""
-    seconds: dict[str, float] = {}
     losses: dict[int, list[float]] = {}
     sigmas: list[float] = []
     steps: list[DenoiseStep] = []
     sampler, generator = method_of(method, task, options), torch.Generator().manual_seed(task.seed)
-    with _timed(seconds, "encode"):
-        conditioning = encode_image(model, task.picture, task.settings, generator)
-        noise = draw_noise(model, task.settings, generator)
+    start = time.perf_counter()
+    conditioning = encode_image(model, task.picture, task.settings, generator)
+    noise = draw_noise(model, task.settings, generator)
+    seconds = {"encode": time.perf_counter() - start, "denoise": 0.0}
     try:
-        for step in _timed_steps(memory.run(lambda last: sampler(model, conditioning, noise, last)), seconds):
+        start = time.perf_counter()
+        for step in memory.run(lambda last: sampler(model, conditioning, noise, last)):
+            seconds["denoise"] += time.perf_counter() - start
             sigmas.append(step.sigma)
             if step.iterations:
                 losses[step.index] = step.losses
             if traced:
                 steps.append(_strip(step, traced))
             yield step
-        with _timed(seconds, "decode"):
-            video = memory.decode(step.latents)
+            start = time.perf_counter()  # what the caller did in between does not count
+        video = memory.decode(step.latents)
+        seconds["decode"] = time.perf_counter() - start
     finally:
         memory.restore()
     return Run(
@@ -277,7 +280,8 @@ def _prepare(
         in_latents = latent_cells(shown, model.vae_factor, h, w, model.frames_per_latent)
         tasks[n] = replace(tasks[n], boxes=shown, cells=in_latents)
         try:
-            _check_visible(tasks[n].cells, h, w, settings)
+            # refuses if there is nothing to follow; empty maps pass its checks before anything is computed
+            trajectory_loss(torch.zeros(in_latents.shape[1], 1, h, w), in_latents, settings.gaussian_sigma)
         except InputError as error:
             if n == 0:
                 raise
@@ -286,36 +290,12 @@ def _prepare(
     return whole_task, tasks
 
 
-def _check_visible(cells: CellBoxes, h: int, w: int, settings: Settings) -> None:
-    """InputError if there is nothing to follow; empty maps pass the loss's own checks before anything is computed."""
-    trajectory_loss(torch.zeros(cells.shape[1], 1, h, w), cells, settings.gaussian_sigma)
-
-
 def _starts(model: Model, settings: Settings, frames: SupportsIndex | None) -> range:
     """The first frame of each segment."""
     at_once = model.num_frames(settings)
     if frames is not None:
         whole_number(frames, f"frames (num_frames, what the model makes at once, is {at_once})", at_once, MAX_FRAMES)
     return range(0, (frames or at_once) - 1, at_once - 1)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
-
-
-def _timed_steps(steps: Iterator[DenoiseStep], seconds: dict[str, float]) -> Iterator[DenoiseStep]:
-    """The steps, timed without what the caller does in between."""
-    while True:
-        with _timed(seconds, "denoise"):
-            step = next(steps, None)
-        if step is None:
-            return
-        yield step
 
 
 def _strip(step: DenoiseStep, trace: set[str]) -> DenoiseStep:
