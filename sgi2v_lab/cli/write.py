@@ -2,20 +2,15 @@
 
 from pathlib import Path
 
-import torch
-
 import sgi2v_lab.plots as plots
 from sgi2v_lab.evaluation.metrics import objmc
-from sgi2v_lab.explore import latent_stride
+from sgi2v_lab.explore import filter_latents, inspect_run, latent_stride
 from sgi2v_lab.features import assemble, extract_features
-from sgi2v_lab.frequency import butterworth_mask, radial_spectrum
-from sgi2v_lab.latents import encode_image
-from sgi2v_lab.loss import gaussian_weight
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.pipeline import Run
 from sgi2v_lab.shapes import Boxes, Points
-from sgi2v_lab.trajectories.boxes import Trajectories, latent_cells
+from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import save_trajectories
 from sgi2v_lab.video import side_by_side, write_video
 
@@ -85,44 +80,32 @@ def write_comparison(folder: Path, uncontrolled: Run, controlled: Run) -> dict[s
 
 
 def write_inside(folder: Path, model: Model, uncontrolled: Run, controlled: Run) -> dict[str, float]:
-    """Write what went on inside: pca.png, similarity.png, spectra.png, mask.png, gaussian.png.
+    """Write what went on inside: pca.png, similarity.png, spectra.png.
 
     Both runs must have been traced for "latents". Features are those of the uncontrolled run's noisy latents at the
     middle one of the control steps, in the settings' layers: what the optimiser would have found there. Each kind has
     one PCA basis over all frames. Returns that step's index and noise level.
     """
-    settings, boxes = controlled.settings, controlled.boxes
-    index = sum(settings.control_steps) // 2
-    sigma, working = controlled.sigmas[index], controlled.working_steps
-    _, _, h, w = model.latent_shape(settings)
-
-    # the same first draw from the same seed as in the run, so the same conditioning
-    generator = torch.Generator().manual_seed(uncontrolled.seed)
-    conditioning = encode_image(model, uncontrolled.image, settings, generator)
-    latents = uncontrolled.trace[index].before.to(model.device)
-    maps = {
-        kind: assemble(extract_features(model, latents, sigma, conditioning, settings.layers, kind), (h, w))
+    settings, working = controlled.settings, controlled.working_steps
+    index, inside = sum(settings.control_steps) // 2, inspect_run(model, uncontrolled)
+    latents, sigma = inside.latents[index].to(model.device), inside.sigmas[index]
+    found = {
+        kind: extract_features(inside.model, latents, sigma, inside.conditioning, settings.layers, kind)
         for kind in ("self-attention", "aligned")
     }
+    maps = {kind: assemble(features, latents.shape[-2:]) for kind, features in found.items()}
     colors = {kind: fit_pca(features).rgb(features) for kind, features in maps.items()}
     video = uncontrolled.video[:: latent_stride(uncontrolled.video, latents)]
     plots.save_figure(plots.plot_pca_strip(colors, video), folder / "pca.png")
-    point, picture = tuple(_centers(boxes)[0, 0].tolist()), (settings.width, settings.height)
-    similar = {kind: similarity_maps(features, point=point, picture_size=picture) for kind, features in maps.items()}
+    point = tuple(_centers(controlled.boxes)[0, 0].tolist())
+    similar = {kind: similarity_maps(each, point=point, picture_size=inside.picture) for kind, each in maps.items()}
     plots.save_figure(plots.plot_similarity(video, similar, point), folder / "similarity.png")
 
     if working:  # the middle one of the control steps may have found nothing left to do
         step = controlled.trace[working[len(working) // 2]]
-        stages = {"before": step.before, "optimized": step.optimized, "mixed": step.mixed}
-        spectra = {label: radial_spectrum(x, bins=max(4, min(h, w) // 2)) for label, x in stages.items()}
-        radii = spectra["before"][0]
-        powers = {label: power for label, (_, power) in spectra.items()}
-        plots.save_figure(plots.plot_spectra(radii, powers, settings.cutoff), folder / "spectra.png")
-    mask = butterworth_mask(h, w, settings.cutoff, settings.butterworth_order)
-    plots.save_figure(plots.plot_mask(mask, settings.cutoff), folder / "mask.png")
-    x0, y0, x1, y1 = latent_cells(boxes, model.vae_factor, h, w)[0, 0].tolist()
-    weight = gaussian_weight(y1 - y0, x1 - x0, settings.gaussian_sigma)
-    plots.save_figure(plots.plot_gaussian(weight), folder / "gaussian.png")
+        filtered = filter_latents(step.before, step.optimized, settings.cutoff, settings.butterworth_order)
+        powers = {label: filtered.spectra[label] for label in ("before", "optimized", "mixed")}
+        plots.save_figure(plots.plot_spectra(filtered.radii, powers, settings.cutoff), folder / "spectra.png")
     return {"step": index, "sigma": sigma}
 
 

@@ -15,7 +15,7 @@ from sgi2v_lab.video import read_video
 from tests.helpers.tiny import FRAMES, TINIER, tinier_pipeline
 
 VIDEOS = ("video.mp4", "uncontrolled.mp4", "comparison.mp4")
-INSIDE = ("pca.png", "similarity.png", "spectra.png", "mask.png", "gaussian.png")
+INSIDE = ("pca.png", "similarity.png", "spectra.png")
 FIGURES = ("trajectories.png", "film_strip.png", "losses.png", "tracks.png")
 
 
