@@ -16,13 +16,9 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?:default .*;\n|(?=(?:async |)function|const|class))", re.MULTILINE)
 
 
-def script(name: str, folder: Path = STATIC) -> str:
-    """The module `name` of `static/` with all that it imports from there, as one ES module.
-
-    Raises:
-        ValueError: if modules import each other in a circle; that is a fault of the package, not of its user.
-    """
-    return "\n".join([*_parts(name, folder, [], waiting=()), _read(name, folder)])
+def script(name: str) -> str:
+    """The module `name` of `static/` with all that it imports from there, as one ES module."""
+    return "\n".join([*_parts(name, []), _read(name)])
 
 
 def style(*names: str) -> str:
@@ -30,18 +26,16 @@ def style(*names: str) -> str:
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
-def _parts(name: str, folder: Path, done: list[str], waiting: tuple[str, ...]) -> list[str]:
+def _parts(name: str, done: list[str]) -> list[str]:
     """What `name` imports, dependencies first, each once."""
     parts = []
-    for needed in IMPORT.findall((folder / name).read_text(encoding="utf-8")):
-        if needed in (*waiting, name):
-            raise ValueError(f"{needed} and {name} import each other")
+    for needed in IMPORT.findall((STATIC / name).read_text(encoding="utf-8")):
         if needed not in done:
-            parts += _parts(needed, folder, done, (*waiting, name))
-            parts.append(EXPORT.sub("", _read(needed, folder)))
+            parts += _parts(needed, done)
+            parts.append(EXPORT.sub("", _read(needed)))
             done.append(needed)
     return parts
 
 
-def _read(name: str, folder: Path) -> str:
-    return f"// --- {name}\n" + IMPORT.sub("", (folder / name).read_text(encoding="utf-8"))
+def _read(name: str) -> str:
+    return f"// --- {name}\n" + IMPORT.sub("", (STATIC / name).read_text(encoding="utf-8"))

@@ -465,10 +465,3 @@ def test_the_script_is_one_module_without_the_network():
     for module in ("common", "interpolation", "edits", "panel", "stage", "timeline"):
         assert text.count(f"// --- {module}.js\n") == 1
         assert (STATIC / f"{module}.js").is_file()
-
-
-def test_modules_in_a_circle_are_found(tmp_path):
-    (tmp_path / "a.js").write_text('import { b } from "./b.js";\n')
-    (tmp_path / "b.js").write_text('import { a } from "./a.js";\n')
-    with pytest.raises(ValueError, match="import each other"):
-        script("a.js", tmp_path)
