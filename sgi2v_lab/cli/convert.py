@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from sgi2v_lab.cli.options import BoxSizeText, FitBoxes, Resample, Units, read_numbers
-from sgi2v_lab.errors import InputError
 
 __all__ = ["convert"]
 
@@ -29,9 +28,6 @@ def convert(
     image: Annotated[
         Path | None, typer.Option(help="Picture the trajectories were drawn on; only its size is read.")
     ] = None,
-    image_size: Annotated[
-        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="The same size, without the picture.")
-    ] = None,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Number of frames to write. Default: as many as IN was made for.")
     ] = None,
@@ -41,19 +37,13 @@ def convert(
     box_size: BoxSizeText = None,
 ) -> None:
     """Convert a trajectory file to another format."""
-    if image is not None and image_size is not None:
-        raise InputError("--image and --image-size both say how large the picture is, so leave one out")
-    size = read_numbers(image_size, "--image-size")
     about = read_numbers(box_size, "--box-size")
     from sgi2v_lab.images.read import read_image
-    from sgi2v_lab.images.resize import check_size
     from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories
 
-    if image is not None:
-        size = read_image(image).size
     found = load_trajectories(
         source,
-        None if size is None else check_size(size, "--image-size"),
+        None if image is None else read_image(image).size,
         resample=resample,
         fit_boxes=fit_boxes,
         units=units,

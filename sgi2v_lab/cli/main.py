@@ -92,7 +92,7 @@ def main() -> None:
 OPTIONS = {
     "with resampled() or resample=True": "with --resample",
     "box_size=(width, height)": "--box-size WIDTHxHEIGHT",
-    "image_size=(width, height)": "--image-size WIDTHxHEIGHT",
+    "image_size=(width, height)": "--image PICTURE",
     "units='fractions'": "--units fractions",
     "fit_boxes=True": "--fit-boxes",
     "units 'pixels'": "--units pixels",

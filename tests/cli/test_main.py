@@ -239,9 +239,8 @@ def test_other_tools_trajectories_drive_a_video(desk, checkpoint, name, write, o
 def test_convert_there_and_back(desk, name, more):
     there = run("convert", "boxes.json", name, *more, "--frames", 14)
     assert there.exit_code == 0 and there.stdout == f"{name}  (1 boxes on 100 x 50 px)\n", there.output
-    size = ["--image", "picture.png"] if more else ["--image-size", "100x50"]
     about = ["--box-size", "30x30"] if more or name == "t.pth" else []
-    back = run("convert", name, "back.json", *size, *about, "--resample")
+    back = run("convert", name, "back.json", "--image", "picture.png", *about, "--resample")
     assert back.exit_code == 0, back.output
     drawn = load_trajectories("boxes.json")
     assert torch.allclose(load_trajectories("back.json").boxes(14), drawn.boxes(14), atol=0.5)
@@ -255,16 +254,15 @@ def test_convert_there_and_back(desk, name, more):
         (["boxes.json", "t.txt"], "suffix '.txt'"),
         (["boxes.json", "t.npy", "--to", "kjnodes"], "traj, tracks"),
         (["nothing.json", "t.npy"], "nothing.json"),
-        (["tracks.npy", "t.json"], "--image-size"),
-        (["tracks.npy", "t.json", "--image-size", "100x50"], "--box-size"),
-        (["tracks.npy", "t.json", "--image-size", "0x50"], "--image-size is '0x50'"),
-        (["tracks.npy", "t.json", "--image-size", "9x9", "--image", "picture.png"], "leave one out"),
-        (["tracks.npy", "t.json", "--image-size", "100x50", "--box-size", "30", "--frames", 9], "--resample"),
-        (["boxes.json", "t.npy", "--frames", 3, "--image-size", "200x100"], "--fit-boxes"),
+        (["tracks.npy", "t.json"], "--image PICTURE"),
+        (["tracks.npy", "t.json", "--image", "picture.png"], "--box-size"),
+        (["tracks.npy", "t.json", "--image", "picture.png", "--box-size", "30", "--frames", 9], "--resample"),
+        (["boxes.json", "t.npy", "--frames", 3, "--image", "large.png"], "--fit-boxes"),
     ],
 )
 def test_convert_asks_for_what_it_lacks(desk, arguments, told):
     np.save("tracks.npy", CENTRES)
+    PIL.Image.new("RGB", (200, 100)).save("large.png")
     before = present(desk)
     refused = run("convert", *arguments)
     assert refused.exit_code == 2 and told in refused.stderr and refused.stderr.count("\n") == 1
