@@ -3,11 +3,10 @@
 The first two resume: run again with the same folder, they make only what is missing.
 """
 
-import json
 import sys
-from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -26,12 +25,8 @@ from sgi2v_lab.cli.options import (
 )
 from sgi2v_lab.cli.setting_options import takes_settings
 
-if TYPE_CHECKING:
-    from sgi2v_lab.evaluation.experiments.plan import Status
-
 __all__ = ["benchmark", "evaluate", "report", "status"]
 
-SHOWN = 10  # failures, in the terminal; the report lists all
 Category = Annotated[
     list[str] | None,
     typer.Option(
@@ -152,25 +147,29 @@ def report(
 
 def status(
     folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v evaluate or sgi2v benchmark.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how many videos of an evaluation are finished, failed, running and left, and the time left."""
     from sgi2v_lab.evaluation.experiments.plan import Plan
 
     plan = Plan.read(folder)
     found = plan.status(folder)
-    if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
-        return
+    again = "  (made again at the next start)"
     table = Table(show_header=False, box=None, title=f"{plan.title} ({folder})", title_justify="left")
-    for name, value in _lines(found).items():
-        table.add_row(name, value)
+    table.add_row("finished", f"{found.finished} of {found.tasks}")
+    table.add_row("failed", f"{found.failed}{again if found.failed else ''}")
+    table.add_row("in flight", str(found.in_flight))
+    table.add_row("left", str(found.left))
+    if found.damaged:
+        table.add_row("damaged", f"{found.damaged}{again}")
+    if found.seconds_per_task:
+        table.add_row("pace", f"{found.seconds_per_task:.3g} s a video")
+    if found.seconds_left is not None:
+        table.add_row("time left", f"{timedelta(seconds=round(found.seconds_left))} (h:mm:ss)")
+    elif found.finished + found.failed < found.tasks and not found.in_flight:
+        table.add_row("time left", "unknown, since no process is running; run the same command again to go on")
     console().print(table, markup=False)
-    lines = [f"failed: {each}" for each in found.failures] + [f"damaged: {each}" for each in found.damages]
-    for line in lines[:SHOWN]:
+    for line in [f"failed: {each}" for each in found.failures] + [f"damaged: {each}" for each in found.damages]:
         typer.echo(line)
-    if len(lines) > SHOWN:
-        typer.echo(f"... and {len(lines) - SHOWN} more; --json lists all")
 
 
 def _run(out: Path, data: str, model: str, workers: int | None, **options: Any) -> None:
@@ -198,26 +197,3 @@ def _report(folder: Path, out: Path | None = None, reference: str | None = None)
     if found.unfinished:
         typer.echo(f"sgi2v: {found.unfinished} videos are not finished; the report covers {found.videos}", err=True)
     typer.echo(page)
-
-
-def _lines(found: "Status") -> dict[str, str]:
-    again = "  (made again at the next start)"
-    lines = {"finished": f"{found.finished} of {found.tasks}"}
-    lines["failed"] = f"{found.failed}{again if found.failed else ''}"
-    lines |= {"in flight": str(found.in_flight), "left": str(found.left)}
-    if found.damaged:
-        lines["damaged"] = f"{found.damaged}{again}"
-    if found.seconds_per_task:
-        lines["pace"] = f"{found.seconds_per_task:.3g} s a video"
-    if found.seconds_left is not None:
-        lines["time left"] = _duration(found.seconds_left)
-    elif found.finished + found.failed < found.tasks and not found.in_flight:
-        lines["time left"] = "unknown, since no process is running; run the same command again to go on"
-    return lines
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,6 +1,7 @@
 """The one runner: its plan, its videos and records, on every data set, by every method and grid."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def test_one_command_compares_reports_and_goes_on(tmp_path, checkpoint):
     next((out / TASKS).glob("*.json")).unlink()
     told = call("status", out)
     assert "6 of 7" in told.output and "run the same command again" in told.output
-    assert json.loads(call("status", out, "--json").output)["left"] == 1
+    assert re.search(r"left +1", told.output)
     assert call(*words).exit_code == 0
     after = {path.name: path.stat().st_mtime_ns for path in (out / TASKS).iterdir()}
     assert before.keys() == after.keys() and sum(after[name] != before[name] for name in after) == 2
