@@ -333,7 +333,7 @@ def test_a_run_is_kept_and_opened_again(studio):
     drawn = studio.image.tobytes()
     studio.fit, studio.seed, studio.image = "crop", 6, drawn_scene(None, QUICK)
     studio.trajectories = Trajectories(studio.image.size)
-    studio.reset()
+    studio.use_preset("own")
     asks(studio, kind="reopen", id=record.id)
     assert studio.error == ""
     assert (studio.fit, studio.seed, studio.settings) == ("pad", 5, QUICK.replace(num_frames=None))
@@ -405,7 +405,7 @@ def test_a_run_of_an_earlier_version_is_opened_again(studio):
     settings = {renamed.get(name, name): value for name, value in record["settings"].items()} | {"sampler": "euler"}
     file.write_text(json.dumps(record | {"settings": settings}))
     assert studio.gallery.record(studio._shown).settings == record["settings"]
-    studio.reset()
+    studio.use_preset("own")
     studio.reopen(studio._shown)
     assert studio.settings == QUICK
     file.write_text(json.dumps(record | {"settings": settings | {"sampler": "dpm++"}}))

@@ -143,10 +143,6 @@ class Studio(Background, TrajectoryEditor):
             raise InputError(f"{self.model.name} has no preset {name!r}; choose one of {', '.join(self._ready)}")
         self.settings = self._ready[name]
 
-    def reset(self) -> None:
-        """Back to the model's own settings."""
-        self.use_preset("own")
-
     def choose_model(self, name: str, device: str | None = None) -> None:
         """Load another model, in the background; its settings replace those chosen. What fails is shown in place."""
         if not name:
