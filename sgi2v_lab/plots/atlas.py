@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.style import array, new_figure, styled
+from sgi2v_lab.plots.style import array, checked, new_figure, styled
 
 __all__ = ["plot_atlas"]
 
@@ -41,13 +41,8 @@ def plot_atlas(
     Raises:
         InputError: no kinds, another shape than layers and noise levels, or no value at all.
     """
-    values = {kind: array(each) for kind, each in means.items()}
-    for kind, each in values.items():
-        if each.shape != (len(layers), len(sigmas)):
-            raise InputError(
-                f"the means of {kind} have shape {each.shape}, but there are {len(layers)} layers and {len(sigmas)} "
-                "noise levels: expected a mean for each"
-            )
+    shape = f"{len(layers)} {len(sigmas)}"
+    values = {kind: array(checked(each, f"the means of {kind}", shape)) for kind, each in means.items()}
     known = [each[~np.isnan(each)] for each in values.values()]
     if not sum(len(each) for each in known):
         raise InputError("there are no means to draw: expected at least one kind with a value")

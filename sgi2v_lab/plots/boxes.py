@@ -18,6 +18,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots.style import (
     array,
     checked,
+    checked_any,
     checked_names,
     checked_video,
     chosen_frames,
@@ -151,8 +152,7 @@ def plot_tracks(
         InputError: wrong shapes, or no found paths.
     """
     checked(asked, "the asked paths", f"boxes {len(checked_video(video))} 2")
-    if not found:
-        raise InputError("there are no found paths to compare with; give at least one, such as {'controlled': points}")
+    checked_any(found, "found paths", "{'controlled': points}")
     for label, points in found.items():
         checked(points, f"the path {label!r}", f"{len(asked)} {len(video)} 2")
     seen = torch.ones(asked.shape[:2], dtype=torch.bool) if visible is None else visible.detach().cpu()

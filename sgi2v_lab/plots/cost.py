@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.style import WIDTH, new_figure, styled
+from sgi2v_lab.plots.style import WIDTH, checked_any, new_figure, styled
 
 __all__ = ["plot_cost"]
 
@@ -28,9 +27,8 @@ def plot_cost(
     Raises:
         InputError: there is no row.
     """
+    checked_any(rows, "measurements", "a row of `bench.scaling`")
     axes_names = list(dict.fromkeys(row["axis"] for row in rows))
-    if not axes_names:
-        raise InputError("there is no measurement to draw; give at least one row")
     with styled():
         figure = new_figure(4.6, width=max(4.5, WIDTH * len(axes_names) / 4))
         figure.suptitle(title, fontsize=9)

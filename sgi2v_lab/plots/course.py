@@ -14,6 +14,7 @@ from sgi2v_lab.plots.boxes import draw_boxes_at, heat_rows
 from sgi2v_lab.plots.style import (
     array,
     checked,
+    checked_any,
     checked_video,
     chosen_frames,
     color_bar,
@@ -43,8 +44,7 @@ def plot_gallery(
     Raises:
         InputError: no pictures, pictures of different sizes, or no columns.
     """
-    if not pictures:
-        raise InputError("there are no pictures to show; give at least one, such as {'before': picture}")
+    checked_any(pictures, "pictures", "{'before': picture}")
     _, height, width = next(iter(pictures.values())).shape
     for name, one in pictures.items():
         checked(one, f"the picture {name!r}", f"3 {height} {width}")
@@ -86,8 +86,7 @@ def plot_series(
     Raises:
         InputError: no series, or one with another number of values than x.
     """
-    if not series:
-        raise InputError("there are no series to plot; give at least one, such as {'aligned': errors}")
+    checked_any(series, "series", "{'aligned': errors}")
     words = any(isinstance(place, str) for place in x)
     places = list(range(len(x))) if words else list(x)
     with styled():
@@ -139,8 +138,7 @@ def plot_magnitudes(
         InputError: no maps, or wrong shapes.
     """
     count = len(checked_video(video))
-    if not maps:
-        raise InputError("there are no maps to show; give at least one, such as {'gradient': lengths}")
+    checked_any(maps, "maps", "{'gradient': lengths}")
     if boxes is not None:
         checked(boxes, "the boxes", f"boxes {count} 4")
     top = max(one.max().item() for one in maps.values()) or 1.0
@@ -169,8 +167,7 @@ def plot_landscape(
     Raises:
         InputError: no values, or wrong shapes.
     """
-    if not values:
-        raise InputError("there is no landscape to plot; give at least one, such as {'aligned': losses}")
+    checked_any(values, "landscapes", "{'aligned': losses}")
     for name, one in values.items():
         checked(one, f"the landscape {name!r}", f"{len(y)} {len(x)}")
     half_x, half_y = (x[-1] - x[0]) / max(1, len(x) - 1) / 2, (y[-1] - y[0]) / max(1, len(y) - 1) / 2

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.style import array, checked, checked_names, mark_place, new_figure, styled
+from sgi2v_lab.plots.style import array, checked, checked_any, checked_names, mark_place, new_figure, styled
 from sgi2v_lab.shapes import Mask
 
 __all__ = ["plot_gaussian", "plot_loss_terms", "plot_losses", "plot_mask", "plot_spectra"]
@@ -111,8 +111,7 @@ def plot_spectra(
         InputError: no spectra, or wrong shapes.
     """
     checked(radii, "radii", "k")
-    if not spectra:
-        raise InputError("there are no spectra to plot; give at least one, such as {'before': power}")
+    checked_any(spectra, "spectra", "{'before': power}")
     with styled():
         figure = new_figure(3.2, width=6.0)
         axes = figure.subplots()

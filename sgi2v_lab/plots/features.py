@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots.boxes import frame_rows, heat_rows
-from sgi2v_lab.plots.style import checked, checked_video, chosen_frames, color_bar, styled
+from sgi2v_lab.plots.style import checked, checked_any, checked_video, chosen_frames, color_bar, styled
 from sgi2v_lab.shapes import Boxes, Latents, Video
 
 __all__ = ["plot_alignment", "plot_latents", "plot_pca_strip", "plot_similarity"]
@@ -30,8 +30,7 @@ def plot_pca_strip(
     Raises:
         InputError: no rows, wrong shapes, or rows with different numbers of frames.
     """
-    if not rows:
-        raise InputError("there are no feature maps to show; give at least one row, such as {'aligned': colours}")
+    checked_any(rows, "feature maps", "{'aligned': colours}")
     with styled():
         return frame_rows(rows if video is None else {"video": video, **rows}, boxes)[0]
 
@@ -87,8 +86,7 @@ def plot_similarity(
         InputError: no maps, wrong shapes, or no such frame.
     """
     count = len(checked_video(video))
-    if not maps:
-        raise InputError("there are no similarity maps to show; give at least one, such as {'aligned': maps}")
+    checked_any(maps, "similarity maps", "{'aligned': maps}")
     if not 0 <= frame < count:
         raise InputError(f"frame is {frame}: expected 0 to {count - 1}, the frames of this video")
     frames = sorted({*chosen_frames(count), frame})

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.style import mark_level, new_figure, styled
+from sgi2v_lab.plots.style import checked_any, mark_level, new_figure, styled
 
 __all__ = ["Bar", "Point", "plot_along", "plot_bars", "plot_intervals"]
 
@@ -46,8 +46,7 @@ def plot_intervals(points: Mapping[str, Point], label: str, better: str, marked:
     Raises:
         InputError: nothing to draw.
     """
-    if not points:
-        raise InputError("there are no means to draw; give at least one")
+    checked_any(points, "means", "{'SG-I2V': Point(9.0, 8.0, 10.0)}")
     names = [fill(name, 28) for name in points]
     lines = sum(name.count("\n") + 1 for name in names)
     with styled():

@@ -96,6 +96,12 @@ def checked(tensor: Tensor, name: str, shape: str) -> Tensor:
     return tensor
 
 
+def checked_any(things: object, what: str, example: str) -> None:
+    """InputError if there is none of what a figure shows, with an example of it."""
+    if not things:
+        raise InputError(f"there are no {what} to draw; give at least one, such as {example}")
+
+
 def checked_names(names: Sequence[str] | None, default: Sequence[str]) -> Sequence[str]:
     """The names, if there is one for each box; the default ones for None."""
     if names is not None and len(names) != len(default):

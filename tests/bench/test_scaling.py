@@ -99,5 +99,5 @@ def test_the_plot_has_a_column_for_each_axis():
     labels = [axes.get_xlabel() for axes in figure.axes]
     assert labels[2:] == ["frames", "resolution, megapixels"]
     assert len(figure.axes[0].lines) == 1 and "0.5 s per frame" in figure.axes[0].texts[0].get_text()
-    with pytest.raises(InputError, match="no measurement"):
+    with pytest.raises(InputError, match="no measurements"):
         plot_cost([], {}, "here")

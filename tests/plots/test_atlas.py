@@ -34,7 +34,7 @@ def test_a_map_for_each_kind_on_one_scale_with_its_best_cell_framed():
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match=r"query.*\(3, 2\).*2 layers"):
+    with pytest.raises(InputError, match=r"query is \(3, 2\): expected \(2, 2\)"):
         plot_atlas({"query": torch.zeros(3, 2)}, LAYERS[:2], SIGMAS, "matches")
     for means in ({}, {"query": torch.full((3, 2), torch.nan)}):
         with pytest.raises(InputError, match="no means"):
