@@ -142,7 +142,20 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of an evaluation (HTML, JSON, CSV, Parquet). Works while it is still running."""
-    _report(folder, out, reference)
+    from sgi2v_lab.evaluation.report import write_report
+
+    page, found = write_report(folder, out, reference)
+    typer.echo(found.verdict.sentence)
+    if found.targets:
+        table = Table("target", "", "measured", "95% interval", "met")
+        for each in found.targets:
+            table.add_row(*each.cells)
+        console().print(table, markup=False)
+    if found.failed:
+        typer.echo(f"sgi2v: {found.failed} videos failed; the report says which", err=True)
+    if found.unfinished:
+        typer.echo(f"sgi2v: {found.unfinished} videos are not finished; the report covers {found.videos}", err=True)
+    typer.echo(page)
 
 
 def status(
@@ -178,22 +191,4 @@ def _run(out: Path, data: str, model: str, workers: int | None, **options: Any) 
     options["workers"] = workers_of(workers, options["device"])
     with resumable():
         run(out, data, model, progress=sys.stderr.isatty(), **options)
-        _report(out)
-
-
-def _report(folder: Path, out: Path | None = None, reference: str | None = None) -> None:
-    """Write the report; print the verdict, the benchmark's targets, what is missing, and the page's path."""
-    from sgi2v_lab.evaluation.report import write_report
-
-    page, found = write_report(folder, out, reference)
-    typer.echo(found.verdict.sentence)
-    if found.targets:
-        table = Table("target", "", "measured", "95% interval", "met")
-        for each in found.targets:
-            table.add_row(*each.cells)
-        console().print(table, markup=False)
-    if found.failed:
-        typer.echo(f"sgi2v: {found.failed} videos failed; the report says which", err=True)
-    if found.unfinished:
-        typer.echo(f"sgi2v: {found.unfinished} videos are not finished; the report covers {found.videos}", err=True)
-    typer.echo(page)
+        report(out)
