@@ -30,7 +30,7 @@ export const KINDS = {
 export const count = (n) => Array.from({ length: n }, (_, i) => i);
 
 // numbers as text: with a true minus sign, as a power of ten, with three digits
-export const signed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
+export const signed = (value) => value.toFixed(2).replace("-", "−");
 export const tenTo = (power) => `10${[...String(power)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("")}`;
 export const short = (value) => {
   if (value === 0) return "0";
