@@ -17,7 +17,6 @@ import secrets
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +30,7 @@ from sgi2v_lab.evaluation.metrics import objmc
 from sgi2v_lab.files import as_path, result_folder, write_record
 from sgi2v_lab.images.read import read_image, to_pil
 from sgi2v_lab.pipeline import Run
-from sgi2v_lab.plots.style import styled
+from sgi2v_lab.plots.style import save_figure
 from sgi2v_lab.settings import Settings, renamed_settings
 from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories, save_trajectories
@@ -160,8 +159,9 @@ class Gallery:
             last = to_pil(run.video[-1].clamp(0, 1))
             small = PIL.ImageOps.contain(last, (THUMBNAIL, THUMBNAIL), PIL.Image.Resampling.LANCZOS)
             small.save(part / "thumbnail.jpg", quality=88)
-            for name, content in _evidence(diagnosis).items() if diagnosis is not None else ():
-                (part / name).write_bytes(content)
+            for index, finding in enumerate(diagnosis or ()):
+                if finding.drawing is not None:
+                    save_figure(finding.plot(), part / f"finding-{index}.png", dpi=110)
             write_record(part, record.model_dump())
         return self.record(record.id)
 
@@ -227,16 +227,3 @@ def _address(picture: Path, kind: str) -> str:
     if not picture.is_file():
         return ""
     return f"data:image/{kind};base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
-
-
-def _evidence(diagnosis: Diagnosis) -> dict[str, bytes]:
-    """The findings' pictures as PNG files, by name: "finding-0.png" belongs to the first finding."""
-    files = {}
-    for index, finding in enumerate(diagnosis):
-        if finding.drawing is None:
-            continue
-        content = BytesIO()
-        with styled():
-            finding.plot().savefig(content, format="png", dpi=110)
-        files[f"finding-{index}.png"] = content.getvalue()
-    return files
