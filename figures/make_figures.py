@@ -1,4 +1,4 @@
-"""The figures of `figures/`: `make figures`, or `python figures/make_figures.py`.
+"""The figures of `figures/`: `make figures`, or `python -m figures.make_figures`.
 
     alignment.png           self-attention and aligned features of a true clip, and where they find its object again
     ablations.png           features, layers, steps, cut-off, weights: ObjMC of each choice (cf. section 4.3)
@@ -22,9 +22,9 @@ import PIL.Image
 import torch
 import typer
 
+from figures.study_figures import plot_claims, plot_samples, plot_scores
 from sgi2v_lab.cli.features import features as measure_features
 from sgi2v_lab.evaluation.experiments.evaluate import evaluate
-from sgi2v_lab.evaluation.report.figures import plot_claims, plot_samples, plot_scores
 from sgi2v_lab.evaluation.report.study import read_study
 from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, benchmark_scenes
 from sgi2v_lab.features import assemble, extract_features

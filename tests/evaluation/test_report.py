@@ -18,7 +18,6 @@ from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.report import write_report
 from sgi2v_lab.evaluation.report.charts import curves, intervals
 from sgi2v_lab.evaluation.report.claims import Claim, claims_of
-from sgi2v_lab.evaluation.report.figures import plot_claims, plot_samples, plot_scores
 from sgi2v_lab.evaluation.report.sections import SUMMARY, definitions, summary_table
 from sgi2v_lab.evaluation.report.sets import set_figures
 from sgi2v_lab.evaluation.report.statistics import compare, compare_all, holm, mean, ratio_to_plain
@@ -153,8 +152,6 @@ def test_targets_are_those_of_the_benchmark(tmp_path):
     assert met["ObjMC ratio: photo"] == ("0.700", True) and met["ObjMC ratio: pan"] == ("—", None)
     assert met["First-frame PSNR, dB"] == ("25.0", True) and met["Toy Frechet ratio"] == ("—", None)
     assert "4 scenes and 2 photographs" in incomplete(found)
-    labels = [text.get_text() for axes in plot_scores(found).axes for text in axes.get_yticklabels()]
-    assert labels == ["single", "two", "photo"]
     assert targets(replace(found, plan=found.plan.model_copy(update={"data": "davis"}))) == []
     many = {"none": [10.0] * 75, "sgi2v": [1.0] * 75}
     assert incomplete(read_study(methods(tmp_path / "b", many, categories=["pan"] * 65 + ["photo"] * 10))) is None
@@ -219,15 +216,6 @@ def test_best_median_and_worst_are_of_different_samples(tmp_path):
     assert [strip.title.split(", ")[2] for strip in chosen_strips(found)[1]] == ["True video", "No control"]
 
 
-def test_every_sample_is_a_film_strip_by_objmc(tmp_path):
-    found = read_study(methods(tmp_path, {TRUTH: [0.1] * 8, "none": NONE, "sgi2v": OURS}))
-    sheet = plot_samples(found, columns=3, pictures={"single-2": torch.rand(3, 48, 64)})
-    titles = [axes.get_title(loc="left") for axes in sheet.axes]
-    assert len(titles) == 8 and titles[0] == "2: 20.0 → 9.0 px" and titles[-1] == "3: 50.0 → 20.0 px"
-    pictures = [axes.images[0].get_array().shape[:2] for axes in sheet.axes]
-    assert pictures[0] == (48, 64) and (48, 64) not in pictures[1:]
-
-
 def test_curves_go_along_numbers_that_alone_were_changed(tmp_path):
     arms = [
         studies.method("none"),
@@ -245,9 +233,6 @@ def test_curves_go_along_numbers_that_alone_were_changed(tmp_path):
     ]
     (chart,) = intervals(found, ["objmc", "epe"])
     assert chart.uri.startswith("data:image/svg+xml") and "32 × 32 px, 3 frames, tracker ncc" in chart.caption
-    panels = {axes.get_title(loc="left"): axes for axes in plot_claims(found).axes}
-    assert list(panels) == ["Cutoff", "Setting", "Control steps", "Features"]
-    assert [text.get_text() for text in panels["Cutoff"].get_yticklabels()] == ["base", "cutoff 0", "cutoff 1"]
 
 
 # --- what is read ----------------------------------------------------------------------------------------------------
