@@ -22,8 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.evaluation.trackers.cotracker import load_cotracker
-from sgi2v_lab.evaluation.trackers.tapnext import load_tapnext
+from sgi2v_lab.evaluation.trackers.learned import load_cotracker, load_tapnext
 from sgi2v_lab.evaluation.trackers.template import find_box
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks, unit_grid
 from sgi2v_lab.shapes import Video
