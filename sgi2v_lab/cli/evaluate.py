@@ -141,13 +141,9 @@ def benchmark(
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v evaluate or sgi2v benchmark.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the report. Default: the same folder.")] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(help="Method or setting that the others are compared with. Default: sgi2v."),
-    ] = None,
 ) -> None:
-    """Write the report of an evaluation (HTML, JSON, CSV, Parquet). Works while it is still running."""
-    _report(folder, out, reference)
+    """Write the report of an evaluation (HTML, JSON, CSV). Works while it is still running."""
+    _report(folder, out)
 
 
 def status(
@@ -182,11 +178,11 @@ def _run(out: Path, data: str, model: str, workers: int | None, **options: Any) 
         _report(out)
 
 
-def _report(folder: Path, out: Path | None = None, reference: str | None = None) -> None:
+def _report(folder: Path, out: Path | None = None) -> None:
     """Write the report; print the verdict, the benchmark's targets, what is missing, and the page's path."""
     from sgi2v_lab.evaluation.report import write_report
 
-    page, found = write_report(folder, out, reference)
+    page, found = write_report(folder, out)
     typer.echo(found.verdict.sentence)
     if found.targets:
         table = Table("target", "", "measured", "95% interval", "met")

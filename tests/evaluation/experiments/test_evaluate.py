@@ -78,7 +78,7 @@ def test_one_command_compares_reports_and_goes_on(tmp_path, checkpoint):
     made = call(*words)
     assert made.exit_code == 0, made.output
     assert "on ObjMC" in made.output
-    assert {"report.html", "results.csv", "results.parquet", PLAN} <= {path.name for path in out.iterdir()}
+    assert {"report.html", "results.csv", PLAN} <= {path.name for path in out.iterdir()}
     plan = Plan.read(out)
     assert [arm.label for arm in plan.arms] == ["True video", "No control", "Copy and paste", "SG-I2V"]
     assert plan.reference == "SG-I2V" and len(plan.tasks) == 7, "a photograph has no true video"
