@@ -83,16 +83,16 @@ def test_damaged_clips_of_kinetics(kinetics):
     with pytest.raises(InputError, match="has 25 frames that can be decoded: expected at least 31"):
         open_kinetics(kinetics, stride=6).load(FAST)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(InputError, match="cannot be decoded"):
+    with pytest.raises(InputError, match="cannot read .* as a video"):
         open_kinetics(kinetics, stride=None).load(FAST)
     path.write_bytes(b"<html>not found</html>" * 100)
-    with pytest.raises(InputError, match="cannot be decoded"):
+    with pytest.raises(InputError, match="cannot read .* as a video"):
         open_kinetics(kinetics, size=(160, 68), stride=1).load(FAST)
     write_mp4(path, [pasted(1)[0][0]] * 25)
     with pytest.raises(InputError, match=f"sample '{FAST}': nothing moves by 3.2 pixels"):
         dataset.load(FAST)
     path.unlink()
-    with pytest.raises(InputError, match="there is no video"):
+    with pytest.raises(InputError, match="cannot read .*No such file"):
         dataset.load(FAST)
     with pytest.raises(InputError, match="has no test/: expected the clips"):
         open_kinetics(kinetics, split="test")
