@@ -186,13 +186,13 @@ def test_questions_ask_for_arms_and_scenes_of_their_own(tmp_path, quick):
 
 @pytest.mark.slow
 def test_settings_are_searched_on_training_scenes(tmp_path, checkpoint):
-    (tmp_path / "grid.toml").write_text("[product]\ncutoff = [0.25]\niterations = [1, 2]\n")
+    (tmp_path / "grid.toml").write_text("[base]\ncutoff = 0.25\n[vary]\niterations = [1, 2]\n")
     words = ["--grid", tmp_path / "grid.toml", "--category", "training", "--scenes", 2, "--model", checkpoint]
     made = call("evaluate", "--out", tmp_path / "out", *words, "--workers", 1, "--device", "cpu")
     assert made.exit_code == 0, made.output
     plan = Plan.read(tmp_path / "out")
     assert {task.category for task in plan.tasks} == {"training"} and len({task.sample for task in plan.tasks}) == 2
-    assert "SG-I2V" in {arm.label for arm in plan.arms} and "cutoff 0.25, iterations 2" in {a.label for a in plan.arms}
+    assert "SG-I2V" in {arm.label for arm in plan.arms} and "iterations 2" in {a.label for a in plan.arms}
     assert all(int(task.sample.removeprefix("training-")) < HELD_OUT for task in plan.tasks)
 
 
