@@ -6,8 +6,9 @@ from dataclasses import replace
 import torch.nn.functional as F
 from torch import Tensor
 
-from sgi2v_lab.evaluation.scenes.scenes import LOOK, STARTS, BenchmarkScene, _background_boxes, _overlap
+from sgi2v_lab.evaluation.scenes.scenes import LOOK, STARTS, BenchmarkScene, _background_boxes
 from sgi2v_lab.toy.world.scenes import Scene, render, true_boxes
+from sgi2v_lab.trajectories.boxes import shared_area
 
 MOMENTS = 57  # times at which a condition is checked: all frames of videos of 8, 15 and 29 frames, and between them
 CONTRAST = 0.15  # least distance in colour, RGB in 0..1, between a sprite and what it covers, averaged over its box
@@ -49,7 +50,7 @@ def _in_view(scene: Scene, count: int) -> bool:
     if len(scene.sprites) != count or _pans(scene):
         return False
     boxes = true_boxes(scene, 1)
-    apart = count == 1 or not _overlap(boxes[0], boxes[1]).any()
+    apart = count == 1 or not shared_area(boxes[0], boxes[1]).any()
     return bool(((boxes >= 0) & (boxes <= 1)).all()) and bool(apart) and _told_from_background(scene)
 
 
@@ -99,7 +100,7 @@ def _is_hard(scene: Scene) -> bool:
     if not seen or _moves(scene).norm(dim=1).max().item() < 0.25:
         return False
     smaller = (boxes[:, 0, 2:] - boxes[:, 0, :2]).prod(dim=-1).min()
-    return _pans(scene) or (len(boxes) == 2 and bool((_overlap(boxes[0], boxes[1]) > 0.3 * smaller).any()))
+    return _pans(scene) or (len(boxes) == 2 and bool((shared_area(boxes[0], boxes[1]) > 0.3 * smaller).any()))
 
 
 CONDITIONS = {"single": _is_single, "two": _is_two, "pinned": _is_pinned, "pan": _is_pan, "hard": _is_hard}

@@ -11,6 +11,7 @@ from sgi2v_lab.evaluation.trackers.tracks import PointTracker
 from sgi2v_lab.shapes import Boxes
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render, true_boxes
+from sgi2v_lab.trajectories.boxes import shared_area
 
 
 def validate_tracker(tracker: str | PointTracker | None, seeds: Iterable[int], size: int = 128) -> dict[str, object]:
@@ -61,5 +62,4 @@ def _covered(boxes: Boxes, k: int) -> Float[Tensor, "frames"]:
     mine, later = boxes[k], boxes[k + 1 :]
     if not len(later):
         return torch.zeros(len(mine))
-    common = torch.minimum(mine[:, 2:], later[..., 2:]) - torch.maximum(mine[:, :2], later[..., :2])
-    return (common.clamp(min=0).prod(dim=-1) / (mine[:, 2:] - mine[:, :2]).prod(dim=-1)).amax(dim=0)
+    return (shared_area(mine, later) / (mine[:, 2:] - mine[:, :2]).prod(dim=-1)).amax(dim=0)

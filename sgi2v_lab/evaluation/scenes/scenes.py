@@ -26,7 +26,7 @@ from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import SPEED_AT_FULL_BUCKET, Scene, motion_bucket, render, true_boxes
-from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory, shared_area
 from sgi2v_lab.trajectories.camera import COLOUR, camera_still
 
 __all__ = ["CATEGORIES", "SCORED", "SEEDS", "BenchmarkScene", "benchmark_scenes", "stretched"]
@@ -158,7 +158,7 @@ def _background_boxes(scene: Scene) -> Boxes:
     boxes = grid - scene.camera[None, :, :2].repeat(1, 1, 2)
     inside = ((boxes >= 0) & (boxes <= 1)).flatten(1).all(dim=1)
     sprites = true_boxes(scene, 1)
-    touch = (_overlap(boxes[:, None], sprites[None]) > 0).flatten(1).any(dim=1)
+    touch = (shared_area(boxes[:, None], sprites[None]) > 0).flatten(1).any(dim=1)
     boxes = boxes[inside & ~touch]
     picture = render(scene, LOOK, slice(0, 1))[0]
     told = [_cornerness(picture, (box[0] * LOOK).round().long().tolist()) >= CORNERS for box in boxes]
@@ -172,12 +172,6 @@ def _cornerness(picture: Image, box: list[int]) -> float:
     dx, dy = cut.diff(dim=2)[:, 1:].flatten(), cut.diff(dim=1)[:, :, 1:].flatten()
     tensor = torch.stack([dx @ dx, dx @ dy, dx @ dy, dy @ dy]).view(2, 2) / len(dx)
     return torch.linalg.eigvalsh(tensor)[0].item()
-
-
-def _overlap(one: Tensor, other: Tensor) -> Tensor:
-    """Areas that boxes (..., 4) share."""
-    common = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])
-    return common.clamp(min=0).prod(dim=-1)
 
 
 FOUND = {  # the seeds that satisfy a category's condition, counted from its first one
