@@ -27,7 +27,6 @@ __all__ = [
     "entropy",
     "first_frame_share",
     "flow_correlation",
-    "place_attention",
     "record_attention",
 ]
 
@@ -89,34 +88,16 @@ def attention_at(
     return recorded
 
 
-def place_attention(
-    attention: HeadAttention, frame: int, place: tuple[float, float], to: int | None = None
-) -> Float[Tensor, "heads h w"] | Float[Tensor, "heads frames"]:
-    """What the cell at a `place` (x, y), in sides of the picture, pays attention to; each head's weights sum to 1.
-
-    Spatial attention gives maps (heads, h, w) of its own frame, or of frame `to`; temporal attention the weights
-    (heads, frames) over time. InputError for a place outside the picture.
-    """
-    cell = _cell(attention, place)
-    if attention.where == "temporal":
-        return attention.weights(cell)[:, frame].cpu()
-    return attention.weights(frame, to)[:, cell].unflatten(-1, attention.size).cpu()
-
-
-def _cell(attention: HeadAttention, place: tuple[float, float]) -> int:
-    if not all(0 <= side < 1 for side in place):
-        raise InputError(f"the place is {place}: expected x and y in 0..1, in sides of the picture")
-    h, w = attention.size
-    return int(place[1] * h) * w + int(place[0] * w)
-
-
 def attention_to(attention: HeadAttention, place: tuple[float, float]) -> Float[Tensor, "heads frames h w"]:
     """How much every place of every frame attends to what is at a `place` (x, y) of frame 0, in sides of the picture.
 
     Temporal attention stays at its place: there it is how much every place attends to itself in frame 0. InputError for
     a place outside the picture.
     """
-    cell = _cell(attention, place)
+    if not all(0 <= side < 1 for side in place):
+        raise InputError(f"the place is {place}: expected x and y in 0..1, in sides of the picture")
+    h, w = attention.size
+    cell = int(place[1] * h) * w + int(place[0] * w)
     if attention.where == "temporal":
         found = torch.stack([attention.weights(row)[..., 0] for row in _rows(attention)], dim=-1)
     else:

@@ -10,7 +10,6 @@ from sgi2v_lab.analysis.attention import (
     entropy,
     first_frame_share,
     flow_correlation,
-    place_attention,
     record_attention,
 )
 from sgi2v_lab.analysis.massive import massive_channels
@@ -82,16 +81,6 @@ def test_share_of_the_first_frame():
     assert torch.allclose(first_frame_share(sharp), torch.ones(1, 3))
 
 
-def test_a_place_looks_where_it_was_planted_to():
-    attention, _ = planted()
-    maps = place_attention(attention, 2, (4.5 / W, 1.5 / H), to=0)
-    assert maps.shape == (2, H, W)
-    assert maps[0, 1, 2] == pytest.approx(1, abs=1e-3) and maps[1, 1, 4] == pytest.approx(1, abs=1e-3)
-    assert torch.allclose(maps.sum(dim=(1, 2)), torch.ones(2))
-    over_time = place_attention(uniform("temporal"), 1, (0.0, 0.99))
-    assert torch.allclose(over_time, torch.full((2, 3), 1 / 3))
-
-
 @pytest.mark.parametrize("where", ["spatial", "temporal"])
 def test_recorded_queries_and_keys_make_the_layers_own_attention(where):
     model, kind = tiny_model(), "self-attention" if where == "spatial" else "temporal"
@@ -147,7 +136,7 @@ def test_bad_input():
     with pytest.raises(InputError, match="spatial"):
         attention_flow(uniform("temporal"))
     with pytest.raises(InputError, match=r"\(1.0, 0.5\)"):
-        place_attention(uniform("spatial"), 0, (1.0, 0.5))
+        attention_to(uniform("spatial"), (1.0, 0.5))
 
 
 def test_attention_to_a_place_is_all_places_attention_seen_from_it():

@@ -14,7 +14,6 @@ from sgi2v_lab.analysis.attention import (
     attention_to,
     entropy,
     first_frame_share,
-    place_attention,
 )
 from sgi2v_lab.analysis.clips import toy_clips
 from sgi2v_lab.analysis.interventions import intervene
@@ -160,7 +159,7 @@ def call_analysis(model, _):
         on_cpu(cycle_distance(query, keys=key, heads=heads), massive_channels(found["block"][layer]))
         assert isinstance(attention_strength(query, key, clip.pairs, heads=heads).score, float)
     for layer, attention in attention_at(inspection, 0, layers).items():
-        on_cpu(attention_flow(attention), entropy(attention), place_attention(attention, 1, (0.5, 0.5)))
+        on_cpu(attention_flow(attention), entropy(attention))
         on_cpu(attention_to(attention, (0.5, 0.5)))
         changes = {"mute": {layer: (0,)}, "swap": {layer: 1}, "first_frame_bias": {layer: 2.0}}
         with intervene(model, **changes):
