@@ -66,7 +66,7 @@ def evaluate(
     grid: Annotated[
         str | None,
         typer.Option(
-            help="Settings to try with SG-I2V: a TOML or JSON file, or paper (the paper's ablations), reviewers "
+            help="Settings to try with SG-I2V: a TOML file, or paper (the paper's ablations), reviewers "
             "(experiments asked for by the paper's reviewers), transformer, precision, or presets (the model's)."
         ),
     ] = None,
