@@ -156,7 +156,8 @@ def call_analysis(model, _):
         on_device(query, key, dtype=torch.float16)
         on_cpu(matching_accuracy(found["block"][layer], clip.pairs).error)
         on_cpu(matching_accuracy(query, clip.pairs, keys=key, heads=heads).error)
-        on_cpu(cycle_distance(query, keys=key, heads=heads), massive_channels(found["block"][layer]))
+        on_cpu(cycle_distance(query, keys=key, heads=heads))
+        assert massive_channels(found["block"][layer]).device.type == "cpu"
         assert isinstance(attention_strength(query, key, clip.pairs, heads=heads).score, float)
     for layer, attention in attention_at(inspection, 0, layers).items():
         on_cpu(attention_flow(attention), entropy(attention))
