@@ -65,7 +65,7 @@ evaluate: $(RUNTIME) ## compare SG-I2V with every baseline on held-out scenes an
 	$(BIN)/sgi2v evaluate --out out/evaluation
 
 figures: $(RUNTIME) ## make the pictures in figures/ again, from the benchmark, the demo and comparisons of settings
-	$(BIN)/python figures/make_figures.py --out figures --work out/benchmark
+	$(BIN)/python -m figures.make_figures --out figures --work out/benchmark
 
 toy-smoke: $(RUNTIME) ## train the toy from scratch for a minute; fails if its losses do not fall
 	$(BIN)/python -m sgi2v_lab.toy.training.smoke --out runs/smoke

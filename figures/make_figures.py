@@ -1,4 +1,4 @@
-"""The figures of `figures/`: `make figures`, or `python figures/make_figures.py`.
+"""The figures of `figures/`: `make figures`, or `python -m figures.make_figures`.
 
     alignment.png           self-attention and aligned features of a true clip, and where they find its object again
     ablations.png           features, layers, steps, cut-off, weights: ObjMC of each choice (cf. section 4.3)
@@ -14,17 +14,21 @@ in the same folder are used again.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import PIL.Image
 import torch
 import typer
+from jaxtyping import Float
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from torch import Tensor
 
+from figures.study_figures import plot_claims, plot_samples, plot_scores
 from sgi2v_lab.cli.features import features as measure_features
 from sgi2v_lab.evaluation.experiments.evaluate import evaluate
-from sgi2v_lab.evaluation.report.figures import plot_claims, plot_samples, plot_scores
 from sgi2v_lab.evaluation.report.study import read_study
 from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, benchmark_scenes
 from sgi2v_lab.features import assemble, extract_features
@@ -33,9 +37,11 @@ from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pca import fit_pca, similarity_maps
 from sgi2v_lab.plots import save_figure
-from sgi2v_lab.plots.features import plot_alignment
+from sgi2v_lab.plots.boxes import frame_rows
+from sgi2v_lab.plots.style import color_bar, styled
+from sgi2v_lab.shapes import Boxes, Video
 
-__all__ = ["draw_alignment", "make_figures"]
+__all__ = ["draw_alignment", "make_figures", "plot_alignment"]
 
 SCENE = 0  # of the benchmark's scenes with one object: the one that is looked into
 SIGMA = 1.0  # at which features are shown, in units of the clean latents: the object is hidden, but not lost
@@ -65,6 +71,29 @@ def draw_alignment(folder: Path, model: Model, sigma: float = SIGMA) -> None:
         colors[kind] = fit_pca(features).rgb(features)
         similar[kind] = similarity_maps(features, box=tuple(boxes[0, 0].tolist()), picture_size=size)
     save_figure(plot_alignment(clip, colors, similar, boxes), folder / "alignment.png")
+
+
+def plot_alignment(
+    video: Video,
+    colors: Mapping[str, Float[Tensor, "frames 3 _ _"]],
+    similarity: Mapping[str, Float[Tensor, "frames _ _"]],
+    boxes: Boxes,
+) -> Figure:
+    """The video; then, for each kind of features, its PCA colours and its similarity to the first frame's box.
+
+    Args:
+        video: (frames, 3, height, width), 0..1.
+        colors: kind ("self-attention", "aligned") -> colours (frames, 3, h, w) in 0..1.
+        similarity: the same kinds -> cosine similarities (frames, h, w) in -1..1 to the first frame's box.
+        boxes: (boxes, frames, 4) in pixels of the video, drawn everywhere.
+    """
+    rows = {"clip": video}
+    for kind in colors:
+        rows |= {f"{kind}\nPCA": colors[kind], f"{kind}\nsimilarity": similarity[kind]}
+    with styled():
+        figure, axes, heat = frame_rows(rows, boxes, cmap="magma", norm=Normalize(0, 1))
+        color_bar(figure, axes, heat, "cosine similarity to the first frame's box").set_ticks((0, 0.5, 1))
+    return figure
 
 
 def make_figures(

@@ -110,7 +110,7 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"cannot write {str(path)!r} ({reason}); choose a place that you may write to") from error
+        raise InputError(f"cannot write {str(path)!r} ({reason}); choose a writable place with room") from error
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -465,7 +465,7 @@ from sgi2v_lab.errors import InputError
 for name in sgi2v_lab.__all__:
     getattr(sgi2v_lab, name)
 try:
-    import sgi2v_lab.evaluation.report.tables
+    import sgi2v_lab.evaluation.experiments.evaluate
 except InputError as error:
     print(error)
 """

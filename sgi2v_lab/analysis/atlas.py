@@ -12,11 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgi2v_lab.analysis.store import layer_name
 from sgi2v_lab.analysis.sweep import MEASURES
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.intervals import Interval, difference_of_means, mean_of
-from sgi2v_lab.models.model import Layer
+from sgi2v_lab.models.model import Layer, layer_name
 from sgi2v_lab.plots.intervals import Point
 
 __all__ = ["Atlas", "difference"]

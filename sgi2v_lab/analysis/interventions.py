@@ -23,7 +23,6 @@ def intervene(
     model: Model,
     *,
     mute: Mapping[Layer, Sequence[int]] | None = None,
-    mute_temporal: Mapping[Layer, Sequence[int]] | None = None,
     swap: Mapping[Layer, int] | None = None,
     first_frame_bias: Mapping[Layer, float] | None = None,
 ) -> Iterator[None]:
@@ -35,7 +34,6 @@ def intervene(
     Args:
         model: from `load_model`; of an inspection, `inspection.model`.
         mute: heads of spatial self-attention, by layer, whose output is zero before the layer's output projection.
-        mute_temporal: the same of temporal self-attention.
         swap: {layer: frame}: in spatial self-attention all frames see that frame's keys and values in place of their
             own. Frame 0 makes the paper's aligned attention (section 3.2) part of the network.
         first_frame_bias: {layer: b}: b, in nats, is added to the logits of frame 0's keys in temporal self-attention,
@@ -50,7 +48,7 @@ def intervene(
         swapped = {layer: {**swapped.get(layer, {}), **biased.get(layer, {})} for layer in {**swapped, **biased}}
         biased = {}
     with ExitStack() as changed:
-        for where, muted, others in (("spatial", mute or {}, swapped), ("temporal", mute_temporal or {}, biased)):
+        for where, muted, others in (("spatial", mute or {}, swapped), ("temporal", {}, biased)):
             for layer in {**muted, **others}:
                 model.check_layers((layer,), model.all_layers)
                 silent, heads = muted.get(layer, ()), range(model.heads(layer, where))

@@ -6,20 +6,15 @@ diffusion transformers DiTF, Gan et al. 2025, arXiv 2505.18584). Look at feature
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from sgi2v_lab.shapes import Features
 
-__all__ = ["channel_magnitudes", "massive_channels"]
-
-
-def channel_magnitudes(features: Features) -> Float[Tensor, " channels"]:
-    """The mean of each channel's magnitude over frames and places, in fp32."""
-    return features.detach().float().abs().mean(dim=(0, 2, 3)).cpu()
+__all__ = ["massive_channels"]
 
 
 def massive_channels(features: Features, times: float = 5.0) -> Bool[Tensor, " channels"]:
     """Which channels have a mean magnitude of more than `times` the median channel's; mostly none."""
-    magnitudes = channel_magnitudes(features)
+    magnitudes = features.detach().float().abs().mean(dim=(0, 2, 3)).cpu()
     return magnitudes > times * torch.median(magnitudes)

@@ -1,8 +1,8 @@
 """Does a layer find things again? Matches of later frames with the first one, held to the truth.
 
-The measure of tracking by features: PCK of DIFT (Tang et al. 2023, arXiv 2306.03881), delta_avg of TAP-Vid, matching
-accuracy of DiffTrack (Nam et al. 2025, arXiv 2506.17220), whose confidence and attention score are here as well. The
-direction is that of aligned attention: a place of a later frame looks for its origin in the first.
+The measure of tracking by features: PCK of DIFT (Tang et al. 2023, arXiv 2306.03881), matching accuracy of DiffTrack
+(Nam et al. 2025, arXiv 2506.17220), whose confidence and attention score are here as well. The direction is that of
+aligned attention: a place of a later frame looks for its origin in the first.
 
 All layers are held to the same pairs, and look among the same cells: maps of another size are brought to the pairs'
 grid bilinearly, as the loss does it (section 4.1). So figures of layers of different sizes compare.
@@ -51,11 +51,6 @@ class Matching:
     chance: tuple[float, ...]
     unmoved: tuple[float, ...]
     error: Float[Tensor, " n"]
-
-    @property
-    def average(self) -> float:
-        """The accuracy averaged over the distances, as TAP-Vid's delta_avg."""
-        return sum(self.accuracy) / len(self.accuracy)
 
 
 def matching_accuracy(

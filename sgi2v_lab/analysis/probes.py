@@ -67,11 +67,6 @@ def _position(world: WorldTruth) -> Truth:
     return places.numpy(), torch.ones(frames, h, w, dtype=torch.bool)
 
 
-def _origin(world: WorldTruth) -> Truth:
-    seen = ~world.origins.isnan().any(dim=-1)
-    return world.origins[seen].numpy(), seen
-
-
 def _speed(world: WorldTruth) -> Truth:
     speed = world.velocity.norm(dim=-1)
     return speed[~speed.isnan()].numpy(), ~speed.isnan()
@@ -90,7 +85,6 @@ TARGETS: dict[str, Callable[[WorldTruth], Truth]] = {
     "shape": _shape,  # of an object's cell: what it is
     "depth": _depth,  # of an object's cell, where there are several: whether it is the one in front
     "position": _position,  # where the cell lies, in sides of the picture
-    "origin": _origin,  # where in frame 0 it came from, in sides of the picture
     "speed": _speed,  # in sides of the picture per frame
     "direction": _direction,  # of what moves a tenth of a cell or more: (cos, sin), y down
 }

@@ -20,14 +20,13 @@ from sgi2v_lab.analysis.matching import attention_strength, find_matches, shares
 from sgi2v_lab.analysis.pairs import Pairs
 from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.analysis.segmentation import segment
-from sgi2v_lab.analysis.store import layer_name
 from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.experiments.evaluate import ModelSource, fingerprint
 from sgi2v_lab.evaluation.tasks.records import RecordFolder
 from sgi2v_lab.evaluation.tasks.run import run_tasks
 from sgi2v_lab.features import KINDS
 from sgi2v_lab.files import as_path, whole_file
-from sgi2v_lab.models.model import DTYPES, Layer, Model, as_layer
+from sgi2v_lab.models.model import DTYPES, Layer, Model, as_layer, layer_name
 from sgi2v_lab.sampling import make_schedule
 from sgi2v_lab.shapes import Features
 

@@ -61,7 +61,7 @@ def evaluate(
     grid: Annotated[
         str | None,
         typer.Option(
-            help="Settings to try with SG-I2V: a TOML or JSON file, or paper (the paper's ablations), reviewers "
+            help="Settings to try with SG-I2V: a TOML file, or paper (the paper's ablations), reviewers "
             "(experiments asked for by the paper's reviewers), transformer, precision, or presets (the model's)."
         ),
     ] = None,
@@ -136,15 +136,11 @@ def benchmark(
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder written by sgi2v evaluate or sgi2v benchmark.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the report. Default: the same folder.")] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(help="Method or setting that the others are compared with. Default: sgi2v."),
-    ] = None,
 ) -> None:
-    """Write the report of an evaluation (HTML, JSON, CSV, Parquet). Works while it is still running."""
+    """Write the report of an evaluation (HTML, JSON, CSV). Works while it is still running."""
     from sgi2v_lab.evaluation.report import write_report
 
-    page, found = write_report(folder, out, reference)
+    page, found = write_report(folder, out)
     typer.echo(found.verdict.sentence)
     if found.targets:
         table = Table("target", "", "measured", "95% interval", "met")

@@ -22,7 +22,18 @@ from sgi2v_lab.models.presets import SVD_PRESETS, Presets
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Image, Latents, Video
 
-__all__ = ["DTYPES", "Attend", "Conditioning", "Layer", "Model", "Observer", "Tokens", "as_layer"]
+__all__ = [
+    "DTYPES",
+    "Attend",
+    "Conditioning",
+    "Layer",
+    "Model",
+    "Observer",
+    "Tokens",
+    "as_layer",
+    "layer_name",
+    "layer_of",
+]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Layer = int | tuple[int | str, ...]  # as the model counts: SVD's (2, 1), the third up block's second transformer
@@ -301,3 +312,14 @@ class Model(ABC):
 def as_layer(given: object) -> Layer:
     """A layer as JSON has it, with a list for a pair."""
     return tuple(given) if isinstance(given, list) else given
+
+
+def layer_name(layer: Layer) -> str:
+    """A layer as it is typed on the command line: "2,1" or "down,1,0"; a transformer's block "3"."""
+    return str(layer) if isinstance(layer, int) else ",".join(map(str, layer))
+
+
+def layer_of(name: str) -> Layer:
+    """The layer of such a name."""
+    first, *rest = (int(part) if part.isdigit() else part for part in name.split(","))
+    return (first, *rest) if rest else first

@@ -1,4 +1,4 @@
-"""Figures of what the network sees: PCA of its features, similarity to a point, both side by side, latents."""
+"""Figures of what the network sees: PCA of its features, similarity to a point, latents."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from sgi2v_lab.plots.boxes import frame_rows, heat_rows
 from sgi2v_lab.plots.style import checked, checked_any, checked_video, chosen_frames, color_bar, styled
 from sgi2v_lab.shapes import Boxes, Latents, Video
 
-__all__ = ["plot_alignment", "plot_latents", "plot_pca_strip", "plot_similarity"]
+__all__ = ["plot_latents", "plot_pca_strip", "plot_similarity"]
 
 
 def plot_pca_strip(
@@ -33,34 +33,6 @@ def plot_pca_strip(
     checked_any(rows, "feature maps", "{'aligned': colours}")
     with styled():
         return frame_rows(rows if video is None else {"video": video, **rows}, boxes)[0]
-
-
-def plot_alignment(
-    video: Video,
-    colors: Mapping[str, Float[Tensor, "frames 3 _ _"]],
-    similarity: Mapping[str, Float[Tensor, "frames _ _"]],
-    boxes: Boxes,
-) -> Figure:
-    """The video; then, for each kind of features, its PCA colours and its similarity to the first frame's box.
-
-    Args:
-        video: (frames, 3, height, width), 0..1.
-        colors: kind ("self-attention", "aligned") -> colours (frames, 3, h, w) in 0..1.
-        similarity: the same kinds -> cosine similarities (frames, h, w) in -1..1 to the first frame's box.
-        boxes: (boxes, frames, 4) in pixels of the video, drawn everywhere.
-
-    Raises:
-        InputError: no kinds, other kinds in one mapping than in the other, or wrong shapes.
-    """
-    if not colors or set(colors) != set(similarity):
-        raise InputError(f"colours are of {list(colors)}, similarities of {list(similarity)}; give the same kinds")
-    rows = {"clip": checked_video(video)}
-    for kind in colors:
-        rows |= {f"{kind}\nPCA": colors[kind], f"{kind}\nsimilarity": similarity[kind]}
-    with styled():
-        figure, axes, heat = frame_rows(rows, boxes, cmap="magma", norm=Normalize(0, 1))
-        color_bar(figure, axes, heat, "cosine similarity to the first frame's box").set_ticks((0, 0.5, 1))
-    return figure
 
 
 def plot_similarity(

@@ -1,4 +1,4 @@
-"""Means with their intervals: as bars, against targets, along a setting.
+"""Means with their intervals: as bars, along a setting.
 
 Those of reports are small, so that two fit side by side on a desk and one fills a phone.
 """
@@ -9,20 +9,17 @@ from itertools import cycle
 from textwrap import fill
 
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.plots.style import checked_any, mark_level, new_figure, styled
 
-__all__ = ["Bar", "Point", "plot_along", "plot_bars", "plot_intervals"]
+__all__ = ["Point", "plot_along", "plot_intervals"]
 
 WIDTH = 4.1  # inches: on a phone letters are still read
 WIDE = 7.0  # with a legend: 700 px at the style's 100 dots per inch
 LINES = ("-", "--", ":", "-.")
 OURS, OTHERS = "#D55E00", "#0072B2"  # the reference, and what is compared with it
-GOOD, BAD, PLAIN = "#009E73", "#D55E00", "#0072B2"  # target met, target missed, no target
 
 
 @dataclass(frozen=True)
@@ -122,79 +119,3 @@ def plot_along(
         if labelled:
             figure.legend(loc="outside right upper")
     return figure
-
-
-# --- against targets --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One figure of a group: its value and interval, and the target that it must stay below, where there is one."""
-
-    label: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    target: float | None = None
-    marked: bool = False  # as the setting that the model has of its own
-
-
-def plot_bars(groups: Mapping[str, Sequence[Bar]], unit: str, best: str = "") -> Figure:
-    """Dots with intervals, a panel for each group, one line for each figure; targets as ticks that must not be passed.
-
-    Args:
-        groups: title -> figures, top to bottom.
-        unit: what the figures are, with their unit; the label of the axis.
-        best: a remark on the axis, such as "lower is better".
-
-    Raises:
-        InputError: nothing to draw.
-    """
-    groups = {title: bars for title, bars in groups.items() if bars}
-    if not groups:
-        raise InputError("there are no figures to draw; give at least one")
-    lengths = [len(bars) for bars in groups.values()]
-    targeted = any(bar.target is not None for bars in groups.values() for bar in bars)
-    ends = [v for bars in groups.values() for bar in bars for v in (bar.value, bar.high, bar.target) if v is not None]
-    with styled():
-        figure = new_figure(sum(0.27 * n + 0.5 for n in lengths) + 0.5)
-        axes = figure.subplots(len(groups), squeeze=False, sharex=True, height_ratios=[n + 1 for n in lengths])[:, 0]
-        for one, (title, bars) in zip(axes, groups.items(), strict=True):
-            one.set_title(title, loc="left", weight="bold")
-            one.set_yticks(range(len(bars)), [bar.label for bar in bars])
-            one.set(ylim=(len(bars) - 0.4, -0.6), xlim=(0, 1.08 * max(ends)))
-            one.tick_params(left=False, labelbottom=True)
-            one.grid(axis="x")
-            for y, bar in enumerate(bars):
-                _draw_bar(one, y, bar)
-        axes[-1].set_xlabel(f"{unit}{f' ({best})' if best else ''}")
-        handles = [Line2D([], [], color=PLAIN, marker="o", label="measured, with its 95% interval")]
-        if targeted:
-            handles = [
-                Line2D([], [], color=GOOD, marker="o", label="measured, with its 95% interval: target met"),
-                Line2D([], [], color=BAD, marker="o", label="not met"),
-                Line2D([], [], color="#222222", marker="|", ms=11, mew=1.8, linestyle="none", label="target, at most"),
-            ]
-        if any(bar.marked for bars in groups.values() for bar in bars):
-            ring = {"marker": "o", "mfc": "white", "mec": "black", "mew": 1.5, "linestyle": "none"}
-            handles.append(Line2D([], [], label="the model's own setting", **ring))
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    return figure
-
-
-def _draw_bar(axes: Axes, y: int, bar: Bar) -> None:
-    color = PLAIN if bar.target is None else GOOD if bar.value <= bar.target else BAD
-    if bar.low is not None and bar.high is not None:
-        axes.plot([bar.low, bar.high], [y, y], color=color, linewidth=2.2, alpha=0.55)
-    axes.plot(bar.value, y, "o", color=color, ms=6, mec="black" if bar.marked else color, mew=1.5)
-    if bar.target is not None:
-        axes.plot(bar.target, y, "|", color="#222222", ms=14, mew=1.8)
-    axes.annotate(
-        f"{bar.value:.2f}",
-        (bar.value, y),
-        xytext=(0, 5),
-        textcoords="offset points",
-        ha="center",
-        fontsize=7,
-        color="#222222",
-    )

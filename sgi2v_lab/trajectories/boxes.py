@@ -20,6 +20,7 @@ from typing import SupportsIndex
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.resize import Fit, check_size
@@ -27,7 +28,7 @@ from sgi2v_lab.shapes import Boxes, CellBoxes
 from sgi2v_lab.trajectories.geometry import FARTHEST, written
 from sgi2v_lab.trajectories.trajectory import KeyBox, Trajectory
 
-__all__ = ["KeyBox", "Trajectories", "Trajectory", "latent_cells"]
+__all__ = ["KeyBox", "Trajectories", "Trajectory", "latent_cells", "shared_area"]
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,12 @@ def latent_cells(boxes: Boxes, factor: int, h: int, w: int, frames_per_latent: i
             f"grid ({w * factor} x {h * factor} pixels): expected some of it inside in the first frame"
         )
     return cells
+
+
+def shared_area(a: Float[Tensor, "*_a 4"], b: Float[Tensor, "*_b 4"]) -> Float[Tensor, "*_both"]:
+    """The areas that boxes share, pair by pair, with broadcasting; 0 where they do not touch."""
+    common = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
+    return common.clamp(min=0).prod(dim=-1)
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -7,6 +7,7 @@ and renamed when it is whole.
 import numbers
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from io import BytesIO
 from itertools import islice, pairwise
@@ -25,7 +26,7 @@ from sgi2v_lab.images.read import read_image
 from sgi2v_lab.shapes import Frames, Video
 from sgi2v_lab.video.frames import AnyVideo, as_frames, enlarge
 
-__all__ = ["encode_mp4", "read_video", "write_frames", "write_video"]
+__all__ = ["encode_mp4", "open_film", "read_video", "upright", "write_frames", "write_video"]
 
 HIGHEST_FPS = {".mp4": 240, ".webp": 240, ".gif": 50}  # browsers play GIF frames shorter than 20 ms at 10 per second
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")  # suffixes of a folder's frames
@@ -167,7 +168,7 @@ def read_video(path: str | Path, max_frames: SupportsIndex | None = None) -> Vid
                 )
     except InputError:
         raise
-    except (av.FFmpegError, Image.DecompressionBombError, OSError, IndexError, ValueError, SyntaxError) as error:
+    except (Image.DecompressionBombError, OSError, IndexError, ValueError, SyntaxError) as error:
         raise InputError(f"cannot read {str(path)!r} as a video ({error}); give mp4, gif, webp or frames") from error
     sizes = {a.shape for a in arrays}
     if len(sizes) != 1:
@@ -193,11 +194,25 @@ def _pictures(path: Path) -> Iterator[np.ndarray]:
 
 
 def _decoded_pictures(path: Path) -> Iterator[np.ndarray]:
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise InputError(f"{str(path)!r} holds sound, but no pictures; give mp4, gif, webp or frames")
-        for frame in container.decode(video=0):
-            yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+    with open_film(path) as (container, stream):
+        yield from map(upright, container.decode(stream))
+
+
+@contextmanager
+def open_film(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
+    """A film and its stream of pictures, to decode; InputError where it has none or, also later, is damaged."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(f"{str(path)!r} holds sound, but no pictures; give mp4, gif, webp or frames")
+            yield container, container.streams.video[0]
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"cannot read {str(path)!r} as a video ({error}); give mp4, gif, webp or frames") from error
+
+
+def upright(frame: av.VideoFrame) -> np.ndarray:
+    """A film's frame (height, width, 3) in bytes, turned as its container says: phones store films on their side."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
 
 
 def _animation_pictures(path: Path) -> Iterator[np.ndarray]:

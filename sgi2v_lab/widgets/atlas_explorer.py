@@ -12,11 +12,10 @@ from sgi2v_lab.analysis.atlas import Atlas
 from sgi2v_lab.analysis.attention import HeadAttention, attention_to, record_attention
 from sgi2v_lab.analysis.clips import Clip
 from sgi2v_lab.analysis.passes import features_at
-from sgi2v_lab.analysis.store import layer_of
 from sgi2v_lab.analysis.sweep import MEASURES, SWEPT_KINDS
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.explore import pca_colours
-from sgi2v_lab.models.model import Layer, Model
+from sgi2v_lab.models.model import Layer, Model, layer_of
 from sgi2v_lab.shapes import Features
 from sgi2v_lab.widgets.bundle import script, style
 from sgi2v_lab.widgets.explorer import PointExplorer, checked_choice, colour_stops, coloured, strip

@@ -13,7 +13,7 @@ from sgi2v_lab.analysis.attention import (
     place_attention,
     record_attention,
 )
-from sgi2v_lab.analysis.massive import channel_magnitudes, massive_channels
+from sgi2v_lab.analysis.massive import massive_channels
 from sgi2v_lab.analysis.pairs import Pairs, cell_middles
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.features import attend, record_features
@@ -60,6 +60,16 @@ def test_flow_correlates_with_the_motion_it_is_made_of():
     assert still.isnan().all()
 
 
+def test_a_place_looks_where_it_was_planted_to():
+    attention, _ = planted()
+    maps = place_attention(attention, 2, (4.5 / W, 1.5 / H), to=0)
+    assert maps.shape == (2, H, W)
+    assert maps[0, 1, 2] == pytest.approx(1, abs=1e-3) and maps[1, 1, 4] == pytest.approx(1, abs=1e-3)
+    assert torch.allclose(maps.sum(dim=(1, 2)), torch.ones(2))
+    over_time = place_attention(uniform("temporal"), 1, (0.0, 0.99))
+    assert torch.allclose(over_time, torch.full((2, 3), 1 / 3))
+
+
 @pytest.mark.parametrize("where", ["spatial", "temporal"])
 def test_entropy_of_uniform_attention_is_the_logarithm_of_its_length(where):
     length = H * W if where == "spatial" else 3
@@ -80,16 +90,6 @@ def test_share_of_the_first_frame():
     key[:, :, 0] = 100.0
     sharp = HeadAttention(torch.ones(H * W, 1, 3, 4), key, (H, W), "temporal")
     assert torch.allclose(first_frame_share(sharp), torch.ones(1, 3))
-
-
-def test_a_place_looks_where_it_was_planted_to():
-    attention, _ = planted()
-    maps = place_attention(attention, 2, (4.5 / W, 1.5 / H), to=0)
-    assert maps.shape == (2, H, W)
-    assert maps[0, 1, 2] == pytest.approx(1, abs=1e-3) and maps[1, 1, 4] == pytest.approx(1, abs=1e-3)
-    assert torch.allclose(maps.sum(dim=(1, 2)), torch.ones(2))
-    over_time = place_attention(uniform("temporal"), 1, (0.0, 0.99))
-    assert torch.allclose(over_time, torch.full((2, 3), 1 / 3))
 
 
 @pytest.mark.parametrize("where", ["spatial", "temporal"])
@@ -125,7 +125,6 @@ def test_massive_channels_are_those_made_massive():
     maps[:, 5] *= 20
     maps[:, 9] -= 30
     assert massive_channels(maps).nonzero().flatten().tolist() == [5, 9]
-    assert channel_magnitudes(maps)[9] == pytest.approx(30, rel=0.05)
     assert massive_channels(maps, times=30).nonzero().flatten().tolist() == [9]
 
 

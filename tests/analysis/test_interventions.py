@@ -38,14 +38,12 @@ def prediction(videos: int = 1) -> torch.Tensor:
     return tiny_model().predict(torch.stack([noisy_latents(3.0) / 3] * videos), torch.tensor(0.3), told)
 
 
-@pytest.mark.parametrize("where", ["spatial", "temporal"])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_muted_head_does_not_change_the_others(layer, where):
-    heads = tiny_model().heads(layer, where)
-    with projected(layer, where) as before:
+def test_a_muted_head_does_not_change_the_others(layer):
+    heads = tiny_model().heads(layer)
+    with projected(layer) as before:
         usual = prediction()
-    muted = {"mute" if where == "spatial" else "mute_temporal": {layer: (1,)}}
-    with projected(layer, where) as after, intervene(tiny_model(), **muted):
+    with projected(layer) as after, intervene(tiny_model(), mute={layer: (1,)}):
         changed = prediction()
     before, after = (given[0].unflatten(-1, (heads, -1)) for given in (before, after))
     others = [head for head in range(heads) if head != 1]
@@ -131,7 +129,7 @@ def test_changes_of_one_layer_add_up():
     ("changes", "complaint"),
     [
         ({"mute": {(2, 1): (0, 7)}}, r"\(2, 1\) has no spatial head 7.*0\.\.1"),
-        ({"mute_temporal": {(2, 1): (-1,)}}, "no temporal head -1"),
+        ({"mute": {(2, 1): (-1,)}}, "no spatial head -1"),
         ({"swap": {("down", 9, 9): 0}}, r"\('down', 9, 9\)"),
         ({"first_frame_bias": {(0, 0): 1.0}}, r"\(0, 0\)"),
         ({"swap": {(2, 1): 3}}, r"no frame 3.*0\.\.2"),

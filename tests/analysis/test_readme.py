@@ -9,7 +9,7 @@ from PIL import Image
 
 import sgi2v_lab
 from sgi2v_lab.analysis import probes
-from sgi2v_lab.analysis.store import layer_name
+from sgi2v_lab.models.model import layer_name
 from tests.helpers.planted import table_of
 
 PAGE = Path(sgi2v_lab.__file__).parent / "analysis" / "README.md"

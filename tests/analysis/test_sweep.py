@@ -12,11 +12,11 @@ from sgi2v_lab.analysis.attention import attention_at, entropy
 from sgi2v_lab.analysis.clips import toy_clips, tracked_clip
 from sgi2v_lab.analysis.matching import attention_strength, matching_accuracy
 from sgi2v_lab.analysis.passes import features_at
-from sgi2v_lab.analysis.store import layer_name, layer_of
 from sgi2v_lab.analysis.sweep import MEASURES, SweepTask, feature_sweep
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.intervals import mean_of
 from sgi2v_lab.evaluation.trackers.tracks import Tracks
+from sgi2v_lab.models.model import layer_name, layer_of
 from tests.helpers.planted import features_of
 from tests.helpers.tiny import tinier_model, tiny_model
 from tests.helpers.tiny_wan import tiny_wan

@@ -7,7 +7,7 @@ import pytest
 CELL = """
 import pyarrow
 from sgi2v_lab.analysis.clips import toy_clips
-from sgi2v_lab.analysis.store import layer_name
+from sgi2v_lab.models.model import layer_name
 from sgi2v_lab.analysis.sweep import SCHEMA
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.widgets import AtlasExplorer

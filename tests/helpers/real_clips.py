@@ -85,14 +85,14 @@ SIDE = {
 }
 CLIPS = '"riding a bike",AbCdEfGhIj0,10,20,val\npaste,-_cdEfGhIj1,3,13,val\njuggling,gonegonegon,0,10,val\n'
 PEOPLE = """\
-car,0901,0.1,0.25,0.3,0.75,12,0
-car,0901,0.1,0.25,0.3,0.75,80,0
-car,0901,0.6,0.2,0.9,0.8,12,1
-car,0902,0.2,0.25,0.4,0.75,12,0
-car,0903,0.2,0.25,0.4,0.75,12,0
-car,0904,0.3,0.25,0.5,0.75,12,0
-car,0905,0.3,0.25,0.5,0.75,12,0
-lost,0902,0.1,0.25,0.3,0.75,12,0
+car,0001,0.1,0.25,0.3,0.75,12,0
+car,0001,0.1,0.25,0.3,0.75,80,0
+car,0001,0.6,0.2,0.9,0.8,12,1
+car,0002,0.2,0.25,0.4,0.75,12,0
+car,0003,0.2,0.25,0.4,0.75,12,0
+car,0004,0.3,0.25,0.5,0.75,12,0
+car,0005,0.3,0.25,0.5,0.75,12,0
+lost,0002,0.1,0.25,0.3,0.75,12,0
 """
 
 
@@ -115,7 +115,6 @@ def miniatures(root: Path) -> None:
             picture.putpalette(PALETTE)
             picture.save(root / "davis" / "Annotations" / "480p" / name / f"{f:05d}.png")
     write_text(root / "davis" / "ImageSets" / "2017" / "val.txt", "beach\npark\n")
-    write_text(root / "davis" / "ImageSets" / "2016" / "val.txt", "park\n")
     for name, things in VIPSEG.items():
         frames, masks = pasted(10, *things)
         write_pictures(root / "vipseg" / "imgs" / name, frames, "{:08d}.jpg", first=117)
@@ -132,7 +131,6 @@ def miniatures(root: Path) -> None:
     (root / "kinetics" / "val" / "riding a bike").mkdir(parents=True)
     shutil.copy(real_video("bikes"), root / "kinetics" / "val" / "riding a bike" / "AbCdEfGhIj0_000010_000020.mp4")
     write_mp4(root / "kinetics" / "val" / "-_cdEfGhIj1_000003_000013.mp4", moving)
-    # 4 seconds that stand for a film from its minute 15 on
     write_text(root / "ava" / "annotations" / "ava_val_v2.2.csv", PEOPLE)
     (root / "ava" / "videos").mkdir()
     shutil.copy(real_video("carphone_pristine"), root / "ava" / "videos" / "car.mp4")

@@ -1,11 +1,9 @@
 """A report's charts draw what they were given."""
 
 import pytest
-import torch
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.plots.intervals import BAD, GOOD, OURS, PLAIN, Bar, Point, plot_along, plot_bars, plot_intervals
-from sgi2v_lab.plots.sample_grid import Strips, plot_sample_grid
+from sgi2v_lab.plots.intervals import OURS, Point, plot_along, plot_intervals
 
 
 def dots(axes):
@@ -51,28 +49,3 @@ def test_curves_may_fall_and_have_names_and_level_lines():
             plot_along(curves, "noise level", "matches")
     with pytest.raises(InputError, match=r"noise level is 0.0"):
         plot_along({"query": [(0.0, Point(0.5))]}, "noise level", "matches", logarithmic=True)
-
-
-def test_bars_are_green_below_their_target_and_red_above():
-    bars = [Bar("a", 0.3, 0.2, 0.4, target=0.5), Bar("b", 0.6, target=0.5), Bar("c", 0.4, marked=True)]
-    axes = plot_bars({"ObjMC": bars, "nothing": []}, "ratio", "lower is better").axes
-    assert len(axes) == 1 and axes[0].get_xlabel() == "ratio (lower is better)"
-    assert [(x, color) for x, _, color in dots(axes[0])] == [
-        *((0.3, GOOD), (0.5, "#222222"), (0.6, BAD), (0.5, "#222222"), (0.4, PLAIN))
-    ]
-    with pytest.raises(InputError, match="no figures"):
-        plot_bars({}, "ratio")
-
-
-def test_a_sample_grid_shows_the_first_frame_large_and_every_video():
-    boxes = torch.tensor([[[1.0, 1, 4, 4]] * 3])
-    true, made = torch.zeros(3, 3, 8, 8), torch.ones(3, 3, 8, 8)
-    scenes = [Strips("both", boxes, {"true": true, "made": made}), Strips("one", boxes, {"made": made})]
-    figure = plot_sample_grid(scenes, columns=len(scenes))
-    assert [len(axes.images) for axes in figure.axes] == [1 + 2 * 3, 1 + 3]
-    assert [float(axes.images[0].get_array().max()) for axes in figure.axes] == [0, 1]
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["both", "one"]
-    with pytest.raises(InputError, match="nothing to show"):
-        plot_sample_grid([Strips("none", boxes, {})])
-    with pytest.raises(InputError, match="shape of other is"):
-        plot_sample_grid([Strips("sizes", boxes, {"one": made, "other": made[..., :4]})])

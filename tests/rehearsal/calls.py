@@ -17,7 +17,7 @@ from sgi2v_lab.analysis.attention import (
 )
 from sgi2v_lab.analysis.clips import toy_clips
 from sgi2v_lab.analysis.interventions import intervene
-from sgi2v_lab.analysis.massive import channel_magnitudes
+from sgi2v_lab.analysis.massive import massive_channels
 from sgi2v_lab.analysis.matching import attention_strength, cycle_distance, matching_accuracy
 from sgi2v_lab.analysis.passes import features_at
 from sgi2v_lab.analysis.store import record
@@ -156,13 +156,14 @@ def call_analysis(model, _):
         on_device(query, key, dtype=torch.float16)
         on_cpu(matching_accuracy(found["block"][layer], clip.pairs).error)
         on_cpu(matching_accuracy(query, clip.pairs, keys=key, heads=heads).error)
-        on_cpu(cycle_distance(query, keys=key, heads=heads), channel_magnitudes(found["block"][layer]))
+        on_cpu(cycle_distance(query, keys=key, heads=heads))
+        assert massive_channels(found["block"][layer]).device.type == "cpu"
         assert isinstance(attention_strength(query, key, clip.pairs, heads=heads).score, float)
     for layer, attention in attention_at(inspection, 0, layers).items():
         on_cpu(attention_flow(attention), entropy(attention), place_attention(attention, 1, (0.5, 0.5)))
         on_cpu(attention_to(attention, (0.5, 0.5)))
         changes = {"mute": {layer: (0,)}, "swap": {layer: 1}, "first_frame_bias": {layer: 2.0}}
-        with intervene(model, mute_temporal={layer: (1,)}, **changes):
+        with intervene(model, **changes):
             on_device(*features_at(inspection, 0, layers[-1:], ("block",))["block"].values(), dtype=torch.float16)
     on_cpu(*map(first_frame_share, attention_at(inspection, 0, layers, "temporal").values()))
     with TemporaryDirectory() as folder:

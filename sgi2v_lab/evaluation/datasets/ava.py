@@ -9,17 +9,14 @@ import torch
 
 from sgi2v_lab.errors import InputError, whole_number
 from sgi2v_lab.evaluation.datasets.clips import join_frames, video_frames_at
-from sgi2v_lab.evaluation.datasets.files import VIDEOS, entries, first_folder, list_pictures, read_rows
+from sgi2v_lab.evaluation.datasets.files import VIDEOS, entries, first_folder, read_rows
 from sgi2v_lab.evaluation.datasets.objects import screen
 from sgi2v_lab.evaluation.datasets.sample import Dataset, Sample
-from sgi2v_lab.images.read import read_image
 from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
 from sgi2v_lab.trajectories.geometry import Box
 
 __all__ = ["AVA"]
 
-RATE = 30  # pictures per second in folders of frames
-CUT = 900  # second of the film at which folders of frames begin
 People = dict[int, dict[int, Box]]  # second -> person -> box in parts of the frame
 Stretch = tuple[int, dict[int, list[Box]]]  # first second, and the boxes of each person at each of its seconds
 
@@ -36,8 +33,7 @@ class AVA(Dataset):
 
         ava/annotations/ava_val_v2.2.csv                      or without annotations/, or v2.1
         ava/annotations/ava_val_excluded_timestamps_v2.2.csv  optional: seconds to leave out
-        ava/videos/1j20qq1JyX4.mp4                            videos, or else folders of frames, 30 per second:
-        ava/frames/1j20qq1JyX4/1j20qq1JyX4_000001.jpg
+        ava/videos/1j20qq1JyX4.mp4                            whole, so that a second of the list is one of the file
 
     A sample is a stretch of some seconds, named VIDEO@SECOND, with the frames spread evenly over it and the boxes of
     all people who are boxed at each of its seconds, interpolated in between. Stretches do not overlap. Videos that the
@@ -46,8 +42,6 @@ class AVA(Dataset):
     Options:
         split: of the list's name.
         seconds: length of a sample; 2 for Stable Video Diffusion's 14 frames at 7 per second.
-        offset: the second of the film at which a file begins; by default 0 for videos, and 900 for folders of frames,
-            which mostly come from the cut from minute 15 to 30.
     """
 
     kind: ClassVar[str] = "ava"
@@ -56,12 +50,11 @@ class AVA(Dataset):
 
     split: str = "val"
     seconds: int = 2
-    offset: float | None = None
 
     def _list(self) -> dict[str, tuple[Path, Stretch] | None]:
         whole_number(self.seconds, "seconds", 1)
-        found = entries(first_folder(self.folder, ("videos", "frames"), "the videos"))
-        clips = {path.stem: path for path in found if path.is_dir() or path.suffix.lower() in VIDEOS}
+        found = entries(first_folder(self.folder, ("videos",), "the videos"))
+        clips = {path.stem: path for path in found if path.suffix.lower() in VIDEOS}
         folder = first_folder(self.folder, ("annotations", "."), "the lists")
         version = next((v for v in ("2.2", "2.1") if (folder / f"ava_{self.split}_v{v}.csv").is_file()), "2.2")
         excluded = _read_excluded(folder / f"ava_{self.split}_excluded_timestamps_v{version}.csv")
@@ -74,19 +67,8 @@ class AVA(Dataset):
 
     def _read(self, name: str) -> Sample:
         path, (start, people) = self.sources[name]
-        offset = self.offset if self.offset is not None else CUT if path.is_dir() else 0
-        frames = [start - offset + k * self.seconds / (self.num_frames - 1) for k in range(self.num_frames)]
-        if frames[0] < 0:
-            raise InputError(f"{path} begins at second {offset:g}: expected second {start} in it, so check offset=")
-        if path.is_dir():
-            pictures, frames = list_pictures(path), [round(time * RATE) for time in frames]
-            if frames[-1] >= len(pictures):
-                wanted = f"frame {frames[-1]} (second {start + self.seconds} at {RATE} per second), so check offset="
-                raise InputError(f"{path} has {len(pictures)} frames: expected {wanted}")
-            shown = (read_image(pictures[frame]) for frame in frames)
-        else:
-            shown = video_frames_at(path, frames)
-        clip, fit = join_frames(shown, self.size, self.how, path)
+        times = [start + k * self.seconds / (self.num_frames - 1) for k in range(self.num_frames)]
+        clip, fit = join_frames(video_frames_at(path, times), self.size, self.how, path)
         paths = []
         for person, boxes in people.items():
             pixels = torch.tensor(boxes, dtype=torch.float64) * torch.tensor(fit.source * 2)

@@ -2,15 +2,13 @@
 
 Which frames: every `stride`-th one from the first on, so that with stride 1 time runs as in the source; with stride
 None, as many as are wanted, spread evenly from the first to the last. Frames are never blended or repeated: a clip that
-is too short is an error. Videos are shown upright: phones store them lying on their side, with a rotation in the file.
+is too short is an error.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain, pairwise
 from pathlib import Path
 
-import av
 import PIL.Image
 import torch
 
@@ -19,6 +17,7 @@ from sgi2v_lab.evaluation.datasets.files import ANIMATIONS, list_pictures
 from sgi2v_lab.images.read import Fit, fit_image, read_image, to_pil, to_tensor
 from sgi2v_lab.shapes import Video
 from sgi2v_lab.video import read_video
+from sgi2v_lab.video.files import open_film, upright
 
 __all__ = ["join_frames", "pick_frames", "read_clip", "video_frames_at"]
 
@@ -68,36 +67,18 @@ def join_frames(frames: Iterable[PIL.Image.Image], size: tuple[int, int], how: s
     return torch.stack([to_tensor(picture) for picture, _ in fitted]), fitted[0][1]
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
-    if not path.is_file():
-        raise InputError(f"there is no video {path}: expected a video, so check the path and the download")
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise InputError(f"{path} holds sound but no pictures: expected a video")
-            yield container, container.streams.video[0]
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be decoded ({reason}): expected a whole video, so fetch it again") from None
-
-
-def _upright(frame: av.VideoFrame) -> PIL.Image.Image:
-    return frame.to_image().rotate(90 * round(frame.rotation / 90), expand=True)  # both count counterclockwise
-
-
 def _count_frames(path: Path) -> int:
-    with _opened(path) as (container, stream):
+    with open_film(path) as (container, stream):
         return stream.frames or sum(1 for _ in container.decode(stream))  # not every file says how many
 
 
 def _video_frames(path: Path, numbers: Sequence[int]) -> Iterator[PIL.Image.Image]:
     """The frames with these rising numbers, from 0 on."""
     wanted, available = set(numbers), 0
-    with _opened(path) as (container, stream):
+    with open_film(path) as (container, stream):
         for available, frame in enumerate(container.decode(stream), start=1):
             if available - 1 in wanted:
-                yield _upright(frame)
+                yield PIL.Image.fromarray(upright(frame))
             if available > numbers[-1]:
                 return
     wanted = f"at least {numbers[-1] + 1}, so choose fewer frames or a smaller stride, or fetch it again"
@@ -107,7 +88,7 @@ def _video_frames(path: Path, numbers: Sequence[int]) -> Iterator[PIL.Image.Imag
 def video_frames_at(path: Path, times: Sequence[float]) -> Iterator[PIL.Image.Image]:
     """The frames on the screen at rising times, in seconds; InputError if the video is damaged or ends before."""
     todo, end = list(times), 0.0
-    with _opened(path) as (container, stream):
+    with open_film(path) as (container, stream):
         start, rate = stream.start_time or 0, stream.average_rate
         # decoding begins at the last key frame before the first time
         container.seek(start + int(times[0] / stream.time_base), stream=stream, backward=True)
@@ -117,7 +98,7 @@ def video_frames_at(path: Path, times: Sequence[float]) -> Iterator[PIL.Image.Im
             last = float(1 / rate) if following is None and rate else 0.0
             end = float(((following or frame).pts - start) * stream.time_base) + last
             while todo and todo[0] < end - 1e-6:
-                yield _upright(frame)
+                yield PIL.Image.fromarray(upright(frame))
                 todo.pop(0)
             if not todo:
                 return

@@ -39,13 +39,11 @@ class MaskedVideos(Dataset):
 
     @abstractmethod
     def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int]) -> tuple[list[int], Boxes]:
-        """The objects' numbers, and their boxes in pixels of the clip; masks may be changed."""
+        """The objects' numbers, and their boxes in pixels of the clip."""
 
     def _list(self) -> dict[str, tuple[Path, Path]]:
         images, masks, path = self._places()
-        lines = [line for line in read_lines(path, "names of videos, one a line") if line]
-        # a line is bear, or in DAVIS 2016 /JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png
-        names = dict.fromkeys(line.split()[0].strip("/").split("/")[-2:][0] for line in lines)
+        names = [line for line in read_lines(path, "names of videos, one a line") if line]
         if unknown := [name for name in names if not (images / name).is_dir()]:
             lack = f"{unknown[0]!r}, which {images} does not have ({len(unknown)} of {len(names)} are missing)"
             raise InputError(f"the list {path} names {lack}: expected all, so unpack the whole archive")
@@ -64,24 +62,22 @@ class MaskedVideos(Dataset):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Davis(MaskedVideos):
-    """DAVIS: 50 (2016, one object each) or 90 (2017, several) videos with masks in every frame.
+    """DAVIS 2017: 90 videos with masks of one or more objects in every frame (Pont-Tuset et al., arXiv 1704.00675).
 
-    Source: https://davischallenge.org, for instance DAVIS-2017-trainval-480p.zip; Perazzi et al., CVPR 2016;
-        Pont-Tuset et al., arXiv 1704.00675.
+    Source: https://davischallenge.org, for instance DAVIS-2017-trainval-480p.zip.
     Terms: the authors' own sequences are under CC BY 4.0; SOURCES.md names the others and their terms.
 
     Layout, with 480p or else Full-Resolution or 1080p:
 
         DAVIS/JPEGImages/480p/bear/00000.jpg
-        DAVIS/Annotations/480p/bear/00000.png     a palette PNG, index 1, 2, ... per object; in 2016 0 and 255
-        DAVIS/ImageSets/2017/val.txt              names, one a line; in 2016 480p/val.txt, a line for each frame
+        DAVIS/Annotations/480p/bear/00000.png     a palette PNG, index 1, 2, ... per object
+        DAVIS/ImageSets/2017/val.txt              names, one a line
 
     Boxes are the tight boxes of the masks in each frame, so their size changes. Objects that are not in the first frame
     are dropped. The challenge's sets (test-dev) have masks for the first frame only and cannot be used.
 
     Options:
         split: the name of the list, SPLIT.txt.
-        year: 2016, in which all objects of a video count as one, or 2017; by default 2017 if the folder has its lists.
         stride: 3 by default, about 8 frames of DAVIS's 24 per second.
     """
 
@@ -89,23 +85,15 @@ class Davis(MaskedVideos):
     unused: ClassVar[tuple[str, ...]] = ("tracker",)
 
     stride: int | None = 3
-    year: int | None = None
 
     def _places(self) -> tuple[Path, Path, Path]:
-        if self.year not in (None, 2016, 2017):
-            raise InputError(f"year is {self.year}: expected 2016 or 2017")
         resolutions = tuple(f"JPEGImages/{each}" for each in ("480p", "Full-Resolution", "1080p"))
         images = first_folder(self.folder, resolutions, "the videos' frames")
         masks = first_folder(self.folder, (f"Annotations/{images.name}",), "the masks")
-        folders = (f"ImageSets/{self.year or 2017}", f"ImageSets/{images.name}")
-        return images, masks, first_folder(self.folder, folders, "lists of videos") / f"{self.split}.txt"
+        return images, masks, first_folder(self.folder, ("ImageSets/2017",), "lists of videos") / f"{self.split}.txt"
 
     def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int]) -> tuple[list[int], Boxes]:
-        # 255 is void in the release of 2017, and the object in that of 2016
-        masks[masks == 255] = 0 if (self.folder / "ImageSets" / "2017").is_dir() else 1
-        if self.year == 2016:
-            masks[masks > 0] = 1
-        found = [int(number) for number in np.unique(masks) if number]
+        found = [int(number) for number in np.unique(masks) if number not in (0, 255)]  # 255 is void
         ids = keep(found, [None if (masks[0] == number).any() else "absent at first" for number in found])
         return ids, fit.apply(torch.stack([trace(masks, number)[0] for number in ids]))
 
@@ -127,20 +115,19 @@ class VIPSeg(MaskedVideos):
     object that is farthest from its edge is tracked through the video (there by CoTracker). A box here is the square
     around the largest disc in the object, whose centre is that point, and moves with it; SG-I2V's released code does
     not show how the paper drew its boxes. The motion comes from `tracks`, from `tracker`, run on the clip at the size
-    of the samples, or else from the object's centre of gravity. Boxes that go far out of the picture are dropped.
+    of the samples, or else from the object's centre of gravity. Stuff (sky, road) is left out, which the released
+    tracks follow; boxes that go far out of the picture are dropped.
 
     Options:
         split: the name of the list, SPLIT.txt.
         tracks: a folder of released tracks, VIDEO.json with {"number": [[x, y], ...]}, a point per frame in pixels of
             the pictures: https://github.com/showlab/DragAnything, data/VIPSeg_Test/trajectories.zip, unpacked.
-        stuff: follow stuff (sky, road), too, as the released tracks do.
     """
 
     kind: ClassVar[str] = "vipseg"
     margin: ClassVar[float | None] = 0.1
 
     tracks: str | Path | None = None
-    stuff: bool = False
 
     def _places(self) -> tuple[Path, Path, Path]:
         if self.tracks is not None and self.tracker is not None:
@@ -153,7 +140,7 @@ class VIPSeg(MaskedVideos):
     def _follow(self, name: str, masks: Masks, clip: Video, fit: Fit, picked: list[int]) -> tuple[list[int], Boxes]:
         # 200 is a slip in some of the set's masks (its repository, issue 1), no object
         found = [int(number) for number in np.unique(masks[0]) if number not in (0, 200)]
-        ids = keep(found, [None if self.stuff or number > 124 else "stuff" for number in found])
+        ids = keep(found, [None if number > 124 else "stuff" for number in found])
         tracks = {}
         if self.tracks is not None:
             tracks = _read_tracks(Path(self.tracks) / f"{name}.json", picked[-1] + 1)

@@ -58,11 +58,10 @@ def read_mask(path: Path, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
             mode, values = picture.mode, np.array(picture)
     except Exception as error:  # decoders raise anything on damaged bytes, and all of it means the same
         raise InputError(f"the mask {path} cannot be read ({error}): expected a PNG for each picture") from None
-    if mode in ("RGB", "RGBA") or values.shape[1::-1] != tuple(size):
+    if values.ndim == 3 or values.shape[1::-1] != tuple(size):
         found = f"{values.shape[1]} x {values.shape[0]} pixels in mode {mode}"
         raise InputError(f"the mask {path} has {found}: expected a number for each pixel of its picture, {size}")
-    numbers = values[..., 0] if values.ndim == 3 else values  # a few of DAVIS 2016 have an alpha channel
-    return numbers.astype(np.int32)
+    return values.astype(np.int32)
 
 
 def trace(masks: Masks, number: int) -> tuple[Float[Tensor, "frames 4"], Float[Tensor, "frames 2"]]:

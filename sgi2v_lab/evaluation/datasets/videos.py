@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from sgi2v_lab.errors import InputError, whole_number
+from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.clips import read_clip
 from sgi2v_lab.evaluation.datasets.files import ANIMATIONS, VIDEOS, entries, first_folder, list_pictures, read_rows
 from sgi2v_lab.evaluation.datasets.moving import moving_boxes
@@ -14,6 +14,8 @@ from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.files import load_trajectories
 
 __all__ = ["Kinetics", "Videos"]
+
+MOST = 3  # boxes that a tracker gives of a video
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +32,6 @@ class Videos(Dataset):
     `tracker` finds what moves (`sgi2v_lab.evaluation.datasets.moving`); the boxes are then only as good as it is.
 
     Options:
-        most: at most this many boxes from the tracker in each video.
         stride: None by default, which spreads the frames over the whole video.
         tracker: "lk" by default.
     """
@@ -39,10 +40,8 @@ class Videos(Dataset):
     holds: ClassVar[str] = "videos (.mp4, .mov, ...), animations (.gif, .webp) or folders of pictures"
 
     stride: int | None = None
-    most: int = 3
 
     def _list(self) -> dict[str, Path | None]:
-        whole_number(self.most, "most", 1)
         clips: dict[str, Path | None] = {}
         for path in self._clips():
             name = path.name if path.is_dir() else path.stem
@@ -63,7 +62,7 @@ class Videos(Dataset):
             trajectories = load_trajectories(file, fit.source, resample=True).fitted(fit)
             trajectories.validate(self.num_frames)
         else:
-            boxes = moving_boxes(clip, get_tracker(self.tracker or "lk"), self.most)
+            boxes = moving_boxes(clip, get_tracker(self.tracker or "lk"), MOST)
             trajectories = Trajectories.from_boxes(self.size, boxes)
         return Sample(name, clip[0], trajectories, clip, self.kind)
 
@@ -87,7 +86,7 @@ class Kinetics(Videos):
     Options:
         split: the name of the folder and of the list.
         stride: 4 by default, about 7 frames of the usual 25 to 30 per second.
-        most, tracker: as in "videos".
+        tracker: as in "videos".
     """
 
     kind: ClassVar[str] = "kinetics"

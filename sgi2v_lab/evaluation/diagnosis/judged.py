@@ -12,7 +12,7 @@ from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo, centres
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.settings import Settings
 from sgi2v_lab.shapes import Boxes, Points
-from sgi2v_lab.trajectories.boxes import Trajectories
+from sgi2v_lab.trajectories.boxes import Trajectories, shared_area
 from sgi2v_lab.trajectories.camera import is_camera
 
 __all__ = ["JudgedVideo", "by_purpose"]
@@ -62,10 +62,9 @@ class JudgedVideo(MeasuredVideo):
     @cached_property
     def in_sight(self) -> Float[Tensor, "boxes frames"]:
         """The share of each box asked for that is in the picture and clear of other boxes; the rest may be hidden."""
-        low, high = self.boxes.split(2, dim=-1)
-        inside = (high.minimum(torch.tensor(self.size)) - low.clamp(min=0)).clamp(min=0).prod(dim=-1)
-        overlap = (high[:, None].minimum(high) - low[:, None].maximum(low)).clamp(min=0).prod(dim=-1)
-        own = (high - low).prod(dim=-1)
+        inside = shared_area(self.boxes, self.boxes.new_tensor((0, 0, *self.size)))
+        overlap = shared_area(self.boxes[:, None], self.boxes)
+        own = (self.boxes[..., 2:] - self.boxes[..., :2]).prod(dim=-1)
         return ((inside - (overlap.sum(dim=1) - own)) / own).clamp(min=0)
 
 

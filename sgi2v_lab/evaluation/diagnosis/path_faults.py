@@ -14,6 +14,7 @@ from torch import Tensor
 from sgi2v_lab.evaluation.metrics.measured import centres
 from sgi2v_lab.images.resize import Fit
 from sgi2v_lab.shapes import Boxes
+from sgi2v_lab.trajectories.boxes import shared_area
 
 __all__ = ["FULL_SPEED", "PathFault", "outside", "too_fast", "too_small"]
 
@@ -48,9 +49,8 @@ def outside(boxes: Boxes, plan: Fit) -> Iterator[PathFault]:
         advice = "Nothing is controlled there: keep the box inside for as long as the object should move."
         share = out.float().mean().item()
         yield PathFault(f"is out of the picture in {_frames(out)}", advice, share, 0, "of the frames")
-    box, content = boxes[0, 0], torch.tensor(plan.content)
-    inside = (torch.minimum(box[2:], content[2:]) - torch.maximum(box[:2], content[:2])).clamp(min=0).prod()
-    hidden = 1 - (inside / (box[2:] - box[:2]).prod()).item()
+    box, content = boxes[0, 0], boxes.new_tensor(plan.content)
+    hidden = 1 - (shared_area(box, content) / (box[2:] - box[:2]).prod()).item()
     if hidden > HIDDEN:
         advice = "Only what is inside the picture can be followed: begin with a box inside."
         yield PathFault(f"lies {hidden:.0%} outside in the first frame", advice, hidden, HIDDEN, "of the box")

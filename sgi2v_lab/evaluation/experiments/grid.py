@@ -1,4 +1,4 @@
-"""Grids as data: a TOML or JSON file that says which settings are tried, and what is asked of them.
+"""Grids as data: a TOML file that says which settings are tried, and what is asked of them.
 
     title = "Which features?"      # optional; the report's title
     label = "SG-I2V"               # optional; what reports call the base
@@ -14,10 +14,6 @@
     learning_rate = ["0.5x", "2x"]         # of the base's
     control_steps = ["0%-30%", [5, 20]]    # shares of the steps, or steps
 
-    [product]                      # every combination
-    cutoff = [0.25, 0.5]
-    gaussian_sigma = [0.4, "none"]
-
     [[setting]]                    # one by one
     label = "long"                 # optional
     num_inference_steps = 50
@@ -30,11 +26,9 @@
     measure = "objmc"              # optional
 
 A file may hold several studies, each a `[[question]]` with `ask` and the parts above. A setting may also have `method`
-and `dtype`. JSON has the same keys.
+and `dtype`.
 """
 
-import itertools
-import json
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -98,7 +92,6 @@ class Question(BaseModel, extra="forbid", frozen=True):
     methods: list[Annotated[str, _one_of(METHODS, "method")]] = []
     measures: list[str] = []  # that the report shows first
     vary: Values = {}
-    product: Values = {}
     setting: list[Changes] = []
     claim: list[Claim] = []
 
@@ -183,22 +176,19 @@ def grids() -> dict[str, Path]:
 
 
 def read_grid(path: str | Path) -> Grid:
-    """Read a grid file, .toml or .json, or one that comes with the package, by its name.
+    """Read a grid file, or one that comes with the package, by its name.
 
     Raises:
         InputError: there is no such file, it cannot be read, or it holds a key or a form that is not known.
     """
     path = grids().get(str(path)) or as_path(path, "a grid")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        document = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         known = ", ".join(grids())
         raise InputError(f"there is no grid {str(path)!r}; give a file, or one that is here: {known}") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no grid ({error}): expected TOML, or JSON with the suffix .json") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path.name}: expected a table of settings")
+        raise InputError(f"{path} is no grid ({error}): expected TOML") from error
     grid = as_grid({"title": path.name, **document, "name": path.name})
     for question in grid.questions:
         labels = [label for label, _, _ in _rows(question)]
@@ -222,9 +212,6 @@ def _rows(question: Question) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(label, group, changes) of every setting that a question tries."""
     for key, values in question.vary.items():
         yield from ((_label({key: value}), key, {key: value}) for value in values)
-    for values in itertools.product(*question.product.values()) if question.product else ():
-        changes = dict(zip(question.product, values, strict=True))
-        yield _label(changes), "product", changes
     for row in question.setting:
         changes = {key: value for key, value in row.items() if key != "label"}
         yield str(row.get("label", _label(changes))), "setting", changes

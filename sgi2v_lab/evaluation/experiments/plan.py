@@ -25,7 +25,7 @@ class Arm(BaseModel, frozen=True):
     """A method with its settings: everything that is compared as one."""
 
     label: str
-    group: str  # "method"; or of a grid "base", "product", "setting", or the name of the one setting that is varied
+    group: str  # "method"; or of a grid "base", "setting", or the name of the one setting that is varied
     method: str  # a name in METHODS, or TRUTH
     changes: dict[str, Any] = {}  # to the base's settings
     source: str | None = None  # where the method was published

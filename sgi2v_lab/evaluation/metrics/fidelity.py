@@ -13,6 +13,7 @@ from sgi2v_lab.errors import InputError, needs
 from sgi2v_lab.evaluation.metrics.first_frame import psnr, ssim
 from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo
 from sgi2v_lab.shapes import Image, Video
+from sgi2v_lab.trajectories.boxes import shared_area
 from sgi2v_lab.video import as_frames
 
 __all__ = ["copies_left", "crops", "fidelity", "fidelity_ssim"]
@@ -64,11 +65,10 @@ def copies_left(given: MeasuredVideo) -> Found:
     boxes, values = given.asked, [torch.zeros(0)]
     for first in boxes[:, 0]:
         low, high = first[:2].clamp(min=0), torch.minimum(first[2:], torch.tensor(given.size))
-        common = torch.minimum(boxes[..., 2:], high) - torch.maximum(boxes[..., :2], low)
-        left = common.clamp(min=0).prod(dim=-1).amax(dim=0) < GONE * (high - low).clamp(min=0).prod()
+        place = torch.cat([low, high])[None]
+        left = shared_area(boxes, place).amax(dim=0) < GONE * (high - low).clamp(min=0).prod()
         if not left.any():
             continue
-        place = torch.cat([low, high])[None]
         size, count = _size(place[0]), int(left.sum())
         before = crops(given.picture[None], place, size)
         now = crops(given.video[left], place.expand(count, 4), size)

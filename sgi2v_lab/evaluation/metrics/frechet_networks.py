@@ -5,7 +5,6 @@ are TorchScript and hold code as well as weights: take them from where they are 
 moments and computes the distance, of clips as of pictures.
 """
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,29 +21,29 @@ __all__ = ["I3D", "INCEPTION", "FeatureNetwork", "fid", "find_network", "fvd"]
 
 @dataclass(frozen=True)
 class FeatureNetwork:
-    """A published network: where its file is found, the argument that takes it, and what it gives and needs."""
+    """A published network: where its file is found, and what it gives and needs."""
 
     name: str
     url: str
-    argument: str
     features: int
     least_frames: int
 
 
 # The TensorFlow Inception of Heusel et al. 2017 as StyleGAN2-ADA ships it, which resizes and scales pictures itself.
 NVIDIA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
-INCEPTION = FeatureNetwork("Inception v3 (2015-12-05)", NVIDIA, "inception", features=2048, least_frames=1)
+INCEPTION = FeatureNetwork("Inception v3 (2015-12-05)", NVIDIA, features=2048, least_frames=1)
 # The I3D of Unterthiner et al. 2018, trained on Kinetics-400, as StyleGAN-V ships it; its features are the 400 logits.
 # It halves time three times and then averages pairs, hence at least nine frames.
 DROPBOX = "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1"
-I3D = FeatureNetwork("I3D (Kinetics-400)", DROPBOX, "i3d", features=400, least_frames=9)
+I3D = FeatureNetwork("I3D (Kinetics-400)", DROPBOX, features=400, least_frames=9)
 
 
 def fid(real: Clips, generated: Clips, inception: str | Path | nn.Module | None = None) -> Found:
     """FID, the Frechet Inception distance (Heusel et al. 2017), of all frames; 0 and more, lower is better.
 
     The squared Wasserstein distance of two Gaussians, fitted to the 2048 features of Inception's last pooling layer. It
-    sees looks, not motion. It depends on the number of frames (it falls as they become more) and on the resolution.
+    sees looks, not motion. It depends on the resolution and on the number of frames: it falls as they become more, and
+    with fewer frames than features it is far too large.
 
     Clips are (frames, 3, h, w) in 0..1, all of one shape. The network is inception-2015-12-05.pt (TorchScript), or a
     module called as `module(bytes, return_features=True)` with (n, 3, h, w) in 0..255; None looks in torch.hub's folder
@@ -69,7 +68,7 @@ def find_network(kind: FeatureNetwork, path: str | Path | None = None) -> Path:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(kind.url.split("?")[0]).name
     file = cached if path is None else Path(path)
     if not file.is_file():
-        todo = f"download {kind.url} and pass its path as {kind.argument}=, or keep it as {str(cached)!r}"
+        todo = f"download {kind.url} and pass its path, or keep it as {str(cached)!r}"
         raise InputError(f"there is no {str(file)!r}, which holds {kind.name}; {todo}")
     return file
 
@@ -108,10 +107,10 @@ def _score(kind: FeatureNetwork, real: Clips, generated: Clips, network: str | P
     if min(counts) < 2:
         raise InputError("one picture or clip has no covariance; give at least two true and two generated ones")
     if isinstance(network, nn.Module):
-        module, name, digest = network.eval(), type(network).__name__, None
+        module, name = network.eval(), type(network).__name__
     else:
         file = find_network(kind, network)
-        name, digest = file.name, hashlib.sha256(file.read_bytes()).hexdigest()
+        name = file.name
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is what these networks come as
@@ -122,6 +121,5 @@ def _score(kind: FeatureNetwork, real: Clips, generated: Clips, network: str | P
     for clip, true in [*((clip, True) for clip in real), *((clip, False) for clip in generated)]:
         pixels = (clip.detach().float().cpu().clamp(0, 1) * 255).round().byte()
         distance.update(pixels.transpose(0, 1)[None].float() if whole else pixels, real=true)
-    details = {"network": name, "sha256": digest, "features": kind.features, "real": counts[0], "generated": counts[1]}
-    # with fewer samples than features, covariances say too little and the distance comes out too large
-    return max(0.0, distance.compute().item()), details | {"full_rank": min(counts) > kind.features}
+    details = {"network": name, "features": kind.features, "real": counts[0], "generated": counts[1]}
+    return max(0.0, distance.compute().item()), details

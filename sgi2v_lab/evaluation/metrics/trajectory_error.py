@@ -10,6 +10,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics.measured import Found, MeasuredVideo, centres, check_later, grid_points
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks
 from sgi2v_lab.shapes import Video
+from sgi2v_lab.trajectories.boxes import shared_area
 
 __all__ = ["ObjMC", "box_iou", "box_overlap", "ctd", "epe", "objmc"]
 
@@ -143,6 +144,6 @@ def box_overlap(given: MeasuredVideo) -> Found:
 
 def box_iou(a: Float[Tensor, "*n 4"], b: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n"]:
     """Intersection over union of boxes x0, y0, x1, y1, pair by pair; 0 where they do not touch."""
-    common = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(dim=-1)
+    common = shared_area(a, b)
     areas = [(box[..., 2:] - box[..., :2]).prod(dim=-1) for box in (a, b)]
     return common / (areas[0] + areas[1] - common).clamp(min=1e-12)

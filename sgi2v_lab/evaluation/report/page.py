@@ -12,7 +12,7 @@ from sgi2v_lab.evaluation.report.sections import SUMMARY, definitions, figures_o
 from sgi2v_lab.evaluation.report.sets import Sets, set_figures
 from sgi2v_lab.evaluation.report.statistics import compare_all
 from sgi2v_lab.evaluation.report.study import MEASURES, Study, read_study
-from sgi2v_lab.evaluation.report.tables import Summary, summarize, write_tables
+from sgi2v_lab.evaluation.report.tables import Summary, summarize, write_table
 from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES
 from sgi2v_lab.evaluation.scenes.variations import VARIATIONS
 from sgi2v_lab.files import as_path, write_text
@@ -26,18 +26,16 @@ __all__ = ["write_report"]
 DRAWN = ("objmc", "first_frame_psnr", "box_iou")  # of these the means are drawn, and the curves
 
 
-def write_report(
-    folder: str | Path, out: str | Path | None = None, reference: str | None = None
-) -> tuple[Path, Summary]:
-    """Write report.html, results.csv, results.parquet and summary.json to `out`, by default the folder itself.
+def write_report(folder: str | Path, out: str | Path | None = None) -> tuple[Path, Summary]:
+    """Write report.html, results.csv and summary.json to `out`, by default the folder itself.
 
     Returns the page's path and what summary.json says. InputError as `read_study`, or if `out` cannot be written.
     """
-    study = read_study(folder, reference)
+    study = read_study(folder)
     out = as_path(folder if out is None else out, "a folder")
     sets = set_figures(study)
     summary = summarize(study, sets)
-    write_tables(study, out)
+    write_table(study, out / "results.csv")
     write_text(out / "summary.json", summary.model_dump_json(indent=1) + "\n")
     return write_text(out / "report.html", _page(study, sets, summary)), summary
 

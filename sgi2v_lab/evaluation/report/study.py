@@ -54,10 +54,14 @@ class Study:
     """An evaluation with its results."""
 
     plan: Plan
-    reference: str  # the label that all others are compared with
     rows: Sequence[Row]  # finished and failed, in the plan's order
     unfinished: Sequence[str]  # names of tasks without a result, and why
     made: str = ""  # when the first and the last record were written
+
+    @property
+    def reference(self) -> str:
+        """The label that all others are compared with."""
+        return self.plan.reference
 
     @property
     def arms(self) -> dict[str, Arm]:
@@ -107,7 +111,7 @@ class Study:
         kept = [arm for arm in self.plan.arms if arm.label in labels]
         rows = [row for row in self.rows if row.task.arm in labels and row.task.category in names]
         reference = self.reference if self.reference in labels else kept[-1].label
-        return replace(self, plan=self.plan.model_copy(update={"arms": kept}), rows=rows, reference=reference)
+        return replace(self, plan=self.plan.model_copy(update={"arms": kept, "reference": reference}), rows=rows)
 
 
 def by_sample(rows: Iterable[Row], measure: str) -> dict[str, float]:
@@ -119,11 +123,8 @@ def by_sample(rows: Iterable[Row], measure: str) -> dict[str, float]:
     return {sample: fmean(values) for sample, values in found.items()}
 
 
-def read_study(folder: str | Path, reference: str | None = None) -> Study:
-    """What the folder of `evaluate` holds. The reference is a label or a method; None for the plan's.
-
-    InputError: there is no plan, no result yet, only failures, or no such reference.
-    """
+def read_study(folder: str | Path) -> Study:
+    """What the folder of `evaluate` holds. InputError: there is no plan, no result yet, or only failures."""
     plan = Plan.read(folder)
     records = RecordFolder.at(Path(folder) / TASKS)
     rows, unfinished, stamps = [], [], []
@@ -142,9 +143,4 @@ def read_study(folder: str | Path, reference: str | None = None) -> Study:
     if all(row.result is None for row in rows):
         raise InputError(f"all {len(rows)} videos failed; the first, {rows[0].task.name}, with {rows[0].error}")
     first, last = (f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}" for moment in (min(stamps), max(stamps)))
-    study = Study(plan, plan.reference, rows, unfinished, f"{first} to {last} UTC")
-    if reference is None or reference in study.arms:
-        return replace(study, reference=reference or plan.reference)
-    if of_method := [label for label, arm in study.arms.items() if arm.method == reference]:
-        return replace(study, reference=of_method[0])
-    raise InputError(f"there is no method or setting {reference!r}; choose one of {', '.join(study.arms)}")
+    return Study(plan, rows, unfinished, f"{first} to {last} UTC")

@@ -1,25 +1,20 @@
-"""The results for other programs: one row for each video in CSV and in Parquet, and summary.json."""
+"""The results for other programs: results.csv, one row for each video, and summary.json."""
 
+import csv
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from sgi2v_lab.errors import needs
 from sgi2v_lab.evaluation.metrics.intervals import Interval
 from sgi2v_lab.evaluation.report.claims import Claim, claims_of
 from sgi2v_lab.evaluation.report.sections import figures_of
 from sgi2v_lab.evaluation.report.sets import Sets
 from sgi2v_lab.evaluation.report.study import MEASURES, TAKEN, Study
-from sgi2v_lab.evaluation.report.targets import Target, incomplete, targets
+from sgi2v_lab.evaluation.report.targets import Target, targets
 from sgi2v_lab.evaluation.report.verdict import Verdict, verdict
 from sgi2v_lab.files import whole_file
 
-with needs("evaluation"):
-    import pyarrow
-    import pyarrow.csv
-    import pyarrow.parquet
-
-__all__ = ["ArmSummary", "Summary", "results_table", "summarize", "write_tables"]
+__all__ = ["ArmSummary", "Summary", "summarize", "write_table"]
 
 
 class ArmSummary(BaseModel):
@@ -42,7 +37,6 @@ class Summary(BaseModel):
     verdict: Verdict
     claims: list[Claim]
     targets: list[Target]
-    incomplete: str | None  # why the targets do not count yet
     videos: int
     failed: int
     unfinished: int
@@ -68,7 +62,6 @@ def summarize(study: Study, sets: Sets) -> Summary:
         verdict=verdict(study, claims),
         claims=claims,
         targets=goals,
-        incomplete=incomplete(study) if goals else None,
         videos=len(study.done),
         failed=len(study.failed),
         unfinished=len(study.unfinished),
@@ -76,10 +69,10 @@ def summarize(study: Study, sets: Sets) -> Summary:
     )
 
 
-def results_table(study: Study) -> pyarrow.Table:
-    """One row for each video or failure, one column for each fact; what was not measured is null.
+def write_table(study: Study, path: Path) -> None:
+    """Write results.csv: a row for each video or failure; what was not measured is empty.
 
-    Units are in the schema's field metadata. `objmc_uncontrolled` is that of the same sample and seed.
+    `objmc_uncontrolled` is that of the same sample and seed. InputError where the file cannot be written.
     """
     plain = {(row.task.arm, row.place): row.values.get("objmc") for row in study.done}
     arms = {arm.label: arm for arm in study.plan.arms}
@@ -99,16 +92,7 @@ def results_table(study: Study) -> pyarrow.Table:
         }
         for row in study.rows
     ]
-    kinds = dict.fromkeys((*TAKEN, "objmc_uncontrolled"), pyarrow.float64())
-    kinds |= dict.fromkeys(("seed", "width", "height", "frames"), pyarrow.int64())
-    units = {name: {"unit": measure.unit} for name, measure in TAKEN.items()}
-    fields = [pyarrow.field(name, kinds.get(name, pyarrow.string()), metadata=units.get(name)) for name in rows[0]]
-    return pyarrow.Table.from_pylist(rows, pyarrow.schema(fields))
-
-
-def write_tables(study: Study, folder: Path) -> None:
-    """Write results.csv and results.parquet. InputError where they cannot be written."""
-    table = results_table(study)
-    for name, write in {"csv": pyarrow.csv.write_csv, "parquet": pyarrow.parquet.write_table}.items():
-        with whole_file(folder / f"results.{name}") as temporary:
-            write(table, temporary)
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)

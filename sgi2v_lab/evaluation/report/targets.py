@@ -9,11 +9,10 @@ from sgi2v_lab.evaluation.report.study import Study
 from sgi2v_lab.evaluation.report.wording import between, plain_number
 from sgi2v_lab.evaluation.scenes.scenes import SCORED
 
-__all__ = ["CONTROL_TARGETS", "Target", "incomplete", "targets"]
+__all__ = ["CONTROL_TARGETS", "Target", "targets"]
 
 CONTROL_TARGETS = {"single": 0.364, "two": 0.5, "pinned": 0.5, "pan": 0.5, "photo": 0.7}  # 0.364 is the paper's ratio
 FRECHET_TARGET, PSNR_TARGET = 1.15, 24.0  # a ratio, dB
-LEAST_SCENES, LEAST_PHOTOGRAPHS = 64, 10
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Target:
 
 def targets(study: Study) -> list[Target]:
     """The targets of SG-I2V on the benchmark; none for other data, or where SG-I2V or no control was not made."""
-    ours = study.plan.reference
+    ours = study.reference
     arm = study.arms.get(ours)
     asks = any(question.ask for question in study.plan.questions)
     if asks or study.plan.data != "benchmark" or arm is None or arm.method != "sgi2v" or arm.plain not in study.arms:
@@ -55,14 +54,3 @@ def targets(study: Study) -> list[Target]:
     sets = set_figures(scored).get("toy_frechet")
     found.append(Target("Toy Frechet ratio", FRECHET_TARGET, True, sets.ratios.get(ours) if sets else None))
     return [*found, Target("First-frame PSNR, dB", PSNR_TARGET, False, mean(scored, ours, "first_frame_psnr"))]
-
-
-def incomplete(study: Study) -> str | None:
-    """Why the targets do not count yet; None where they do."""
-    tasks = {(row.task.sample, row.task.category) for row in study.of(study.plan.reference)}
-    scenes = sum(category in SCORED for _, category in tasks)
-    photographs = sum(category == "photo" for _, category in tasks)
-    if scenes < LEAST_SCENES or photographs < LEAST_PHOTOGRAPHS:
-        least = f"at least {LEAST_SCENES} and {LEAST_PHOTOGRAPHS}"
-        return f"There are {scenes} scenes and {photographs} photographs, and the targets ask for {least}"
-    return "Some videos failed or are missing" if study.unfinished or study.failed else None

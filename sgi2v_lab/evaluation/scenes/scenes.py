@@ -1,7 +1,7 @@
 """The benchmark's scenes: fixed, held out of all training, each with target boxes and, if drawn, its true video.
 
 Drawn scenes are those of `sample_scene`, at seeds from `HELD_OUT` on, that satisfy their category's condition. `SEEDS`
-lists these seeds, so that the benchmark never changes; `find_seeds` finds them again.
+lists these seeds, so that the benchmark never changes; the package's tests have the conditions and find them again.
 
 Photographs show the real world and are in no training set. They have target boxes, but no true video.
 
@@ -11,7 +11,7 @@ satisfy the conditions of "single", "two" and "pinned" in turn.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -26,10 +26,10 @@ from sgi2v_lab.shapes import Boxes, Image, Video
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import SPEED_AT_FULL_BUCKET, Scene, motion_bucket, render, true_boxes
-from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory
+from sgi2v_lab.trajectories.boxes import Trajectories, Trajectory, shared_area
 from sgi2v_lab.trajectories.camera import COLOUR, camera_still
 
-__all__ = ["CATEGORIES", "SCORED", "SEEDS", "BenchmarkScene", "benchmark_scenes", "find_seeds", "fits", "stretched"]
+__all__ = ["CATEGORIES", "SCORED", "SEEDS", "BenchmarkScene", "benchmark_scenes", "stretched"]
 
 CATEGORIES = {
     "single": "one object, moved by a third of the picture or more",
@@ -41,10 +41,8 @@ CATEGORIES = {
 }
 SCORED = ("single", "two", "pinned", "pan")  # what the toy is made for; hard scenes and photographs are reported apart
 CROWDS = 32  # scenes of many objects
-MOMENTS = 57  # times at which a condition is checked: all frames of videos of 8, 15 and 29 frames, and between them
 PHOTO_FPS = 7  # SVD's own
 LOOK = 64  # pixels of the picture in which the background is judged
-CONTRAST = 0.15  # least distance in colour, RGB in 0..1, between a sprite and what it covers, averaged over its box
 CORNERS = 3e-5  # least smaller eigenvalue of a background box's structure tensor, in squared colours per pixel
 
 
@@ -132,27 +130,6 @@ def stretched(
 # --- which scenes ----------------------------------------------------------------------------------------------------
 
 
-def find_seeds(category: str, count: int, start: int | None = None) -> tuple[int, ...]:
-    """The first `count` seeds, from `start` on, whose scenes satisfy a category's condition; minutes for rare ones.
-
-    By default it starts at the category's own first seed, and finds `SEEDS[category]` again.
-    """
-    seed = STARTS[category] if start is None else start
-    found: list[int] = []
-    while len(found) < count:
-        # eight frames are drawn faster, and rule most scenes out
-        if fits(category, seed, 8) and fits(category, seed):
-            found.append(seed)
-        seed += 1
-    return tuple(found)
-
-
-def fits(category: str, seed: int, num_frames: int | None = None) -> bool:
-    """Whether a seed's scene satisfies a category's condition, at so many evenly spread moments, by default many."""
-    num_frames = num_frames or (8 if category == "hard" else MOMENTS)  # a hard scene draws when sprites meet
-    return CONDITIONS[category](_scene(category, seed, num_frames))
-
-
 def _scene(category: str, seed: int, num_frames: int) -> Scene:
     return crowd(seed, num_frames) if _count(category) else sample_scene(seed, num_frames, hard=category == "hard")
 
@@ -181,7 +158,7 @@ def _background_boxes(scene: Scene) -> Boxes:
     boxes = grid - scene.camera[None, :, :2].repeat(1, 1, 2)
     inside = ((boxes >= 0) & (boxes <= 1)).flatten(1).all(dim=1)
     sprites = true_boxes(scene, 1)
-    touch = (_overlap(boxes[:, None], sprites[None]) > 0).flatten(1).any(dim=1)
+    touch = (shared_area(boxes[:, None], sprites[None]) > 0).flatten(1).any(dim=1)
     boxes = boxes[inside & ~touch]
     picture = render(scene, LOOK, slice(0, 1))[0]
     told = [_cornerness(picture, (box[0] * LOOK).round().long().tolist()) >= CORNERS for box in boxes]
@@ -197,83 +174,7 @@ def _cornerness(picture: Image, box: list[int]) -> float:
     return torch.linalg.eigvalsh(tensor)[0].item()
 
 
-def _overlap(one: Tensor, other: Tensor) -> Tensor:
-    """Areas that boxes (..., 4) share."""
-    common = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])
-    return common.clamp(min=0).prod(dim=-1)
-
-
-def _moves(scene: Scene) -> Tensor:
-    """How far each sprite goes on the screen from the first frame to the last, (sprites, 2)."""
-    boxes = true_boxes(scene, 1)
-    return (boxes[:, -1] - boxes[:, 0]).view(-1, 2, 2).mean(dim=1)
-
-
-def _pans(scene: Scene) -> bool:
-    return bool((scene.camera != scene.camera[0]).any())
-
-
-def _in_view(scene: Scene, count: int) -> bool:
-    """Whether there are so many sprites, in full view, never touching, under a camera that stands still."""
-    if len(scene.sprites) != count or _pans(scene):
-        return False
-    boxes = true_boxes(scene, 1)
-    apart = count == 1 or not _overlap(boxes[0], boxes[1]).any()
-    return bool(((boxes >= 0) & (boxes <= 1)).all()) and bool(apart) and _told_from_background(scene)
-
-
-def _told_from_background(scene: Scene) -> bool:
-    """Whether every sprite differs from what it covers, all along its way."""
-    some = slice(0, None, max(1, (scene.num_frames - 1) // 7))
-    bare = render(replace(scene, sprites=()), LOOK, some)
-    for sprite in scene.sprites:
-        alone = replace(scene, sprites=(sprite,))
-        changed = (render(alone, LOOK, some) - bare).norm(dim=1)
-        boxes = true_boxes(alone, LOOK)[0, some].round().long().tolist()
-        told = (frame[y0:y1, x0:x1].mean() for frame, (x0, y0, x1, y1) in zip(changed, boxes, strict=True))
-        if min(told) < CONTRAST:
-            return False
-    return True
-
-
-def _is_single(scene: Scene) -> bool:
-    return _in_view(scene, 1) and _moves(scene).norm().item() >= 1 / 3
-
-
-def _is_two(scene: Scene) -> bool:
-    if not _in_view(scene, 2):
-        return False
-    moves = _moves(scene)
-    return bool(moves.norm(dim=1).min() >= 0.25 and F.cosine_similarity(*moves, dim=0) <= math.cos(math.radians(60)))
-
-
-def _is_pinned(scene: Scene) -> bool:
-    if not _in_view(scene, 2):
-        return False
-    least, most = sorted(_moves(scene).norm(dim=1).tolist())
-    return least < 1e-3 and most >= 1 / 3  # a path that stands still is exact to rounding only
-
-
-def _is_pan(scene: Scene) -> bool:
-    zooms = bool((scene.camera[:, 2] != 1).any())
-    far = scene.camera[-1, :2].norm().item()
-    seen = scene.background != "plain" and not zooms and 1 / 6 <= far <= 1 / 3
-    return seen and len(_background_boxes(scene)) >= 2
-
-
-def _is_hard(scene: Scene) -> bool:
-    boxes = true_boxes(scene, 1)
-    centres = boxes.view(*boxes.shape[:2], 2, 2).mean(dim=2)
-    seen = bool(((boxes[:, 0] >= 0) & (boxes[:, 0] <= 1)).all() and ((centres >= 0) & (centres <= 1)).all())
-    if not seen or _moves(scene).norm(dim=1).max().item() < 0.25:
-        return False
-    smaller = (boxes[:, 0, 2:] - boxes[:, 0, :2]).prod(dim=-1).min()
-    return _pans(scene) or (len(boxes) == 2 and bool((_overlap(boxes[0], boxes[1]) > 0.3 * smaller).any()))
-
-
-CONDITIONS = {"single": _is_single, "two": _is_two, "pinned": _is_pinned, "pan": _is_pan, "hard": _is_hard}
-STARTS = {name: HELD_OUT + 100_000 * (1 + k) for k, name in enumerate(CONDITIONS)}
-FOUND = {  # by `find_seeds`, counted from the category's first seed
+FOUND = {  # the seeds that satisfy a category's condition, counted from its first one
     "single": "4 37 44 83 109 114 115 136 138 152 153 169 178 194 207 223 231 232 360 373 379 476 482 483 517 "
     "524 550 558 581 588 589 595",
     "two": "401 1498 5193 11564 15367 15654 16715 19725 20004 26478 27348 27767",
@@ -281,4 +182,5 @@ FOUND = {  # by `find_seeds`, counted from the category's first seed
     "pan": "19 29 50 121 122 212 248 277 341 356 405 411",
     "hard": "0 1 3 4 6 10 11 13 27 29 30 39",
 }
+STARTS = {name: HELD_OUT + 100_000 * (1 + k) for k, name in enumerate(FOUND)}
 SEEDS = {name: tuple(STARTS[name] + int(offset) for offset in text.split()) for name, text in FOUND.items()}

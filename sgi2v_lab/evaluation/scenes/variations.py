@@ -29,7 +29,7 @@ VARIATIONS = {
     **PATHS,
     "training": "one object, two, and one of two pinned, in turn; scenes that the toy may have been trained on",
 }
-# The first seeds from 0 on that are as the benchmark's "single", "two" and "pinned" (`scenes.find_seeds`), in turn.
+# The first seeds from 0 on that are as the benchmark's "single", "two" and "pinned", in turn.
 TRAINING = (20, 2849, 697, 93, 3287, 2786, 124, 3328, 7188, 128, 10462, 7850)
 TRAINING += (141, 10588, 8570, 152, 17149, 9337, 237, 18277, 10537, 253, 21416, 11090)
 FIRST = HELD_OUT + 10_000_000  # far from the benchmark's seeds

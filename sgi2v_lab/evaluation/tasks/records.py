@@ -10,7 +10,6 @@ ends. Locks only avoid double work: without them, two processes that do the same
 import errno
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -112,24 +111,13 @@ class RecordFolder:
     def keep(self, record: Record, strip: bytes | None = None) -> None:
         """Write a record, and before it its film strip, a PNG file, if there is one.
 
-        Raises:
-            InputError: there is no space, or no permission. Then nothing is half written.
+        InputError: there is no space, or no permission. Then nothing is half written.
         """
-        try:
-            if strip is not None:
-                record = record.model_copy(update={"strip": f"{record.key}.png", "strip_bytes": len(strip)})
-                with whole_file(self.path / record.strip) as temporary:
-                    temporary.write_bytes(strip)
-            write_text(self.path / f"{record.key}.json", record.model_dump_json(indent=1, exclude_none=True))
-        except InputError as error:
-            raise (self._full(error.__cause__) if isinstance(error.__cause__, OSError) else error) from error
-
-    def _full(self, error: OSError) -> InputError:
-        place = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
-        free = shutil.disk_usage(place).free / 1e6
-        why = f"{error.strerror or error}; {free:,.1f} MB are free there"
-        todo = "make room and run the same again: what was finished is kept"
-        return InputError(f"{self.path} cannot take another result ({why}); {todo}")
+        if strip is not None:
+            record = record.model_copy(update={"strip": f"{record.key}.png", "strip_bytes": len(strip)})
+            with whole_file(self.path / record.strip) as temporary:
+                temporary.write_bytes(strip)
+        write_text(self.path / f"{record.key}.json", record.model_dump_json(indent=1, exclude_none=True))
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
@@ -142,7 +130,7 @@ class RecordFolder:
             return
         except (NotImplementedError, OSError) as error:
             if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
-                raise self._full(error) from error
+                raise InputError(f"cannot write to {self.path} ({error.strerror or error})") from error
         try:
             for litter in self.path.glob(f".{key}.*") if lock.is_locked else ():
                 litter.unlink(missing_ok=True)
@@ -153,13 +141,9 @@ class RecordFolder:
                     (self.path / f"{key}.lock").unlink()
                 lock.release()
 
-    def begun(self, key: str) -> bool:
-        """Whether a process works on the task, or ended while it did."""
-        return (self.path / f"{key}.lock").exists()
-
     def claimed(self, key: str) -> bool:
         """Whether a process works on the task now."""
-        if not self.begun(key):
+        if not (self.path / f"{key}.lock").exists():
             return False
         with self.claim(key) as free:
             return not free

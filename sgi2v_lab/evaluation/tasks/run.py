@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -28,7 +27,6 @@ from sgi2v_lab.evaluation.tasks.records import Record, RecordFolder, State, task
 
 __all__ = ["Task", "run_tasks"]
 
-KILLED = "its worker was killed each time; perhaps memory is short"
 HOPELESS = 4  # losses of workers one after the other, with nothing finished between
 LOOK_AGAIN = 0.2  # seconds between checks of a task that another run works on
 
@@ -39,19 +37,9 @@ class Task(Protocol):
 
     def identity(self) -> dict[str, object]:
         """All that the result depends on, as plain values."""
-        ...
 
     def run(self, model: Any) -> tuple[dict[str, object], bytes | None]:
         """The result as plain values, and a film strip to keep with it, or None."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Job:
-    task: Task
-    record: Record  # without a result
-    folder: RecordFolder
-    load: Callable[[], Any]  # gives the model
 
 
 def run_tasks(
@@ -85,13 +73,10 @@ def run_tasks(
         raise InputError(f"the number of workers is {workers}, but must be at least 1")
     folder.tidy()
     keys = [task_key(task.identity(), weights) for task in tasks]
-    todo: dict[str, _Job] = {}
-    for key, task in zip(keys, tasks, strict=True):
-        if key not in todo and folder.look(key).state is not State.FINISHED:
-            todo[key] = _Job(task, Record(key=key, task=task.identity(), weights=weights), folder, load)
-    count = len(set(keys))
-    bar = tqdm(total=count, initial=count - len(todo), desc=label, disable=not progress, unit="task")
-    with bar, _place(workers) if todo else nullcontext() as do_all:
+    wanted = dict(zip(keys, tasks, strict=True))
+    todo = {key: task for key, task in wanted.items() if folder.look(key).state is not State.FINISHED}
+    bar = tqdm(total=len(wanted), initial=len(wanted) - len(todo), desc=label, disable=not progress, unit="task")
+    with bar, _place(workers, partial(_do, folder, weights), load) if todo else nullcontext() as do_all:
         while todo:
             for key, done in do_all(dict(todo)):
                 if done:
@@ -113,51 +98,49 @@ def _record_of(folder: RecordFolder, key: str) -> Record:
 
 # --- where work is done ----------------------------------------------------------------------------------------------
 
-Jobs = Mapping[str, _Job]
-Outcomes = Iterator[tuple[str, bool]]  # the key of a task, and whether it has a record now
+Do = Callable[[str, Task, Any], bool]  # does the task of a key with a model; False if another process works on it
+Outcomes = Iterator[tuple[str, bool]]  # the key of a task, and what `Do` says
 
 
 @contextmanager
-def _place(workers: int) -> Iterator[Callable[[Jobs], Outcomes]]:
-    """Give a function that does jobs, in this process or in others."""
+def _place(workers: int, do: Do, load: Callable[[], Any]) -> Iterator[Callable[[Mapping[str, Task]], Outcomes]]:
+    """Give a function that does tasks, in this process or in others."""
     if workers == 1:
-        yield lambda jobs: ((key, _do(job, job.load())) for key, job in jobs.items())
+        yield lambda tasks: ((key, do(key, task, load())) for key, task in tasks.items())
     else:
         try:
-            yield partial(_in_processes, workers)
+            yield partial(_in_processes, workers, do, load)
         finally:
             get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
-def _in_processes(workers: int, jobs: Jobs) -> Outcomes:
-    """Try what a killed worker had begun again, alone. If that costs a worker too, record it as failed."""
-    waiting, suspects, lost = dict(jobs), [], 0
+def _in_processes(workers: int, do: Do, load: Callable[[], Any], tasks: Mapping[str, Task]) -> Outcomes:
+    """Where a worker is killed, start new ones. What was in flight then comes last, so that all others are done."""
+    waiting, lost = dict(tasks), 0
     while waiting:
-        some = {suspects[0]: waiting[suspects[0]]} if suspects else dict(waiting)
         parallel = Parallel(workers, return_as="generator_unordered", batch_size=1, pre_dispatch=workers)
         try:
             with parallel_config(backend="loky", inner_max_num_threads=1):
-                for key, done in parallel(delayed(_do_there)(job, os.getpid()) for job in some.values()):
+                calls = (delayed(_do_there)(do, key, task, load, os.getpid()) for key, task in dict(waiting).items())
+                for key, done in parallel(calls):
                     lost = 0
                     del waiting[key]
                     yield key, done
         except BrokenProcessPool as error:  # after which nothing in flight is finished
             lost += 1
+            in_flight = {key: waiting.pop(key) for key in list(waiting)[:workers]}
             if lost > HOPELESS:
-                todo = "run the same again with fewer workers: what was finished is kept"
                 raise InputError(
-                    f"one worker after the other was killed, perhaps for lack of memory; {todo}"
+                    f"one worker after the other was killed, perhaps for lack of memory, at {_names(in_flight)}; run "
+                    "the same again with fewer workers: what was finished is kept"
                 ) from error
-            if not suspects:
-                suspects = [key for key, job in waiting.items() if job.folder.begun(key)]
-                continue
-            yield _given_up(waiting.pop(suspects[0]))
-        suspects = suspects[1:]
+            waiting |= in_flight
 
 
-def _given_up(job: _Job) -> tuple[str, bool]:
-    job.folder.keep(job.record.model_copy(update={"error": KILLED}))
-    return job.record.key, True
+def _names(tasks: Mapping[str, Task]) -> str:
+    """What tells tasks apart, as far as it is short."""
+    known = [[str(each) for each in task.identity().values() if isinstance(each, str | int)] for task in tasks.values()]
+    return " and ".join(f"({', '.join(each)})" for each in known)
 
 
 # --- one task --------------------------------------------------------------------------------------------------------
@@ -182,22 +165,21 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _do_there(job: _Job, parent: int | None = None) -> tuple[str, bool]:
-    if parent is not None:
-        _end_with(parent)
-    return job.record.key, _do(job, _loaded(job.load))
+def _do_there(do: Do, key: str, task: Task, load: Callable[[], Any], parent: int) -> tuple[str, bool]:
+    _end_with(parent)
+    return key, do(key, task, _loaded(load))
 
 
-def _do(job: _Job, model: Any) -> bool:
+def _do(folder: RecordFolder, weights: str, key: str, task: Task, model: Any) -> bool:
     """Do a task and write its record; False if another process works on it."""
-    with _ONE_AT_A_TIME, job.folder.claim(job.record.key) as mine:
-        if mine and job.folder.look(job.record.key).state is not State.FINISHED:
+    with _ONE_AT_A_TIME, folder.claim(key) as mine:
+        if mine and folder.look(key).state is not State.FINISHED:
             strip, started = None, time.perf_counter()
             try:
-                result, strip = job.task.run(model)
+                result, strip = task.run(model)
                 came = {"result": result}
             except Exception as error:  # of any kind: the other tasks are not affected
                 came = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-            came["seconds"] = round(time.perf_counter() - started, 3)
-            job.folder.keep(job.record.model_copy(update=came), strip)
+            seconds = round(time.perf_counter() - started, 3)
+            folder.keep(Record(key=key, task=task.identity(), weights=weights, seconds=seconds, **came), strip)
     return mine

@@ -1,7 +1,7 @@
 """Where did things go? Point trackers behind one small interface, and boxes tracked with them.
 
 * `ncc`: finds the first frame's patch again by normalised correlation (`trackers.template`). The default for boxes: it
-  errs least on known motion (`validate_tracker`), and it alone nearly always notices that an object is gone.
+  errs least on known motion (see evaluation/README.md), and it alone nearly always notices that an object is gone.
 * `lk`: pyramidal Lucas-Kanade with a forward-backward check. A little more precise than `ncc` where nothing goes wrong;
   it needs texture or corners.
 * `dis`: dense DIS optical flow, chained from frame to frame, with the same check.
@@ -22,8 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgi2v_lab.errors import InputError, needs
-from sgi2v_lab.evaluation.trackers.cotracker import load_cotracker
-from sgi2v_lab.evaluation.trackers.tapnext import load_tapnext
+from sgi2v_lab.evaluation.trackers.learned import load_cotracker, load_tapnext
 from sgi2v_lab.evaluation.trackers.template import find_box
 from sgi2v_lab.evaluation.trackers.tracks import PointTracker, Tracks, unit_grid
 from sgi2v_lab.shapes import Video

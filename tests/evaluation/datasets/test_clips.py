@@ -60,7 +60,7 @@ def test_damaged_videos(tmp_path):
     cut = write_mp4(tmp_path / "cut.mp4", pasted(60, (1, (4, 8, 24, 24), (1, 0)))[0])
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
     assert read(cut, 3, 2)[2] == [0, 2, 4]  # what comes after is damaged, and nobody minds
-    with pytest.raises(InputError, match="cut.mp4 cannot be decoded"):
+    with pytest.raises(InputError, match="cannot read .*cut.mp4.* as a video"):
         read(cut, 60, 1)
     # one that says that it has more frames
     path = encode(tmp_path / "cut.avi", pasted(40, (1, (24, 40, 68, 84), (1, 0)), size=(192, 128))[0])
@@ -71,7 +71,7 @@ def test_damaged_videos(tmp_path):
 
 
 def test_what_is_no_video(tmp_path):
-    with pytest.raises(InputError, match="there is no video"):
+    with pytest.raises(InputError, match="cannot read .*No such file"):
         read(tmp_path / "none.mp4", 2, 1)
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=44100)
@@ -79,7 +79,7 @@ def test_what_is_no_video(tmp_path):
         sound.sample_rate = 44100
         container.mux(stream.encode(sound))
         container.mux(stream.encode())
-    with pytest.raises(InputError, match="holds sound but no pictures"):
+    with pytest.raises(InputError, match="holds sound, but no pictures"):
         read(tmp_path / "sound.mp4", 2, 1)
 
 

@@ -16,11 +16,7 @@ from sgi2v_lab.evaluation.scenes.scenes import SEEDS
 from sgi2v_lab.toy.world.scenes import true_boxes
 
 ASKED = {"size": (96, 64), "num_frames": 4}
-OPTIONS = {
-    "benchmark": {"categories": ["pan"], "scenes": 1},
-    "kinetics": {"stride": 1},
-    "ava": {"offset": 900},
-}
+OPTIONS = {"benchmark": {"categories": ["pan"], "scenes": 1}, "kinetics": {"stride": 1}}
 
 
 def opened(folders, kind, **options):

@@ -10,7 +10,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.datasets.registry import open_dataset
 from sgi2v_lab.images.read import read_image, to_tensor
 from sgi2v_lab.video import read_video
-from tests.helpers.real_clips import PEOPLE, SIDE, pasted, real_video, write_mp4, write_pictures
+from tests.helpers.real_clips import PEOPLE, SIDE, pasted, real_video, write_mp4
 
 SLOW, FAST = "AbCdEfGhIj0_000010_000020", "-_cdEfGhIj1_000003_000013"
 
@@ -43,7 +43,7 @@ def test_a_real_clip_is_read_and_something_moves_in_it(kinetics):
 
 @pytest.mark.parametrize("tracker", [None, "dis"])
 def test_the_tracker_finds_what_moves_and_how(kinetics, tracker):
-    sample = open_kinetics(kinetics, size=(192, 128), stride=2, most=1, tracker=tracker).load(FAST)
+    sample = open_kinetics(kinetics, size=(192, 128), stride=2, tracker=tracker).load(FAST)
     assert len(sample.trajectories) == 1
     first, last = sample.trajectories.boxes(6)[0, [0, 5]]
     assert torch.allclose(first[2:] - first[:2], torch.tensor(32.0))  # a quarter of 128
@@ -83,16 +83,16 @@ def test_damaged_clips_of_kinetics(kinetics):
     with pytest.raises(InputError, match="has 25 frames that can be decoded: expected at least 31"):
         open_kinetics(kinetics, stride=6).load(FAST)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(InputError, match="cannot be decoded"):
+    with pytest.raises(InputError, match="cannot read .* as a video"):
         open_kinetics(kinetics, stride=None).load(FAST)
     path.write_bytes(b"<html>not found</html>" * 100)
-    with pytest.raises(InputError, match="cannot be decoded"):
+    with pytest.raises(InputError, match="cannot read .* as a video"):
         open_kinetics(kinetics, size=(160, 68), stride=1).load(FAST)
     write_mp4(path, [pasted(1)[0][0]] * 25)
     with pytest.raises(InputError, match=f"sample '{FAST}': nothing moves by 3.2 pixels"):
         dataset.load(FAST)
     path.unlink()
-    with pytest.raises(InputError, match="there is no video"):
+    with pytest.raises(InputError, match="cannot read .*No such file"):
         dataset.load(FAST)
     with pytest.raises(InputError, match="has no test/: expected the clips"):
         open_kinetics(kinetics, split="test")
@@ -102,56 +102,45 @@ def test_damaged_clips_of_kinetics(kinetics):
 
 
 def open_ava(folder, **options):
-    return open_dataset("ava", folder, **{"size": (160, 80), "num_frames": 5, "offset": 900, **options})
+    return open_dataset("ava", folder, **{"size": (160, 80), "num_frames": 5, **options})
 
 
 def test_ava_cuts_stretches_with_people_throughout(ava):
     dataset = open_ava(ava)
-    assert dataset.names == ("car@0901", "car@0903") and dataset.missing == ("lost",)
-    sample = dataset.load("car@0901")
-    assert [trajectory.name for trajectory in sample.trajectories] == ["person 0"]  # person 1 is there at 901 only
+    assert dataset.names == ("car@0001", "car@0003") and dataset.missing == ("lost",)
+    sample = dataset.load("car@0001")
+    assert [trajectory.name for trajectory in sample.trajectories] == ["person 0"]  # person 1 is there at 1 only
     expected = [[16, 20, 48, 60], [24, 20, 56, 60], [32, 20, 64, 60], [32, 20, 64, 60], [32, 20, 64, 60]]
     assert torch.allclose(sample.trajectories.boxes(5)[0], torch.tensor(expected).float(), atol=1e-4)
     assert sample.trajectories.boxes(9).shape == (1, 9, 4)  # boxes of a moment are no boxes of a frame
-    whole = open_dataset("ava", ava, size=(176, 144), num_frames=3, offset=900).load("car@0901").clip
+    whole = open_dataset("ava", ava, size=(176, 144), num_frames=3).load("car@0001").clip
     video = read_video(real_video("carphone_pristine"), max_frames=92)[:, :, ::4, ::4]  # 29.97 frames per second
     nearest = [int((video - frame[:, ::4, ::4]).abs().mean(dim=(1, 2, 3)).argmin()) for frame in whole]
     assert nearest == [29, 59, 89]
 
 
 def test_other_stretches(ava):
-    assert open_ava(ava, seconds=4).names == ("car@0901",)
-    assert open_ava(ava, seconds=1).names == tuple(f"car@090{k}" for k in range(1, 5))
-    (ava / "annotations" / "ava_val_excluded_timestamps_v2.2.csv").write_text("car,0902\nlost,0903\n")
-    assert open_ava(ava).names == ("car@0903",)
+    assert open_ava(ava, seconds=4).names == ("car@0001",)
+    assert open_ava(ava, seconds=1).names == tuple(f"car@000{k}" for k in range(1, 5))
+    (ava / "annotations" / "ava_val_excluded_timestamps_v2.2.csv").write_text("car,0002\nlost,0003\n")
+    assert open_ava(ava).names == ("car@0003",)
     for path in (ava / "annotations").glob("ava*"):
         path.rename(ava / path.name.replace("2.2", "2.1"))
     (ava / "annotations").rename(ava / "notes")
-    assert open_ava(ava).names == ("car@0903",)
-
-
-def test_folders_of_frames(ava):
-    (ava / "videos").rename(ava / "elsewhere")
-    write_pictures(ava / "frames" / "car", pasted(91, (1, (2, 8, 22, 24), (0, 0)))[0], "car_{:06d}.jpg", first=1)
-    sample = open_ava(ava, offset=None).load("car@0901")  # 900 for folders
-    shown = to_tensor(read_image(ava / "frames" / "car" / "car_000046.jpg"))  # second 902.5 - 900, 30 per second
-    small = torch.nn.functional.interpolate(shown[None], (80, 160), mode="bicubic", antialias=True)[0]
-    assert (sample.clip[1] - small).abs().mean() < 0.01
-    with pytest.raises(InputError, match="has 91 frames: expected frame 120 .second 903 at 30 per second."):
-        open_ava(ava, offset=899).load("car@0901")
+    assert open_ava(ava).names == ("car@0003",)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "there is no list .*ava_val_v2"),
-        ("car,0902,0.1,0.25,0.3,0.75,12\n", "line 1 of .* is car, 0902, .*: expected video, second, x0"),
-        ("car,0902,0.1,0.25,0.3,wide,12,0\n", "line 1 of .* wide, 12, 0: expected video, second, x0"),
-        ("car,0902,0.1,0.25,0.3,0.75,12,0\ncar,0903,64,68,192,204,12,0\n", "line 2 .*: expected .* parts of the frame"),
-        ("car,0902,0.3,0.25,0.1,0.75,12,0\n", "line 1 of .*x0 < x1"),
-        (PEOPLE + "car,0905,0.3,0.25,0.6,0.75,80,0\n", "line 9 of .* has another box for person 0"),
-        ("car,0902,0.1,0.25,0.3,0.75,12,0\n", "holds no samples of 'ava': expected videos with a person boxed through"),
-        ("lost,0902,0.1,0.2,0.3,0.7,1,0\n", "no samples of 'ava' .1 on its list are missing, such as lost"),
+        ("car,0002,0.1,0.25,0.3,0.75,12\n", "line 1 of .* is car, 0002, .*: expected video, second, x0"),
+        ("car,0002,0.1,0.25,0.3,wide,12,0\n", "line 1 of .* wide, 12, 0: expected video, second, x0"),
+        ("car,0002,0.1,0.25,0.3,0.75,12,0\ncar,0003,64,68,192,204,12,0\n", "line 2 .*: expected .* parts of the frame"),
+        ("car,0002,0.3,0.25,0.1,0.75,12,0\n", "line 1 of .*x0 < x1"),
+        (PEOPLE + "car,0005,0.3,0.25,0.6,0.75,80,0\n", "line 9 of .* has another box for person 0"),
+        ("car,0002,0.1,0.25,0.3,0.75,12,0\n", "holds no samples of 'ava': expected videos with a person boxed through"),
+        ("lost,0002,0.1,0.2,0.3,0.7,1,0\n", "no samples of 'ava' .1 on its list are missing, such as lost"),
     ],
 )
 def test_broken_lists_of_ava(ava, content, message):
@@ -162,21 +151,17 @@ def test_broken_lists_of_ava(ava, content, message):
 
 
 def test_other_damage_of_ava(ava):
-    with pytest.raises(InputError, match="begins at second 905: expected second 901 in it"):
-        open_ava(ava, offset=905).load("car@0901")
     with pytest.raises(InputError, match=r"ends at 4.00 s: expected a frame at 4.50 s"):
-        open_ava(ava).load("car@0903")
-    with pytest.raises(InputError, match="ends at 4.00 s: expected a frame at 901.00 s"):
-        open_ava(ava, offset=None).load("car@0901")
-    with pytest.raises(InputError, match="sample 'car@0901': no object is left to follow .1 small."):
-        open_ava(ava, size=(32, 32)).load("car@0901")  # they are 6.4 pixels wide
+        open_ava(ava).load("car@0003")
+    with pytest.raises(InputError, match="sample 'car@0001': no object is left to follow .1 small."):
+        open_ava(ava, size=(32, 32)).load("car@0001")  # they are 6.4 pixels wide
     with pytest.raises(InputError, match="seconds is 0"):
         open_ava(ava, seconds=0)
     (ava / "annotations" / "ava_val_excluded_timestamps_v2.2.csv").write_text("car,soon\n")
     with pytest.raises(InputError, match="line 1 of .* is 'car,soon': expected a video and a second"):
         open_ava(ava)
     (ava / "videos").rename(ava / "elsewhere")
-    with pytest.raises(InputError, match="has no videos/ or frames/"):
+    with pytest.raises(InputError, match="has no videos/"):
         open_ava(ava)
 
 

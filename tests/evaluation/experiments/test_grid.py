@@ -15,8 +15,8 @@ OURS = "SG-I2V"
 OWN = Settings(num_inference_steps=20, control_steps=(2, 7), learning_rate=0.03)
 
 
-def written(tmp_path, text, name="grid.toml"):
-    path = tmp_path / name
+def written(tmp_path, text):
+    path = tmp_path / "grid.toml"
     path.write_text(text)
     return path
 
@@ -52,12 +52,11 @@ def test_one_thing_is_varied_at_a_time_and_the_base_comes_first(tmp_path):
     }
 
 
-def test_products_named_settings_and_short_forms(tmp_path):
+def test_named_settings_and_short_forms(tmp_path):
     found = variants(
         tmp_path,
         """
-        [product]
-        cutoff = [0.25, 0.5]
+        [vary]
         learning_rate = ["1x", "0.5x"]
         [[setting]]
         label = "late and even"
@@ -70,21 +69,13 @@ def test_products_named_settings_and_short_forms(tmp_path):
     )
     assert set(found) == {
         OURS,
-        "cutoff 0.25, learning_rate 1x",
-        "cutoff 0.25, learning_rate 0.5x",
-        "cutoff 0.5, learning_rate 0.5x",
+        "learning_rate 0.5x",
         "late and even",
         "num_inference_steps 50, control_steps 10%-40%",
     }, "what is the base once more is left out"
-    assert found["cutoff 0.25, learning_rate 0.5x"] == {"cutoff": 0.25, "learning_rate": 0.015}
+    assert found["learning_rate 0.5x"] == {"learning_rate": 0.015}
     assert found["late and even"] == {"control_steps": (10, 19), "gaussian_sigma": None}
     assert found["num_inference_steps 50, control_steps 10%-40%"]["control_steps"] == (5, 20)
-
-
-def test_json_says_the_same(tmp_path):
-    document = {"vary": {"cutoff": [0, 1], "gaussian_sigma": [None]}}
-    path = written(tmp_path, json.dumps(document), "grid.json")
-    assert [v.label for v in variants_of(read_grid(path))] == [OURS, "cutoff 0", "cutoff 1", "gaussian_sigma none"]
 
 
 def test_the_papers_grid_is_at_hand_and_suits_every_model():
@@ -109,7 +100,7 @@ def test_the_papers_grid_is_at_hand_and_suits_every_model():
     [
         ("[vary]\ncutoff = [3]", r"grid.toml, 'cutoff 3': cutoff is 3.0, but must lie between 0 and 1"),
         ("[vary]\ncutoff = 0.5", r"grid.toml: vary.cutoff: Input should be a valid list; it is 0.5"),
-        ("[product]\ncutoff = []", r"product.cutoff: List should have at least 1 item"),
+        ("[vary]\ncutoff = []", r"vary.cutoff: List should have at least 1 item"),
         ("[vary]\ncut_off = [0.5]", r"vary: unknown setting 'cut_off'; the settings are .*cutoff"),
         ("[vary]\ncontrol_steps = [5, 20]", "control_steps is 5, but must be two whole numbers"),
         ("[vary]\ncontrol_steps = [[5, 20]]", "control_steps ends at 20, but there are only steps 0..19"),
@@ -136,8 +127,6 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path, text, complaint):
 def test_files_that_are_no_grid(tmp_path):
     with pytest.raises(InputError, match="there is no grid .*nowhere.toml.*; give a file, or .*: .*paper"):
         read_grid(tmp_path / "nowhere.toml")
-    with pytest.raises(InputError, match="expected a table of settings"):
-        read_grid(written(tmp_path, "[1]", "grid.json"))
     with pytest.raises(InputError, match="is no grid"):
         read_grid(tmp_path)
 

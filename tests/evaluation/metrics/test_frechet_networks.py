@@ -43,7 +43,7 @@ def test_both_agree_with_the_formula_as_it_is_printed(little):
     tables = [network(torch.cat(as_bytes(some)), return_features=True) for some in (real, made)]
     value, details = fid(real, made, network)
     assert value == pytest.approx(printed_formula(*tables), rel=1e-4)
-    assert (details["real"], details["generated"], details["full_rank"]) == (360, 360, True)
+    assert (details["real"], details["generated"]) == (360, 360)
     network = LittleI3D(FEATURES)
     tables = [
         network(torch.stack(as_bytes(some)).transpose(1, 2).float(), rescale=True, resize=True, return_features=True)
@@ -73,11 +73,7 @@ def test_files_are_loaded_and_named(tmp_path, little):
     value, details = fid(real, made, file)
     assert value == pytest.approx(fid(real, made, LittleInception(FEATURES))[0], rel=1e-4)
     assert details["network"] == "inception-2015-12-05.pt"
-    assert len(details["sha256"]) == 64
-    assert details["full_rank"] is True
-    other = fvd(real, made, scripted(LittleI3D(FEATURES), tmp_path / "i3d_torchscript.pt"))[1]
-    assert other["sha256"] not in (None, details["sha256"])
-    assert not other["full_rank"]  # four clips, 24 features
+    assert fvd(real, made, scripted(LittleI3D(FEATURES), tmp_path / "i3d_torchscript.pt"))[0] > 0
 
 
 def test_the_real_sizes_are_asked_of_the_real_networks():
@@ -89,9 +85,9 @@ def test_the_real_sizes_are_asked_of_the_real_networks():
 
 def test_a_file_in_torchs_cache_is_found(tmp_path, monkeypatch, little):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(InputError, match=r"no .*inception-2015-12-05.pt.*download https://nvlabs.*its path as inc"):
+    with pytest.raises(InputError, match=r"no .*inception-2015-12-05.pt.*download https://nvlabs.* pass its path"):
         fid(clips(2), clips(2))
-    with pytest.raises(InputError, match=r"no .*i3d_torchscript.pt.*download https://www.dropbox.*as i3d="):
+    with pytest.raises(InputError, match=r"no .*i3d_torchscript.pt.*download https://www.dropbox.* pass its path"):
         fvd(clips(2), clips(2))
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)

@@ -5,10 +5,11 @@ import torch
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.scenes.photographs import PHOTOGRAPHS
-from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, SEEDS, benchmark_scenes, find_seeds, fits
+from sgi2v_lab.evaluation.scenes.scenes import CATEGORIES, SEEDS, benchmark_scenes
 from sgi2v_lab.evaluation.scenes.variations import MANY, TRAINING, VARIATIONS
 from sgi2v_lab.toy.training.data import HELD_OUT
 from sgi2v_lab.toy.world.scenes import true_boxes
+from tests.helpers.scene_conditions import find_seeds, fits
 
 WIDTH, HEIGHT = SIZE = (32, 24)
 

@@ -10,7 +10,7 @@ from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.metrics import objmc
 from sgi2v_lab.evaluation.metrics.measured import MeasuredVideo
 from sgi2v_lab.evaluation.metrics.trajectory_error import ctd
-from sgi2v_lab.evaluation.trackers.cotracker import CoTracker, load_cotracker
+from sgi2v_lab.evaluation.trackers.learned import cotracker, load_cotracker
 from sgi2v_lab.evaluation.trackers.track import get_tracker, loaded_once, track_boxes
 from tests.helpers.known_motion import imposed_clip
 
@@ -55,7 +55,7 @@ def dot(frames=4, step=(3, 2)):
 def test_pixel_middles_are_converted_both_ways():
     video, path = dot()
     network = Brightest()
-    tracks = CoTracker(network)(video, path[:1])
+    tracks = cotracker(network)(video, path[:1])
     assert torch.equal(tracks.points[0], path)
     clip, queries = network.seen
     assert queries.tolist() == [[[0, 5, 7]]]  # the frame, then the white pixel's own row and column
@@ -68,13 +68,13 @@ def test_what_the_module_finds_depends_on_nothing_of_the_resolution():
     large = video.repeat_interleave(3, dim=-1).repeat_interleave(3, dim=-2)
     network = Brightest()
     network.offset.data += 1  # argmax finds the corner of three white pixels; their middle is one further
-    assert torch.equal(CoTracker(network)(large, 3 * path[:1]).points[0], 3 * path)
+    assert torch.equal(cotracker(network)(large, 3 * path[:1]).points[0], 3 * path)
 
 
 def test_several_points_keep_their_order():
     tracks = torch.arange(2 * 3 * 2).view(1, 2, 3, 2).float()  # frames, points, xy
     seen = torch.tensor([[[True, True, False], [True, False, False]]])
-    found = CoTracker(Answers(tracks, seen))(torch.zeros(2, 3, 8, 8), torch.zeros(3, 2))
+    found = cotracker(Answers(tracks, seen))(torch.zeros(2, 3, 8, 8), torch.zeros(3, 2))
     assert torch.equal(found.points[1, 0], tracks[0, 0, 1] + 0.5)
     assert found.visible.tolist() == [[True, True], [True, False], [False, False]]
     assert torch.equal(found.points[2, 1], tracks[0, 1, 2] + 0.5)  # its guess of a hidden point is kept
@@ -83,12 +83,12 @@ def test_several_points_keep_their_order():
 @pytest.mark.parametrize("shape", [(1, 2, 3), (1, 2, 3, 1)])
 def test_visibility_may_be_numbers_and_have_one_more_axis(shape):
     seen = torch.tensor([0.9, 0.1, 0.6, 0.4, 1.0, 0.0]).view(shape)
-    found = CoTracker(Answers(torch.zeros(1, 2, 3, 2), seen))(torch.zeros(2, 3, 8, 8), torch.zeros(3, 2))
+    found = cotracker(Answers(torch.zeros(1, 2, 3, 2), seen))(torch.zeros(2, 3, 8, 8), torch.zeros(3, 2))
     assert found.visible.T.tolist() == [[True, False, True], [False, True, False]]
 
 
 def test_no_points_need_no_call():
-    found = CoTracker(Answers())(torch.zeros(2, 3, 8, 8), torch.zeros(0, 2))
+    found = cotracker(Answers())(torch.zeros(2, 3, 8, 8), torch.zeros(0, 2))
     assert found.points.shape == (0, 2, 2)
 
 
@@ -103,7 +103,7 @@ def test_no_points_need_no_call():
 )
 def test_a_module_of_another_form_is_refused(answers):
     with pytest.raises(InputError, match=r"expected tracks \(1, 2, 3, 2\)"):
-        CoTracker(Answers(*answers))(torch.zeros(2, 3, 8, 8), torch.zeros(3, 2))
+        cotracker(Answers(*answers))(torch.zeros(2, 3, 8, 8), torch.zeros(3, 2))
 
 
 class Shifts(nn.Module):
@@ -122,7 +122,7 @@ def test_it_measures_objmc_by_the_box_and_ctd_by_the_point():
     known = imposed_clip(10_000_001)
     path = known.points[5]
     boxes = torch.cat([path - 12, path + 12], dim=-1)[None]
-    tracker = CoTracker(Shifts(known))
+    tracker = cotracker(Shifts(known))
     asked = {0: boxes, 5: boxes + torch.tensor([3.0, 4.0, 3.0, 4.0]) * torch.arange(8)[None, :, None]}
     for step, path in asked.items():  # off by so many pixels more in every frame
         assert objmc(known.video, path, tracker).value == pytest.approx(step * 3.5, abs=0.05)
@@ -232,7 +232,7 @@ def test_it_is_loaded_once_at_the_first_call():
 
     def load(device):
         loaded.append(device)
-        return CoTracker(Brightest().to(device))
+        return cotracker(Brightest().to(device))
 
     follow = loaded_once(load)
     assert not loaded

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.evaluation.trackers.tapnext import TapNext, load_tapnext
+from sgi2v_lab.evaluation.trackers.learned import load_tapnext, tapnext
 from sgi2v_lab.evaluation.trackers.track import loaded_once
 
 # As tapnet/tapnext/tapnext_torch.py: pixels in -1..1 with the channels last, (frame, y, x) in, (y, x) out.
@@ -85,7 +85,7 @@ class Brightest(nn.Module):
 def test_a_pixels_centre_is_where_ours_is():
     video = torch.zeros(2, 3, 256, 256)
     video[0, :, 40, 30] = video[1, :, 50, 90] = 1
-    found = TapNext(Brightest())(video, torch.tensor([[30.5, 40.5]]))
+    found = tapnext(Brightest())(video, torch.tensor([[30.5, 40.5]]))
     assert found.points[0].tolist() == [[30.5, 40.5], [90.5, 50.5]]
 
 
@@ -111,7 +111,7 @@ def test_what_is_missing_or_wrong_is_named(package):
     with pytest.raises(InputError, match="bad.npz does not hold TAPNext's weights"):
         load_tapnext(package / "bad.npz")
     with pytest.raises(InputError, match=r"expected tracks \(1, 2, 1, 2\) and visibility \(1, 2, 1\) as tapnext"):
-        TapNext(Few())(torch.zeros(2, 3, 8, 8), torch.zeros(1, 2))
+        tapnext(Few())(torch.zeros(2, 3, 8, 8), torch.zeros(1, 2))
 
 
 class Few(nn.Module):

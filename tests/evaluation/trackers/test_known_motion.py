@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from sgi2v_lab.errors import InputError
 from sgi2v_lab.evaluation.trackers.tracks import Tracks
-from sgi2v_lab.evaluation.trackers.validation import validate_tracker
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import true_boxes
 from tests.helpers.known_motion import imposed_clip
+from tests.helpers.tracker_errors import validate_tracker
 
 FIRST = 10_000_000
 SINGLE = next(s for s in range(FIRST, FIRST + 50) if len(sample_scene(s).sprites) == 1)
@@ -58,8 +57,3 @@ def test_the_default_is_accurate():
     assert found["tracker"] == "ncc" and found["objects"] >= 8
     assert found["median"] < 0.5 and found["mean"] < 1.5
     assert found["precision"] > 0.9 and found["recall"] > 0.9
-
-
-def test_scenes_without_sprites_are_refused():
-    with pytest.raises(InputError, match="no sprite can be seen"):
-        validate_tracker(None, [])
