@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
+from sgi2v_lab.models.identity_blocks import remove_identities
 from sgi2v_lab.toy.network import architecture
-from sgi2v_lab.toy.network.architecture import LATENT_CHANNELS, NUM_FRAMES, make_unet, make_vae, skip_temporal_layers
+from sgi2v_lab.toy.network.architecture import LATENT_CHANNELS, NUM_FRAMES, make_unet, make_vae
 from sgi2v_lab.toy.network.latent_code import encode_patches, kernels
 from sgi2v_lab.toy.training import data, decoder_stage, smoke, train, training, unet_stage
 from sgi2v_lab.toy.training.attention import ShortAttention
@@ -295,7 +296,7 @@ def test_every_symmetry_and_both_directions_are_drawn(small_scenes):
     pool = ClipPool(start=7, stride=1)
     pool.clips = [encode_clip(12)]
     latents, ends, ids, origins = pool.clips[0]
-    samples = [pool._varied(pool.clips[0]) for _ in range(150)]
+    samples = [pool.varied(pool.clips[0]) for _ in range(150)]
     firsts = {tuple(s.image.mean(0).flatten().mul(1e4).round().int().tolist()) for s in samples}
     assert len(firsts) == 16  # 8 symmetries of each end
     forward = [s for s in samples if torch.equal(s.image, ends[0])]
@@ -405,7 +406,7 @@ def run_stage(stage, out: Path, steps: int, kill_at: int | None = None, **option
             patch.setattr(unet_stage, "ClipPool", FewClips)
             patch.setattr(unet_stage, "held_out_batch", lambda _count, device: exam(2, device))
             patch.setattr(unet_stage, "sample", lambda denoiser, batch: few(denoiser, batch, steps=1))
-            options = {"first_seed": 0} | options
+            options = {"seed": 0} | options
         sizes = {"seconds": 60.0 * steps, "batch_size": 1, "peak": 1e-3}
         try:
             stage.train(rank=0, processes=1, device=CPU, out=out, **sizes, **options)
@@ -446,9 +447,8 @@ def test_a_killed_run_goes_on_where_it_was(run):
 @pytest.mark.slow
 def test_training_moved_the_weights_that_it_should(run):
     torch.manual_seed(1)
-    first = skip_temporal_layers(make_vae()).state_dict()
-    last = load_checkpoint(run / "decoder.pt")["model"]
-    assert all(torch.equal(first[n], last[n]) for n in first if n.startswith(("encoder.", "quant_conv.")))
+    first, last = make_vae().state_dict(), load_checkpoint(run / "decoder.pt")["model"]
+    assert all(torch.equal(first[n], last[n]) for n in last if n.startswith(("encoder.", "quant_conv.")))
     assert not torch.equal(first["decoder.conv_out.weight"], last["decoder.conv_out.weight"])
     state = load_checkpoint(run / "unet.pt")
     name = "unet.conv_in.weight"
@@ -490,7 +490,8 @@ def test_what_was_trained_is_what_diffusers_loads(run, exported):
     theirs = pipeline.unet(inputs, 0.25 * sigma.log(), token, added_time_ids=batch.time_ids).sample
     assert torch.allclose(mine, theirs, atol=1e-4)
 
-    vae = skip_temporal_layers(make_vae())
+    vae = make_vae()
+    remove_identities(vae.decoder)
     vae.load_state_dict(load_checkpoint(run / "decoder.pt")["average"])
     z = batch.latents[0, :3]
     mine = rounded(vae).decode(z, num_frames=1).sample
@@ -559,7 +560,7 @@ def test_the_command_hands_its_options_on(stage, tmp_path, monkeypatch):
         "device": CPU,
     }
     if stage == "unet":
-        expected |= {"first_seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2}
+        expected |= {"seed": 70, "simple": 0.25, "moving": 0.5, "workers": 2}
         expected |= {"log_sigma": 1.5, "correspondence": 0.2}
     assert given == expected
 

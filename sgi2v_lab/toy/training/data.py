@@ -119,11 +119,21 @@ class ScenePool:
         start: the first seed.
         stride: from one seed to the next.
         reuse: how often a clip is used on average.
+        device: where batches are.
         workers: processes that draw ahead; 0 draws here.
     """
 
-    def __init__(self, draw: Callable[[int], Any], *, start: int, stride: int, reuse: float = REUSE, workers: int = 0):
-        self.draw, self.seed, self.stride, self.reuse = draw, start, stride, reuse
+    def __init__(
+        self,
+        draw: Callable[[int], Any],
+        *,
+        start: int,
+        stride: int,
+        reuse: float = REUSE,
+        device: torch.device | str = "cpu",
+        workers: int = 0,
+    ):
+        self.draw, self.seed, self.stride, self.reuse, self.device = draw, start, stride, reuse, device
         self.dice = Random(start)
         self.clips: list[Any] = []
         self.owed = 0.0
@@ -160,6 +170,14 @@ class ScenePool:
         del self.clips[: -max(POOL, 4 * count)]
         return self.dice.sample(self.clips, count)
 
+    def varied(self, clip: Any) -> Any:
+        """A batch of one clip, without a batch axis, turned and played at random: each kind of clip in its way."""
+        raise NotImplementedError
+
+    def batch(self, batch_size: int) -> Any:
+        """Draw a batch."""
+        return stack([self.varied(clip) for clip in self.drawn(batch_size)], self.device)
+
 
 class ClipPool(ScenePool):
     """A pool of encoded clips, each time with their own noise, mirrored, turned and played backwards at random.
@@ -177,16 +195,12 @@ class ClipPool(ScenePool):
         device: torch.device | str = "cpu",
         workers: int = 0,
     ):
-        super().__init__(
-            partial(encode_clip, simple=simple, moving=moving), start=start, stride=stride, workers=workers
-        )
-        self.device, self.generator = torch.device(device), torch.Generator().manual_seed(start)
+        draw = partial(encode_clip, simple=simple, moving=moving)
+        super().__init__(draw, start=start, stride=stride, device=device, workers=workers)
+        self.generator = torch.Generator().manual_seed(start)
 
-    def batch(self, batch_size: int) -> Batch:
-        """Draw a batch."""
-        return stack([self._varied(clip) for clip in self.drawn(batch_size)], self.device)
-
-    def _varied(self, clip: Clip) -> Batch:
+    def varied(self, clip: Clip) -> Batch:
+        """With its own noise on the first frame."""
         latents, ends, ids, origins = clip
         mirror, flip, transpose, back = (self.dice.random() < 0.5 for _ in range(4))
         image = ends[-1 if back else 0]
@@ -201,7 +215,7 @@ class ClipPool(ScenePool):
         return Batch(latents.flip(0) if back else latents, condition, image, ids, origins)
 
 
-def stack(samples: Sequence[Batch], device: torch.device | str = "cpu") -> Batch:
-    """Batches of one clip each, without a batch axis -> one batch."""
-    columns = ([getattr(s, f.name) for s in samples] for f in fields(Batch))
-    return Batch(*(torch.stack(column).to(device) for column in columns))
+def stack(samples: Sequence[Any], device: torch.device | str = "cpu") -> Any:
+    """Batches (dataclasses of tensors) of one clip each, without a batch axis -> one batch."""
+    columns = ([getattr(s, f.name) for s in samples] for f in fields(samples[0]))
+    return type(samples[0])(*(torch.stack(column).to(device) for column in columns))

@@ -9,7 +9,8 @@ import torch
 from diffusers import DiffusionPipeline, StableVideoDiffusionPipeline
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.toy.network.architecture import make_feature_extractor, make_scheduler, make_vae, skip_temporal_layers
+from sgi2v_lab.models.identity_blocks import remove_identities
+from sgi2v_lab.toy.network.architecture import make_feature_extractor, make_scheduler, make_vae
 from sgi2v_lab.toy.training.training import load_checkpoint, save_checkpoint
 from sgi2v_lab.toy.training.unet_stage import Denoiser
 
@@ -74,10 +75,8 @@ def unpack(checkpoint: Path, run: Path) -> None:
     denoiser = Denoiser()
     denoiser.unet.load_state_dict(pipeline.unet.state_dict())
     denoiser.image_encoder.load_state_dict(pipeline.image_encoder.state_dict())
-    # training leaves the temporal layers out while they are identities
-    kept = skip_temporal_layers(make_vae()).state_dict()
-    vae = {name: value for name, value in pipeline.vae.state_dict().items() if name in kept}
-    for stage, weights in (("decoder", vae), ("unet", denoiser.state_dict())):
+    remove_identities(pipeline.vae.decoder)  # as training does
+    for stage, weights in (("decoder", pipeline.vae.state_dict()), ("unet", denoiser.state_dict())):
         save_checkpoint(
             run / f"{stage}.pt", model=weights, average=weights, optimizer=None, step=0, clips=0, elapsed=0.0
         )

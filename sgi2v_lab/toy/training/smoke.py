@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sgi2v_lab.files import write_text
-from sgi2v_lab.toy.network.architecture import SIZE, make_vae, skip_temporal_layers
+from sgi2v_lab.models.identity_blocks import remove_identities
+from sgi2v_lab.toy.network.architecture import SIZE, make_vae
 from sgi2v_lab.toy.network.latent_code import encode_patches
 from sgi2v_lab.toy.training.attention import ShortAttention
 from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool, crop_batches
@@ -60,7 +61,8 @@ def learn_decoder(steps: int, sheet: str | Path | None = None) -> Learned:
     """
     start = time.monotonic()
     torch.manual_seed(0)
-    vae = skip_temporal_layers(make_vae())
+    vae = make_vae()
+    remove_identities(vae.decoder)
     exam = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 1)) for i in range(EXAM)]) * 2 - 1
     rows = [exam]
 

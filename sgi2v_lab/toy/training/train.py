@@ -61,8 +61,9 @@ def _worker(rank: int, stage, processes: int, device: str, options: dict) -> Non
         dist.destroy_process_group()
 
 
-def launch(stage, processes: int, device: str, **options) -> None:
-    """Run a stage's `train` in one process or several, data-parallel."""
+def launch(stage, *, processes: int, device: str, minutes: float, learning_rate: float, **options) -> None:
+    """Run a stage's `train` in one process or several, data-parallel; what a command was given are its options."""
+    options |= {"seconds": 60 * minutes, "peak": learning_rate}
     if processes == 1:
         _worker(0, stage, 1, device, options)
     else:
@@ -84,15 +85,7 @@ def decoder(
     learning_rate: Rate = 1e-3,
 ) -> None:
     """Train the VAE's decoder on crops of scenes; its encoder is set."""
-    launch(
-        decoder_stage.train,
-        processes,
-        device,
-        out=out,
-        seconds=60 * minutes,
-        batch_size=batch_size,
-        peak=learning_rate,
-    )
+    launch(decoder_stage.train, **locals())
 
 
 @app.command()
@@ -115,21 +108,7 @@ def unet(
     ] = 0,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips."""
-    launch(
-        unet_stage.train,
-        processes,
-        device,
-        out=out,
-        seconds=60 * minutes,
-        batch_size=batch_size,
-        peak=learning_rate,
-        first_seed=seed,
-        simple=simple,
-        moving=moving,
-        log_sigma=log_sigma,
-        correspondence=correspondence,
-        workers=workers,
-    )
+    launch(unet_stage.train, **locals())
 
 
 @app.command("unpack")

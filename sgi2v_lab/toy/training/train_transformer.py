@@ -40,8 +40,7 @@ def decoder(
     learning_rate: Rate = 2e-3,
 ) -> None:
     """Train the VAE's decoder on crops of clips; its encoder is set."""
-    options = dict(out=out, seconds=60 * minutes, batch_size=batch_size, peak=learning_rate)
-    launch(clip_decoder_stage.train, processes, device, **options)
+    launch(clip_decoder_stage.train, **locals())
 
 
 @app.command()
@@ -69,24 +68,7 @@ def transformer(
     ] = SIZE,
 ) -> None:
     """Train the denoiser on encoded clips."""
-    launch(
-        transformer_stage.train,
-        processes,
-        device,
-        out=out,
-        seconds=60 * minutes,
-        batch_size=batch_size,
-        peak=learning_rate,
-        first_seed=seed,
-        simple=simple,
-        moving=moving,
-        logit=logit,
-        correspondence=correspondence,
-        taught=taught,
-        until=until,
-        cooldown=cooldown,
-        size=size,
-    )
+    launch(transformer_stage.train, **locals())
 
 
 @app.command("unpack")

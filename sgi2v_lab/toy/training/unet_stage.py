@@ -6,7 +6,6 @@ et al. 2022, with sigma_data = 1; Blattmann et al. 2023, section D).
 """
 
 import copy
-import math
 from pathlib import Path
 
 import torch
@@ -23,6 +22,7 @@ from sgi2v_lab.toy.training.sheets import write_sheet
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
+    draw_normals,
     log_line,
     mixed_precision,
     resume_training,
@@ -64,12 +64,8 @@ def denoising_loss(denoiser: nn.Module, batch: Batch, sigma: Tensor, noise: Tens
 
 
 def draw_sigmas(count: int, generator: torch.Generator | None = None, mean: float = LOG_SIGMA_MEAN) -> Tensor:
-    """Log-normal noise levels, one from each of `count` equal slices of the distribution (less noise in the loss).
-
-    `mean` is that of their logarithm.
-    """
-    u = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    return torch.exp(mean + LOG_SIGMA_STD * math.sqrt(2) * torch.erfinv(2 * u - 1))
+    """Log-normal noise levels; `mean` is that of their logarithm."""
+    return draw_normals(count, mean, LOG_SIGMA_STD, generator).exp()
 
 
 def held_out_batch(count: int, device: torch.device | str = "cpu") -> Batch:
@@ -126,7 +122,7 @@ def train(
     seconds: float,
     batch_size: int,
     peak: float,
-    first_seed: int,
+    seed: int,
     simple: float = 0.0,
     moving: float = 0.0,
     log_sigma: float = LOG_SIGMA_MEAN,
@@ -150,7 +146,7 @@ def train(
     step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
     torch.manual_seed(rank + 2 + step)
     pool = ClipPool(
-        start=first_seed + rank + clips,
+        start=seed + rank + clips,
         stride=processes,
         simple=simple,
         moving=moving,
