@@ -31,7 +31,7 @@ from sgi2v_lab.toy.training.data import (
     stack,
     to_clip_pixels,
 )
-from sgi2v_lab.toy.training.export import export, unpack
+from sgi2v_lab.toy.training.export import export, svd_pipeline, unpack
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.training.training import Clock, load_checkpoint, save_checkpoint, update_ema
 from sgi2v_lab.toy.training.unet_stage import FIRST_AND_LAST, Denoiser
@@ -463,9 +463,10 @@ def rounded(module: nn.Module) -> nn.Module:
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory) -> tuple[Path, StableVideoDiffusionPipeline]:
     folder = tmp_path_factory.mktemp("exported") / "pipeline"
-    export(run, folder, settings={"width": SMALL})
+    export(run, folder, ("decoder", "unet"), svd_pipeline)
+    (folder / "settings.json").write_text(json.dumps({"width": SMALL}))
     (folder / "README.md").write_text("a card")
-    export(run, folder)
+    export(run, folder, ("decoder", "unet"), svd_pipeline)
     pipeline = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return folder, pipeline
@@ -530,8 +531,8 @@ def test_an_exported_run_unpacks_to_the_same_weights(run, exported, tmp_path):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"decoder\.pt.*train decoder"):
-        export(tmp_path, tmp_path / "none")
+    with pytest.raises(InputError, match=r"has no decoder\.pt; train the stage decoder first"):
+        export(tmp_path, tmp_path / "none", ("decoder", "unet"), svd_pipeline)
     with pytest.raises(InputError, match=r"model_index\.json"):
         unpack(tmp_path, tmp_path / "run")
     assert not (tmp_path / "none").exists() and not (tmp_path / "run").exists()

@@ -127,7 +127,7 @@ def export_command(
     to: Annotated[Path, typer.Option(help="Where to write the pipeline.")] = Path("runs/toy/pipeline"),
 ) -> None:
     """Write the averaged weights as a StableVideoDiffusionPipeline folder in half precision."""
-    export.export(out, to)
+    export.export(out, to, ("decoder", "unet"), export.svd_pipeline)
     print(to)
 
 

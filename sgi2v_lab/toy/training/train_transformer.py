@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sgi2v_lab.toy.network.transformer import SIZE
-from sgi2v_lab.toy.training import clip_decoder_stage, export_transformer, transformer_stage
+from sgi2v_lab.toy.training import clip_decoder_stage, export, transformer_stage
 from sgi2v_lab.toy.training.train import (
     BatchSize,
     Device,
@@ -71,21 +71,12 @@ def transformer(
     launch(transformer_stage.train, **locals())
 
 
-@app.command("unpack")
-def unpack_command(
-    checkpoint: Annotated[Path, typer.Argument(help="A pipeline folder that `export` wrote.")], out: Out = RUN
-) -> None:
-    """Begin a training run at an exported pipeline's weights."""
-    export_transformer.unpack(checkpoint, out)
-    print(out)
-
-
 @app.command("export")
 def export_command(
     out: Out = RUN, to: Annotated[Path, typer.Option(help="Where to write the pipeline.")] = RUN / "pipeline"
 ) -> None:
     """Write the averaged weights as a WanImageToVideoPipeline folder in half precision."""
-    export_transformer.export(out, to)
+    export.export(out, to, ("decoder", "transformer"), export.wan_pipeline)
     print(to)
 
 
