@@ -29,12 +29,12 @@ class Clips:
 BothWays = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]  # latents and origins, forwards and backwards
 
 
-def scene_clip(seed: int, simple: float = 0.0, moving: float = 0.0, size: int = SIZE) -> BothWays:
+def scene_clip(seed: int, simple: float = 0.0, size: int = SIZE) -> BothWays:
     """Latents (latents, channels, h, w) and origins (frames, CELLS, CELLS, 2) of one scene, and of it played backwards.
 
-    Shares `simple` and `moving` as in `draw_scene`; `size` is that of the pictures, in pixels.
+    The share `simple` is as in `draw_scene`; `size` is that of the pictures, in pixels.
     """
-    scene = draw_scene(seed, NUM_FRAMES, simple, moving)
+    scene = draw_scene(seed, NUM_FRAMES, simple)
     video = render(scene, size) * 2 - 1
     return (encode_clip(video), true_origins(scene, CELLS)), (
         encode_clip(video.flip(0)),
@@ -51,11 +51,10 @@ class PairedClipPool(ScenePool):
         start: int,
         stride: int,
         simple: float = 0.0,
-        moving: float = 0.0,
         size: int = SIZE,
         device: torch.device | str = "cpu",
     ):
-        draw = partial(scene_clip, simple=simple, moving=moving, size=size)
+        draw = partial(scene_clip, simple=simple, size=size)
         super().__init__(draw, start=start, stride=stride, reuse=REUSE, device=device)
 
     def varied(self, clip: BothWays) -> Clips:

@@ -4,12 +4,9 @@ Nothing is stored on disk: a seed is a clip. Training takes seeds from 0 upwards
 tests, the demo and the exam, and is never drawn here.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
-from multiprocessing import get_context
 from random import Random
 from typing import Any
 
@@ -111,16 +108,12 @@ def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
 class ScenePool:
     """A pool of clips, renewed a little at every batch: each is used `reuse` times on average.
 
-    Drawing a clip takes a CPU core about 50 ms. Beside a GPU, which would wait for that, `workers` processes draw
-    ahead; the clips and their order are the same. `close` ends them.
-
     Args:
-        draw: makes the clip of a seed; workers are sent it.
+        draw: makes the clip of a seed, in about 50 ms of a CPU core.
         start: the first seed.
         stride: from one seed to the next.
         reuse: how often a clip is used on average.
         device: where batches are.
-        workers: processes that draw ahead; 0 draws here.
     """
 
     def __init__(
@@ -131,41 +124,18 @@ class ScenePool:
         stride: int,
         reuse: float = REUSE,
         device: torch.device | str = "cpu",
-        workers: int = 0,
     ):
         self.draw, self.seed, self.stride, self.reuse, self.device = draw, start, stride, reuse, device
         self.dice = Random(start)
         self.clips: list[Any] = []
         self.owed = 0.0
-        self.ahead: deque[Future[Any]] = deque()
-        self.workers = workers
-        self.drawers = (
-            ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
-            if workers
-            else None
-        )
-
-    def close(self) -> None:
-        """End the processes that draw ahead, if there are any."""
-        if self.drawers is not None:
-            self.drawers.shutdown(cancel_futures=True)
-
-    def _next_seed(self) -> int:
-        self.seed += self.stride
-        return (self.seed - self.stride) % HELD_OUT
-
-    def _next_clip(self) -> Any:
-        if self.drawers is None:
-            return self.draw(self._next_seed())
-        while len(self.ahead) < 8 * self.workers:
-            self.ahead.append(self.drawers.submit(self.draw, self._next_seed()))
-        return self.ahead.popleft().result()
 
     def drawn(self, count: int) -> list[Any]:
         """Some clips of the pool, after adding what it is owed."""
         self.owed += count / self.reuse
         while self.owed >= 1 or len(self.clips) < 4 * count:
-            self.clips.append(self._next_clip())
+            self.clips.append(self.draw(self.seed % HELD_OUT))
+            self.seed += self.stride
             self.owed = max(0.0, self.owed - 1)
         del self.clips[: -max(POOL, 4 * count)]
         return self.dice.sample(self.clips, count)
@@ -193,10 +163,9 @@ class ClipPool(ScenePool):
         simple: float = 0.0,
         moving: float = 0.0,
         device: torch.device | str = "cpu",
-        workers: int = 0,
     ):
         draw = partial(encode_clip, simple=simple, moving=moving)
-        super().__init__(draw, start=start, stride=stride, device=device, workers=workers)
+        super().__init__(draw, start=start, stride=stride, device=device)
         self.generator = torch.Generator().manual_seed(start)
 
     def varied(self, clip: Clip) -> Batch:

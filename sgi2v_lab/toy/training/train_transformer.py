@@ -10,19 +10,7 @@ import typer
 
 from sgi2v_lab.toy.network.transformer import SIZE
 from sgi2v_lab.toy.training import clip_decoder_stage, export, transformer_stage
-from sgi2v_lab.toy.training.train import (
-    BatchSize,
-    Device,
-    Minutes,
-    Moving,
-    Out,
-    Processes,
-    Rate,
-    Seed,
-    Simple,
-    Weight,
-    launch,
-)
+from sgi2v_lab.toy.training.train import BatchSize, Device, Minutes, Out, Processes, Rate, Simple, launch
 
 __all__ = ["app"]
 
@@ -51,13 +39,13 @@ def transformer(
     processes: Processes = 1,
     batch_size: BatchSize = 8,
     learning_rate: Rate = 1e-3,
-    seed: Seed = 0,
     simple: Simple = 0.5,
-    moving: Moving = 0.0,
     logit: Annotated[
         float, typer.Option(help="Mean logit of the noise levels; more of it for motion, less for detail.")
     ] = transformer_stage.LOGIT_MEAN,
-    correspondence: Weight = transformer_stage.CORRESPONDENCE,
+    correspondence: Annotated[
+        float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)
+    ] = transformer_stage.CORRESPONDENCE,
     taught: Annotated[int, typer.Option(help="Clips over which the correspondence loss fades away.", min=0)] = (
         transformer_stage.TAUGHT
     ),

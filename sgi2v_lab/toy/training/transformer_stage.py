@@ -165,9 +165,7 @@ def train(
     seconds: float,
     batch_size: int,
     peak: float,
-    seed: int = 0,
     simple: float = 0.0,
-    moving: float = 0.0,
     logit: float = LOGIT_MEAN,
     correspondence: float = CORRESPONDENCE,
     taught: int = TAUGHT,
@@ -192,8 +190,7 @@ def train(
     before = resume_training(out / "transformer.pt", transformer, average, optimizer)
     step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
     torch.manual_seed(rank + 2 + step)
-    scenes = {"simple": simple, "moving": moving, "size": size}
-    pool = PairedClipPool(start=seed + rank + clips, stride=processes, device=device, **scenes)
+    pool = PairedClipPool(start=rank + clips, stride=processes, simple=simple, size=size, device=device)
     stretch = SIZE // size
     judged = held_out(16, size, device) if rank == 0 else None
     total, count = 0.0, 0

@@ -63,9 +63,9 @@ def denoising_loss(denoiser: nn.Module, batch: Batch, sigma: Tensor, noise: Tens
     return (predicted.float() - target).pow(2).mean(dim=(1, 2, 3, 4))
 
 
-def draw_sigmas(count: int, generator: torch.Generator | None = None, mean: float = LOG_SIGMA_MEAN) -> Tensor:
-    """Log-normal noise levels; `mean` is that of their logarithm."""
-    return draw_normals(count, mean, LOG_SIGMA_STD, generator).exp()
+def draw_sigmas(count: int, generator: torch.Generator | None = None) -> Tensor:
+    """Log-normal noise levels."""
+    return draw_normals(count, LOG_SIGMA_MEAN, LOG_SIGMA_STD, generator).exp()
 
 
 def held_out_batch(count: int, device: torch.device | str = "cpu") -> Batch:
@@ -125,9 +125,6 @@ def train(
     seed: int,
     simple: float = 0.0,
     moving: float = 0.0,
-    log_sigma: float = LOG_SIGMA_MEAN,
-    correspondence: float = CORRESPONDENCE,
-    workers: int = 0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
 
@@ -145,14 +142,7 @@ def train(
     before = resume_training(out / "unet.pt", denoiser, average, optimizer)
     step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
     torch.manual_seed(rank + 2 + step)
-    pool = ClipPool(
-        start=seed + rank + clips,
-        stride=processes,
-        simple=simple,
-        moving=moving,
-        device=device,
-        workers=workers,
-    )
+    pool = ClipPool(start=seed + rank + clips, stride=processes, simple=simple, moving=moving, device=device)
     held_out = held_out_batch(16, device) if rank == 0 else None
     total, count = 0.0, 0
     clock, due = Clock(seconds, spent), spent + 60
@@ -170,15 +160,14 @@ def train(
             total, count = 0.0, 0
             save_training(out / "unet.pt", denoiser, average, optimizer, step=step, clips=clips, elapsed=clock.elapsed)
         if over:
-            pool.close()
             return
         batch = pool.batch(batch_size)
         noise = torch.randn(batch.latents.shape).to(device)
-        sigma = draw_sigmas(batch_size, mean=log_sigma).to(device)
+        sigma = draw_sigmas(batch_size).to(device)
         keep = (torch.rand(batch_size) >= DROP_CONDITION).float().to(device)
         with mixed_precision(device):
             loss = denoising_loss(denoiser, batch, sigma, noise, keep).mean()
-        (loss + correspondence * teacher.loss(batch.origins)).backward()
+        (loss + CORRESPONDENCE * teacher.loss(batch.origins)).backward()
         average_gradients(list(denoiser.parameters()))
         torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
         optimizer.step(clock.learning_rate(peak, step, warmup=100))
