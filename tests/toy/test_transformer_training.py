@@ -225,22 +225,6 @@ def test_training_never_draws_a_held_out_scene(short, monkeypatch):
     assert HELD_OUT - 2 in drawn and max(drawn) < HELD_OUT
 
 
-def test_psnr_inside_of_what_moves():
-    truth, moving = torch.zeros(1, 2, 3, 4, 4), torch.zeros(1, 2, 4, 4, dtype=torch.bool)
-    moving[0, 1, 0] = True
-    made = truth + 0.02
-    made[0, 1, :, 0] = 0.2
-    psnr, inside = clip_decoder_stage.reconstruction(made, truth, moving)
-    assert inside == pytest.approx(20)
-    assert psnr > 27
-
-
-def test_moving_pixels_are_the_moving_sprites():
-    scene = moving_scene()
-    moving = clip_decoder_stage.moving_pixels(scene)
-    assert moving.shape == (9, 128, 128) and 0.01 < moving.float().mean() < 0.5
-
-
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 

@@ -16,12 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from sgi2v_lab.files import write_text
-from sgi2v_lab.models.identity_blocks import remove_identities
-from sgi2v_lab.toy.network.architecture import SIZE, make_vae
+from sgi2v_lab.toy.network.architecture import SIZE
 from sgi2v_lab.toy.network.latent_code import encode_patches
 from sgi2v_lab.toy.training.attention import ShortAttention
 from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool, crop_batches
-from sgi2v_lab.toy.training.decoder_stage import CROP, decoder_loss
+from sgi2v_lab.toy.training.decoder_stage import CROP, decoder_loss, make_frame_vae
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.training.sheets import write_sheet
 from sgi2v_lab.toy.training.training import mixed_precision
@@ -61,8 +60,7 @@ def learn_decoder(steps: int, sheet: str | Path | None = None) -> Learned:
     """
     start = time.monotonic()
     torch.manual_seed(0)
-    vae = make_vae()
-    remove_identities(vae.decoder)
+    vae = make_frame_vae()
     exam = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 1)) for i in range(EXAM)]) * 2 - 1
     rows = [exam]
 

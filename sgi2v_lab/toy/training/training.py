@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ __all__ = [
     "average_gradients",
     "draw_normals",
     "learning_rate",
+    "load_average",
     "load_checkpoint",
     "log_line",
     "mixed_precision",
@@ -109,6 +111,15 @@ def save_checkpoint(path: Path, **state) -> None:
 def load_checkpoint(path: Path) -> dict | None:
     """The checkpoint at `path`, or None where there is none yet."""
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+
+def load_average(path: Path, make: Callable[[], nn.Module], device: torch.device | str = "cpu") -> nn.Module | None:
+    """The averaged network of a checkpoint, for looking at what it makes, or None where there is none yet."""
+    if (state := load_checkpoint(path)) is None:
+        return None
+    network = make().eval().requires_grad_(False)
+    network.load_state_dict(state["average"])
+    return network.to(device)
 
 
 def save_training(

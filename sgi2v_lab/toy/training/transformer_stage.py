@@ -17,8 +17,8 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch import Tensor
 
 from sgi2v_lab.toy.network.clip_code import FRAMES, preview
-from sgi2v_lab.toy.network.transformer import SIZE, make_transformer
-from sgi2v_lab.toy.training.clip_decoder_stage import decode, load_decoder
+from sgi2v_lab.toy.network.transformer import SIZE, make_transformer, make_vae
+from sgi2v_lab.toy.training.clip_decoder_stage import decode
 from sgi2v_lab.toy.training.clip_pool import Clips, PairedClipPool, held_out
 from sgi2v_lab.toy.training.correspondence import correspondence_loss, moved_cells
 from sgi2v_lab.toy.training.fast_transformer import fast_forward, softmax
@@ -29,6 +29,7 @@ from sgi2v_lab.toy.training.training import (
     average_gradients,
     draw_normals,
     learning_rate,
+    load_average,
     log_line,
     mixed_precision,
     resume_training,
@@ -203,7 +204,8 @@ def train(
             look_due = clock.elapsed + LOOK_EVERY
             with mixed_precision(device):
                 figures = _validate(average, judged, stretch)
-                _sample_grid(average, load_decoder(out, device), judged, out / "samples" / "transformer.png", stretch)
+                vae = load_average(out / "decoder.pt", make_vae, device)
+                _sample_grid(average, vae, judged, out / "samples" / "transformer.png", stretch)
             figures = dict(clips=clips, loss=total / max(1, count), **figures)
             log_line(
                 out / "log.jsonl", stage="transformer", size=size, step=step, minutes=clock.elapsed / 60, **figures

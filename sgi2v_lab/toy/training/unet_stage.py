@@ -16,13 +16,14 @@ from sgi2v_lab.toy.network.latent_code import preview
 from sgi2v_lab.toy.training.attention import ShortAttention
 from sgi2v_lab.toy.training.correspondence import Correspondence
 from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool, encode_clip, stack, to_clip_pixels
-from sgi2v_lab.toy.training.decoder_stage import load_decoder
+from sgi2v_lab.toy.training.decoder_stage import make_frame_vae
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.training.sheets import write_sheet
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
     draw_normals,
+    load_average,
     log_line,
     mixed_precision,
     resume_training,
@@ -151,7 +152,7 @@ def train(
         over = clock.is_over()
         if rank == 0 and (over or clock.elapsed >= due):
             due = clock.elapsed + 300
-            vae = load_decoder(out, device)
+            vae = load_average(out / "decoder.pt", make_frame_vae, device)
             with mixed_precision(device):
                 validation, found = _validate(average, judge, held_out)
                 _sheet(average, vae, held_out, out / "sheets" / "unet.png")
