@@ -14,7 +14,7 @@ from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sgi2v_lab.toy.network.latent_code import CHANNELS as LATENT_CHANNELS
-from sgi2v_lab.toy.network.latent_code import preview, set_encoder
+from sgi2v_lab.toy.network.latent_code import clear, preview, set_encoder
 
 __all__ = [
     "LATENT_CHANNELS",
@@ -64,8 +64,7 @@ def _set_decoder(decoder: nn.Module) -> None:
     for block in decoder.modules():
         if isinstance(block, SpatioTemporalResBlock):
             for last in (block.spatial_res_block.conv2, block.temporal_res_block.conv2):
-                nn.init.zeros_(last.weight)
-                nn.init.zeros_(last.bias)
+                clear(last)
     identity = torch.zeros_like(decoder.time_conv_out.weight)
     identity[:, :, 1, 0, 0] = torch.eye(3)
     decoder.time_conv_out.weight.copy_(identity)

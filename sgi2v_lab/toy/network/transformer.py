@@ -7,6 +7,7 @@ from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTran
 from transformers import ByT5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from sgi2v_lab.toy.network.clip_code import CHANNELS, PATCH, kernels, set_encoder
+from sgi2v_lab.toy.network.latent_code import clear
 
 __all__ = [
     "NUM_FRAMES",
@@ -62,8 +63,7 @@ def _set_decoder(vae: AutoencoderKLWan, carrier: float = 16.0) -> None:
     for module in decoder.modules():
         for last in ("conv2", "proj"):
             if hasattr(module, last):
-                getattr(module, last).weight.zero_()
-                getattr(module, last).bias.zero_()
+                clear(getattr(module, last))
     own = 13
     dual = (kernels() / kernels().pow(2).sum(dim=(1, 2, 3, 4), keepdim=True))[:, :, 1].mean(dim=(2, 3)).T  # (3, 16)
     half = CHANNELS // 2
@@ -119,8 +119,7 @@ def make_transformer() -> WanTransformer3DModel:
             block.scale_shift_table.zero_()
             block.scale_shift_table[:, [2, 5]] = 1 / math.sqrt(2 * BLOCKS)  # the gates
         transformer.scale_shift_table.zero_()
-        transformer.proj_out.weight.zero_()
-        transformer.proj_out.bias.zero_()
+        clear(transformer.proj_out)
     return transformer
 
 

@@ -6,7 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from sgi2v_lab.toy.network.clip_code import encode_clip, transformed
+from sgi2v_lab.toy.network.clip_code import encode_clip
+from sgi2v_lab.toy.network.latent_code import transformed
 from sgi2v_lab.toy.network.transformer import NUM_FRAMES, SIZE
 from sgi2v_lab.toy.training.correspondence import CELLS
 from sgi2v_lab.toy.training.data import HELD_OUT, ScenePool, draw_scene, stack
