@@ -77,20 +77,18 @@ def _set_decoder(decoder: nn.Module) -> None:
         preview(torch.eye(LATENT_CHANNELS)[..., None, None]).mean(dim=(2, 3)).T
     )  # colours of one unit of each latent
     colour = torch.arange(3) * 3
-    decoder.conv_in.weight[:9] = 0
-    decoder.conv_in.bias[:9] = 0
+    carried = slice(0, 9)
+    clear(decoder.conv_in, carried)
     decoder.conv_in.weight[colour, :, 1, 1] = means
     decoder.conv_in.weight[colour + 1, :, 1, 1] = -means
     decoder.conv_in.bias[colour + 2] = carrier
     for block in decoder.up_blocks:
         for upsampler in block.upsamplers or ():
-            upsampler.conv.weight[:9] = 0
-            upsampler.conv.bias[:9] = 0
+            clear(upsampler.conv, carried)
             upsampler.conv.weight[range(9), range(9), 1, 1] = 1
         for resnet in block.resnets:
             if (shortcut := resnet.spatial_res_block.conv_shortcut) is not None:
-                shortcut.weight[:9] = 0
-                shortcut.bias[:9] = 0
+                clear(shortcut, carried)
                 shortcut.weight[range(9), range(9)] = 1
     scale = carrier * math.sqrt(2) / 3
     decoder.conv_norm_out.bias[[0, 1, 3, 4, 6, 7]] = 1 / math.sqrt(2)  # (c - K / 3) / scale is centred again

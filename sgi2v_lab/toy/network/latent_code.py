@@ -129,7 +129,7 @@ def set_encoder(vae: AutoencoderKLTemporalDecoder) -> None:
     vae.quant_conv.bias[CHANNELS:] = 2 * math.log(0.05)  # the posterior's spread; the decoder is trained with it
 
 
-def clear(layer: nn.Conv2d | nn.Conv3d | nn.Linear) -> None:
-    """Set a layer's weights and biases to zero, in place."""
-    layer.weight.zero_()
-    layer.bias.zero_()
+def clear(layer: nn.Conv2d | nn.Conv3d | nn.Linear, channels: slice = slice(None)) -> None:
+    """Set the weights and biases of a layer, or of some of its output channels, to zero, in place."""
+    layer.weight[channels] = 0
+    layer.bias[channels] = 0
