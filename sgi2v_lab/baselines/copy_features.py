@@ -20,7 +20,7 @@ from sgi2v_lab.models.model import Conditioning, Model, Tokens
 from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise
 from sgi2v_lab.shapes import CellBoxes, Latents
 
-__all__ = ["copy_features"]
+__all__ = ["copied", "copy_features"]
 
 
 def copy_features(task: Task) -> Sampler:

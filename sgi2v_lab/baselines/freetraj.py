@@ -23,7 +23,7 @@ hardly at all (table 1 of arXiv 2411.04989).
 
 from collections.abc import Iterator
 
-from sgi2v_lab.baselines.regions import nearest_cells, paint_order
+from sgi2v_lab.baselines.copy_features import copied
 from sgi2v_lab.frequency import butterworth_mask, mix_frequencies
 from sgi2v_lab.models.model import Conditioning, Model
 from sgi2v_lab.sampling import DenoiseStep, Sampler, Task, denoise
@@ -60,13 +60,4 @@ def flow_noise(noise: Latents, cells: CellBoxes) -> Latents:
 
     What a box of the first frame holds beyond the grid is not known, and not moved. Boxes are half-open, in cells.
     """
-    flowed = noise.clone()
-    h, w = noise.shape[-2:]
-    for index in paint_order(cells):
-        first = cells[index, 0]
-        for frame, box in enumerate(cells[index, 1:], start=1):
-            rows, source_rows = nearest_cells(box[1::2], first[1::2], h)
-            columns, source_columns = nearest_cells(box[0::2], first[0::2], w)
-            patch = noise[0][:, source_rows][:, :, source_columns]
-            flowed[frame, :, rows[:, None], columns] = patch
-    return flowed
+    return copied(noise.permute(0, 2, 3, 1)[None], cells)[0].permute(0, 3, 1, 2).contiguous()

@@ -1,19 +1,12 @@
 """The cost of control: time and memory against frames, resolution, boxes and iterations, on this machine.
 
-One thing varies at a time; the rest is as in a base run. Each measurement is a record of its own, written at once, so a
-killed run resumes. Records of another machine, model or setting are not used.
+One thing varies at a time; the rest is as in a base run.
 """
 
-import csv
-import hashlib
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -31,61 +24,29 @@ from sgi2v_lab.pipeline import Run, generate
 from sgi2v_lab.plots import plot_cost, save_figure
 from sgi2v_lab.settings import Settings
 
-__all__ = ["AXES", "CostTask", "cost_tasks", "fit_line", "measure_cost"]
+__all__ = ["AXES", "cost_tasks", "measure_cost"]
 
 # what is varied -> the unit of its number
 AXES = {"frames": "frames", "resolution": "megapixels", "boxes": "boxes", "iterations": "iterations"}
-SHARES = {"frames": (0.5, 1.0, 1.5, 2.0), "resolution": (0.5, 1.0, 1.5, 2.0)}  # of the base; of its pixels
-COUNTS = {"boxes": (1, 2, 4, 8), "iterations": (1, 2, 4, 8)}
-FAILURES = (MemoryError, RuntimeError, InputError)  # of a run, which are recorded; torch's own are RuntimeErrors
+SHARES = (0.5, 1.0, 1.5, 2.0)  # of the base's frames, or of its pixels
+COUNTS = (1, 2, 4, 8)  # of boxes, or of iterations
 STEPS = 4  # denoising steps of each measurement, the second half with control: time grows in proportion to them
-
-
-@dataclass(frozen=True)
-class CostTask:
-    """One run to measure: what varies, its value, the settings, and the number of boxes."""
-
-    axis: str
-    x: float
-    settings: Settings
-    boxes: int
-
-    def facts(self) -> dict[str, object]:
-        """Its cells in the table, by column."""
-        first, last = self.settings.control_steps
-        return {
-            "axis": self.axis,
-            "x": self.x,
-            "unit": AXES[self.axis],
-            "width": self.settings.width,
-            "height": self.settings.height,
-            "frames": self.settings.num_frames,
-            "boxes": self.boxes,
-            "iterations": self.settings.iterations,
-            "num_inference_steps": self.settings.num_inference_steps,
-            "control_steps": last - first + 1,
-        }
-
-    def key(self, of: Mapping[str, object]) -> str:
-        """The name of its record, from everything that the figures depend on."""
-        identity = {"settings": self.settings.as_dict(), "boxes": self.boxes, **of}
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+FAILURES = (MemoryError, RuntimeError, InputError)  # of a run; torch's own are RuntimeErrors
 
 
 def measure_cost(
     out: str | os.PathLike,
-    model: str | Model = "toy",
+    model: Model | str = "toy",
     axes: Sequence[str] = tuple(AXES),
-    *,
     repeats: int = 1,
     device: str | None = None,
     dtype: str | None = None,
     progress: bool = True,
 ) -> dict[str, object]:
-    """Measure what is missing, and write cost.csv, cost.json and cost.png.
+    """Measure, and write cost.json and cost.png.
 
     Args:
-        out: a folder; records lie in `out`/records, one file each.
+        out: the folder to write into.
         model: from `load_model`, or its name.
         axes: some of `AXES`.
         repeats: runs of each kind; the median of their seconds counts, and the greatest peak.
@@ -95,8 +56,8 @@ def measure_cost(
 
     Returns:
         What cost.json holds: "machine", "model", "rows" (one for each measurement), "lines" (axis -> quantity -> a
-        straight line by least squares). A run that fails, for lack of memory say, has its "error" and no figures, and
-        is tried again at the next start.
+        straight line by least squares: "at", "slope", and "r2", the share of variance that it explains). A run that
+        fails, for lack of memory say, has its "error" and no figures.
 
     Raises:
         InputError: an unknown axis, fewer than one repeat, a model that cannot be loaded, or a folder that cannot be
@@ -105,112 +66,83 @@ def measure_cost(
     if unknown := [axis for axis in axes if axis not in AXES]:
         raise InputError(f"cost cannot be measured against {unknown[0]!r}; choose some of {', '.join(AXES)}")
     whole_number(repeats, "repeats", 1)
+    out, axes = as_path(out, "a folder"), tuple(dict.fromkeys(axes))
     loaded = load_model(model, device, dtype) if isinstance(model, str) else model
     machine = describe_machine(str(loaded.device))
-    of = {"model": loaded.name, "dtype": str(loaded.dtype), "machine": machine, "repeats": repeats}
-    tasks = list(chain.from_iterable(cost_tasks(loaded, axis) for axis in dict.fromkeys(axes)))
-    out = as_path(out, "a folder")
-    folder = out / "records"
-    rows, warm = [], False
-    for task in tqdm(tasks, desc="cost", disable=not progress, leave=False):
-        path = folder / f"{task.key(of)}.json"
-        found = _read(path)
-        if found is None:
-            if not warm:  # the first run of a process is slower: it loads kernels and plans
-                with suppress(*FAILURES):  # said when it is measured
-                    _one(loaded, task)
-                warm = True
-            found = {**task.facts(), **_measure(loaded, task, repeats)}
-            write_text(path, json.dumps(found, indent=1))
-        rows.append({**found, **task.facts()})  # the base run is one record, and a row of every axis
-    lines = {axis: _lines([row for row in rows if row["axis"] == axis]) for axis in dict.fromkeys(axes)}
+    tasks = [(axis, *task) for axis in axes for task in cost_tasks(loaded, axis)]
+    with suppress(*FAILURES):  # the first run of a process is slower: it loads kernels and plans
+        _run(loaded, *tasks[0][2:])
+    rows = []
+    for axis, x, settings, boxes in tqdm(tasks, desc="cost", disable=not progress, leave=False):
+        varied = {"frames": settings.num_frames, "boxes": boxes, "iterations": settings.iterations}
+        about = {"axis": axis, "x": x, "unit": AXES[axis], "width": settings.width, "height": settings.height}
+        rows.append({**about, **varied, **_measured(loaded, settings, boxes, repeats)})
+    lines = {axis: _lines([row for row in rows if row["axis"] == axis]) for axis in axes}
+    of = {"model": loaded.name, "dtype": str(loaded.dtype), "machine": machine, "repeats": repeats, "steps": STEPS}
     report = {**of, "rows": rows, "lines": lines}
     write_text(out / "cost.json", json.dumps(report, indent=1))
-    write_text(out / "cost.csv", _table(rows))
     where = f"{machine['device_name'] or machine['device']}, {machine['threads']} thread(s)"
     title = f"{loaded.name} on {where}, {str(loaded.dtype).removeprefix('torch.')}"
     save_figure(plot_cost(rows, lines, title), out / "cost.png")
     return report
 
 
-def cost_tasks(model: Model, axis: str) -> Iterator[CostTask]:
-    """The runs of one axis of `AXES` for a model, the least first; sizes that the model cannot have are rounded."""
+def cost_tasks(model: Model, axis: str) -> Iterator[tuple[float, Settings, int]]:
+    """The runs of one axis of `AXES`, the least first: the number that varies, the settings, and how many boxes.
+
+    Sizes that the model cannot have are rounded.
+    """
     own = model.settings
     frames = model.num_frames(own)
     base = own.replace(num_frames=frames, num_inference_steps=STEPS, control_steps=(STEPS // 2, STEPS - 1))
-    if axis in COUNTS:
-        for count in COUNTS[axis]:
-            settings = base.replace(iterations=count) if axis == "iterations" else base
-            yield CostTask(axis, float(count), settings, count if axis == "boxes" else 1)
-        return
-    if axis == "frames":
-        step, counts = model.frame_step, [max(2, round(share * frames)) for share in SHARES["frames"]]
-        for count in sorted({1 + step * max(1, round((count - 1) / step)) for count in counts}):
-            yield CostTask(axis, float(count), base.replace(num_frames=count), 1)
-        return
-    step = model.size_step
-    sizes = {
-        tuple(max(step, step * round(side * share**0.5 / step)) for side in (base.width, base.height))
-        for share in SHARES["resolution"]
-    }
-    for width, height in sorted(sizes):
-        yield CostTask(axis, width * height / 1e6, base.replace(width=width, height=height), 1)
+    match axis:
+        case "boxes":
+            yield from ((float(count), base, count) for count in COUNTS)
+        case "iterations":
+            yield from ((float(count), base.replace(iterations=count), 1) for count in COUNTS)
+        case "frames":
+            step, counts = model.frame_step, [max(2, round(share * frames)) for share in SHARES]
+            for count in sorted({1 + step * max(1, round((count - 1) / step)) for count in counts}):
+                yield float(count), base.replace(num_frames=count), 1
+        case "resolution":
+            step = model.size_step
+            sizes = {
+                tuple(max(step, step * round(side * share**0.5 / step)) for side in (base.width, base.height))
+                for share in SHARES
+            }
+            for width, height in sorted(sizes):
+                yield width * height / 1e6, base.replace(width=width, height=height), 1
 
 
-def fit_line(x: Sequence[float], y: Sequence[float]) -> dict[str, float]:
-    """The line at + slope * x by least squares, and "r2", the share of variance that it explains."""
-    slope, at = np.polyfit(x, y, 1)
-    rest, total = np.var(y - (at + slope * np.asarray(x))), np.var(y)
-    return {"at": float(at), "slope": float(slope), "r2": float(1 - rest / total) if total > 0 else 1.0}
-
-
-def _lines(rows: list[dict]) -> dict[str, dict[str, float]]:
+def _lines(rows: list[Mapping]) -> dict[str, dict[str, float]]:
     """A line for each quantity; none through fewer than two different x."""
-    good = [row for row in rows if row.get("error") is None]
-    x = [row["x"] for row in good]
-    names = ("seconds", "peak_bytes") if len({*x}) > 1 else ()
-    return {name: fit_line(x, [row[name] for row in good]) for name in names}
+    good = [row for row in rows if "error" not in row]
+    x, lines = [row["x"] for row in good], {}
+    for name in ("seconds", "peak_bytes") if len({*x}) > 1 else ():
+        y = np.array([row[name] for row in good])
+        slope, at = np.polyfit(x, y, 1)
+        rest = np.var(y - (at + slope * np.array(x))) / np.var(y) if np.var(y) > 0 else 0
+        lines[name] = {"at": float(at), "slope": float(slope), "r2": float(1 - rest)}
+    return lines
 
 
-def _measure(model: Model, task: CostTask, repeats: int) -> dict[str, object]:
+def _measured(model: Model, settings: Settings, boxes: int, repeats: int) -> dict[str, object]:
     """Seconds and peak memory of a run, or the error that ended it."""
-    total, stages, peaks, how = [], [], [], ""
-    made: list[Run] = []
+    runs: list[Run] = []
+    total, peaks, stages = [], [], []
     try:
         for _ in range(repeats):
             with measure_peak(model.device) as peak:
-                total.append(once(lambda: made.append(_one(model, task)), model.device))
-            stages.append(made.pop().seconds)
+                total.append(once(lambda: runs.append(_run(model, settings, boxes)), model.device))
             peaks.append(peak.bytes)
-            how = peak.how
+            stages.append(runs.pop().seconds)
     except FAILURES as error:
-        with suppress(RuntimeError):
-            torch.cuda.empty_cache()
-        return {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+        return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
     seconds = {f"seconds_{name}": median(one[name] for one in stages) for name in ("encode", "denoise", "decode")}
-    return {"seconds": median(total), **seconds, "peak_bytes": max(peaks), "memory_measured_by": how, "error": None}
+    return {"seconds": median(total), **seconds, "peak_bytes": max(peaks), "memory_measured_by": peak.how}
 
 
-def _one(model: Model, task: CostTask) -> Run:
+def _run(model: Model, settings: Settings, boxes: int) -> Run:
     """A run on a picture of noise, whose cost does not depend on what is seen, with boxes that all move."""
-    width, height = task.settings.width, task.settings.height
-    picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0))
-    boxes = crossing(task.settings, task.boxes)
-    return generate(model, picture, boxes, task.settings, seed=0, progress=False)
-
-
-def _read(path: Path) -> dict[str, object] | None:
-    """A record; None if there is none, if it is damaged or if it records a failure."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if record["error"] is None else None
-
-
-def _table(rows: list[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, dict.fromkeys(chain.from_iterable(rows)), lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    picture = torch.rand(3, settings.height, settings.width, generator=torch.Generator().manual_seed(0))
+    return generate(model, picture, crossing(settings, boxes), settings, seed=0, progress=False)

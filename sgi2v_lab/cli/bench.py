@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sgi2v_lab.cli.options import Device, ModelName, Out, Precision, console, resumable
+from sgi2v_lab.cli.options import Device, ModelName, Out, Precision, console
 from sgi2v_lab.cli.setting_options import takes_settings
 from sgi2v_lab.files import write_text
 
@@ -112,19 +112,17 @@ def cost(
     device: Device = None,
     dtype: Precision = None,
 ) -> None:
-    """Measure time and memory against frames, resolution, boxes and iterations; write a table and a plot."""
+    """Measure time and memory against frames, resolution, boxes and iterations; write the figures and a plot."""
     from sgi2v_lab.bench.scaling import AXES, measure_cost
 
-    with resumable():
-        given = {"repeats": repeats, "device": device, "dtype": dtype, "progress": sys.stderr.isatty()}
-        report = measure_cost(out, model, axis or tuple(AXES), **given)
+    given = {"repeats": repeats, "device": device, "dtype": dtype, "progress": sys.stderr.isatty()}
+    report = measure_cost(out, model, axis or tuple(AXES), **given)
     machine = report["machine"]
     title = f"{report['model']} on {machine['device_name'] or machine['device']}, {machine['threads']} threads"
     table = Table("", "", "seconds", "peak memory", title=title, title_justify="left")
     for row in report["rows"]:
-        cells = [f"{row['seconds']:.2f}", f"{row['peak_bytes'] / 2**20:,.0f} MiB"] if row["error"] is None else ["", ""]
-        table.add_row(f"{row['x']:.3g}", row["unit"] if row["error"] is None else row["error"], *cells)
+        failed = "error" in row
+        cells = ["", ""] if failed else [f"{row['seconds']:.2f}", f"{row['peak_bytes'] / 2**20:,.0f} MiB"]
+        table.add_row(f"{row['x']:.3g}", row["error" if failed else "unit"], *cells)
     console().print(table, markup=False)
-    if failed := sum(row["error"] is not None for row in report["rows"]):
-        typer.echo(f"sgi2v: {failed} runs failed; run the same command again to retry them", err=True)
     typer.echo(out / "cost.png")

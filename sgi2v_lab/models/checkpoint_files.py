@@ -1,4 +1,4 @@
-"""The files of a checkpoint, in a folder or in the hub's cache: the one place that knows their names.
+"""The files of a checkpoint, in a folder or in the hub's cache: their names, and what is wrong where they do not load.
 
 Weights of a part are whole or in shards, which an index lists, and in full or in half precision: `model.safetensors`,
 `model.fp16.safetensors`, `model.safetensors.index.json`, `model.safetensors.index.fp16.json`.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["configurations", "find_file", "find_weights", "is_wan", "local_variant"]
+__all__ = ["configurations", "find_file", "find_weights", "is_wan", "local_variant", "why_not_loaded"]
 
 # the parts that have weights, and how their files are called
 NETWORKS = {"image_encoder": "model", "text_encoder": "model"} | dict.fromkeys(
@@ -93,3 +93,22 @@ def local_variant(source: str) -> tuple[bool, str | None]:
         if all(any(find_weights(source, part, variant) for variant in allowed) for part in networks):
             return True, allowed[-1]
     return False, None
+
+
+def why_not_loaded(source: str, kind: str, local: bool, error: Exception) -> str:
+    """What a failure to load a pipeline of some kind from a folder or a hub id means, and what to do about it."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    kinds = " ".join(f"{type(cause).__name__} {cause}" for cause in causes)  # they tell more than the last error
+    reason = " ".join(str(error).split())[:300]
+    if "GatedRepo" in kinds:
+        return f"{source} is gated: accept its licence on https://huggingface.co/{source}, then run `hf auth login`"
+    if "RepositoryNotFound" in kinds:
+        return f"the hub knows no model {source!r}; check the name, or run `hf auth login`"
+    if not local and isinstance(error, OSError) and "safetensors" not in reason:
+        return (
+            f"the weights of {source} are not in the local cache and cannot be downloaded; go online once and run "
+            f"`hf download {source}`, or give the folder of a local copy, or use the bundled model toy"
+        )
+    return f"{source} is no complete {kind} in safetensors, which alone are read: {reason}"

@@ -1,12 +1,12 @@
 """Temporal blocks that change nothing, as in a decoder that was trained on single frames, are taken out on loading."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from diffusers.models.resnet import TemporalResnetBlock
 from torch import Tensor, nn
 
-__all__ = ["PassThrough", "forward_as", "identities", "remove_identities"]
+__all__ = ["PassThrough", "forward_as", "remove_identities"]
 
 
 class PassThrough(nn.Module):
@@ -17,28 +17,19 @@ class PassThrough(nn.Module):
         return hidden
 
 
-def remove_identities(network: nn.Module, names: Sequence[str] | None = None) -> None:
+def remove_identities(network: nn.Module) -> None:
     """Replace the temporal residual blocks that add nothing; the network computes the same, to the bit.
-
-    `names` are those of `identities` of another network that is built alike, where this one has no weights.
-    """
-    for name in identities(network) if names is None else names:
-        parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, PassThrough())
-
-
-def identities(network: nn.Module) -> list[str]:
-    """The names of the temporal residual blocks that return what they are given.
 
     Such a block's last convolution is all zeros, and what it is given has as many channels as what it returns.
     """
-    return [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, TemporalResnetBlock)
-        and module.conv_shortcut is None
-        and not any(weight.any() for weight in module.conv2.parameters())
-    ]
+    for name, module in [*network.named_modules()]:
+        if (
+            isinstance(module, TemporalResnetBlock)
+            and module.conv_shortcut is None
+            and not any(weight.any() for weight in module.conv2.parameters())
+        ):
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, PassThrough())
 
 
 @contextmanager

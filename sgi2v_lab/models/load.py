@@ -8,11 +8,10 @@ from pathlib import Path
 import torch
 from diffusers import StableVideoDiffusionPipeline, WanImageToVideoPipeline
 from diffusers.utils import is_accelerate_available
-from safetensors import SafetensorError
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.files import as_path
-from sgi2v_lab.models.checkpoint_files import configurations, find_file, is_wan, local_variant
+from sgi2v_lab.models.checkpoint_files import configurations, find_file, is_wan, local_variant, why_not_loaded
 from sgi2v_lab.models.identity_blocks import remove_identities
 from sgi2v_lab.models.lora import add_lora
 from sgi2v_lab.models.model import DTYPES, Model
@@ -197,7 +196,7 @@ def _fetch_pipeline(
 
     InputError if it is gated, unknown, out of reach, damaged, too large, or no such pipeline.
     """
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     here, variant = local_variant(source)
     variants = [variant]
@@ -220,31 +219,13 @@ def _fetch_pipeline(
                     use_safetensors=True,
                     low_cpu_mem_usage=is_accelerate_available(),  # said, or diffusers recommends it at each load
                 )
-        except GatedRepoError as error:
-            raise InputError(
-                f"{source} is gated: accept its licence on https://huggingface.co/{source}, then run `hf auth login`"
-            ) from error
-        except RepositoryNotFoundError as error:
-            raise InputError(f"the hub knows no model {source!r}; check the name, or run `hf auth login`") from error
-        except (LocalEntryNotFoundError, HfHubHTTPError, ConnectionError) as error:
-            raise _unavailable(source) from error
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise InputError(f"{name} does not fit into memory; try dtype fp16 or model toy") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-            if variant is not None:
-                continue
-            if not local and isinstance(error, OSError):
-                raise _unavailable(source) from error
-            reason = " ".join(str(error).split())[:300]
-            raise InputError(f"{source} is no complete {kind.__name__} in safetensors: {reason}") from error
+        except Exception as error:  # diffusers and the hub raise many kinds
+            if variant == variants[-1] or isinstance(error, HfHubHTTPError | LocalEntryNotFoundError | ConnectionError):
+                raise InputError(why_not_loaded(source, kind.__name__, local, error)) from error
+            continue
         if not isinstance(pipeline, kind):
             raise InputError(f"{source} is a {type(pipeline).__name__}, but a {kind.__name__} is needed")
         return pipeline
     raise AssertionError("unreachable")
-
-
-def _unavailable(source: str) -> InputError:
-    return InputError(
-        f"the weights of {source} are not in the local cache and cannot be downloaded; go online once and run "
-        f"`hf download {source}`, or give the folder of a local copy, or use the bundled model toy"
-    )

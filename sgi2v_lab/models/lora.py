@@ -20,7 +20,6 @@ __all__ = ["add_lora"]
 DOWN = ("lora_A.weight", "lora_A.default.weight", "lora.down.weight", "lora_down.weight", "lora.down", "lora_A")
 UP = tuple(name.replace("_A", "_B").replace("down", "up") for name in DOWN)
 PREFIX = re.compile(r"^(unet\.|base_model\.model\.|model\.diffusion_model\.|lora_unet_)+")
-OLD = re.compile(r"\.processor\.(to_q|to_k|to_v|to_out)_lora\.")  # diffusers before 0.22
 
 
 def add_lora(network: nn.Module, path: Path, scale: float = 1.0) -> None:
@@ -56,10 +55,7 @@ def add_lora(network: nn.Module, path: Path, scale: float = 1.0) -> None:
 
 def _pairs(tensors: dict[str, Tensor], path: Path) -> dict[str, tuple[Tensor, Tensor, float | None]]:
     """A and B of every layer, and its alpha."""
-    renamed = {}
-    for key, tensor in tensors.items():
-        found = OLD.sub(lambda match: f".{match[1]}{'.0' if match[1] == 'to_out' else ''}.lora.", PREFIX.sub("", key))
-        renamed[found] = tensor
+    renamed = {PREFIX.sub("", key): tensor for key, tensor in tensors.items()}
     pairs, used = {}, set()
     for key, tensor in renamed.items():
         for down, up in zip(DOWN, UP, strict=True):

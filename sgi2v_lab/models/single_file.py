@@ -16,32 +16,35 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 
-__all__ = ["diffusers_name", "is_single_file", "original_name", "put_networks"]
+__all__ = ["is_single_file", "original_name", "original_unet_name", "put_networks"]
 
 PREFIX = "model.diffusion_model."
-ENDS = {
-    "input_blocks.0.0": "conv_in",
-    "time_embed.0": "time_embedding.linear_1",
-    "time_embed.2": "time_embedding.linear_2",
-    "label_emb.0.0": "add_embedding.linear_1",
-    "label_emb.0.2": "add_embedding.linear_2",
-    "out.0": "conv_norm_out",
-    "out.2": "conv_out",
-}
 RESNET = {
-    "in_layers.0": "norm1",
-    "in_layers.2": "conv1",
-    "emb_layers.1": "time_emb_proj",
-    "out_layers.0": "norm2",
-    "out_layers.3": "conv2",
-    "skip_connection": "conv_shortcut",
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
 }
-ATTENTION = {
-    "time_stack.": "temporal_transformer_blocks.",
-    "time_pos_embed.0.": "time_pos_embed.linear_1.",
-    "time_pos_embed.2.": "time_pos_embed.linear_2.",
-}
-# How the names of the other parts begin; the VAE's encoder is the one that encodes the first frame there.
+# Names in diffusers, and in the file: of the UNet ...
+UNET_SPELLINGS = (
+    (r"^time_embedding\.linear_1", "time_embed.0"),
+    (r"^time_embedding\.linear_2", "time_embed.2"),
+    (r"^add_embedding\.linear_1", "label_emb.0.0"),
+    (r"^add_embedding\.linear_2", "label_emb.0.2"),
+    (r"^conv_in", "input_blocks.0.0"),
+    (r"^conv_norm_out", "out.0"),
+    (r"^conv_out", "out.2"),
+    (r"^mid_block\.resnets\.(\d+)", lambda found: f"middle_block.{2 * int(found[1])}"),
+    (r"^mid_block\.attentions\.0", "middle_block.1"),
+    (r"spatial_res_block\.(\w+)", lambda found: RESNET[found[1]]),
+    (r"temporal_res_block\.(\w+)", lambda found: f"time_stack.{RESNET[found[1]]}"),
+    (r"temporal_transformer_blocks", "time_stack"),
+    (r"time_pos_embed\.linear_1", "time_pos_embed.0"),
+    (r"time_pos_embed\.linear_2", "time_pos_embed.2"),
+)
+# ... and of the other parts, by how their names begin; the VAE's encoder is the one that encodes the first frame there.
 PARTS = ("conditioner.embedders.3.encoder.", "first_stage_model.decoder.", "conditioner.embedders.0.")
 VISUAL = PARTS[2] + "open_clip.model.visual."
 SPELLINGS = (
@@ -60,7 +63,7 @@ SPELLINGS = (
     (r"to_out\.0", "proj_out"),
     (r"conv_shortcut", "nin_shortcut"),
     (r"spatial_res_block\.|time_mixer\.", ""),
-    (r"temporal_res_block\.(\w+)", lambda found: f"time_stack.{TEMPORAL[found[1]]}"),
+    (r"temporal_res_block\.(\w+)", lambda found: f"time_stack.{RESNET[found[1]]}"),
     (r"^visual_projection\.weight", VISUAL + "proj"),
     (r"^vision_model\.(embeddings\.)?", VISUAL),
     (r"encoder\.layers", "transformer.resblocks"),
@@ -74,52 +77,6 @@ SPELLINGS = (
     (r"fc1", "c_fc"),
     (r"fc2", "c_proj"),
 )
-TEMPORAL = {new: old for old, new in RESNET.items()}
-
-
-def diffusers_name(name: str, layers_per_block: int) -> str:
-    """A parameter of the original UNet by its name in diffusers; a name that is none comes back as it is.
-
-    The original numbers its blocks through: of `layers_per_block` layers and the change of size after them.
-    """
-    module, _, kind = name.rpartition(".")
-    if module in ENDS:
-        return f"{ENDS[module]}.{kind}"
-    if found := re.fullmatch(r"middle_block\.([012])\.(.+)", name):
-        place, rest = int(found[1]), found[2]
-        return (
-            f"mid_block.attentions.0.{_attention(rest)}"
-            if place == 1
-            else f"mid_block.resnets.{place // 2}.{_resnet(rest)}"
-        )
-    found = re.fullmatch(r"(input|output)_blocks\.(\d+)\.([012])\.(.+)", name)
-    if not found:
-        return name
-    way, place, rest = found[1], found[3], found[4]
-    block, layer = divmod(int(found[2]) - (way == "input"), layers_per_block + 1)
-    side = f"{'down' if way == 'input' else 'up'}_blocks.{block}"
-    if rest.startswith("op."):
-        return f"{side}.downsamplers.0.conv.{kind}"
-    if place != "0" and rest in ("conv.weight", "conv.bias"):
-        return f"{side}.upsamplers.0.{rest}"
-    return (
-        f"{side}.resnets.{layer}.{_resnet(rest)}" if place == "0" else f"{side}.attentions.{layer}.{_attention(rest)}"
-    )
-
-
-def _resnet(rest: str) -> str:
-    if rest.startswith("time_mixer."):
-        return rest
-    where = "temporal_res_block" if rest.startswith("time_stack.") else "spatial_res_block"
-    module, _, kind = rest.removeprefix("time_stack.").rpartition(".")
-    return f"{where}.{RESNET.get(module, module)}.{kind}"
-
-
-def _attention(rest: str) -> str:
-    for old, new in ATTENTION.items():
-        if rest.startswith(old):
-            return new + rest.removeprefix(old)
-    return rest
 
 
 def is_single_file(path: Path) -> bool:
@@ -129,6 +86,24 @@ def is_single_file(path: Path) -> bool:
             return f"{PREFIX}input_blocks.0.0.weight" in set(tensors.keys())
     except (OSError, SafetensorError):
         return False
+
+
+def original_unet_name(name: str, layers: int, attends: bool) -> str:
+    """A parameter of diffusers' UNet by its name in the file, without `PREFIX`.
+
+    The original numbers through what diffusers has in blocks: residual block and attention together, so many `layers`
+    a block, and then the change of size. Where a block `attends`, up-sampling follows the last attention.
+    """
+    parts = {"resnets": "0", "attentions": "1", "downsamplers.0.conv": "0.op"}
+    parts["upsamplers.0.conv"] = "2.conv" if attends else "1.conv"
+    if found := re.match(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|\w+samplers\.0\.conv)(?:\.(\d+))?", name):
+        way, block, part, layer = found.groups()
+        number = int(block) * (layers + 1) + int(layer or layers)
+        where = f"input_blocks.{number + 1}" if way == "down" else f"output_blocks.{number}"
+        name = f"{where}.{parts[part]}{name[found.end() :]}"
+    for new, old in UNET_SPELLINGS:
+        name = re.sub(new, old, name)
+    return name
 
 
 def original_name(name: str, levels: int) -> str:
@@ -145,22 +120,23 @@ def put_networks(pipeline: StableVideoDiffusionPipeline, path: Path) -> None:
     Raises:
         InputError: a network in the file is another one than the pipeline's; nothing is changed then.
     """
-    layers, levels = pipeline.unet.config.layers_per_block, len(pipeline.vae.config.block_out_channels)
+    unet, levels = pipeline.unet, len(pipeline.vae.config.block_out_channels)
+    layers = unet.config.layers_per_block
     layers = layers if isinstance(layers, int) else layers[0]
     with safe_open(path, framework="pt") as tensors:
         keys = set(tensors.keys())
-        unet = {diffusers_name(key.removeprefix(PREFIX), layers): key for key in keys if key.startswith(PREFIX)}
-        wanted = pipeline.unet.state_dict()
-        pairs = [(name, wanted.get(name), unet.get(name)) for name in sorted({*wanted, *unet})]
         held = tuple(part for part in PARTS if any(key.startswith(part) for key in keys))
+        pairs = []
+        for name, weight in unet.state_dict().items():
+            attends = not name.startswith("up_blocks") or hasattr(unet.up_blocks[int(name.split(".")[1])], "attentions")
+            pairs.append((name, weight, PREFIX + original_unet_name(name, layers, attends)))
         for network in (pipeline.vae, pipeline.image_encoder):
             named = ((name, weight, original_name(name, levels)) for name, weight in network.state_dict().items())
-            pairs += [
-                (name, weight, key if key in keys else None) for name, weight, key in named if key.startswith(held)
-            ]
-        for name, weight, key in pairs:
+            pairs += [pair for pair in named if pair[2].startswith(held)]
+        more = {key for key in keys if key.startswith(PREFIX)} - {key for *_, key in pairs}
+        for name, weight, key in [*pairs, *((key, None, key) for key in sorted(more))]:
             shape = None
-            if key is not None:
+            if key in keys:
                 shape = _as_in_diffusers(torch.empty(tensors.get_slice(key).get_shape(), device="meta"), name).shape
             if weight is None or shape != weight.shape:
                 raise InputError(

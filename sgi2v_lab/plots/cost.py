@@ -20,7 +20,8 @@ def plot_cost(
     """Time above, memory below, a column for each thing that was varied; runs that failed are crosses on the axis.
 
     Args:
-        rows: with "axis", "x", "unit", "seconds", "peak_bytes" and "error", as `bench.scaling` measures them.
+        rows: with "axis", "x", "unit", "seconds" and "peak_bytes", as `bench.scaling` measures them; with "error" in
+            place of the last two where a run failed.
         lines: axis -> quantity -> "at", "slope" and "r2" of the straight line; what is missing is not drawn.
         title: the model and the machine.
 
@@ -48,10 +49,10 @@ def plot_cost(
 
 def _panel(axes: Axes, rows: Sequence[Mapping], quantity: str, line: Mapping[str, float] | None) -> None:
     _, scale, unit, color = QUANTITIES[quantity]
-    good = [row for row in rows if row.get("error") is None]
+    good = [row for row in rows if "error" not in row]
     x = [row["x"] for row in good]
     axes.scatter(x, [row[quantity] / scale for row in good], s=26, color=color, zorder=3)
-    failed = [row["x"] for row in rows if row.get("error") is not None]
+    failed = [row["x"] for row in rows if "error" in row]
     axes.scatter(failed, [0] * len(failed), marker="x", s=34, color="#444444", clip_on=False, zorder=4)
     axes.set_xlim(left=0)
     if line is None:

@@ -19,13 +19,12 @@ from torch import Tensor
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.images.read import to_pil
+from sgi2v_lab.models.checkpoint_files import why_not_loaded
 from sgi2v_lab.prompts.grammar import Picture, read_prompt
 from sgi2v_lab.prompts.layout import lay_out
 from sgi2v_lab.toy.world.scenes import COLOURS, Scene, Sprite, render, true_boxes
 
 __all__ = ["parse_prompt", "prompt_boxes", "reference_image"]
-
-UNREACHABLE = ("Offline", "offline", "LocalEntryNotFound", "ConnectionError", "ConnectError", "Timeout")
 
 
 def reference_image(
@@ -189,25 +188,5 @@ def _load(name: str, dtype: torch.dtype):
         )
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # diffusers and the hub raise many kinds; the chain of causes tells them apart
-        raise InputError(_why_not_loaded(name, local, error)) from error
-
-
-def _why_not_loaded(name: str, local: bool, error: Exception) -> str:
-    causes, cause = [], error
-    while cause is not None:
-        causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    told = " ".join(f"{type(c).__name__} {c}" for c in causes)
-    first = " ".join(str(error).split())[:200]
-    if "GatedRepo" in told or "gated" in told:
-        return f"the weights of {name!r} are gated; accept the licence on the model's page and log in (`hf auth login`)"
-    if "safetensors" in told and ("no file" in told or "not find" in told or "not found" in told):
-        return f"{name!r} has no complete set of safetensors weights, and no other kind is read ({first}); convert them"
-    if local:
-        return f"the folder {name!r} is not a text-to-image pipeline that diffusers can load ({first}); check its files"
-    if "RepositoryNotFound" in told:
-        return f"there is no model {name!r} on the hub that you may read; check the name (owner/name) and your log-in"
-    if any(sign in told for sign in UNREACHABLE):
-        return f"{name!r} is not on this computer and the hub cannot be reached; go online, or give a pipeline's folder"
-    return f"{name!r} could not be loaded as a text-to-image pipeline ({first}); check the name or give a folder"
+    except Exception as error:  # diffusers and the hub raise many kinds
+        raise InputError(why_not_loaded(name, "text-to-image pipeline", local, error)) from error

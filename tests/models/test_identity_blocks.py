@@ -4,7 +4,7 @@ import torch
 from diffusers.models.resnet import TemporalResnetBlock
 from torch import nn
 
-from sgi2v_lab.models.identity_blocks import identities, remove_identities
+from sgi2v_lab.models.identity_blocks import PassThrough, remove_identities
 from tests.helpers.tiny import FRAMES, tiny_model
 
 
@@ -20,11 +20,7 @@ def test_temporal_blocks_that_add_nothing_are_taken_out_to_the_bit():
     latents, only = torch.randn(FRAMES, 4, 4, 8), torch.zeros(1, FRAMES)
     whole = decoder(latents, image_only_indicator=only, num_frames=FRAMES)
     computed.clear()
-    names = identities(decoder)
-    twin = copy.deepcopy(decoder)
     remove_identities(decoder)
     short = decoder(latents, image_only_indicator=only, num_frames=FRAMES)
     assert computed == blocks[:1] and torch.equal(whole, short)
-    assert len(names) == len(blocks) - 1 and identities(decoder) == []
-    remove_identities(twin, names)  # as of a network without weights
-    assert torch.equal(twin(latents, image_only_indicator=only, num_frames=FRAMES), whole)
+    assert sum(isinstance(block, PassThrough) for block in decoder.modules()) == len(blocks) - 1

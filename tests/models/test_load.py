@@ -164,6 +164,10 @@ def test_damaged_weights_are_refused(folder, part):
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match="no complete StableVideoDiffusionPipeline"):
         load_model(str(folder), device="cpu")
+    for whole in folder.glob("*/*.safetensors"):  # the same of a folder of fp16 files alone
+        whole.rename(whole.with_suffix(".fp16.safetensors"))
+    with pytest.raises(InputError, match="no complete StableVideoDiffusionPipeline"):
+        load_model(str(folder), device="cpu")
 
 
 def test_damaged_configurations_are_refused(folder):

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from sgi2v_lab.errors import InputError
 from sgi2v_lab.models.load import load_model
-from sgi2v_lab.models.single_file import diffusers_name, is_single_file, original_name, put_networks
+from sgi2v_lab.models.single_file import is_single_file, original_name, original_unet_name, put_networks
 from tests.helpers.tiny import tinier_pipeline, tiny_pipeline
 
 pytestmark = pytest.mark.slow
@@ -207,7 +207,7 @@ def test_names_of_the_released_files():
         "middle_block.2.out_layers.3.weight": "mid_block.resnets.1.spatial_res_block.conv2.weight",
         "middle_block.1.time_pos_embed.2.weight": "mid_block.attentions.0.time_pos_embed.linear_2.weight",
     }.items():
-        assert diffusers_name(old, 2) == new
+        assert original_unet_name(new, 2, attends=not new.startswith("up_blocks.0")) == old
     for old, new in {
         "conditioner.embedders.3.encoder.encoder.down.1.block.0.nin_shortcut.bias": "encoder.down_blocks.1.resnets.0"
         ".conv_shortcut.bias",

@@ -426,7 +426,7 @@ def test_a_kind_that_it_has_not():
 
 def test_costs_are_measured_at_frames_that_it_can_have():
     model = dataclasses.replace(tiny_wan(), settings=SETTINGS.replace(num_frames=33))
-    tasks = [task.settings for task in cost_tasks(model, "frames")]
+    tasks = [settings for _, settings, _ in cost_tasks(model, "frames")]
     assert len(tasks) > 2 and tasks[-1].num_frames >= 33
     assert all(model.num_frames(settings) == settings.num_frames for settings in tasks)
 

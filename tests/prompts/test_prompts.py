@@ -207,19 +207,19 @@ def test_pickled_weights_are_refused(tiny_model, tmp_path):
     for weights in folder.rglob("*.safetensors"):
         torch.save({}, weights.with_suffix(".bin"))
         weights.unlink()
-    with pytest.raises(InputError, match=r"no complete set of safetensors"):
+    with pytest.raises(InputError, match=r"no complete text-to-image pipeline in safetensors"):
         reference_image("a cat", folder, (64, 32), steps=1)
 
 
 def test_a_folder_that_is_no_pipeline_is_named(tmp_path):
-    with pytest.raises(InputError, match="not a text-to-image pipeline"):
+    with pytest.raises(InputError, match="no complete text-to-image pipeline"):
         reference_image("a cat", tmp_path, (64, 32))
     with pytest.raises(InputError, match="no folder"):
         reference_image("a cat", tmp_path / "nowhere", (64, 32))
 
 
 def test_a_hub_model_that_is_not_here_is_explained():  # the tests run offline
-    with pytest.raises(InputError, match=r"'someone/some-model' is not on this computer.*go online"):
+    with pytest.raises(InputError, match=r"weights of someone/some-model are not in the local cache.*go online"):
         reference_image("a cat", "someone/some-model", (64, 32))
 
 
@@ -233,7 +233,7 @@ def test_gated_weights_and_missing_memory_are_explained(monkeypatch):
     from diffusers import AutoPipelineForText2Image
 
     monkeypatch.setattr(AutoPipelineForText2Image, "from_pretrained", refuse)
-    with pytest.raises(InputError, match="gated; accept the licence"):
+    with pytest.raises(InputError, match="gated: accept its licence"):
         reference_image("a cat", "x/y", (64, 32))
 
     def full(*_, **__):

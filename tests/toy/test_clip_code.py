@@ -4,7 +4,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from sgi2v_lab.toy.network.clip_code import CHANNELS, encode_clip, kernels, preview, set_encoder, transformed
+from sgi2v_lab.toy.network.clip_code import CHANNELS, encode_clip, kernels, preview, set_encoder
+from sgi2v_lab.toy.network.latent_code import transformed
 from sgi2v_lab.toy.network.transformer import make_vae
 
 SIDE, FRAMES = 16, 5

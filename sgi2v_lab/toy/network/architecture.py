@@ -10,11 +10,11 @@ import torch
 from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.resnet import SpatioTemporalResBlock
-from torch import Tensor, nn
+from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from sgi2v_lab.toy.network.latent_code import CHANNELS as LATENT_CHANNELS
-from sgi2v_lab.toy.network.latent_code import preview, set_encoder
+from sgi2v_lab.toy.network.latent_code import clear, preview, set_encoder
 
 __all__ = [
     "LATENT_CHANNELS",
@@ -25,7 +25,6 @@ __all__ = [
     "make_scheduler",
     "make_unet",
     "make_vae",
-    "skip_temporal_layers",
 ]
 
 SIZE = 128  # pixels, both sides
@@ -65,8 +64,7 @@ def _set_decoder(decoder: nn.Module) -> None:
     for block in decoder.modules():
         if isinstance(block, SpatioTemporalResBlock):
             for last in (block.spatial_res_block.conv2, block.temporal_res_block.conv2):
-                nn.init.zeros_(last.weight)
-                nn.init.zeros_(last.bias)
+                clear(last)
     identity = torch.zeros_like(decoder.time_conv_out.weight)
     identity[:, :, 1, 0, 0] = torch.eye(3)
     decoder.time_conv_out.weight.copy_(identity)
@@ -79,20 +77,18 @@ def _set_decoder(decoder: nn.Module) -> None:
         preview(torch.eye(LATENT_CHANNELS)[..., None, None]).mean(dim=(2, 3)).T
     )  # colours of one unit of each latent
     colour = torch.arange(3) * 3
-    decoder.conv_in.weight[:9] = 0
-    decoder.conv_in.bias[:9] = 0
+    carried = slice(0, 9)
+    clear(decoder.conv_in, carried)
     decoder.conv_in.weight[colour, :, 1, 1] = means
     decoder.conv_in.weight[colour + 1, :, 1, 1] = -means
     decoder.conv_in.bias[colour + 2] = carrier
     for block in decoder.up_blocks:
         for upsampler in block.upsamplers or ():
-            upsampler.conv.weight[:9] = 0
-            upsampler.conv.bias[:9] = 0
+            clear(upsampler.conv, carried)
             upsampler.conv.weight[range(9), range(9), 1, 1] = 1
         for resnet in block.resnets:
             if (shortcut := resnet.spatial_res_block.conv_shortcut) is not None:
-                shortcut.weight[:9] = 0
-                shortcut.bias[:9] = 0
+                clear(shortcut, carried)
                 shortcut.weight[range(9), range(9)] = 1
     scale = carrier * math.sqrt(2) / 3
     decoder.conv_norm_out.bias[[0, 1, 3, 4, 6, 7]] = 1 / math.sqrt(2)  # (c - K / 3) / scale is centred again
@@ -101,22 +97,6 @@ def _set_decoder(decoder: nn.Module) -> None:
     decoder.conv_out.bias.zero_()
     decoder.conv_out.weight[range(3), colour, 1, 1] = scale
     decoder.conv_out.weight[range(3), colour + 1, 1, 1] = -scale
-
-
-def _temporal_blocks(vae: AutoencoderKLTemporalDecoder) -> list[SpatioTemporalResBlock]:
-    return [m for m in vae.decoder.modules() if isinstance(m, SpatioTemporalResBlock)]
-
-
-class _Skip(nn.Module):
-    def forward(self, hidden: Tensor, temb: Tensor | None = None) -> Tensor:
-        return hidden
-
-
-def skip_temporal_layers(vae: AutoencoderKLTemporalDecoder) -> AutoencoderKLTemporalDecoder:
-    """Take out the decoder's temporal blocks while they are identities: the same function at half the cost."""
-    for block in _temporal_blocks(vae):
-        block.temporal_res_block = _Skip()
-    return vae
 
 
 def make_unet() -> UNetSpatioTemporalConditionModel:

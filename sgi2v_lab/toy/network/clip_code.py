@@ -17,40 +17,21 @@ import math
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["CHANNELS", "FRAMES", "PATCH", "encode_clip", "kernels", "preview", "set_encoder", "transformed"]
+from sgi2v_lab.toy.network.latent_code import clear, cosine_patterns
+
+__all__ = ["CHANNELS", "FRAMES", "PATCH", "encode_clip", "kernels", "preview", "set_encoder"]
 
 PATCH, FRAMES = 4, 2  # pixels, both sides; frames of a latent
-# colour axis, order along y, order along x; and the factors, of the mean and of the difference, that bring the toy
-# world's variances closer together
-_COEFFICIENTS = (
-    (0, 0, 0, 0.39, 1.2),
-    (1, 0, 0, 0.45, 1.45),
-    (2, 0, 0, 0.66, 2.2),
-    (0, 0, 1, 1.5, 2.1),
-    (0, 1, 0, 1.5, 2.1),
-    (1, 0, 1, 2.1, 2.7),
-    (1, 1, 0, 2.1, 2.7),
-    (0, 1, 1, 2.6, 3.1),
+# they bring the toy world's variances closer together: of the mean, and of the difference
+_FACTORS = (
+    (0.39, 0.45, 0.66, 1.5, 1.5, 2.1, 2.1, 2.6),
+    (1.2, 1.45, 2.2, 2.1, 2.1, 2.7, 2.7, 3.1),
 )
-_PATTERNS = len(_COEFFICIENTS)
+_PATTERNS = len(_FACTORS[0])
 CHANNELS = FRAMES * _PATTERNS
-_COLOUR_AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 2.0, -1.0))
 _CARRIER = 1024.0  # dwarfs the latents in the encoder's last norm, so that the norm's scale is constant
-
-
-def _patterns() -> Tensor:
-    """Orthonormal patterns of one frame, (8, 3, 4, 4)."""
-    place = (torch.arange(PATCH) + 0.5) / PATCH
-    waves = torch.stack([torch.full((PATCH,), math.sqrt(1 / PATCH)), math.sqrt(2 / PATCH) * torch.cos(math.pi * place)])
-    colours = F.normalize(torch.tensor(_COLOUR_AXES), dim=1)
-    return torch.stack([torch.einsum("c,y,x->cyx", colours[c], waves[v], waves[u]) for c, v, u, *_ in _COEFFICIENTS])
-
-
-def _factors() -> tuple[Tensor, Tensor]:
-    mean, change = torch.tensor([row[3:] for row in _COEFFICIENTS]).T
-    return mean, change
 
 
 def kernels() -> Tensor:
@@ -58,7 +39,7 @@ def kernels() -> Tensor:
 
     They are orthogonal.
     """
-    mean, change = (factor.view(-1, 1, 1, 1) * _patterns() / FRAMES for factor in _factors())
+    mean, change = (torch.tensor(row).view(-1, 1, 1, 1) * cosine_patterns(PATCH) / FRAMES for row in _FACTORS)
     return torch.cat([torch.stack([mean, mean], dim=2), torch.stack([-change, change], dim=2)])
 
 
@@ -73,21 +54,6 @@ def preview(latents: Tensor) -> Tensor:
     dual = kernels() / kernels().pow(2).sum(dim=(1, 2, 3, 4), keepdim=True)
     video = F.conv_transpose3d(latents.transpose(0, 1)[None], dual.to(latents), stride=(FRAMES, PATCH, PATCH))
     return video[0].transpose(0, 1)[1:]
-
-
-def transformed(latents: Tensor, *, mirror: bool = False, flip: bool = False, transpose: bool = False) -> Tensor:
-    """Latents (..., 16, h, w) of the clip mirrored left-right, then flipped top-bottom, then transposed.
-
-    A slope changes its sign with the direction it runs along; a transposition swaps the slopes along x and along y.
-    """
-    orders = [(c, v, u) for c, v, u, *_ in _COEFFICIENTS]
-    sign = torch.tensor([(-1.0) ** (u * mirror + v * flip) for _, v, u in orders] * FRAMES)
-    out = latents * sign.view(-1, 1, 1).to(latents)
-    out = out.flip([d for d, wanted in ((-1, mirror), (-2, flip)) if wanted])
-    if transpose:
-        swapped = [orders.index((c, u, v)) for c, v, u in orders]
-        out = out.transpose(-1, -2)[..., swapped + [_PATTERNS + i for i in swapped], :, :]
-    return out.contiguous()
 
 
 @torch.no_grad()
@@ -110,20 +76,22 @@ def set_encoder(vae: AutoencoderKLWan) -> None:
         )
     for module in encoder.modules():
         if hasattr(module, "conv2"):
-            _clear(module.conv2)
+            clear(module.conv2)
         if hasattr(module, "proj"):
-            _clear(module.proj)
+            clear(module.proj)
 
     pixels = torch.arange(width - 12, width)
-    _clear(encoder.conv_in)
+    clear(encoder.conv_in)
     encoder.conv_in.weight[pixels, range(12), -1, 1, 1] = 1.0
     down = encoder.down_blocks[0].downsampler
     gather, pair = down.resample[1], down.time_conv
-    _clear(gather)
-    _clear(pair)
-    mean, change = _factors()
+    clear(gather)
+    clear(pair)
+    mean, change = torch.tensor(_FACTORS)
     # an input channel (c, x, y) of the patch (Y, X) of a 4 x 4 patch holds its pixel (2Y + y, 2X + x)
-    pattern = (mean.view(-1, 1, 1, 1) * _patterns()).reshape(_PATTERNS, 3, 2, 2, 2, 2).permute(0, 1, 5, 3, 2, 4)
+    pattern = (
+        (mean.view(-1, 1, 1, 1) * cosine_patterns(PATCH)).reshape(_PATTERNS, 3, 2, 2, 2, 2).permute(0, 1, 5, 3, 2, 4)
+    )
     means, changes = torch.arange(_PATTERNS), torch.arange(_PATTERNS, CHANNELS)
     for start, sign in ((0, 1.0), (CHANNELS, -1.0)):
         gather.weight[start + means, -12:, :2, :2] = sign * pattern.reshape(_PATTERNS, 12, 2, 2)
@@ -132,16 +100,11 @@ def set_encoder(vae: AutoencoderKLWan) -> None:
             pair.weight[start + changes, means, tap, 0, 0] = sign * frame * change / mean / FRAMES
     gather.bias[carrier] = pair.bias[carrier] = _CARRIER
 
-    _clear(encoder.conv_out)
+    clear(encoder.conv_out)
     rows = torch.arange(CHANNELS)
     encoder.conv_out.weight[rows, rows, -1, 1, 1] = _CARRIER / math.sqrt(width)
     encoder.conv_out.weight[rows, CHANNELS + rows, -1, 1, 1] = -_CARRIER / math.sqrt(width)
     for conv, count in ((vae.quant_conv, CHANNELS), (vae.post_quant_conv, CHANNELS)):
-        _clear(conv)
+        clear(conv)
         conv.weight[range(count), range(count)] = 1.0
     vae.quant_conv.bias[CHANNELS:] = 2 * math.log(0.05)  # the posterior's spread; the decoder is trained with it
-
-
-def _clear(layer: nn.Conv2d | nn.Conv3d) -> None:
-    layer.weight.zero_()
-    layer.bias.zero_()

@@ -7,6 +7,7 @@ from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTran
 from transformers import ByT5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from sgi2v_lab.toy.network.clip_code import CHANNELS, PATCH, kernels, set_encoder
+from sgi2v_lab.toy.network.latent_code import clear
 
 __all__ = [
     "NUM_FRAMES",
@@ -62,13 +63,11 @@ def _set_decoder(vae: AutoencoderKLWan, carrier: float = 16.0) -> None:
     for module in decoder.modules():
         for last in ("conv2", "proj"):
             if hasattr(module, last):
-                getattr(module, last).weight.zero_()
-                getattr(module, last).bias.zero_()
+                clear(getattr(module, last))
     own = 13
     dual = (kernels() / kernels().pow(2).sum(dim=(1, 2, 3, 4), keepdim=True))[:, :, 1].mean(dim=(2, 3)).T  # (3, 16)
     half = CHANNELS // 2
-    decoder.conv_in.weight[:own] = 0
-    decoder.conv_in.bias[:own] = 0
+    clear(decoder.conv_in, slice(own))
     decoder.conv_in.weight[0:3, :half, -1, 1, 1] = dual[:, :half]
     decoder.conv_in.weight[3:6, :half, -1, 1, 1] = -dual[:, :half]
     decoder.conv_in.weight[7:10, half:, -1, 1, 1] = dual[:, half:]
@@ -77,12 +76,10 @@ def _set_decoder(vae: AutoencoderKLWan, carrier: float = 16.0) -> None:
     up = decoder.up_blocks[0].upsampler
     for frame, sign in ((0, -1.0), (1, 1.0)):
         rows = slice(frame * DECODER_CHANNELS, frame * DECODER_CHANNELS + own)
-        up.time_conv.weight[rows] = 0
-        up.time_conv.bias[rows] = 0
+        clear(up.time_conv, rows)
         for c in range(3):
             up.time_conv.weight[frame * DECODER_CHANNELS + 10 + c, 7 + c, -1, 0, 0] = sign
-    up.resample[1].weight[:own] = 0
-    up.resample[1].bias[:own] = 0
+    clear(up.resample[1], slice(own))
     for c in range(3):
         up.resample[1].weight[c, 10 + c, 1, 1] = 1.0
         up.resample[1].weight[3 + c, 10 + c, 1, 1] = -1.0
@@ -119,8 +116,7 @@ def make_transformer() -> WanTransformer3DModel:
             block.scale_shift_table.zero_()
             block.scale_shift_table[:, [2, 5]] = 1 / math.sqrt(2 * BLOCKS)  # the gates
         transformer.scale_shift_table.zero_()
-        transformer.proj_out.weight.zero_()
-        transformer.proj_out.bias.zero_()
+        clear(transformer.proj_out)
     return transformer
 
 

@@ -11,17 +11,15 @@ from torch import Tensor
 from sgi2v_lab.toy.network.clip_code import encode_clip
 from sgi2v_lab.toy.network.transformer import NUM_FRAMES, SIZE, make_vae
 from sgi2v_lab.toy.training.data import HELD_OUT
-from sgi2v_lab.toy.training.decoder_stage import POSTERIOR, picture_loss, train_decoder
+from sgi2v_lab.toy.training.decoder_stage import POSTERIOR, mean_psnr, picture_loss, train_decoder
 from sgi2v_lab.toy.training.sheets import write_sheet
-from sgi2v_lab.toy.training.training import load_checkpoint, mixed_precision
-from sgi2v_lab.toy.world.origins import true_owners
+from sgi2v_lab.toy.training.training import mixed_precision
 from sgi2v_lab.toy.world.random_scenes import sample_scene
-from sgi2v_lab.toy.world.scenes import Scene, render
+from sgi2v_lab.toy.world.scenes import render
 
-__all__ = ["clip_crops", "decode", "decoder_loss", "load_decoder", "reconstruction", "train"]
+__all__ = ["clip_crops", "decode", "decoder_loss", "train"]
 
 CROP, CROP_FRAMES = 64, 5  # pixels and frames: convolutions do not mind the size
-MOVED = 0.01  # what goes further between two frames, in sides of the picture, is a moving object
 
 
 def clip_crops(batch_size: int, start: int = 0, stride: int = 1) -> Iterator[Tensor]:
@@ -55,46 +53,12 @@ def decoder_loss(vae: AutoencoderKLWan, clips: Tensor) -> Tensor:
     return picture_loss(decode(vae, latents + POSTERIOR * torch.randn_like(latents)).float(), clips)
 
 
-def load_decoder(out: Path, device: torch.device | str = "cpu") -> AutoencoderKLWan | None:
-    """The averaged VAE of a training run, or None where there is none yet."""
-    if (state := load_checkpoint(out / "decoder.pt")) is None:
-        return None
-    vae = make_vae().eval().requires_grad_(False)
-    vae.load_state_dict(state["average"])
-    return vae.to(device)
-
-
-def moving_pixels(scene: Scene) -> Tensor:
-    """Which pixels (frames, SIZE, SIZE) show a sprite that goes further than `MOVED` in the step from or to a frame."""
-    owners, moving = true_owners(scene, SIZE), torch.zeros(scene.num_frames, len(scene.sprites) + 1, dtype=torch.bool)
-    for number, sprite in enumerate(scene.sprites):
-        far = (sprite.path[1:] - sprite.path[:-1]).norm(dim=-1) > MOVED
-        moving[1:, number] = far
-        moving[:-1, number] |= far
-    return torch.stack([row[owner] for row, owner in zip(moving, owners, strict=True)])  # -1: the background
-
-
 @torch.no_grad()
-def reconstruction(made: Tensor, clips: Tensor, moving: Tensor) -> tuple[float, float]:
-    """PSNR in dB: the mean over clips (n, frames, 3, h, w) in -1..1, and that of the pixels that are `moving`."""
-    error = ((made.clamp(-1, 1) - clips) / 2).pow(2).mean(dim=2)
-    inside = error[moving].mean()
-    return -10 * error.mean(dim=(1, 2, 3)).log10().mean().item(), -10 * inside.log10().item()
-
-
-def held_out_clips(count: int) -> tuple[Tensor, Tensor]:
-    """Clips (count, frames, 3, SIZE, SIZE) in -1..1 that are never trained on, and their moving pixels."""
-    scenes = [sample_scene(HELD_OUT + i, NUM_FRAMES) for i in range(count)]
-    return torch.stack([render(scene, SIZE) * 2 - 1 for scene in scenes]), torch.stack(
-        [moving_pixels(scene) for scene in scenes]
-    )
-
-
-@torch.no_grad()
-def _evaluate(vae: AutoencoderKLWan, clips: Tensor, moving: Tensor, picture: Path) -> tuple[float, float]:
-    made = torch.cat([decode(vae, encode_clip(clip)[None]) for clip in clips])
-    write_sheet(picture, [each[::2] / 2 + 0.5 for pair in zip(clips[:4], made[:4], strict=True) for each in pair])
-    return reconstruction(made, clips, moving)
+def _evaluate(vae: AutoencoderKLWan, clips: Tensor, sheet: Path) -> dict[str, float]:
+    with mixed_precision(clips.device):
+        made = torch.cat([decode(vae, encode_clip(clip)[None]) for clip in clips]).clamp(-1, 1)
+    write_sheet(sheet, [each[::2] / 2 + 0.5 for pair in zip(clips[:4], made[:4], strict=True) for each in pair])
+    return {"psnr": mean_psnr(made, clips)}
 
 
 def train(
@@ -104,19 +68,13 @@ def train(
     torch.manual_seed(1)  # the same first weights in every process
     vae = make_vae().to(device)
     vae.encoder.requires_grad_(False)
-    clips, moving = held_out_clips(8)
-    clips = clips.to(device)
-
-    def judged(average: AutoencoderKLWan) -> dict[str, float]:
-        with mixed_precision(device):
-            psnr, inside = _evaluate(average, clips, moving, out / "samples" / "decoder.png")
-        return {"psnr": psnr, "moving": inside}
-
+    exam = torch.stack([render(sample_scene(HELD_OUT + i, NUM_FRAMES), SIZE) for i in range(8)]) * 2 - 1
+    exam = exam.to(device)
     train_decoder(
         vae,
         lambda step: clip_crops(batch_size, start=rank + processes * step, stride=processes),
         decoder_loss,
-        judged,
+        lambda average: _evaluate(average, exam, out / "samples" / "decoder.png"),
         rank=rank,
         device=device,
         out=out,

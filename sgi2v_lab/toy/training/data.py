@@ -4,12 +4,9 @@ Nothing is stored on disk: a seed is a clip. Training takes seeds from 0 upwards
 tests, the demo and the exam, and is never drawn here.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
-from multiprocessing import get_context
 from random import Random
 from typing import Any
 
@@ -111,54 +108,45 @@ def encode_clip(seed: int, simple: float = 0.0, moving: float = 0.0) -> Clip:
 class ScenePool:
     """A pool of clips, renewed a little at every batch: each is used `reuse` times on average.
 
-    Drawing a clip takes a CPU core about 50 ms. Beside a GPU, which would wait for that, `workers` processes draw
-    ahead; the clips and their order are the same. `close` ends them.
-
     Args:
-        draw: makes the clip of a seed; workers are sent it.
+        draw: makes the clip of a seed, in about 50 ms of a CPU core.
         start: the first seed.
         stride: from one seed to the next.
         reuse: how often a clip is used on average.
-        workers: processes that draw ahead; 0 draws here.
+        device: where batches are.
     """
 
-    def __init__(self, draw: Callable[[int], Any], *, start: int, stride: int, reuse: float = REUSE, workers: int = 0):
-        self.draw, self.seed, self.stride, self.reuse = draw, start, stride, reuse
+    def __init__(
+        self,
+        draw: Callable[[int], Any],
+        *,
+        start: int,
+        stride: int,
+        reuse: float = REUSE,
+        device: torch.device | str = "cpu",
+    ):
+        self.draw, self.seed, self.stride, self.reuse, self.device = draw, start, stride, reuse, device
         self.dice = Random(start)
         self.clips: list[Any] = []
         self.owed = 0.0
-        self.ahead: deque[Future[Any]] = deque()
-        self.workers = workers
-        self.drawers = (
-            ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
-            if workers
-            else None
-        )
-
-    def close(self) -> None:
-        """End the processes that draw ahead, if there are any."""
-        if self.drawers is not None:
-            self.drawers.shutdown(cancel_futures=True)
-
-    def _next_seed(self) -> int:
-        self.seed += self.stride
-        return (self.seed - self.stride) % HELD_OUT
-
-    def _next_clip(self) -> Any:
-        if self.drawers is None:
-            return self.draw(self._next_seed())
-        while len(self.ahead) < 8 * self.workers:
-            self.ahead.append(self.drawers.submit(self.draw, self._next_seed()))
-        return self.ahead.popleft().result()
 
     def drawn(self, count: int) -> list[Any]:
         """Some clips of the pool, after adding what it is owed."""
         self.owed += count / self.reuse
         while self.owed >= 1 or len(self.clips) < 4 * count:
-            self.clips.append(self._next_clip())
+            self.clips.append(self.draw(self.seed % HELD_OUT))
+            self.seed += self.stride
             self.owed = max(0.0, self.owed - 1)
         del self.clips[: -max(POOL, 4 * count)]
         return self.dice.sample(self.clips, count)
+
+    def varied(self, clip: Any) -> Any:
+        """A batch of one clip, without a batch axis, turned and played at random: each kind of clip in its way."""
+        raise NotImplementedError
+
+    def batch(self, batch_size: int) -> Any:
+        """Draw a batch."""
+        return stack([self.varied(clip) for clip in self.drawn(batch_size)], self.device)
 
 
 class ClipPool(ScenePool):
@@ -175,18 +163,13 @@ class ClipPool(ScenePool):
         simple: float = 0.0,
         moving: float = 0.0,
         device: torch.device | str = "cpu",
-        workers: int = 0,
     ):
-        super().__init__(
-            partial(encode_clip, simple=simple, moving=moving), start=start, stride=stride, workers=workers
-        )
-        self.device, self.generator = torch.device(device), torch.Generator().manual_seed(start)
+        draw = partial(encode_clip, simple=simple, moving=moving)
+        super().__init__(draw, start=start, stride=stride, device=device)
+        self.generator = torch.Generator().manual_seed(start)
 
-    def batch(self, batch_size: int) -> Batch:
-        """Draw a batch."""
-        return stack([self._varied(clip) for clip in self.drawn(batch_size)], self.device)
-
-    def _varied(self, clip: Clip) -> Batch:
+    def varied(self, clip: Clip) -> Batch:
+        """With its own noise on the first frame."""
         latents, ends, ids, origins = clip
         mirror, flip, transpose, back = (self.dice.random() < 0.5 for _ in range(4))
         image = ends[-1 if back else 0]
@@ -201,7 +184,7 @@ class ClipPool(ScenePool):
         return Batch(latents.flip(0) if back else latents, condition, image, ids, origins)
 
 
-def stack(samples: Sequence[Batch], device: torch.device | str = "cpu") -> Batch:
-    """Batches of one clip each, without a batch axis -> one batch."""
-    columns = ([getattr(s, f.name) for s in samples] for f in fields(Batch))
-    return Batch(*(torch.stack(column).to(device) for column in columns))
+def stack(samples: Sequence[Any], device: torch.device | str = "cpu") -> Any:
+    """Batches (dataclasses of tensors) of one clip each, without a batch axis -> one batch."""
+    columns = ([getattr(s, f.name) for s in samples] for f in fields(samples[0]))
+    return type(samples[0])(*(torch.stack(column).to(device) for column in columns))

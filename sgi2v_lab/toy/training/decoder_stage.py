@@ -8,14 +8,14 @@ import torch
 from diffusers import AutoencoderKLTemporalDecoder
 from torch import Tensor, nn
 
-from sgi2v_lab.toy.network.architecture import SIZE, make_vae, skip_temporal_layers
+from sgi2v_lab.models.identity_blocks import remove_identities
+from sgi2v_lab.toy.network.architecture import SIZE, make_vae
 from sgi2v_lab.toy.network.latent_code import encode_patches
 from sgi2v_lab.toy.training.data import HELD_OUT, crop_batches
 from sgi2v_lab.toy.training.sheets import write_sheet
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
-    load_checkpoint,
     log_line,
     mixed_precision,
     resume_training,
@@ -25,7 +25,7 @@ from sgi2v_lab.toy.training.training import (
 from sgi2v_lab.toy.world.random_scenes import sample_scene
 from sgi2v_lab.toy.world.scenes import render
 
-__all__ = ["POSTERIOR", "decoder_loss", "load_decoder", "picture_loss", "train", "train_decoder"]
+__all__ = ["POSTERIOR", "decoder_loss", "make_frame_vae", "mean_psnr", "picture_loss", "train", "train_decoder"]
 
 CROP = 64  # pixels: convolutions do not mind the size
 POSTERIOR = 0.05  # the spread of the latents' posterior, which the decoder learns to live with
@@ -47,20 +47,23 @@ def picture_loss(made: Tensor, true: Tensor) -> Tensor:
     return d.abs().mean() + 2 * d.pow(2).mean() + 0.5 * contours
 
 
-def load_decoder(out: Path, device: torch.device | str = "cpu") -> AutoencoderKLTemporalDecoder | None:
-    """The averaged VAE of a training run, for looking at latents, or None where there is none yet."""
-    if (state := load_checkpoint(out / "decoder.pt")) is None:
-        return None
-    vae = skip_temporal_layers(make_vae()).eval().requires_grad_(False)
-    vae.load_state_dict(state["average"])
-    return vae.to(device)
+def mean_psnr(made: Tensor, true: Tensor) -> float:
+    """PSNR in dB, the mean over pictures (n, 3, h, w), or clips (n, frames, 3, h, w), in -1..1."""
+    return -10 * ((made - true) / 2).pow(2).flatten(1).mean(dim=1).log10().mean().item()
+
+
+def make_frame_vae() -> AutoencoderKLTemporalDecoder:
+    """The VAE without its temporal layers, which stay the identities that they are, and take half of the time."""
+    vae = make_vae()
+    remove_identities(vae.decoder)
+    return vae
 
 
 @torch.no_grad()
-def _evaluate(vae: AutoencoderKLTemporalDecoder, x: Tensor, sheet: Path) -> float:
+def _evaluate(vae: AutoencoderKLTemporalDecoder, x: Tensor, sheet: Path) -> dict[str, float]:
     y = vae.decode(encode_patches(x), num_frames=1).sample.clamp(-1, 1)
     write_sheet(sheet, [x / 2 + 0.5, y / 2 + 0.5])
-    return -10 * ((y - x) / 2).pow(2).mean(dim=(1, 2, 3)).log10().mean().item()
+    return {"psnr": mean_psnr(y, x)}
 
 
 def train(
@@ -68,14 +71,14 @@ def train(
 ) -> None:
     """Train until the budget is spent; writes `decoder.pt`, `log.jsonl` and `sheets/` into `out`."""
     torch.manual_seed(1)  # the same first weights in every process
-    vae = skip_temporal_layers(make_vae()).to(device)
+    vae = make_frame_vae().to(device)
     exam = torch.cat([render(sample_scene(HELD_OUT + i), SIZE, slice(0, 8, 7)) for i in range(6)]) * 2 - 1
     exam = exam.to(device)
     train_decoder(
         vae,
         lambda step: crop_batches(batch_size, CROP, start=rank + processes * step, stride=processes),
         decoder_loss,
-        lambda average: {"psnr": _evaluate(average, exam, out / "sheets" / "decoder.png")},
+        lambda average: _evaluate(average, exam, out / "sheets" / "decoder.png"),
         rank=rank,
         device=device,
         out=out,

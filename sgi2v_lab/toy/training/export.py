@@ -1,67 +1,95 @@
-"""Write what was trained as a StableVideoDiffusionPipeline folder that unmodified diffusers loads, and back."""
+"""Write what was trained as a folder that unmodified diffusers loads, and read the toy SVD back to train it further."""
 
-import json
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from diffusers import DiffusionPipeline, StableVideoDiffusionPipeline
+from diffusers import DiffusionPipeline, StableVideoDiffusionPipeline, WanImageToVideoPipeline
+from torch import Tensor
 
 from sgi2v_lab.errors import InputError
-from sgi2v_lab.toy.network.architecture import make_feature_extractor, make_scheduler, make_vae, skip_temporal_layers
+from sgi2v_lab.models.identity_blocks import remove_identities
+from sgi2v_lab.toy.network import architecture, transformer
 from sgi2v_lab.toy.training.training import load_checkpoint, save_checkpoint
 from sgi2v_lab.toy.training.unet_stage import Denoiser
 
-__all__ = ["export", "unpack", "write_pipeline"]
+__all__ = ["export", "svd_pipeline", "unpack", "wan_pipeline"]
+
+CARRIED = ("settings.json", "presets.json", "search.json", "README.md")  # beside the weights
+Weights = dict[str, Tensor]
 
 
-def export(run: Path, to: Path, settings: dict | None = None) -> None:
-    """Write the averaged weights of a training run as half-precision safetensors, and its settings, into a new folder.
+def export(run: Path, to: Path, stages: Sequence[str], assemble: Callable[..., DiffusionPipeline]) -> None:
+    """Write the averaged weights of a training run as half-precision safetensors into a folder.
 
-    An existing folder is replaced as a whole once the new one is complete; its `settings.json`, `presets.json`,
-    `search.json` and `README.md` (the model card) are carried over, unless `settings` are given. InputError where a
-    stage has not been trained.
+    An existing folder is replaced as a whole once the new one is complete; its `CARRIED` files stay. A new folder has
+    none of them: until it gets a `settings.json`, a model loaded from it has the settings of its full-size kind.
+
+    Args:
+        run: the run's folder.
+        to: where to write.
+        stages: whose checkpoints are read.
+        assemble: makes a pipeline of their weights, in the order of the stages.
+
+    Raises:
+        InputError: a stage has not been trained.
     """
-    states = {}
-    for stage in ("decoder", "unet"):
-        states[stage] = load_checkpoint(run / f"{stage}.pt")
-        if states[stage] is None:
-            raise InputError(f"{run} has no {stage}.pt; train it first: python -m sgi2v_lab.toy.training.train {stage}")
-    vae, denoiser = make_vae(), Denoiser()
-    # the temporal layers that were left out of training as identities keep their initial values
-    vae.load_state_dict(states["decoder"]["average"], strict=False)
-    denoiser.load_state_dict(states["unet"]["average"])
-    pipeline = StableVideoDiffusionPipeline(
-        vae=vae,
-        image_encoder=denoiser.image_encoder,
-        unet=denoiser.unet,
-        scheduler=make_scheduler(),
-        feature_extractor=make_feature_extractor(),
-    ).to(torch.float16)
-    write_pipeline(pipeline, to, settings)
-
-
-def write_pipeline(pipeline: DiffusionPipeline, to: Path, settings: dict | None = None) -> None:
-    """Write a pipeline as safetensors into a folder, as `export` does."""
-    partial = to.with_name(to.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    pipeline.save_pretrained(partial, safe_serialization=True)
-    if settings is not None:
-        (partial / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
-    for name in ("settings.json", "presets.json", "search.json", "README.md"):
-        if (to / name).is_file() and not (partial / name).exists():
+    averages = []
+    for stage in stages:
+        if (state := load_checkpoint(run / f"{stage}.pt")) is None:
+            raise InputError(f"{run} has no {stage}.pt; train the stage {stage} first")
+        averages.append(state["average"])
+    partial, old = (to.with_name(to.name + suffix) for suffix in (".partial", ".old"))
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    assemble(*averages).save_pretrained(partial, safe_serialization=True)
+    for name in CARRIED:
+        if (to / name).is_file():
             shutil.copy(to / name, partial / name)
-    old = to.with_name(to.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
     if to.exists():
         os.replace(to, old)
     os.replace(partial, to)
     shutil.rmtree(old, ignore_errors=True)
 
 
+def svd_pipeline(decoder: Weights, unet: Weights) -> StableVideoDiffusionPipeline:
+    """The toy SVD, in half precision."""
+    vae, denoiser = architecture.make_vae(), Denoiser()
+    # the temporal layers that were left out of training as identities keep their initial values
+    vae.load_state_dict(decoder, strict=False)
+    denoiser.load_state_dict(unet)
+    return StableVideoDiffusionPipeline(
+        vae=vae,
+        image_encoder=denoiser.image_encoder,
+        unet=denoiser.unet,
+        scheduler=architecture.make_scheduler(),
+        feature_extractor=architecture.make_feature_extractor(),
+    ).to(torch.float16)
+
+
+def wan_pipeline(decoder: Weights, denoiser: Weights) -> WanImageToVideoPipeline:
+    """The toy transformer, in half precision."""
+    networks = {
+        "vae": transformer.make_vae(),
+        "transformer": transformer.make_transformer(),
+        "text_encoder": transformer.make_text_encoder(),
+    }
+    networks["vae"].load_state_dict(decoder)
+    networks["transformer"].load_state_dict(denoiser)
+    for network in networks.values():
+        network.half()  # the pipeline's own `to` would leave a part of the transformer in full precision
+    return WanImageToVideoPipeline(
+        **networks,
+        scheduler=transformer.make_scheduler(),
+        tokenizer=transformer.make_tokenizer(),
+        expand_timesteps=True,
+    )
+
+
 def unpack(checkpoint: Path, run: Path) -> None:
-    """Begin a training run at the weights of an exported folder; the optimisers and the clocks start afresh.
+    """Begin a training run at the weights of an exported toy SVD; the optimisers and the clocks start afresh.
 
     InputError where the run has checkpoints already, or the folder is no pipeline.
     """
@@ -74,10 +102,8 @@ def unpack(checkpoint: Path, run: Path) -> None:
     denoiser = Denoiser()
     denoiser.unet.load_state_dict(pipeline.unet.state_dict())
     denoiser.image_encoder.load_state_dict(pipeline.image_encoder.state_dict())
-    # training leaves the temporal layers out while they are identities
-    kept = skip_temporal_layers(make_vae()).state_dict()
-    vae = {name: value for name, value in pipeline.vae.state_dict().items() if name in kept}
-    for stage, weights in (("decoder", vae), ("unet", denoiser.state_dict())):
+    remove_identities(pipeline.vae.decoder)  # as training does
+    for stage, weights in (("decoder", pipeline.vae.state_dict()), ("unet", denoiser.state_dict())):
         save_checkpoint(
             run / f"{stage}.pt", model=weights, average=weights, optimizer=None, step=0, clips=0, elapsed=0.0
         )

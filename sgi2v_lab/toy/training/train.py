@@ -16,20 +16,7 @@ import typer
 
 from sgi2v_lab.toy.training import decoder_stage, export, unet_stage
 
-__all__ = [
-    "BatchSize",
-    "Device",
-    "Minutes",
-    "Moving",
-    "Out",
-    "Processes",
-    "Rate",
-    "Seed",
-    "Simple",
-    "Weight",
-    "app",
-    "launch",
-]
+__all__ = ["BatchSize", "Device", "Minutes", "Out", "Processes", "Rate", "Simple", "app", "launch"]
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 
@@ -39,14 +26,9 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
 Processes = Annotated[int, typer.Option(help="Data-parallel processes (CPU).", min=1)]
 BatchSize = Annotated[int, typer.Option(help="Clips per step and process.", min=1)]
 Rate = Annotated[float, typer.Option(help="Peak learning rate.")]
-Seed = Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")]
 Simple = Annotated[
     float, typer.Option(help="Share of scenes of one sprite, without photographs and camera.", min=0, max=1)
 ]
-Moving = Annotated[
-    float, typer.Option(help="Of the other scenes, share with a camera that surely moves.", min=0, max=1)
-]
-Weight = Annotated[float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)]
 
 
 def _worker(rank: int, stage, processes: int, device: str, options: dict) -> None:
@@ -61,8 +43,9 @@ def _worker(rank: int, stage, processes: int, device: str, options: dict) -> Non
         dist.destroy_process_group()
 
 
-def launch(stage, processes: int, device: str, **options) -> None:
-    """Run a stage's `train` in one process or several, data-parallel."""
+def launch(stage, *, processes: int, device: str, minutes: float, learning_rate: float, **options) -> None:
+    """Run a stage's `train` in one process or several, data-parallel; what a command was given are its options."""
+    options |= {"seconds": 60 * minutes, "peak": learning_rate}
     if processes == 1:
         _worker(0, stage, 1, device, options)
     else:
@@ -84,15 +67,7 @@ def decoder(
     learning_rate: Rate = 1e-3,
 ) -> None:
     """Train the VAE's decoder on crops of scenes; its encoder is set."""
-    launch(
-        decoder_stage.train,
-        processes,
-        device,
-        out=out,
-        seconds=60 * minutes,
-        batch_size=batch_size,
-        peak=learning_rate,
-    )
+    launch(decoder_stage.train, **locals())
 
 
 @app.command()
@@ -103,33 +78,14 @@ def unet(
     processes: Processes = 1,
     batch_size: BatchSize = 4,
     learning_rate: Rate = 1e-3,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="First scene seed; give each continuation fresh scenes.")] = 0,
     simple: Simple = 0.5,
-    moving: Moving = 0.0,
-    log_sigma: Annotated[
-        float, typer.Option(help="Mean logarithm of the noise levels; more of it for motion, less for detail.")
-    ] = unet_stage.LOG_SIGMA_MEAN,
-    correspondence: Weight = unet_stage.CORRESPONDENCE,
-    workers: Annotated[
-        int, typer.Option(help="Processes that draw clips ahead, for each one that trains; for GPUs.", min=0)
-    ] = 0,
+    moving: Annotated[
+        float, typer.Option(help="Of the other scenes, share with a camera that surely moves.", min=0, max=1)
+    ] = 0.0,
 ) -> None:
     """Train the UNet and the image encoder on encoded clips."""
-    launch(
-        unet_stage.train,
-        processes,
-        device,
-        out=out,
-        seconds=60 * minutes,
-        batch_size=batch_size,
-        peak=learning_rate,
-        first_seed=seed,
-        simple=simple,
-        moving=moving,
-        log_sigma=log_sigma,
-        correspondence=correspondence,
-        workers=workers,
-    )
+    launch(unet_stage.train, **locals())
 
 
 @app.command("unpack")
@@ -148,7 +104,7 @@ def export_command(
     to: Annotated[Path, typer.Option(help="Where to write the pipeline.")] = Path("runs/toy/pipeline"),
 ) -> None:
     """Write the averaged weights as a StableVideoDiffusionPipeline folder in half precision."""
-    export.export(out, to)
+    export.export(out, to, ("decoder", "unet"), export.svd_pipeline)
     print(to)
 
 

@@ -9,20 +9,8 @@ from typing import Annotated
 import typer
 
 from sgi2v_lab.toy.network.transformer import SIZE
-from sgi2v_lab.toy.training import clip_decoder_stage, export_transformer, transformer_stage
-from sgi2v_lab.toy.training.train import (
-    BatchSize,
-    Device,
-    Minutes,
-    Moving,
-    Out,
-    Processes,
-    Rate,
-    Seed,
-    Simple,
-    Weight,
-    launch,
-)
+from sgi2v_lab.toy.training import clip_decoder_stage, export, transformer_stage
+from sgi2v_lab.toy.training.train import BatchSize, Device, Minutes, Out, Processes, Rate, Simple, launch
 
 __all__ = ["app"]
 
@@ -40,8 +28,7 @@ def decoder(
     learning_rate: Rate = 2e-3,
 ) -> None:
     """Train the VAE's decoder on crops of clips; its encoder is set."""
-    options = dict(out=out, seconds=60 * minutes, batch_size=batch_size, peak=learning_rate)
-    launch(clip_decoder_stage.train, processes, device, **options)
+    launch(clip_decoder_stage.train, **locals())
 
 
 @app.command()
@@ -52,13 +39,13 @@ def transformer(
     processes: Processes = 1,
     batch_size: BatchSize = 8,
     learning_rate: Rate = 1e-3,
-    seed: Seed = 0,
     simple: Simple = 0.5,
-    moving: Moving = 0.0,
     logit: Annotated[
         float, typer.Option(help="Mean logit of the noise levels; more of it for motion, less for detail.")
     ] = transformer_stage.LOGIT_MEAN,
-    correspondence: Weight = transformer_stage.CORRESPONDENCE,
+    correspondence: Annotated[
+        float, typer.Option(help="Weight of the correspondence loss beside that of v.", min=0)
+    ] = transformer_stage.CORRESPONDENCE,
     taught: Annotated[int, typer.Option(help="Clips over which the correspondence loss fades away.", min=0)] = (
         transformer_stage.TAUGHT
     ),
@@ -69,33 +56,7 @@ def transformer(
     ] = SIZE,
 ) -> None:
     """Train the denoiser on encoded clips."""
-    launch(
-        transformer_stage.train,
-        processes,
-        device,
-        out=out,
-        seconds=60 * minutes,
-        batch_size=batch_size,
-        peak=learning_rate,
-        first_seed=seed,
-        simple=simple,
-        moving=moving,
-        logit=logit,
-        correspondence=correspondence,
-        taught=taught,
-        until=until,
-        cooldown=cooldown,
-        size=size,
-    )
-
-
-@app.command("unpack")
-def unpack_command(
-    checkpoint: Annotated[Path, typer.Argument(help="A pipeline folder that `export` wrote.")], out: Out = RUN
-) -> None:
-    """Begin a training run at an exported pipeline's weights."""
-    export_transformer.unpack(checkpoint, out)
-    print(out)
+    launch(transformer_stage.train, **locals())
 
 
 @app.command("export")
@@ -103,7 +64,7 @@ def export_command(
     out: Out = RUN, to: Annotated[Path, typer.Option(help="Where to write the pipeline.")] = RUN / "pipeline"
 ) -> None:
     """Write the averaged weights as a WanImageToVideoPipeline folder in half precision."""
-    export_transformer.export(out, to)
+    export.export(out, to, ("decoder", "transformer"), export.wan_pipeline)
     print(to)
 
 

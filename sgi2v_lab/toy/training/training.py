@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,7 +18,9 @@ from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 __all__ = [
     "Clock",
     "average_gradients",
+    "draw_normals",
     "learning_rate",
+    "load_average",
     "load_checkpoint",
     "log_line",
     "mixed_precision",
@@ -72,6 +75,12 @@ def learning_rate(peak: float, step: int, clips: int, *, warmup: int, until: int
     return rate * min(1.0, max(0.0, (until - clips) / cooldown)) if until and cooldown else rate
 
 
+def draw_normals(count: int, mean: float, std: float, generator: torch.Generator | None = None) -> Tensor:
+    """Normal numbers, one from each of `count` equal slices of the distribution: less noise in the loss."""
+    u = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    return mean + std * math.sqrt(2) * torch.erfinv(2 * u - 1)
+
+
 @torch.no_grad()
 def update_ema(average: nn.Module, model: nn.Module, step: int, decay: float = 0.999) -> None:
     """Exponential moving average of the weights; the decay warms up so that early weights are forgotten."""
@@ -102,6 +111,15 @@ def save_checkpoint(path: Path, **state) -> None:
 def load_checkpoint(path: Path) -> dict | None:
     """The checkpoint at `path`, or None where there is none yet."""
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+
+def load_average(path: Path, make: Callable[[], nn.Module], device: torch.device | str = "cpu") -> nn.Module | None:
+    """The averaged network of a checkpoint, for looking at what it makes, or None where there is none yet."""
+    if (state := load_checkpoint(path)) is None:
+        return None
+    network = make().eval().requires_grad_(False)
+    network.load_state_dict(state["average"])
+    return network.to(device)
 
 
 def save_training(

@@ -8,7 +8,6 @@ came from: queries of the later latents are to find it among the first latent's 
 """
 
 import copy
-import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch import Tensor
 
 from sgi2v_lab.toy.network.clip_code import FRAMES, preview
-from sgi2v_lab.toy.network.transformer import SIZE, make_transformer
-from sgi2v_lab.toy.training.clip_decoder_stage import decode, load_decoder
+from sgi2v_lab.toy.network.transformer import SIZE, make_transformer, make_vae
+from sgi2v_lab.toy.training.clip_decoder_stage import decode
 from sgi2v_lab.toy.training.clip_pool import Clips, PairedClipPool, held_out
 from sgi2v_lab.toy.training.correspondence import correspondence_loss, moved_cells
 from sgi2v_lab.toy.training.fast_transformer import fast_forward, softmax
@@ -28,8 +27,9 @@ from sgi2v_lab.toy.training.sheets import write_sheet
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
+    draw_normals,
     learning_rate,
-    load_checkpoint,
+    load_average,
     log_line,
     mixed_precision,
     resume_training,
@@ -37,7 +37,7 @@ from sgi2v_lab.toy.training.training import (
     update_ema,
 )
 
-__all__ = ["Teacher", "denoise", "draw_sigmas", "flow_loss", "load_transformer", "loss_weight", "sample", "train"]
+__all__ = ["Teacher", "denoise", "draw_sigmas", "flow_loss", "loss_weight", "sample", "train"]
 
 LOGIT_MEAN, LOGIT_STD = 1.5, 1.3  # where noise levels are drawn: the logit of sigma
 CORRESPONDENCE, TAUGHT = 0.1, 40_000  # the teacher's weight beside the loss of v, and over how many clips it fades
@@ -117,18 +117,8 @@ def loss_weight(origins: Tensor, side: int) -> Tensor:
 
 
 def draw_sigmas(count: int, generator: torch.Generator | None = None, mean: float = LOGIT_MEAN) -> Tensor:
-    """Logit-normal noise levels in 0..1, one from each of `count` equal slices of the distribution."""
-    u = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    return torch.sigmoid(mean + LOGIT_STD * math.sqrt(2) * torch.erfinv(2 * u - 1))
-
-
-def load_transformer(out: Path, device: torch.device | str = "cpu") -> tuple[WanTransformer3DModel, dict] | None:
-    """The averaged transformer of a training run and the run's counters, or None where there is none yet."""
-    if (state := load_checkpoint(out / "transformer.pt")) is None:
-        return None
-    transformer = make_transformer().eval().requires_grad_(False)
-    transformer.load_state_dict(state["average"])
-    return transformer.to(device), {name: x for name, x in state.items() if isinstance(x, int | float)}
+    """Logit-normal noise levels in 0..1; `mean` is that of their logit."""
+    return draw_normals(count, mean, LOGIT_STD, generator).sigmoid()
 
 
 @torch.no_grad()
@@ -176,9 +166,7 @@ def train(
     seconds: float,
     batch_size: int,
     peak: float,
-    first_seed: int = 0,
     simple: float = 0.0,
-    moving: float = 0.0,
     logit: float = LOGIT_MEAN,
     correspondence: float = CORRESPONDENCE,
     taught: int = TAUGHT,
@@ -203,9 +191,9 @@ def train(
     before = resume_training(out / "transformer.pt", transformer, average, optimizer)
     step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
     torch.manual_seed(rank + 2 + step)
-    pool = PairedClipPool(start=first_seed + rank + clips, stride=processes, simple=simple, moving=moving, size=size)
+    pool = PairedClipPool(start=rank + clips, stride=processes, simple=simple, size=size, device=device)
     stretch = SIZE // size
-    judged = held_out(16, size) if rank == 0 else None
+    judged = held_out(16, size, device) if rank == 0 else None
     total, count = 0.0, 0
     clock = Clock(seconds, spent)
     save_due, look_due = spent + SAVE_EVERY, spent + LOOK_EVERY
@@ -214,12 +202,10 @@ def train(
         over = clock.is_over() or 0 < until <= clips
         if rank == 0 and (over or clock.elapsed >= look_due):
             look_due = clock.elapsed + LOOK_EVERY
-            on_device = Clips(judged.latents.to(device), judged.origins.to(device))
             with mixed_precision(device):
-                figures = _validate(average, on_device, stretch)
-                _sample_grid(
-                    average, load_decoder(out, device), on_device, out / "samples" / "transformer.png", stretch
-                )
+                figures = _validate(average, judged, stretch)
+                vae = load_average(out / "decoder.pt", make_vae, device)
+                _sample_grid(average, vae, judged, out / "samples" / "transformer.png", stretch)
             figures = dict(clips=clips, loss=total / max(1, count), **figures)
             log_line(
                 out / "log.jsonl", stage="transformer", size=size, step=step, minutes=clock.elapsed / 60, **figures
@@ -233,7 +219,6 @@ def train(
         if over:
             return
         batch = pool.batch(batch_size)
-        batch = Clips(batch.latents.to(device), batch.origins.to(device))
         noise = torch.randn(batch.latents[:, 1:].shape).to(device)
         sigma = draw_sigmas(batch_size, mean=logit).to(device)
         share = correspondence * max(0.0, 1 - clips / taught) if taught else 0.0

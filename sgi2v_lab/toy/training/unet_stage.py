@@ -6,7 +6,6 @@ et al. 2022, with sigma_data = 1; Blattmann et al. 2023, section D).
 """
 
 import copy
-import math
 from pathlib import Path
 
 import torch
@@ -17,12 +16,14 @@ from sgi2v_lab.toy.network.latent_code import preview
 from sgi2v_lab.toy.training.attention import ShortAttention
 from sgi2v_lab.toy.training.correspondence import Correspondence
 from sgi2v_lab.toy.training.data import HELD_OUT, Batch, ClipPool, encode_clip, stack, to_clip_pixels
-from sgi2v_lab.toy.training.decoder_stage import load_decoder
+from sgi2v_lab.toy.training.decoder_stage import make_frame_vae
 from sgi2v_lab.toy.training.optimizers import MuonWithAdamW
 from sgi2v_lab.toy.training.sheets import write_sheet
 from sgi2v_lab.toy.training.training import (
     Clock,
     average_gradients,
+    draw_normals,
+    load_average,
     log_line,
     mixed_precision,
     resume_training,
@@ -63,13 +64,9 @@ def denoising_loss(denoiser: nn.Module, batch: Batch, sigma: Tensor, noise: Tens
     return (predicted.float() - target).pow(2).mean(dim=(1, 2, 3, 4))
 
 
-def draw_sigmas(count: int, generator: torch.Generator | None = None, mean: float = LOG_SIGMA_MEAN) -> Tensor:
-    """Log-normal noise levels, one from each of `count` equal slices of the distribution (less noise in the loss).
-
-    `mean` is that of their logarithm.
-    """
-    u = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    return torch.exp(mean + LOG_SIGMA_STD * math.sqrt(2) * torch.erfinv(2 * u - 1))
+def draw_sigmas(count: int, generator: torch.Generator | None = None) -> Tensor:
+    """Log-normal noise levels."""
+    return draw_normals(count, LOG_SIGMA_MEAN, LOG_SIGMA_STD, generator).exp()
 
 
 def held_out_batch(count: int, device: torch.device | str = "cpu") -> Batch:
@@ -126,12 +123,9 @@ def train(
     seconds: float,
     batch_size: int,
     peak: float,
-    first_seed: int,
+    seed: int,
     simple: float = 0.0,
     moving: float = 0.0,
-    log_sigma: float = LOG_SIGMA_MEAN,
-    correspondence: float = CORRESPONDENCE,
-    workers: int = 0,
 ) -> None:
     """Train until the budget is spent; writes `unet.pt`, `log.jsonl` and `sheets/` into `out`.
 
@@ -149,14 +143,7 @@ def train(
     before = resume_training(out / "unet.pt", denoiser, average, optimizer)
     step, clips, spent = (before.get(counter, 0) for counter in ("step", "clips", "elapsed"))
     torch.manual_seed(rank + 2 + step)
-    pool = ClipPool(
-        start=first_seed + rank + clips,
-        stride=processes,
-        simple=simple,
-        moving=moving,
-        device=device,
-        workers=workers,
-    )
+    pool = ClipPool(start=seed + rank + clips, stride=processes, simple=simple, moving=moving, device=device)
     held_out = held_out_batch(16, device) if rank == 0 else None
     total, count = 0.0, 0
     clock, due = Clock(seconds, spent), spent + 60
@@ -165,7 +152,7 @@ def train(
         over = clock.is_over()
         if rank == 0 and (over or clock.elapsed >= due):
             due = clock.elapsed + 300
-            vae = load_decoder(out, device)
+            vae = load_average(out / "decoder.pt", make_frame_vae, device)
             with mixed_precision(device):
                 validation, found = _validate(average, judge, held_out)
                 _sheet(average, vae, held_out, out / "sheets" / "unet.png")
@@ -174,15 +161,14 @@ def train(
             total, count = 0.0, 0
             save_training(out / "unet.pt", denoiser, average, optimizer, step=step, clips=clips, elapsed=clock.elapsed)
         if over:
-            pool.close()
             return
         batch = pool.batch(batch_size)
         noise = torch.randn(batch.latents.shape).to(device)
-        sigma = draw_sigmas(batch_size, mean=log_sigma).to(device)
+        sigma = draw_sigmas(batch_size).to(device)
         keep = (torch.rand(batch_size) >= DROP_CONDITION).float().to(device)
         with mixed_precision(device):
             loss = denoising_loss(denoiser, batch, sigma, noise, keep).mean()
-        (loss + correspondence * teacher.loss(batch.origins)).backward()
+        (loss + CORRESPONDENCE * teacher.loss(batch.origins)).backward()
         average_gradients(list(denoiser.parameters()))
         torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
         optimizer.step(clock.learning_rate(peak, step, warmup=100))
