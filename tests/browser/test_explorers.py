@@ -1,46 +1,81 @@
-"""The explorers in JupyterLab, on a short run of the toy: looked at with mouse and keys, reloaded, wrong on purpose."""
+"""Every widget on one page of JupyterLab: looked at with mouse and keys, wrong on purpose, in both themes.
+
+The explorers show a short run of the bundled video transformer, whose latents hold two frames each; the atlas shows the
+bundled UNet, with a table made up; the Studio makes a video of the transformer's.
+"""
+
+import statistics
 
 import pytest
 
 CELL = """
-from sgi2v_lab.trajectories.boxes import Trajectories
+import tempfile
+import pyarrow
+from sgi2v_lab.analysis.clips import toy_clips
+from sgi2v_lab.analysis.sweep import SCHEMA
 from sgi2v_lab.models.load import load_model
+from sgi2v_lab.models.model import layer_name
 from sgi2v_lab.pipeline import generate
 from sgi2v_lab.prompts.reference_image import prompt_boxes, reference_image
+from sgi2v_lab.trajectories.boxes import Trajectories
 from sgi2v_lab.trajectories.trajectory import Trajectory
-from sgi2v_lab.widgets import FeatureExplorer, FrequencyExplorer, LossExplorer
+from sgi2v_lab.widgets import AtlasExplorer, FeatureExplorer, FrequencyExplorer, LossExplorer, Studio
 
-model = load_model("toy", "cpu")
-settings = model.settings.replace(num_inference_steps=6, control_steps=(1, 3), iterations=3, early_stop=None)
+model = load_model("toy-dit", "cpu")
+short = {"num_inference_steps": 4, "control_steps": (1, 2), "iterations": 3, "early_stop": None}
 scene = "a large yellow circle at the left on blue clouds"
 picture = reference_image(scene, "toy", 128)
 ball = next(iter(prompt_boxes(scene, 128).values())).tolist()
 asked = Trajectories(picture.size, (
     Trajectory.move(ball, by=(50, 0), name="ball"), Trajectory.pin((84, 12, 116, 44), name="clouds"),
 ))
-run = generate(model, picture, asked, settings, trace=["latents", "optimization"], progress=False)
+run = generate(
+    model, picture, asked, model.settings.replace(**short), trace=["latents", "optimization"], progress=False
+)
 features = FeatureExplorer(model, run)
 losses = LossExplorer(run, names=["ball", "clouds"])
 frequencies = FrequencyExplorer(run, model=model)
+
+unet = load_model("toy", "cpu")
+(clip,) = toy_clips(unet, 1)
+rows = [
+    {"clip": c, "layer": layer_name(layer), "kind": kind, "sigma": sigma, "pairs": 9, "chance_1": 0.05}
+    | {"accuracy_1": 0.05 + 0.05 * i / (1 + abs(j - 3)) - 0.01 * k + 0.02 * n}
+    for n, c in enumerate(("toy-0", "toy-1"))
+    for i, layer in enumerate(unet.all_layers)
+    for j, sigma in enumerate((41.0, 9.0, 3.0, 1.0, 0.4, 0.1))
+    for k, kind in enumerate(("self-attention", "aligned", "temporal", "query-key"))
+]
+atlas = AtlasExplorer(unet, clip, pyarrow.Table.from_pylist(rows, SCHEMA))
+
+studio = Studio(model, picture, folder=tempfile.mkdtemp())
+studio.trajectories = asked
+studio.change(num_inference_steps=2, control_steps=(0, 0), iterations=2)
 """
-EXPLORERS = {"feature-explorer": "features", "loss-explorer": "losses", "frequency-explorer": "frequencies"}
-SHOWN = [["feature-explorer", "features"], ["loss-explorer", "losses"], ["frequency-explorer", "frequencies"]]
+EXPLORERS = {
+    "feature-explorer": "features",
+    "loss-explorer": "losses",
+    "frequency-explorer": "frequencies",
+    "atlas-explorer": "atlas",
+}
+OF_RUN = [name for name in EXPLORERS.values() if name != "atlas"]
 
 
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
-    with open_notebook("explorers", [CELL, *EXPLORERS.values()], "lab") as notebook:
-        for name in EXPLORERS:
+    with open_notebook("explorers", [CELL, *EXPLORERS.values(), "studio"], "lab") as notebook:
+        for name in (*EXPLORERS, "studio"):
             notebook.widget(name)
         yield notebook
 
 
-@pytest.fixture(params=EXPLORERS)
+@pytest.fixture(params=EXPLORERS.values())
 def explorer(notebook, request):
     """One after the other: what is seen of it, and its name in the kernel."""
-    seen = notebook.widget(request.param)
+    (shown,) = (widget for widget, name in EXPLORERS.items() if name == request.param)
+    seen = notebook.widget(shown)
     seen.scroll_into_view_if_needed()
-    return seen, EXPLORERS[request.param]
+    return seen, request.param
 
 
 def pictures(explorer):
@@ -85,10 +120,13 @@ def test_everything_that_is_entered_has_a_name(explorer):
 
 
 def test_every_picture_is_drawn(explorer):
-    seen, _ = explorer
+    seen, name = explorer
     shown = "(e) => [...e.querySelectorAll('img')].filter((picture) => !picture.hidden)"
     assert seen.evaluate(f"(e) => ({shown})(e).length") > 4
     assert seen.evaluate(f"(e) => ({shown})(e).every((picture) => picture.complete && picture.naturalWidth > 0)")
+    if name in OF_RUN:
+        assert "9 frames in 5 latents" in seen.inner_text()
+        assert seen.locator(".thumb, figure.thumb").count() % 5 == 0
 
 
 def test_keys_are_the_explorers_own(notebook, explorer):
@@ -108,6 +146,7 @@ def test_keys_are_the_explorers_own(notebook, explorer):
     assert seen.evaluate("(e) => e.contains(document.activeElement)")
 
 
+@pytest.mark.parametrize("explorer", OF_RUN, indirect=True)
 def test_a_failure_is_shown_in_place_and_goes_away(notebook, explorer):
     seen, name = explorer
     before = pictures(seen)
@@ -123,16 +162,16 @@ def test_a_failure_is_shown_in_place_and_goes_away(notebook, explorer):
 
 
 def test_a_failure_of_the_model_is_shown_in_place(notebook):
-    """A real one: the UNet breaks while the explorer runs it."""
+    """A real one: the network breaks while the explorer runs it."""
     seen = notebook.widget("feature-explorer")
-    notebook.evaluate("setattr(model.unet, 'broken', model.unet.register_forward_pre_hook(lambda *_: 1 / 0))")
+    notebook.evaluate("setattr(model.transformer, 'broken', model.transformer.register_forward_pre_hook(lambda *_: 1 / 0))")
     try:
         seen.get_by_test_id("step").focus()
         notebook.page.keyboard.press("End")
         seen.get_by_role("alert").get_by_text("division by zero").wait_for()
         assert seen.get_attribute("aria-busy") == "false"
     finally:
-        notebook.evaluate("model.unet.broken.remove()")
+        notebook.evaluate("model.transformer.broken.remove()")
     notebook.page.keyboard.press("Home")
     seen.get_by_role("alert").wait_for(state="hidden")
     notebook.wait_for("features.shown['step']", 0)
@@ -163,11 +202,11 @@ def test_sliders_of_features_by_mouse_and_keys(notebook):
     seen = notebook.widget("feature-explorer")
     step, frame = seen.get_by_test_id("step"), seen.get_by_test_id("frame")
     drag(notebook, step, 1.0)
-    notebook.wait_for("features.shown['step']", 5)
+    notebook.wait_for("features.shown['step']", 3)
     step.focus()
     notebook.page.keyboard.press("ArrowLeft")
-    notebook.wait_for("features.shown['step']", 4)
-    assert step.get_attribute("aria-valuetext").startswith("4 · σ = ")
+    notebook.wait_for("features.shown['step']", 2)
+    assert step.get_attribute("aria-valuetext").startswith("2 · σ = ")
     drag(notebook, frame, 0.0)
     notebook.wait_for("features.frame", 0)
     seen.get_by_test_id("play").click()
@@ -194,11 +233,11 @@ def test_a_point_of_the_loss_is_looked_at(notebook):
     seen.get_by_test_id("iteration").focus()
     notebook.page.keyboard.press("ArrowRight")
     notebook.wait_for("losses.shown['loss'] == run.losses[2][2]")
-    drag(notebook, seen.get_by_test_id("step"), 1.0)
-    notebook.wait_for("losses.shown['step']", 3)
+    drag(notebook, seen.get_by_test_id("step"), 0.0)
+    notebook.wait_for("losses.shown['step']", 1)
     seen.get_by_test_id("measure").select_option(label="the box's own mean error")
     notebook.wait_for("losses.measure", "mean")
-    seen.get_by_text("Mean squared error by box and frame").wait_for()
+    seen.get_by_text("Mean squared error by box and latent").wait_for()
     rows = seen.locator("[data-testid=terms] tbody tr")
     assert [text.split()[0] for text in rows.all_inner_texts()] == ["ball", "clouds"]
 
@@ -223,23 +262,57 @@ def test_the_cutoff_moves_what_is_kept(notebook):
     assert seen.locator("[data-testid=decoded_mixed_png] img").evaluate("(e) => e.naturalWidth") == 128
 
 
+# --- atlas ------------------------------------------------------------------------------------------------------------
+
+ANSWER = """async ([e, cell]) => {
+    const pictures = () => [...e.querySelectorAll("[data-testid=heads] img")];
+    const before = pictures()[0].src, start = performance.now();
+    e.querySelector(`[data-testid=${cell}]`).click();
+    while (pictures()[0].src === before || !pictures().every((each) => each.complete && each.naturalWidth)) {
+        await new Promise(requestAnimationFrame);
+    }
+    return performance.now() - start;
+}"""
+
+
+def test_a_cell_that_is_clicked_shows_its_maps(notebook):
+    seen, waits = notebook.widget("atlas-explorer"), []
+    for row, column in ((0, 0), (5, 2), (12, 5), (7, 1)):
+        cell = f"cell-{row}-{column}"
+        waits.append(seen.page.evaluate(ANSWER, [seen.element_handle(), cell]))
+        notebook.wait_for("atlas.shown['cell']", [row, column])
+        assert "current" in seen.get_by_test_id(cell).get_attribute("class")
+        heads = notebook.evaluate("unet.heads(unet.all_layers[atlas.cell[0]])")
+        assert seen.get_by_test_id("heads").locator("img").count() == heads
+    print(f"from a click to its maps: median {statistics.median(waits):.0f} ms")
+
+
+def test_keys_move_the_cell_and_the_point(notebook):
+    seen, keyboard = notebook.widget("atlas-explorer"), notebook.page.keyboard
+    seen.get_by_test_id("cell-3-3").click()
+    notebook.wait_for("atlas.shown['cell']", [3, 3])
+    keyboard.press("ArrowDown")
+    keyboard.press("ArrowRight")
+    notebook.wait_for("atlas.shown['cell']", [4, 4])
+    assert "noise level 0.4" in seen.get_by_test_id("atlas").get_attribute("aria-label")
+    before = notebook.evaluate("atlas.point")
+    seen.get_by_test_id("picker").focus()
+    keyboard.press("ArrowLeft")
+    columns = notebook.evaluate("atlas.shown['grid'][0]")
+    notebook.wait_for(f"abs(atlas.point[0] - ({before[0]} - 128 / {columns})) < 1")
+    assert notebook.evaluate("atlas.cell") == [4, 4]
+
+
+def test_the_kind_changes_map_and_features(notebook):
+    seen = notebook.widget("atlas-explorer")
+    before = seen.get_by_test_id("cell-0-0").inner_text()
+    seen.get_by_test_id("kind").select_option(label="temporal attention")
+    notebook.wait_for("atlas.shown['kind']", "temporal")
+    seen.get_by_text("Attention along time").wait_for()
+    assert seen.get_by_test_id("cell-0-0").inner_text() != before
+
+
 # --- all of them -----------------------------------------------------------------------------------------------------
-
-
-def test_a_reloaded_page_shows_them_again(notebook):
-    for name, value in (("features.left", "query"), ("losses.measure", "mean")):
-        notebook.evaluate(f"setattr({name.split('.')[0]}, {name.split('.')[1]!r}, {value!r})")
-    notebook.evaluate("(setattr(frequencies, 'cutoff', 0.4), setattr(frequencies, 'order', 2))")
-    notebook.reload()
-    seen = {name: notebook.widget(name) for name in EXPLORERS}
-    assert seen["feature-explorer"].get_by_test_id("left").input_value() == '"query"'
-    assert seen["loss-explorer"].get_by_test_id("measure").input_value() == '"mean"'
-    assert seen["frequency-explorer"].get_by_test_id("cutoff").get_attribute("aria-valuetext") == "0.40"
-    slider = seen["frequency-explorer"].get_by_test_id("order")
-    slider.scroll_into_view_if_needed()
-    slider.focus()
-    notebook.page.keyboard.press("ArrowRight")
-    notebook.wait_for("frequencies.order", 3)
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
@@ -249,8 +322,10 @@ def test_pictures_of_them(notebook, screenshots, theme):
     notebook.evaluate("[setattr(features, 'left', 'self-attention'), setattr(losses, 'measure', 'share')]")
     notebook.evaluate("[setattr(frequencies, 'cutoff', 0.5), setattr(features, 'step', 2), setattr(losses, 'step', 2)]")
     notebook.evaluate("[setattr(features, 'point', [float(ball[0] + ball[2]) / 2, float(ball[1] + ball[3]) / 2])]")
+    for name, value in (("kind", "aligned"), ("cell", [13, 3]), ("frame", 5), ("point", [40.0, 60.0])):
+        notebook.evaluate(f"setattr(atlas, {name!r}, {value!r})")
     size = notebook.page.viewport_size
-    notebook.page.set_viewport_size({**size, "height": 3200})  # all of them at once
+    notebook.page.set_viewport_size({**size, "height": 4400})  # all of them at once
     for name in EXPLORERS:
         seen = notebook.widget(name)
         notebook.page.wait_for_function(
@@ -264,3 +339,17 @@ def test_pictures_of_them(notebook, screenshots, theme):
         assert abs(shades[0] - shades[1]) > 300
         assert (shades[0] < shades[1]) == (theme == "Light")
     notebook.page.set_viewport_size(size)
+
+
+# --- the Studio -------------------------------------------------------------------------------------------------------
+
+
+def test_the_studio_makes_a_video_of_nine_frames(notebook, screenshots):
+    seen = notebook.widget("studio")
+    notebook.find("name-0").get_by_text("ball").wait_for()
+    notebook.find("generate").click()
+    notebook.wait_for("studio._job['state']", "done")
+    assert notebook.evaluate("studio.error") == ""
+    assert notebook.evaluate("(studio.run.model, len(studio.run.video))") == ["toy-dit", 9]
+    notebook.find("video-controlled").wait_for()
+    seen.screenshot(path=screenshots / "transformer-studio.png")

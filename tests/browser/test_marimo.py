@@ -46,12 +46,12 @@ def _():
 """
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def page(browser, request, tmp_path_factory):
-    """A page of marimo with the editor, on a screen of two pixels per CSS pixel."""
+@pytest.fixture(scope="module")
+def page(browser, tmp_path_factory):
+    """A dark page of marimo with the editor, on a screen of two pixels per CSS pixel."""
     folder = tmp_path_factory.mktemp("marimo")
     (folder / "editor.py").write_text(NOTEBOOK)
-    (folder / "pyproject.toml").write_text(f'[tool.marimo.display]\ntheme = "{request.param}"\n')
+    (folder / "pyproject.toml").write_text('[tool.marimo.display]\ntheme = "dark"\n')
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -64,7 +64,7 @@ def page(browser, request, tmp_path_factory):
     try:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"))
         page = context.new_page()
-        page.folder, page.theme = folder, request.param
+        page.folder = folder
         page.goto(f"http://127.0.0.1:{port}/")
         page.locator("[data-testid=trajectory-editor][data-ready]").wait_for()
         yield page
@@ -117,9 +117,9 @@ def test_drawn_by_mouse_and_keys_and_undone(page, screenshots):
     wait_for_boxes(page, [110, 100, 210, 180], [240, 135, 400, 225])
     page.get_by_test_id("undo").click()
     wait_for_boxes(page, [110, 100, 210, 180])
-    assert page.locator(".sg-editor").get_attribute("data-theme") == page.theme
+    assert page.locator(".sg-editor").get_attribute("data-theme") == "dark"
     page.locator("[data-testid=object-1]").wait_for(state="detached")
-    page.screenshot(path=screenshots / f"marimo-{page.theme}.png")
+    page.screenshot(path=screenshots / "marimo.png")
 
 
 def test_a_picture_of_20_mib_arrives(page, tmp_path):

@@ -1,4 +1,4 @@
-"""The Studio in JupyterLab and in Notebook 7: draw, set, generate, look, reload, cancel, by keys too.
+"""The Studio in JupyterLab: draw, set, generate, look, reload, cancel, by keys too.
 
 A random model is quick; the trained toy is chosen in the menu where there should be something to see.
 """
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from sgi2v_lab.trajectories.trajectory import Trajectory
-from tests.browser.jupyter import FRONT_ENDS, in_lab
 
 SIZE = (512, 256)  # of the picture; the video is the model's
 CELL = f"""
@@ -47,10 +46,9 @@ NEAR = 2  # pixels of the picture
 LONG = {"iterations": 1000, "num_inference_steps": 4}  # nobody waits for this one
 
 
-@pytest.fixture(scope="module", params=FRONT_ENDS)
-def notebook(open_notebook, request):
-    """The Studio in JupyterLab, then in Notebook 7."""
-    with open_notebook("studio", [CELL], request.param) as notebook:
+@pytest.fixture(scope="module")
+def notebook(open_notebook):
+    with open_notebook("studio", [CELL], "lab") as notebook:
         notebook.widget("studio")
         yield notebook
 
@@ -159,7 +157,6 @@ def test_draw_set_generate_and_look(notebook, hand):
     assert [text.strip() for text in found.all_inner_texts()] == said
 
 
-@in_lab
 def test_a_preset_from_the_menu(notebook, hand):
     menu = notebook.find("preset")
     menu.select_option("best")
@@ -171,7 +168,6 @@ def test_a_preset_from_the_menu(notebook, hand):
     notebook.wait_for("studio.settings == studio.model.settings")
 
 
-@in_lab
 def test_a_pair_of_steps_is_completed_and_emptied(notebook, hand):
     first, last = (notebook.find(f"setting-cfg_steps-{which}") for which in ("first", "last"))
     assert (first.input_value(), last.input_value(), first.get_attribute("placeholder")) == ("", "", "all")
@@ -185,7 +181,6 @@ def test_a_pair_of_steps_is_completed_and_emptied(notebook, hand):
     assert first.input_value() == ""
 
 
-@in_lab
 def test_a_run_outlives_the_page_and_is_cancelled(notebook, hand):
     draw(notebook, hand)
     kept = notebook.evaluate("len(studio._runs)")
@@ -208,7 +203,6 @@ def test_a_run_outlives_the_page_and_is_cancelled(notebook, hand):
     notebook.find("object-0").wait_for()
 
 
-@in_lab
 def test_what_is_wrong_is_said_in_place(notebook, hand):
     draw(notebook, hand, (-9, 60, -3, 100))
     notebook.page.get_by_text("wholly outside the picture").first.wait_for()
@@ -222,7 +216,6 @@ def test_what_is_wrong_is_said_in_place(notebook, hand):
     assert notebook.evaluate("studio.settings.cutoff") == 0.5
 
 
-@in_lab
 def test_all_by_keyboard(notebook, hand):
     keyboard = notebook.page.keyboard
     cells = notebook.page.locator(".jp-Notebook .jp-Cell").count()
@@ -252,7 +245,6 @@ def test_all_by_keyboard(notebook, hand):
     assert notebook.page.locator(".jp-Notebook .jp-Cell").count() == cells
 
 
-@in_lab
 def test_two_runs_are_compared_and_one_opened_again(notebook, hand):
     draw(notebook, hand)
     for cutoff in (0.5, 0.2):
@@ -271,7 +263,6 @@ def test_two_runs_are_compared_and_one_opened_again(notebook, hand):
     notebook.wait_for("(studio.settings.cutoff, len(studio.trajectories))", [0.2, 1])
 
 
-@in_lab
 def test_diagnosis_under_the_video(notebook, hand):
     """What went wrong is listed with its evidence, which the keyboard enlarges."""
     draw(notebook, hand)
@@ -297,7 +288,6 @@ def test_diagnosis_under_the_video(notebook, hand):
 SHORT = {"num_inference_steps": 2, "control_steps": (0, 0), "iterations": 2, "max_guidance_scale": 1.0}
 
 
-@in_lab
 def test_the_trained_toy(notebook, hand):
     """Chosen in the menu, with a scene of its own world."""
     notebook.find("model").select_option("toy")
@@ -316,7 +306,6 @@ def test_the_trained_toy(notebook, hand):
     assert notebook.evaluate("(studio.run.model, len(studio.run.video))") == ["toy", 8]
 
 
-@in_lab
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_pictures_of_it(notebook, screenshots, theme):
     """As the last test left it. Saved to be looked at; here only that the theme is followed."""

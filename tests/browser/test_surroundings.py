@@ -64,10 +64,9 @@ def keys(page, index=0):
     return np.array(page.evaluate(f"state._document.trajectories[{index}].keys.map((key) => key.box)"))
 
 
-@on_both_screens
-@pytest.mark.parametrize("style", SCALED.values(), ids=SCALED)
+@pytest.mark.parametrize(("style", "page"), [*((name, 2) for name in SCALED), ("both", 1)], indirect=["page"])
 def test_scaled_by_css(page, style):
-    show_alone(page, editor(), f"<div style='width: 1000px; {style}'><div id=mount></div></div>")
+    show_alone(page, editor(), f"<div style='width: 1000px; {SCALED[style]}'><div id=mount></div></div>")
     drag(page, (300, 50), (400, 150))
     assert np.abs(keys(page)[0] - [300, 50, 400, 150]).max() <= NEAR
     drag(page, (350, 100), (450, 200))
