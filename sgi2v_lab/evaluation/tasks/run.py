@@ -115,31 +115,32 @@ def _place(workers: int, do: Do, load: Callable[[], Any]) -> Iterator[Callable[[
 
 
 def _in_processes(workers: int, do: Do, load: Callable[[], Any], tasks: Mapping[str, Task]) -> Outcomes:
-    """Where a worker is killed, start new ones. What was in flight then comes last, so that all others are done."""
-    waiting, lost = dict(tasks), 0
+    """Where a worker is killed, start new ones. What was in flight then is done last, one by one."""
+    waiting, suspects, lost = dict(tasks), set(), 0
     while waiting:
+        some = [key for key in waiting if key not in suspects] or [*waiting][:1]
         parallel = Parallel(workers, return_as="generator_unordered", batch_size=1, pre_dispatch=workers)
         try:
             with parallel_config(backend="loky", inner_max_num_threads=1):
-                calls = (delayed(_do_there)(do, key, task, load, os.getpid()) for key, task in dict(waiting).items())
-                for key, done in parallel(calls):
+                for key, done in parallel(delayed(_do_there)(do, key, tasks[key], load, os.getpid()) for key in some):
                     lost = 0
                     del waiting[key]
                     yield key, done
         except BrokenProcessPool as error:  # after which nothing in flight is finished
+            in_flight = [key for key in some if key in waiting][:workers]
+            waiting |= {key: waiting.pop(key) for key in in_flight}  # now at the end
+            suspects.update(in_flight)
             lost += 1
-            in_flight = {key: waiting.pop(key) for key in list(waiting)[:workers]}
             if lost > HOPELESS:
                 raise InputError(
-                    f"one worker after the other was killed, perhaps for lack of memory, at {_names(in_flight)}; run "
-                    "the same again with fewer workers: what was finished is kept"
+                    f"one worker after the other was killed, perhaps for lack of memory, at {_names(tasks, in_flight)};"
+                    " run the same again with fewer workers: what was finished is kept"
                 ) from error
-            waiting |= in_flight
 
 
-def _names(tasks: Mapping[str, Task]) -> str:
+def _names(tasks: Mapping[str, Task], keys: Sequence[str]) -> str:
     """What tells tasks apart, as far as it is short."""
-    known = [[str(each) for each in task.identity().values() if isinstance(each, str | int)] for task in tasks.values()]
+    known = [[str(each) for each in tasks[key].identity().values() if isinstance(each, str | int)] for key in keys]
     return " and ".join(f"({', '.join(each)})" for each in known)
 
 
