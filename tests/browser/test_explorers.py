@@ -164,7 +164,8 @@ def test_a_failure_is_shown_in_place_and_goes_away(notebook, explorer):
 def test_a_failure_of_the_model_is_shown_in_place(notebook):
     """A real one: the network breaks while the explorer runs it."""
     seen = notebook.widget("feature-explorer")
-    notebook.evaluate("setattr(model.transformer, 'broken', model.transformer.register_forward_pre_hook(lambda *_: 1 / 0))")
+    broken = "model.transformer.register_forward_pre_hook(lambda *_: 1 / 0)"
+    notebook.evaluate(f"setattr(model.transformer, 'broken', {broken})")
     try:
         seen.get_by_test_id("step").focus()
         notebook.page.keyboard.press("End")

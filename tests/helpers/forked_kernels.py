@@ -17,9 +17,15 @@ from itertools import cycle
 from pathlib import Path
 
 LIBRARIES = (
+    "anywidget",
+    "av",
+    "cv2",
     "diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion",
     "ipykernel.kernelapp",
+    "ipywidgets",
+    "lark",
     "matplotlib.pyplot",
+    "pydantic",
     "sklearn.decomposition",
     "torch",
     "transformers.models.clip.modeling_clip",
