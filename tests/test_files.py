@@ -66,7 +66,7 @@ def test_text_is_utf8_and_replaces_what_was_there(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot write .*a.txt.*choose a place"):
+    with pytest.raises(InputError, match=r"cannot write .*a.txt.*choose a writable place"):
         write_text(tmp_path / "file" / "a.txt", "text")
     (tmp_path / "folder" / "within").mkdir(parents=True)
     with pytest.raises(InputError, match="cannot write .*folder"):

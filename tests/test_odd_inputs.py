@@ -405,7 +405,6 @@ COMMANDS = {
     "a model twice": (None, ["models", "toy", "toy"], 0, "toy"),
     "a file onto itself": (None, ["convert", "boxes.json", "boxes.json"], 0, "1 boxes"),
     "trajectories from a picture": (None, ["convert", "picture.png", "t.json"], 2, "neither text"),
-    "a size of three": (None, ["convert", "boxes.json", "t.json", "--image-size", "1x2x3"], 2, "1x2x3"),
     "a diagnosis of a picture": (None, ["diagnose", "picture.png"], 2, "picture.png"),
     "a diagnosis of a desk": (None, ["diagnose", "."], 2, "run.json"),
     "a report of a desk": (None, ["report", "."], 2, ""),

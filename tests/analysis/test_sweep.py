@@ -103,7 +103,7 @@ def test_blocks_of_a_video_transformer(tmp_path):
 def test_a_generated_run_and_every_layer_of_svds_topology(tmp_path):
     run = traced("latents")
     clip = tracked_clip(tiny_model(), run, "made", known_motion)
-    table = feature_sweep(tiny_model(), [clip], sigmas=run.sigmas[:2], heads=True, out=tmp_path)
+    table = feature_sweep(tiny_model(), [clip], sigmas=run.sigmas[:1], heads=True, out=tmp_path)
     assert {*table["layer"].to_pylist()} == {layer_name(layer) for layer in tiny_model().all_layers}
     assert {*table["kind"].to_pylist()} == {*tiny_model().feature_kinds, "query-key"}
     assert all(0 <= row["accuracy_2"] <= 1 and row["pairs"] > 0 for row in table.to_pylist())

@@ -6,8 +6,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tests.browser.jupyter import Notebook
-
 CELL = """
 import PIL.Image, PIL.ImageDraw
 from sgi2v_lab.widgets import TrajectoryEditor
@@ -19,14 +17,10 @@ NEAR = 2  # pixels of the picture
 
 
 @pytest.fixture(scope="module")
-def notebook(server, browser):
-    """Two editors on one page, on a screen of two pixels per CSS pixel."""
-    view = {"width": 1500, "height": 1300}
-    context = browser.new_context(viewport=view, device_scale_factor=2, reduced_motion="reduce")
-    notebook = Notebook(server, context.new_page(), server.write("two.ipynb", [CELL, "first", "second"]))
-    yield notebook.open().run()
-    notebook.close()
-    context.close()
+def notebook(open_notebook):
+    """Two editors on one page."""
+    with open_notebook("two", [CELL, "first", "second"], "lab") as notebook:
+        yield notebook
 
 
 def editor(notebook, which):

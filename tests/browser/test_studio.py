@@ -35,7 +35,7 @@ def restart(**settings):
         studio._adopt(tiny, tiny.name)
     studio.image = image
     studio.trajectories = Trajectories(image.size)
-    studio.reset()
+    studio.use_preset("own")
     studio.change(**settings)
     studio._forget()
     parts.clear()
