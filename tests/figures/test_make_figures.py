@@ -33,7 +33,7 @@ def test_all_figures(checkpoint, tmp_path, monkeypatch):
     paper.write_text('title = "Cut-off"\nmethods = ["none"]\ncategories = ["single"]\n[vary]\ncutoff = [0]\n')
     monkeypatch.setattr(make_figures_module, "PAPER", paper)
     out, told = tmp_path / "figures", []
-    make_figures(out, tmp_path / "out" / "benchmark", str(checkpoint), scenes=2, compared=1, clips=2, tell=told.append)
+    make_figures(out, tmp_path / "out" / "benchmark", str(checkpoint), scenes=1, compared=1, clips=1, tell=told.append)
     names = {"scores", "one_object", "photographs", "ablations", "atlas", "alignment"}
     assert {path.stem for path in out.iterdir()} == names and len(told) == 4
     assert all(shows_something(out / f"{name}.png") for name in names)
