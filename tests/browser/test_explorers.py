@@ -49,7 +49,7 @@ rows = [
 atlas = AtlasExplorer(unet, clip, pyarrow.Table.from_pylist(rows, SCHEMA))
 
 studio = Studio(model, picture, folder=tempfile.mkdtemp())
-studio.trajectories = asked
+studio.trajectories, studio.compare = asked, False
 studio.change(num_inference_steps=2, control_steps=(0, 0), iterations=2)
 """
 EXPLORERS = {
