@@ -345,12 +345,11 @@ def test_pictures_of_them(notebook, screenshots, theme):
 # --- the Studio -------------------------------------------------------------------------------------------------------
 
 
-def test_the_studio_makes_a_video_of_nine_frames(notebook, screenshots):
-    seen = notebook.widget("studio")
+def test_the_studio_makes_a_video_of_nine_frames(notebook):
+    notebook.widget("studio")
     notebook.find("name-0").get_by_text("ball").wait_for()
     notebook.find("generate").click()
     notebook.wait_for("studio._job['state']", "done")
     assert notebook.evaluate("studio.error") == ""
     assert notebook.evaluate("(studio.run.model, len(studio.run.video))") == ["toy-dit", 9]
     notebook.find("video-controlled").wait_for()
-    seen.screenshot(path=screenshots / "transformer-studio.png")

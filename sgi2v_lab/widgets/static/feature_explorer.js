@@ -38,16 +38,16 @@ function render({ model, el }) {
     h(
       "div.section",
       {},
-      h("h4", {}, "Similarity to the point, frame by frame"),
+      h("h4", {}, `Similarity to the point, ${piece(about)} by ${piece(about)}`),
       colourBar(model.get("bar"), "−1", "1", "cosine similarity"),
     ),
     ...sides.flatMap(({ name, row }) => [name, row]),
     h(
       "p.explain",
       {},
-      "Same colour, same feature: the three colours are principal components, one basis for all frames (and for ",
-      "aligned and self-attention features together). Aligned: all frames attend to the first frame's keys and values. ",
-      "The yellow dot marks the most similar place of each frame.",
+      `Same colour, same feature: the three colours are principal components, one basis for all ${piece(about)}s (and for `,
+      `aligned and self-attention features together). Aligned: every ${piece(about)} attends to the first one's keys and values. `,
+      `The yellow dot marks the most similar place of each ${piece(about)}.`,
       about.made_noisy ? " The latents are the finished video's with noise added, not those of its making." : "",
     ),
   );
@@ -65,7 +65,7 @@ function render({ model, el }) {
       const mean = later.length ? later.reduce((a, b) => a + b, 0) / later.length : undefined;
       name.replaceChildren(
         h("strong", {}, KINDS[kind] ?? kind),
-        mean === undefined ? "" : h("span.note", {}, `best match in later frames: ${signed(mean)} on average`),
+        mean === undefined ? "" : h("span.note", {}, `best match in later ${piece(about)}s: ${signed(mean)} on average`),
       );
       row.compare(explorer.url(`${side}_similar_png`), matches, frame);
     }

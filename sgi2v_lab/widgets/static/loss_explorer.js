@@ -148,8 +148,8 @@ function render({ model, el }) {
     h(
       "p.explain",
       {},
-      "Colours: length of the gradient at each place of the latents. Percentages: each frame's part of the squared ",
-      "gradient. Boxes: where the content of the first frame's box is asked to be. The first frame is the target and ",
+      `Colours: length of the gradient at each place of the latents. Percentages: each ${piece(about)}'s part of the squared `,
+      `gradient. Boxes: where the content of the first frame's box is asked to be. The first ${piece(about)} is the target and `,
       "adds no term.",
     ),
   );
