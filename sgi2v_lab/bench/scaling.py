@@ -17,7 +17,7 @@ from sgi2v_lab.bench.measure import measure_peak, once
 from sgi2v_lab.bench.stages import crossing
 from sgi2v_lab.efficiency.machine import describe_machine
 from sgi2v_lab.errors import InputError, whole_number
-from sgi2v_lab.files import as_path, write_text
+from sgi2v_lab.files import as_path, whole_file
 from sgi2v_lab.models.load import load_model
 from sgi2v_lab.models.model import Model
 from sgi2v_lab.pipeline import Run, generate
@@ -70,17 +70,19 @@ def measure_cost(
     loaded = load_model(model, device, dtype) if isinstance(model, str) else model
     machine = describe_machine(str(loaded.device))
     tasks = [(axis, *task) for axis in axes for task in cost_tasks(loaded, axis)]
-    with suppress(*FAILURES):  # the first run of a process is slower: it loads kernels and plans
-        _run(loaded, *tasks[0][2:])
     rows = []
-    for axis, x, settings, boxes in tqdm(tasks, desc="cost", disable=not progress, leave=False):
-        varied = {"frames": settings.num_frames, "boxes": boxes, "iterations": settings.iterations}
-        about = {"axis": axis, "x": x, "unit": AXES[axis], "width": settings.width, "height": settings.height}
-        rows.append({**about, **varied, **_measured(loaded, settings, boxes, repeats)})
-    lines = {axis: _lines([row for row in rows if row["axis"] == axis]) for axis in axes}
-    of = {"model": loaded.name, "dtype": str(loaded.dtype), "machine": machine, "repeats": repeats, "steps": STEPS}
-    report = {**of, "rows": rows, "lines": lines}
-    write_text(out / "cost.json", json.dumps(report, indent=1))
+    with whole_file(out / "cost.json") as part:
+        part.touch()  # a place that cannot be written is noticed before the work
+        with suppress(*FAILURES):  # the first run of a process is slower: it loads kernels and plans
+            _run(loaded, *tasks[0][2:])
+        for axis, x, settings, boxes in tqdm(tasks, desc="cost", disable=not progress, leave=False):
+            varied = {"frames": settings.num_frames, "boxes": boxes, "iterations": settings.iterations}
+            about = {"axis": axis, "x": x, "unit": AXES[axis], "width": settings.width, "height": settings.height}
+            rows.append({**about, **varied, **_measured(loaded, settings, boxes, repeats)})
+        lines = {axis: _lines([row for row in rows if row["axis"] == axis]) for axis in axes}
+        of = {"model": loaded.name, "dtype": str(loaded.dtype), "machine": machine, "repeats": repeats, "steps": STEPS}
+        report = {**of, "rows": rows, "lines": lines}
+        part.write_text(json.dumps(report, indent=1), encoding="utf-8")
     where = f"{machine['device_name'] or machine['device']}, {machine['threads']} thread(s)"
     title = f"{loaded.name} on {where}, {str(loaded.dtype).removeprefix('torch.')}"
     save_figure(plot_cost(rows, lines, title), out / "cost.png")

@@ -1,4 +1,4 @@
-"""Means with their intervals: as bars, along a setting.
+"""Means with their intervals: one below the other, or along a setting.
 
 Those of reports are small, so that two fit side by side on a desk and one fills a phone.
 """

@@ -70,6 +70,13 @@ def test_a_line_is_found_again():
     assert 0 < lines["peak_bytes"]["r2"] < 0.9
 
 
+def test_a_place_that_cannot_be_written_is_noticed_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "_run", lambda *_: pytest.fail("it was measured first"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write .*choose a writable place"):
+        measure_cost(tmp_path / "file" / "cost", tiny_model(), progress=False)
+
+
 def test_bad_input_is_refused(tmp_path):
     with pytest.raises(InputError, match="choose some of frames"):
         measure_cost(tmp_path, tiny_model(), ("money",))
